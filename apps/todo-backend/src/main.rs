@@ -1,0 +1,3 @@
+//! todo-backend
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! todo-frontend
+
+fn main() {}

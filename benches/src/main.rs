@@ -1,0 +1,3 @@
+//! Measurements behind the budget table; run with `cargo run --release -p coracle-benches`.
+
+fn main() {}

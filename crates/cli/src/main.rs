@@ -1,0 +1,3 @@
+//! The coracle command: reads the command line, prints, picks exit codes.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! How residents talk to the API: an in-memory transport, one shared cache per kind, a work queue.

@@ -1,0 +1,1 @@
+//! Namespaces, processes, keys, kubeconfig, life cycle of a cluster on this machine.

@@ -1,0 +1,1 @@
+//! What happens after an object changes: one file per controller, each a client of the API.

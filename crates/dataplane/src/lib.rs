@@ -1,0 +1,1 @@
+//! Carries traffic: host-port forwarders, cluster DNS, egress, Ingress. Knows no Kubernetes.

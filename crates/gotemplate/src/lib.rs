@@ -1,0 +1,1 @@
+//! Go's text/template with sprig and Helm's functions: lexer, parser, executor with spans. Pure.

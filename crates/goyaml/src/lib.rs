@@ -1,0 +1,1 @@
+//! A YAML 1.1 reader with positions and the two writers that equal go-yaml's. Pure.

@@ -1,0 +1,1 @@
+//! Charts: loading, values with their origin, dependencies, rendering. No I/O.

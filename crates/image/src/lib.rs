@@ -1,0 +1,1 @@
+//! OCI images: content-addressed store, archives, registries, Dockerfile builds. Knows no Kubernetes.

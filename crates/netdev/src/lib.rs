@@ -1,0 +1,1 @@
+//! Own netlink and nftables encoder. Knows no Kubernetes.

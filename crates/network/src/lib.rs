@@ -1,0 +1,1 @@
+//! Decides addresses, service routing, names and policy; dataplane and netdev carry them out.

@@ -1,0 +1,1 @@
+//! The kubelet's work: pods become containers, containers become status.

@@ -1,0 +1,1 @@
+//! Install, upgrade, roll back, uninstall: helm and any cluster; Helm's own records.

@@ -1,0 +1,1 @@
+//! Where a pod lands, and why it cannot.

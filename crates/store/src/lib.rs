@@ -1,0 +1,1 @@
+//! Revisioned keys on disk: compare-and-swap, ordered watch, group commit. Knows bytes and revisions, no kinds.

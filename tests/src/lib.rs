@@ -1,0 +1,1 @@
+//! Whole-system cases; the tests stand in `tests/`.
