@@ -5,7 +5,14 @@
 //!
 //! Start at [`kind::Kind`], the row every generic path reads, and at
 //! [`schema::Node`], the one view of the types of built-in and custom objects.
+//! A request body passes [`strict`]
+//! and [`canonical`].
 
+pub mod canonical;
 pub mod kind;
 pub mod kinds;
+pub mod path;
+pub mod quantity;
 pub mod schema;
+pub mod strict;
+pub mod time;
