@@ -9,10 +9,14 @@
 //! and [`canonical`].
 
 pub mod canonical;
+pub mod convert;
+pub mod default;
+mod defaults;
 pub mod kind;
 pub mod kinds;
 pub mod path;
 pub mod quantity;
 pub mod schema;
+pub mod strategy;
 pub mod strict;
 pub mod time;
