@@ -8,4 +8,8 @@
 
 pub mod kind;
 pub mod kinds;
+pub mod patch;
+pub mod protobuf;
+pub mod quantity;
 pub mod schema;
+pub mod selector;
