@@ -19,4 +19,5 @@ pub mod quantity;
 pub mod schema;
 pub mod strategy;
 pub mod strict;
+pub mod table;
 pub mod time;
