@@ -2,7 +2,7 @@
 //! classes, roles and bindings. Written once; what a user changed stays.
 
 use coracle_machinery::kind::Kind;
-use coracle_store::{Expect, Store, WriteError, WriteOptions};
+use coracle_store::Store;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -16,17 +16,18 @@ use crate::server::Config;
 /// # Errors
 /// What the store refuses.
 pub fn seed(store: &Store<Stored>, config: &Config) -> Result<(), String> {
-    let namespaces = resource::builtin("", "namespaces");
+    let mut objects = Vec::new();
     for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        create(store, namespaces, object)?;
+        objects.push((resource::builtin("", "namespaces"), object));
     }
-    create(
-        store,
-        resource::builtin("", "services"),
-        kubernetes_service(config),
-    )?;
-    Ok(())
+    objects.push((resource::builtin("", "services"), kubernetes_service(config)));
+    let missing = objects.into_iter().filter_map(|(kind, object)| {
+        let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
+        let key = resource::key(kind, text("namespace"), text("name"));
+        store.get(&key).is_none().then(|| (key, finish(kind, object)))
+    });
+    store.put_missing_blocking(missing.collect()).map_err(|error| error.to_string())
 }
 
 fn kubernetes_service(config: &Config) -> Value {
@@ -45,33 +46,12 @@ fn kubernetes_service(config: &Config) -> Value {
     })
 }
 
-/// Writes one object unless it is there.
-fn create(store: &Store<Stored>, kind: &'static Kind, mut object: Value) -> Result<(), String> {
-    let name = object["metadata"]["name"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let namespace = object["metadata"]["namespace"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let key = resource::key(kind, &namespace, &name);
-    if store.get(&key).is_some() {
-        return Ok(());
-    }
+/// Gives a first object what a created one has.
+fn finish(kind: &'static Kind, mut object: Value) -> Stored {
     rules::default(kind, &mut object);
     object["metadata"]["uid"] = json!(uuid::Uuid::new_v4().to_string());
-    object["metadata"]["creationTimestamp"] =
-        json!(coracle_machinery::time::seconds(Timestamp::now()));
+    object["metadata"]["creationTimestamp"] = json!(coracle_machinery::time::seconds(Timestamp::now()));
     rules::prepare_create(kind, &mut object);
     rules::canonicalize(kind, &mut object);
-    match store.put_blocking(
-        key,
-        Stored::draft(kind, &object),
-        Expect::Absent,
-        WriteOptions::default(),
-    ) {
-        Ok(_) | Err(WriteError::Exists { .. }) => Ok(()),
-        Err(error) => Err(format!("{} {name}: {error}", kind.kind)),
-    }
+    Stored::draft(kind, &object)
 }
