@@ -5,11 +5,21 @@
 //!
 //! Start at [`kind::Kind`], the row every generic path reads, and at
 //! [`schema::Node`], the one view of the types of built-in and custom objects.
+//! A request body passes [`strict`]
+//! and [`canonical`].
 
+pub mod canonical;
+pub mod convert;
+pub mod default;
+mod defaults;
 pub mod kind;
 pub mod kinds;
 pub mod patch;
+pub mod path;
 pub mod protobuf;
 pub mod quantity;
 pub mod schema;
 pub mod selector;
+pub mod strategy;
+pub mod strict;
+pub mod time;
