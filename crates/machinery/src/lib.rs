@@ -8,6 +8,7 @@
 //! A request body passes [`strict`]
 //! and [`canonical`].
 
+pub mod apply;
 pub mod canonical;
 pub mod convert;
 pub mod default;
