@@ -13,6 +13,7 @@ pub mod canonical;
 pub mod convert;
 pub mod default;
 mod defaults;
+pub mod jsonpath;
 pub mod kind;
 pub mod kinds;
 pub mod patch;
