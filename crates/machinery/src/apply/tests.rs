@@ -365,6 +365,33 @@ fn sets_and_atomic_fields() {
 }
 
 #[test]
+fn the_claim_of_a_volume_is_owned_by_field() {
+    let mut world = World::new("v1", "PersistentVolume");
+    world
+        .apply("one", json!({"spec": {"claimRef": {"name": "a"}}}), false)
+        .expect("applied");
+    world
+        .apply(
+            "two",
+            json!({"spec": {"claimRef": {"namespace": "b"}}}),
+            false,
+        )
+        .expect("another field");
+    world.check_owners(&[
+        (
+            "one",
+            "Apply",
+            json!({"f:spec": {"f:claimRef": {"f:name": {}}}}),
+        ),
+        (
+            "two",
+            "Apply",
+            json!({"f:spec": {"f:claimRef": {"f:namespace": {}}}}),
+        ),
+    ]);
+}
+
+#[test]
 fn status_belongs_to_its_subresource() {
     let mut world = World::new("apps/v1", "Deployment");
     let status = json!({"status": {"replicas": 2}});

@@ -14,6 +14,8 @@ use crate::schema::{ListType, Node, Shape};
 pub(super) enum Type<'a> {
     /// A node of a schema, and whether a node above it keeps unknown fields.
     Node(Node<'a>, bool),
+    /// A node whose fields are owned singly although its type is atomic.
+    Granular(Node<'a>),
     /// No schema: maps by member, lists as a whole.
     Deduced,
     /// No schema, and everything is owned as a whole.
@@ -86,6 +88,10 @@ pub(super) enum Form<'a> {
 /// (`runtime.RawExtension`); the other untyped ones are JSON values.
 const RAW_FIELDS: [&str; 2] = ["data", "parameters"];
 
+/// The one field of an atomic type that is not owned as a whole: a
+/// volume's claim (`+structType=granular` in `k8s.io/api/core/v1`).
+const GRANULAR_FIELD: (&str, &str) = ("claimRef", "io.k8s.api.core.v1.PersistentVolumeSpec");
+
 impl<'a> Type<'a> {
     /// The type of a whole object.
     pub(super) fn root(schema: Option<Node<'a>>) -> Type<'a> {
@@ -137,8 +143,10 @@ impl<'a> Type<'a> {
                     map,
                 };
             }
+            Type::Granular(node) => (node, false),
             Type::Node(node, preserves) => (node, preserves || node.preserves_unknown()),
         };
+        let atomic_map = node.is_atomic_map() && !matches!(self, Type::Granular(_));
         let element = |fallback| {
             node.element()
                 .map_or(fallback, |element| Type::Node(element, preserves))
@@ -174,13 +182,13 @@ impl<'a> Type<'a> {
                 Atoms {
                     scalar: None,
                     list: None,
-                    map: map(node.is_atomic_map(), Some(node), preserves, unknown),
+                    map: map(atomic_map, Some(node), preserves, unknown),
                 }
             }
             Shape::Any => Atoms {
                 scalar: Some(Scalar::Any),
                 list: list(relation(node), element(Type::Atomic)),
-                map: map(node.is_atomic_map(), Some(node), preserves, Type::Deduced),
+                map: map(atomic_map, Some(node), preserves, Type::Deduced),
             },
         }
     }
@@ -254,9 +262,15 @@ impl<'a> MapAtom<'a> {
             {
                 Type::Atomic
             }
+            Some(node) if self.is_granular(name) => Type::Granular(node),
             Some(node) => Type::Node(node, self.preserves),
             None => self.element,
         }
+    }
+
+    fn is_granular(&self, name: &str) -> bool {
+        let (field, owner) = GRANULAR_FIELD;
+        name == field && self.fields.and_then(Node::definition) == Some(owner)
     }
 
     fn field(&self, name: &str) -> Option<Node<'a>> {
