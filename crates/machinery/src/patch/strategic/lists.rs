@@ -229,12 +229,14 @@ pub(super) fn merge_list(
         let items = normalize(Vec::new(), change.clone(), &[], &change, merge_key, true)?;
         return Ok(Merged { items, remains });
     }
+    // Items that the patch adds are unknown to this order, so they come first.
+    let known = slots.live().to_vec();
     for item in &change {
         merge_element(&mut slots, item, merge_key, field, depth)?;
     }
     let (live, remains) = slots.finish();
-    let (ordered, others) = partition(live.clone(), &change, Some(merge_key))?;
-    let items = normalize(ordered, others, &change, &live, merge_key, true)?;
+    let (ordered, others) = partition(live, &change, Some(merge_key))?;
+    let items = normalize(ordered, others, &change, &known, merge_key, true)?;
     Ok(Merged { items, remains })
 }
 

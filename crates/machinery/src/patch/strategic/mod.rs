@@ -284,3 +284,6 @@ fn as_map(value: &Value) -> Result<&Map<String, Value>> {
         .as_object()
         .ok_or_else(|| bad_type("map[string]interface {}", value))
 }
+
+#[cfg(test)]
+mod tests;
