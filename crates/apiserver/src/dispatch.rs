@@ -96,7 +96,13 @@ async fn resource(
 }
 
 /// Whether the user may. A list of one name counts as that name.
-fn authorize(core: &Core, user: &Identity, path: &ResourcePath, verb: &str, query: &Query) -> ApiResult<()> {
+fn authorize(
+    core: &Core,
+    user: &Identity,
+    path: &ResourcePath,
+    verb: &str,
+    query: &Query,
+) -> ApiResult<()> {
     let selected = (path.name.is_none() && matches!(verb, "list" | "watch" | "deletecollection"))
         .then(|| single_name(query.text("fieldSelector")))
         .flatten();

@@ -21,13 +21,21 @@ pub fn seed(store: &Store<Stored>, config: &Config) -> Result<(), String> {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         objects.push((resource::builtin("", "namespaces"), object));
     }
-    objects.push((resource::builtin("", "services"), kubernetes_service(config)));
+    objects.push((
+        resource::builtin("", "services"),
+        kubernetes_service(config),
+    ));
     let missing = objects.into_iter().filter_map(|(kind, object)| {
         let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
         let key = resource::key(kind, text("namespace"), text("name"));
-        store.get(&key).is_none().then(|| (key, finish(kind, object)))
+        store
+            .get(&key)
+            .is_none()
+            .then(|| (key, finish(kind, object)))
     });
-    store.put_missing_blocking(missing.collect()).map_err(|error| error.to_string())
+    store
+        .put_missing_blocking(missing.collect())
+        .map_err(|error| error.to_string())
 }
 
 fn kubernetes_service(config: &Config) -> Value {
@@ -50,7 +58,8 @@ fn kubernetes_service(config: &Config) -> Value {
 fn finish(kind: &'static Kind, mut object: Value) -> Stored {
     rules::default(kind, &mut object);
     object["metadata"]["uid"] = json!(uuid::Uuid::new_v4().to_string());
-    object["metadata"]["creationTimestamp"] = json!(coracle_machinery::time::seconds(Timestamp::now()));
+    object["metadata"]["creationTimestamp"] =
+        json!(coracle_machinery::time::seconds(Timestamp::now()));
     rules::prepare_create(kind, &mut object);
     rules::canonicalize(kind, &mut object);
     Stored::draft(kind, &object)
