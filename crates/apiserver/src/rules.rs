@@ -25,6 +25,13 @@ pub fn canonicalize(kind: &Kind, object: &mut Value) {
     canonical::canonicalize(kind.schema(), object);
 }
 
+/// Brings an object into the form it has when it is read back: what is stored
+/// is defaulted once more, as upstream does on every read.
+pub fn stored_form(kind: &'static Kind, object: &mut Value) {
+    default(kind, object);
+    canonicalize(kind, object);
+}
+
 /// Prepares a new object.
 pub fn prepare_create(kind: &Kind, object: &mut Value) {
     strategy::prepare_create(kind, object, Timestamp::now());
