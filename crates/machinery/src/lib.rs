@@ -21,3 +21,4 @@ pub mod strategy;
 pub mod strict;
 pub mod table;
 pub mod time;
+pub mod validate;
