@@ -2,9 +2,13 @@
 //! in `metadata.managedFields`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::element::is_plain;
 use super::set::Set;
 
 /// Update entries that are kept; older ones are merged into one.
@@ -111,24 +115,70 @@ impl Entry {
         Value::Object(map)
     }
 
-    fn from_json(index: usize, value: &Value) -> Result<Entry, ManagedFieldsError> {
-        let text = |name: &str| {
-            value
-                .get(name)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
+    fn write(&self, out: &mut String) {
+        let mut separator = '{';
+        let mut put = |name: &str, value: &str| {
+            if !value.is_empty() {
+                // Writing to a text cannot fail.
+                let _ = write!(out, "{separator}\"{name}\":");
+                if is_plain(value) {
+                    let _ = write!(out, "\"{value}\"");
+                } else {
+                    let _ = write!(out, "{}", Value::from(value));
+                }
+                separator = ',';
+            }
         };
-        let operation = match text("operation").as_str() {
-            "Apply" => Operation::Apply,
-            "Update" => Operation::Update,
+        put("manager", &self.manager);
+        put("operation", self.operation.text());
+        put("apiVersion", &self.api_version);
+        put("time", self.time.as_deref().unwrap_or_default());
+        put("fieldsType", "FieldsV1");
+        out.push_str(",\"fieldsV1\":");
+        self.fields.write(out);
+        if !self.subresource.is_empty() {
+            let _ = write!(
+                out,
+                ",\"subresource\":{}",
+                Value::from(self.subresource.as_str())
+            );
+        }
+        out.push('}');
+    }
+}
+
+/// An entry as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawEntry<'t> {
+    #[serde(default)]
+    manager: Option<String>,
+    #[serde(default)]
+    operation: Option<String>,
+    #[serde(default)]
+    api_version: Option<String>,
+    #[serde(default)]
+    time: Option<String>,
+    #[serde(default)]
+    fields_type: Option<String>,
+    #[serde(default, borrow)]
+    fields_v1: Option<&'t RawValue>,
+    #[serde(default)]
+    subresource: Option<String>,
+}
+
+impl RawEntry<'_> {
+    fn into_entry(self, index: usize) -> Result<Entry, ManagedFieldsError> {
+        let operation = match self.operation.as_deref() {
+            Some("Apply") => Operation::Apply,
+            Some("Update") => Operation::Update,
             _ => return Err(ManagedFieldsError::Operation),
         };
-        let api_version = text("apiVersion");
+        let api_version = self.api_version.unwrap_or_default();
         if api_version.is_empty() {
             return Err(ManagedFieldsError::NoVersion);
         }
-        match text("fieldsType").as_str() {
+        match self.fields_type.as_deref().unwrap_or_default() {
             "FieldsV1" => {}
             "" => return Err(ManagedFieldsError::NoFieldsType(index)),
             unknown => {
@@ -138,20 +188,19 @@ impl Entry {
                 });
             }
         }
-        let fields = match value.get("fieldsV1") {
-            None | Some(Value::Null) => Set::default(),
-            Some(fields) => {
-                Set::from_json(fields).map_err(|text| ManagedFieldsError::Fields { index, text })?
-            }
-        };
-        let time = Some(text("time")).filter(|time| !time.is_empty());
+        let fields = self
+            .fields_v1
+            .map(|fields| Set::from_text(fields.get()))
+            .transpose();
         Ok(Entry {
-            manager: text("manager"),
+            manager: self.manager.unwrap_or_default(),
             operation,
-            subresource: text("subresource"),
+            subresource: self.subresource.unwrap_or_default(),
             api_version,
-            time,
-            fields,
+            time: self.time.filter(|time| !time.is_empty()),
+            fields: fields
+                .map_err(|text| ManagedFieldsError::Fields { index, text })?
+                .unwrap_or_default(),
         })
     }
 }
@@ -201,21 +250,48 @@ impl ManagedFields {
     /// # Errors
     /// When an entry is malformed.
     pub fn from_json(value: &Value) -> Result<ManagedFields, ManagedFieldsError> {
-        let list = match value {
-            Value::Null => &[][..],
-            Value::Array(list) => list,
-            _ => return Err(ManagedFieldsError::NotAList),
-        };
-        let mut managed = ManagedFields::default();
-        for (index, entry) in list.iter().enumerate() {
-            managed.put(Entry::from_json(index, entry)?);
+        match value {
+            Value::Null => Ok(ManagedFields::default()),
+            Value::Array(_) => ManagedFields::from_text(value.to_string().as_bytes()),
+            _ => Err(ManagedFieldsError::NotAList),
         }
-        Ok(managed)
     }
 
     /// Returns the list as it stands in `metadata.managedFields`: appliers
     /// first, then by time and name.
     pub fn to_json(&self) -> Value {
+        Value::Array(self.sorted().into_iter().map(Entry::to_json).collect())
+    }
+
+    /// Returns the list as text, equal to [`ManagedFields::to_json`] written
+    /// out, without the detour.
+    pub fn to_text(&self) -> String {
+        let mut out = String::from("[");
+        for (index, entry) in self.sorted().into_iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            entry.write(&mut out);
+        }
+        out.push(']');
+        out
+    }
+
+    /// Reads the text of such a list.
+    ///
+    /// # Errors
+    /// When it is not JSON, or an entry is malformed.
+    pub fn from_text(text: &[u8]) -> Result<ManagedFields, ManagedFieldsError> {
+        let entries: Vec<RawEntry<'_>> =
+            serde_json::from_slice(text).map_err(|_| ManagedFieldsError::NotAList)?;
+        let mut managed = ManagedFields::default();
+        for (index, entry) in entries.into_iter().enumerate() {
+            managed.put(entry.into_entry(index)?);
+        }
+        Ok(managed)
+    }
+
+    fn sorted(&self) -> Vec<&Entry> {
         let mut entries: Vec<&Entry> = self.entries.values().collect();
         entries.sort_by_key(|entry| {
             (
@@ -226,7 +302,7 @@ impl ManagedFields {
                 &entry.subresource,
             )
         });
-        Value::Array(entries.into_iter().map(Entry::to_json).collect())
+        entries
     }
 
     /// Whether nobody owns anything, as in an object that nobody tracks.
@@ -270,10 +346,10 @@ impl ManagedFields {
 
     /// Changes the fields of every entry but one, and drops those that own
     /// nothing afterwards.
-    pub(super) fn retain_fields(&mut self, but: Option<&Identity>, change: impl Fn(&Set) -> Set) {
+    pub(super) fn retain_fields(&mut self, but: Option<&Identity>, change: impl Fn(Set) -> Set) {
         for (identity, entry) in &mut self.entries {
             if but != Some(identity) {
-                entry.fields = change(&entry.fields);
+                entry.fields = change(std::mem::take(&mut entry.fields));
             }
         }
         self.entries.retain(|_, entry| !entry.fields.is_empty());
@@ -315,7 +391,7 @@ impl ManagedFields {
             let fields = merged
                 .into_iter()
                 .flatten()
-                .fold(Set::default(), |fields, entry| fields.union(&entry.fields));
+                .fold(Set::default(), |fields, entry| fields.union(entry.fields));
             self.put(Entry {
                 manager: ANCIENT.to_owned(),
                 operation: Operation::Update,

@@ -165,14 +165,15 @@ fn update(
         modified,
         added,
     } = comparison;
-    let changed = modified.union(&added);
+    let changed = modified.union(added);
     managed.retain_fields(None, |fields| {
         fields.difference(&changed).difference(&removed)
     });
     let owned = changed.difference(&Set::from_dotted(UNOWNED));
     if !owned.is_empty() {
         let previous = managed.remove(&manager.identity(Operation::Update));
-        let fields = previous.map_or(owned.clone(), |previous| owned.union(&previous.fields));
+        let previous = previous.map(|previous| previous.fields);
+        let fields = previous.unwrap_or_default().union(owned);
         managed.put(manager.entry(Operation::Update, fields, Some(manager.now.to_owned())));
     }
     managed.cap_updates();
@@ -330,7 +331,7 @@ impl Step<'_> {
             modified,
             added,
         } = compare(self.live, object, self.ty).without(&resets);
-        let changed = modified.union(&added);
+        let changed = modified.union(added);
         let others = managed.iter().filter(|(identity, _)| *identity != own);
         let disputed = others.flat_map(|(_, entry)| {
             conflict::conflicts_with(entry, entry.fields.intersection(&changed).paths())
@@ -355,11 +356,11 @@ impl Step<'_> {
         let last = named(last.clone());
         let everything = mentioned(merged);
         let pruned = remove::remove(merged, &last, self.ty);
-        let owned = managed
-            .entries()
-            .fold(Set::default(), |owned, entry| owned.union(&entry.fields));
-        let kept = mentioned(&pruned).union(&named(owned));
-        let pruned = remove::remove(merged, &everything.difference(&kept), self.ty);
+        let owned = managed.entries().fold(Set::default(), |owned, entry| {
+            owned.union(entry.fields.clone())
+        });
+        let kept = mentioned(&pruned).union(named(owned));
+        let pruned = remove::remove(merged, &everything.clone().difference(&kept), self.ty);
         let gone = everything
             .difference(&mentioned(&pruned))
             .intersection(&last);

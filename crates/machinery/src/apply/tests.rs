@@ -592,6 +592,15 @@ fn lists_of_managers_read_and_write() {
     let mut expected = list.clone();
     expected[2]["fieldsV1"] = json!({"f:data": {}});
     assert_eq!(managed.to_json().to_string(), expected.to_string());
+    assert_eq!(managed.to_text(), expected.to_string());
+    assert_eq!(
+        ManagedFields::from_text(list.to_string().as_bytes()).as_ref(),
+        Ok(&managed)
+    );
+    assert_eq!(
+        ManagedFields::from_text(b"[1"),
+        Err(ManagedFieldsError::NotAList)
+    );
     let error = |entry: Value| {
         ManagedFields::from_json(&json!([entry]))
             .expect_err("refused")
