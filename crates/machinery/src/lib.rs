@@ -24,4 +24,5 @@ pub mod schema;
 pub mod selector;
 pub mod strategy;
 pub mod strict;
+pub mod table;
 pub mod time;
