@@ -157,9 +157,10 @@ fn update(
     manager: Manager<'_>,
 ) -> ManagedFields {
     let ty = Type::root(schema);
-    let (live, new) = (or_empty(schema, live), without_managed_fields(new));
-    let comparison = compare(&without_managed_fields(&live), &new, ty)
-        .without(&Set::from_dotted(manager.reset_fields));
+    follow_schema(schema, &mut managed);
+    let live = or_empty(schema, live);
+    // Lists of owners inside the objects do no harm: nobody owns them.
+    let comparison = compare(&live, new, ty).without(&Set::from_dotted(manager.reset_fields));
     let Comparison {
         removed,
         modified,
@@ -178,6 +179,13 @@ fn update(
     }
     managed.cap_updates();
     managed
+}
+
+/// Adapts the owners to a custom type whose schema may have changed since.
+fn follow_schema(schema: Option<Node<'_>>, managed: &mut ManagedFields) {
+    if schema.is_some_and(|schema| schema.raw().is_some()) {
+        managed.retain_fields(None, |fields| fields.following(Type::root(schema)));
+    }
 }
 
 /// The live object, or what an object of the type holds before anything is
@@ -240,6 +248,7 @@ pub fn apply(
         };
         managed = update(schema, &Value::Null, &live, managed, before);
     }
+    follow_schema(schema, &mut managed);
     let step = Step {
         ty,
         live: &live,

@@ -271,6 +271,27 @@ impl Set {
         }
     }
 
+    /// Follows a type that changed: where something is owned as a whole now,
+    /// whoever owned a part of it owns all of it.
+    pub(super) fn following(mut self, ty: Type<'_>) -> Set {
+        let atoms = ty.resolve();
+        for entry in &mut self.entries {
+            let child = match &entry.element {
+                Element::Field(name) => atoms.map.map_or(Type::None, |map| map.child(name)),
+                _ => atoms.list.map_or(Type::None, |list| list.element),
+            };
+            if matches!(child, Type::Deduced) || entry.children.is_empty() {
+                continue;
+            }
+            if child.resolve().is_whole() {
+                (entry.member, entry.children) = (true, Set::default());
+            } else {
+                entry.children = std::mem::take(&mut entry.children).following(child);
+            }
+        }
+        self
+    }
+
     /// Returns every member's path; at each level the members come before
     /// what is below them.
     pub fn paths(&self) -> Vec<FieldPath> {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::kinds;
+use crate::schema::{Definitions, GroupVersionKind};
 
 /// One object under test with its owners.
 struct World {
@@ -24,6 +25,21 @@ impl World {
             object: Value::Null,
             managed: ManagedFields::default(),
             seconds: 0,
+        }
+    }
+
+    fn custom(schema: Value) -> World {
+        let kind = GroupVersionKind {
+            group: "example.test".into(),
+            version: "v1".into(),
+            kind: "X".into(),
+        };
+        let definitions = Definitions::from_structural(kind, &schema).expect("a structural schema");
+        // The types of a test live as long as it does.
+        let definitions: &'static Definitions = Box::leak(Box::new(definitions));
+        World {
+            schema: definitions.root(),
+            ..World::new("example.test/v1", "X")
         }
     }
 
@@ -556,6 +572,64 @@ fn without_a_schema_maps_are_granular_and_lists_whole() {
     );
     world.apply("one", json!({}), false).expect("applied");
     assert_eq!(world.object["spec"], json!({"a": {"c": 2}}));
+}
+
+fn widget(list: Value) -> Value {
+    let mut items = json!({"type": "array", "items": {"type": "object", "properties": {
+        "name": {"type": "string"}, "value": {"x-kubernetes-int-or-string": true},
+    }}});
+    items
+        .as_object_mut()
+        .expect("an object")
+        .extend(list.as_object().expect("an object").clone());
+    json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+        "items": items,
+        "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"a": {"type": "object", "properties": {}}}},
+        "whole": {"type": "object", "x-kubernetes-map-type": "atomic", "additionalProperties": {"type": "string"}},
+    }}}})
+}
+
+#[test]
+fn custom_types() {
+    let keyed = json!({"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]});
+    let mut world = World::custom(widget(keyed));
+    let spec = json!({"items": [{"name": "a", "value": 1}, {"name": "b", "value": "x"}], "free": {"q": {"r": 1}}, "whole": {"k": "v"}});
+    world
+        .apply("one", json!({"spec": spec}), false)
+        .expect("applied");
+    world
+        .apply(
+            "two",
+            json!({"spec": {"items": [{"name": "c"}], "free": {"q": {"s": 2}}}}),
+            false,
+        )
+        .expect("other fields");
+    let error = world
+        .apply("two", json!({"spec": {"whole": {"l": "w"}}}), false)
+        .expect_err("the map is one");
+    assert_eq!(
+        error.to_string(),
+        "Apply failed with 1 conflict: conflict with \"one\": .spec.whole"
+    );
+    let error = world
+        .apply("one", json!({"spec": {"bogus": 1}}), false)
+        .expect_err("refused");
+    assert!(
+        error
+            .to_string()
+            .ends_with(": .spec.bogus: field not declared in schema"),
+        "{error}"
+    );
+
+    let mut changed = World::custom(widget(json!({"x-kubernetes-list-type": "atomic"})));
+    (changed.object, changed.managed) = (world.object, world.managed);
+    let error = changed
+        .apply("two", json!({"spec": {"items": []}}), false)
+        .expect_err("the list is one now");
+    assert_eq!(
+        error.to_string(),
+        "Apply failed with 1 conflict: conflict with \"one\": .spec.items"
+    );
 }
 
 #[test]
