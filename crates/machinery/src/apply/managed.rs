@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::element::is_plain;
-use super::set::Set;
+use super::set::{Set, Tree};
 
 /// Update entries that are kept; older ones are merged into one.
 const UPDATE_MANAGERS_MAX: usize = 10;
@@ -150,7 +149,7 @@ impl Entry {
 /// An entry as it is read.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct RawEntry<'t> {
+struct RawEntry {
     #[serde(default)]
     manager: Option<String>,
     #[serde(default)]
@@ -161,13 +160,13 @@ struct RawEntry<'t> {
     time: Option<String>,
     #[serde(default)]
     fields_type: Option<String>,
-    #[serde(default, borrow)]
-    fields_v1: Option<&'t RawValue>,
+    #[serde(default)]
+    fields_v1: Option<Tree>,
     #[serde(default)]
     subresource: Option<String>,
 }
 
-impl RawEntry<'_> {
+impl RawEntry {
     fn into_entry(self, index: usize) -> Result<Entry, ManagedFieldsError> {
         let operation = match self.operation.as_deref() {
             Some("Apply") => Operation::Apply,
@@ -188,19 +187,13 @@ impl RawEntry<'_> {
                 });
             }
         }
-        let fields = self
-            .fields_v1
-            .map(|fields| Set::from_text(fields.get()))
-            .transpose();
         Ok(Entry {
             manager: self.manager.unwrap_or_default(),
             operation,
             subresource: self.subresource.unwrap_or_default(),
             api_version,
             time: self.time.filter(|time| !time.is_empty()),
-            fields: fields
-                .map_err(|text| ManagedFieldsError::Fields { index, text })?
-                .unwrap_or_default(),
+            fields: self.fields_v1.map(|tree| tree.set).unwrap_or_default(),
         })
     }
 }
@@ -208,9 +201,6 @@ impl RawEntry<'_> {
 /// Why a list of managed fields cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManagedFieldsError {
-    /// It is not a list of objects.
-    #[error("managed fields must be a list of entries")]
-    NotAList,
     /// An entry's operation is unknown.
     #[error("operation must be `Apply` or `Update`")]
     Operation,
@@ -228,14 +218,9 @@ pub enum ManagedFieldsError {
         /// The unknown form.
         fields_type: String,
     },
-    /// An entry's fields are malformed.
-    #[error("error decoding the fields of managed fields entry {index}: {text}")]
-    Fields {
-        /// Place of the entry.
-        index: usize,
-        /// What is wrong.
-        text: String,
-    },
+    /// An entry, or its fields, have another shape.
+    #[error("error decoding managed fields: {0}")]
+    Malformed(String),
 }
 
 /// What every manager of an object owns.
@@ -250,11 +235,10 @@ impl ManagedFields {
     /// # Errors
     /// When an entry is malformed.
     pub fn from_json(value: &Value) -> Result<ManagedFields, ManagedFieldsError> {
-        match value {
-            Value::Null => Ok(ManagedFields::default()),
-            Value::Array(_) => ManagedFields::from_text(value.to_string().as_bytes()),
-            _ => Err(ManagedFieldsError::NotAList),
+        if value.is_null() {
+            return Ok(ManagedFields::default());
         }
+        ManagedFields::collect(Vec::deserialize(value))
     }
 
     /// Returns the list as it stands in `metadata.managedFields`: appliers
@@ -282,8 +266,13 @@ impl ManagedFields {
     /// # Errors
     /// When it is not JSON, or an entry is malformed.
     pub fn from_text(text: &[u8]) -> Result<ManagedFields, ManagedFieldsError> {
-        let entries: Vec<RawEntry<'_>> =
-            serde_json::from_slice(text).map_err(|_| ManagedFieldsError::NotAList)?;
+        ManagedFields::collect(serde_json::from_slice(text))
+    }
+
+    fn collect(
+        entries: serde_json::Result<Vec<RawEntry>>,
+    ) -> Result<ManagedFields, ManagedFieldsError> {
+        let entries = entries.map_err(|error| ManagedFieldsError::Malformed(error.to_string()))?;
         let mut managed = ManagedFields::default();
         for (index, entry) in entries.into_iter().enumerate() {
             managed.put(entry.into_entry(index)?);

@@ -358,18 +358,12 @@ impl Set {
         let tree = Tree::deserialize(value).map_err(|error| error.to_string())?;
         Ok(tree.set)
     }
-
-    /// Reads the `fieldsV1` form from text.
-    pub(super) fn from_text(text: &str) -> Result<Set, String> {
-        let tree: Tree = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        Ok(tree.set)
-    }
 }
 
 /// A subtree as it is read, and whether its owner is a member. The reader of
 /// JSON bounds the depth.
-struct Tree {
-    set: Set,
+pub(super) struct Tree {
+    pub(super) set: Set,
     member: bool,
 }
 
