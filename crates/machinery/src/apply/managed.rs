@@ -333,12 +333,16 @@ impl ManagedFields {
         self.entries.iter()
     }
 
-    /// Changes the fields of every entry but one, and drops those that own
+    /// Changes the fields of every entry but one, by its version, and drops those that own
     /// nothing afterwards.
-    pub(super) fn retain_fields(&mut self, but: Option<&Identity>, change: impl Fn(Set) -> Set) {
+    pub(super) fn retain_fields(
+        &mut self,
+        but: Option<&Identity>,
+        change: impl Fn(&str, Set) -> Set,
+    ) {
         for (identity, entry) in &mut self.entries {
             if but != Some(identity) {
-                entry.fields = change(std::mem::take(&mut entry.fields));
+                entry.fields = change(&entry.api_version, std::mem::take(&mut entry.fields));
             }
         }
         self.entries.retain(|_, entry| !entry.fields.is_empty());

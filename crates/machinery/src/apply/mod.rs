@@ -23,6 +23,7 @@ mod scale;
 mod set;
 mod types;
 mod validate;
+mod versions;
 
 use std::borrow::Cow;
 
@@ -30,7 +31,7 @@ use serde_json::{Value, json};
 
 use crate::canonical::canonicalize;
 use crate::schema::Node;
-use compare::{Comparison, compare, equal};
+use compare::equal;
 pub use conflict::{ApplyError, Conflict};
 pub use element::{Element, FieldPath, Scalar};
 use fields::fields_of;
@@ -39,6 +40,7 @@ use managed::{Identity, is_reset};
 pub use scale::{from_scale, to_scale};
 pub use set::Set;
 use types::Type;
+use versions::{Changes, Versions};
 
 /// Owner of what stood in an untracked object before somebody applied to it.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
@@ -160,16 +162,12 @@ fn update(
     follow_schema(schema, &mut managed);
     let live = or_empty(schema, live);
     // Lists of owners inside the objects do no harm: nobody owns them.
-    let comparison = compare(&live, new, ty).without(&Set::from_dotted(manager.reset_fields));
-    let Comparison {
-        removed,
-        modified,
-        added,
-    } = comparison;
-    let changed = modified.union(added);
-    managed.retain_fields(None, |fields| {
-        fields.difference(&changed).difference(&removed)
+    let versions = Versions::compare(&live, new, ty, &managed, manager);
+    managed.retain_fields(None, |version, fields| {
+        let Changes { changed, removed } = versions.of(version);
+        fields.difference(changed).difference(removed)
     });
+    let changed = versions.into_own().changed;
     let owned = changed.difference(&Set::from_dotted(UNOWNED));
     if !owned.is_empty() {
         let previous = managed.remove(&manager.identity(Operation::Update));
@@ -184,7 +182,7 @@ fn update(
 /// Adapts the owners to a custom type whose schema may have changed since.
 fn follow_schema(schema: Option<Node<'_>>, managed: &mut ManagedFields) {
     if schema.is_some_and(|schema| schema.raw().is_some()) {
-        managed.retain_fields(None, |fields| fields.following(Type::root(schema)));
+        managed.retain_fields(None, |_, fields| fields.following(Type::root(schema)));
     }
 }
 
@@ -334,23 +332,19 @@ impl Step<'_> {
         object: &Value,
         force: bool,
     ) -> Result<ManagedFields, ApplyError> {
-        let resets = Set::from_dotted(self.manager.reset_fields);
-        let Comparison {
-            removed,
-            modified,
-            added,
-        } = compare(self.live, object, self.ty).without(&resets);
-        let changed = modified.union(added);
+        let versions = Versions::compare(self.live, object, self.ty, &managed, self.manager);
         let others = managed.iter().filter(|(identity, _)| *identity != own);
         let disputed = others.flat_map(|(_, entry)| {
-            conflict::conflicts_with(entry, entry.fields.intersection(&changed).paths())
+            let changed = &versions.of(&entry.api_version).changed;
+            conflict::conflicts_with(entry, entry.fields.intersection(changed).paths())
         });
         let disputed: Vec<Conflict> = disputed.collect();
         if !force && !disputed.is_empty() {
             return Err(ApplyError::Conflicts(disputed));
         }
-        managed.retain_fields(Some(own), |fields| {
-            fields.difference(&changed).difference(&removed)
+        managed.retain_fields(Some(own), |version, fields| {
+            let Changes { changed, removed } = versions.of(version);
+            fields.difference(changed).difference(removed)
         });
         Ok(managed)
     }

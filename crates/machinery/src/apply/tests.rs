@@ -633,6 +633,43 @@ fn custom_types() {
 }
 
 #[test]
+fn owners_of_another_version_lose_what_changes_in_theirs() {
+    let mut world = World::new("autoscaling/v1", "HorizontalPodAutoscaler");
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"});
+    let kind = json!({"kind": "HorizontalPodAutoscaler"});
+    let old = json!({"spec": {"scaleTargetRef": target, "maxReplicas": 3, "targetCPUUtilizationPercentage": 50}});
+    world
+        .apply("one", merged(old, kind.clone()), false)
+        .expect("applied");
+    // The same object, now seen and written through the other version.
+    let kind_v2 =
+        kinds::by_kind("autoscaling", "v2", "HorizontalPodAutoscaler").expect("a built-in kind");
+    world.schema = Some(kind_v2.schema());
+    world.api_version = "autoscaling/v2";
+    let metrics = |percent: u32| {
+        let target = json!({"type": "Utilization", "averageUtilization": percent});
+        json!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}])
+    };
+    let mut live = world.object.clone();
+    live["apiVersion"] = json!("autoscaling/v2");
+    if let Some(spec) = live["spec"].as_object_mut() {
+        spec.shift_remove("targetCPUUtilizationPercentage");
+        spec.insert("metrics".into(), metrics(50));
+    }
+    world.object = live;
+    let error = world
+        .apply(
+            "two",
+            merged(json!({"spec": {"metrics": metrics(80)}}), kind),
+            false,
+        )
+        .expect_err("the percentage is the other version's metric");
+    let expected =
+        "Apply failed with 1 conflict: conflict with \"one\": .spec.targetCPUUtilizationPercentage";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
 fn scale_and_object_share_the_owners_of_replicas() {
     let mut world = World::new("apps/v1", "Deployment");
     world.apply("one", deployment(0), false).expect("applied");
