@@ -8,15 +8,20 @@
 //! A request body passes [`strict`]
 //! and [`canonical`].
 
+pub mod apply;
 pub mod canonical;
 pub mod convert;
 pub mod default;
 mod defaults;
+pub mod jsonpath;
 pub mod kind;
 pub mod kinds;
+pub mod patch;
 pub mod path;
+pub mod protobuf;
 pub mod quantity;
 pub mod schema;
+pub mod selector;
 pub mod strategy;
 pub mod strict;
 pub mod table;
