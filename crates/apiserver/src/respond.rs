@@ -338,7 +338,7 @@ pub fn table_of(
         "apiVersion": format!("meta.k8s.io/{version}"),
         "metadata": meta.to_value(),
         "columnDefinitions": if columns { table::columns(kind) } else { Value::Null },
-        "rows": null_if_empty(rows),
+        "rows": if table::is_default(kind) { null_if_empty(rows) } else { json!(rows) },
     })
 }
 
