@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use rand::Rng;
 use serde_json::{Value, json};
 
+use super::owners;
 use super::write::{self, Written};
 use crate::admission;
 use crate::body::{self, Body};
@@ -56,6 +57,7 @@ pub async fn create(
     dry_run: bool,
 ) -> ApiResult<Written> {
     check_namespace(context, kind, &mut object)?;
+    owners::dedup(context, &mut object);
     managed::update(
         kind,
         &Value::Null,
@@ -106,10 +108,10 @@ async fn create_once(
         .as_str()
         .unwrap_or_default()
         .to_owned();
+    rules::refuse(kind, &name, rules::validate_create(kind, &object))?;
     for warning in rules::warnings(kind, &object, None) {
         context.warn(warning);
     }
-    rules::refuse(kind, &name, rules::validate_create(kind, &object))?;
     rules::stored_form(kind, &mut object);
     admission::check_create(context, kind, &object, dry_run).await?;
     if dry_run {
@@ -131,16 +133,16 @@ async fn create_once(
 /// # Errors
 /// 400 when the object names another namespace.
 pub fn check_namespace(context: &Context, kind: &Kind, object: &mut Value) -> ApiResult<()> {
-    let given = object["metadata"]["namespace"].as_str().unwrap_or_default();
-    let expected = if kind.namespaced {
-        context.namespace()
-    } else {
-        ""
-    };
-    if given.is_empty() {
-        if kind.namespaced {
-            object["metadata"]["namespace"] = json!(expected);
+    if !kind.namespaced {
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.shift_remove("namespace");
         }
+        return Ok(());
+    }
+    let expected = context.namespace();
+    let given = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    if given.is_empty() {
+        object["metadata"]["namespace"] = json!(expected);
         return Ok(());
     }
     if given != expected {

@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use serde_json::Value;
 
 use super::create;
+use super::owners;
 use super::update;
 use super::write::Written;
 use crate::body::{self, Body};
@@ -82,6 +83,7 @@ pub async fn run(
         .map_err(|error| reword(kind, live, error))?;
         rules::default(kind, &mut object);
         check_place(context, kind, &mut object)?;
+        owners::dedup(context, &mut object);
         managed::update(
             kind,
             live,
@@ -97,7 +99,11 @@ pub async fn run(
     written.answer(context, kind, StatusCode::OK)
 }
 
-fn check_options(context: &Context, form: Form) -> ApiResult<bool> {
+/// Reads `force` and checks what a form of patch asks for.
+///
+/// # Errors
+/// 422 naming every wrong parameter.
+pub fn check_options(context: &Context, form: Form) -> ApiResult<bool> {
     let force = context.query.flag("force");
     let mut causes = Vec::new();
     if form == Form::Apply {

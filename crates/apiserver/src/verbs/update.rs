@@ -11,6 +11,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::create;
+use super::owners;
 use super::write::{self, Written};
 use crate::admission;
 use crate::body::{self, Body};
@@ -42,6 +43,7 @@ pub async fn run(
     rules::default(kind, &mut object);
     check_name(context, &mut object)?;
     create::check_namespace(context, kind, &mut object)?;
+    owners::dedup(context, &mut object);
     let manager = context.field_manager();
     let subresource = context.path.subresource.as_deref();
     if subresource.is_none() && strategy::creates_on_update(kind) && current(context, kind).is_err()
@@ -187,14 +189,14 @@ async fn change_once(
     keep_system_fields(&mut object, live);
     rules::prepare_update(kind, subresource, &mut object, live);
     let allocation = admission::allocate_update(context, kind, &mut object, live, dry_run)?;
-    for warning in rules::warnings(kind, &object, Some(live)) {
-        context.warn(warning);
-    }
     rules::refuse(
         kind,
         context.name(),
         rules::validate_update(kind, subresource, &object, live),
     )?;
+    for warning in rules::warnings(kind, &object, Some(live)) {
+        context.warn(warning);
+    }
     rules::stored_form(kind, &mut object);
     keep_managed_times(&mut object, live);
     admission::check_update(context, kind, &object, live, dry_run)?;
