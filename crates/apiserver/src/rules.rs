@@ -9,10 +9,15 @@ use coracle_machinery::{canonical, convert, default, strategy, validate};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::custom;
 use crate::status::{ApiError, ApiResult, Cause};
 
 /// Writes defaults into a decoded object.
 pub fn default(kind: &'static Kind, object: &mut Value) {
+    if let Some(custom) = custom::of(kind) {
+        custom::objects::default(custom, object);
+        return;
+    }
     fold_string_data(kind, object);
     count_template(kind, object, None);
     default::apply(kind, object);
@@ -26,10 +31,21 @@ pub fn default(kind: &'static Kind, object: &mut Value) {
 }
 
 /// Brings an object into the form it is stored and answered in.
-pub fn canonicalize(kind: &Kind, object: &mut Value) {
+pub fn canonicalize(kind: &'static Kind, object: &mut Value) {
+    if custom::of(kind).is_some() {
+        return;
+    }
     let schema = kind.schema();
     canonical::canonicalize(schema, object);
     empty_to_null(schema, object);
+}
+
+/// Brings an object into the form field owners are compared in: as the client
+/// means it, before it was stored.
+pub fn compared_form(kind: &'static Kind, object: &mut Value) {
+    if custom::of(kind).is_none() {
+        canonical::canonicalize(kind.schema(), object);
+    }
 }
 
 /// An empty list that is always written is a nil slice once it was stored, and
@@ -79,7 +95,8 @@ fn fold_string_data(kind: &Kind, object: &mut Value) {
     }
 }
 
-const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+/// Annotation in which a DaemonSet counts changes of its template.
+pub const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
 /// DaemonSets count changes of their template in an annotation, which is always
 /// there: zero when nobody has counted yet.
@@ -104,13 +121,24 @@ pub fn stored_form(kind: &'static Kind, object: &mut Value) {
 }
 
 /// Prepares a new object.
-pub fn prepare_create(kind: &Kind, object: &mut Value) {
+pub fn prepare_create(kind: &'static Kind, object: &mut Value) {
+    if custom::of(kind).is_some() {
+        return custom::objects::prepare_create(kind, object);
+    }
     strategy::prepare_create(kind, object, Timestamp::now());
     count_template(kind, object, Some(1));
 }
 
 /// Prepares an update.
-pub fn prepare_update(kind: &Kind, subresource: Option<&str>, object: &mut Value, old: &Value) {
+pub fn prepare_update(
+    kind: &'static Kind,
+    subresource: Option<&str>,
+    object: &mut Value,
+    old: &Value,
+) {
+    if custom::of(kind).is_some() {
+        return custom::objects::prepare_update(kind, subresource, object, old);
+    }
     strategy::prepare_update(kind, subresource, object, old, Timestamp::now());
     if kind.kind == "DaemonSet" {
         let before = old["metadata"]["annotations"][TEMPLATE_GENERATION].as_str();
@@ -124,7 +152,16 @@ pub fn prepare_update(kind: &Kind, subresource: Option<&str>, object: &mut Value
 
 /// Validates a new object.
 pub fn validate_create(kind: &Kind, object: &Value) -> Vec<Cause> {
-    causes(validate::create(kind, object))
+    let mut found = causes(validate::create(kind, object));
+    found.extend(by_schema(kind, object));
+    found
+}
+
+/// Judges a custom object by its schema.
+fn by_schema(kind: &Kind, object: &Value) -> Vec<Cause> {
+    custom::of(kind)
+        .map(|custom| custom::validate::object(&custom.schema, object))
+        .unwrap_or_default()
 }
 
 fn causes(found: Vec<validate::Cause>) -> Vec<Cause> {
@@ -145,7 +182,9 @@ pub fn validate_update(
     object: &Value,
     old: &Value,
 ) -> Vec<Cause> {
-    causes(validate::update(kind, subresource, object, old))
+    let mut found = causes(validate::update(kind, subresource, object, old));
+    found.extend(by_schema(kind, object));
+    found
 }
 
 /// Returns what is questionable about a new or changed object.

@@ -13,6 +13,7 @@ use super::write::{self, Written};
 use crate::admission;
 use crate::body::{self, Body};
 use crate::context::Context;
+use crate::custom;
 use crate::decode;
 use crate::managed::{self, Writer};
 use crate::options::WriteOptions;
@@ -100,6 +101,9 @@ async fn create_once(
     mut object: Value,
     dry_run: bool,
 ) -> ApiResult<Written> {
+    if custom::of(kind).is_some_and(|custom| custom.terminating) {
+        return Err(ApiError::method_not_allowed());
+    }
     admission::mutate_create(context, kind, &mut object)?;
     give_identity(kind, &mut object)?;
     rules::prepare_create(kind, &mut object);
@@ -125,6 +129,7 @@ async fn create_once(
         .await
         .map_err(|error| write::refused(kind, &name, &error))?;
     allocation.keep();
+    settle(context, kind, &name).await;
     Ok(Written::Stored(stored))
 }
 
@@ -197,4 +202,11 @@ pub fn random_suffix() -> String {
     (0..SUFFIX_LENGTH)
         .map(|_| NAME_LETTERS[random.random_range(0..NAME_LETTERS.len())] as char)
         .collect()
+}
+
+/// A definition of custom resources takes effect before its writer is answered.
+pub async fn settle(context: &Context, kind: &Kind, name: &str) {
+    if kind.kind == "CustomResourceDefinition" {
+        custom::definitions::settle(&context.core, name).await;
+    }
 }

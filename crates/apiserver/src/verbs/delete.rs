@@ -17,6 +17,7 @@ use super::write;
 use crate::admission;
 use crate::body::{self, Body};
 use crate::context::Context;
+use crate::custom;
 use crate::decode;
 use crate::object::Stored;
 use crate::options::{cause, dry_run, invalid_options};
@@ -362,7 +363,10 @@ async fn delete_once(
 ) -> ApiResult<Result<Outcome, WriteError>> {
     let live = respond::served(kind, &stored);
     let mut object = live.clone();
-    let finalizers = finalizers_after(kind, &live, options);
+    if kind.kind == "CustomResourceDefinition" {
+        custom::definitions::hold(&mut object);
+    }
+    let finalizers = finalizers_after(kind, &object, options);
     set_list(&mut object["metadata"], "finalizers", &finalizers);
     let grace = grace(kind, &live, options);
     let held = !finalizers.is_empty()
@@ -393,6 +397,9 @@ async fn delete_once(
         return Ok(Ok(Outcome::Marked(object)));
     }
     let written = write::put(&context.core, kind, &object, expect).await;
+    if written.is_ok() && kind.kind == "CustomResourceDefinition" {
+        custom::definitions::follow(&context.core, &stored.meta.name);
+    }
     Ok(written.map(|stored| Outcome::Marked(respond::served(kind, &stored))))
 }
 

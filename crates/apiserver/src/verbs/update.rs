@@ -222,6 +222,7 @@ async fn change_once(
     };
     if outcome.is_ok() {
         allocation.keep();
+        create::settle(context, kind, context.name()).await;
     }
     Ok(outcome)
 }
