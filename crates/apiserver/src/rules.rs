@@ -95,6 +95,21 @@ fn fold_string_data(kind: &Kind, object: &mut Value) {
     }
 }
 
+/// A definition remembers every version its objects were stored in.
+fn note_stored_version(kind: &Kind, object: &mut Value) {
+    if kind.kind != "CustomResourceDefinition" {
+        return;
+    }
+    let versions = object["spec"]["versions"].as_array();
+    let storage = versions.into_iter().flatten().find(|version| version["storage"] == true);
+    let Some(name) = storage.map(|version| version["name"].clone()) else { return };
+    let mut stored = object["status"]["storedVersions"].as_array().cloned().unwrap_or_default();
+    if !stored.contains(&name) {
+        stored.push(name);
+    }
+    object["status"]["storedVersions"] = Value::Array(stored);
+}
+
 /// Annotation in which a DaemonSet counts changes of its template.
 pub const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
@@ -127,6 +142,7 @@ pub fn prepare_create(kind: &'static Kind, object: &mut Value) {
     }
     strategy::prepare_create(kind, object, Timestamp::now());
     count_template(kind, object, Some(1));
+    note_stored_version(kind, object);
 }
 
 /// Prepares an update.
@@ -140,6 +156,9 @@ pub fn prepare_update(
         return custom::objects::prepare_update(kind, subresource, object, old);
     }
     strategy::prepare_update(kind, subresource, object, old, Timestamp::now());
+    if subresource.is_none() {
+        note_stored_version(kind, object);
+    }
     if kind.kind == "DaemonSet" {
         let before = old["metadata"]["annotations"][TEMPLATE_GENERATION].as_str();
         let before = before
