@@ -64,11 +64,7 @@ fn empty_to_null(schema: Node<'_>, value: &mut Value) {
                 }
             }
         }
-        Value::Array(list) if list.is_empty() => {
-            if schema.is_always_written() {
-                *value = Value::Null;
-            }
-        }
+        Value::Array(list) if list.is_empty() && schema.is_always_written() => *value = Value::Null,
         Value::Array(list) => {
             if let Some(element) = schema.element() {
                 list.iter_mut()
@@ -101,9 +97,17 @@ fn note_stored_version(kind: &Kind, object: &mut Value) {
         return;
     }
     let versions = object["spec"]["versions"].as_array();
-    let storage = versions.into_iter().flatten().find(|version| version["storage"] == true);
-    let Some(name) = storage.map(|version| version["name"].clone()) else { return };
-    let mut stored = object["status"]["storedVersions"].as_array().cloned().unwrap_or_default();
+    let storage = versions
+        .into_iter()
+        .flatten()
+        .find(|version| version["storage"] == true);
+    let Some(name) = storage.map(|version| version["name"].clone()) else {
+        return;
+    };
+    let mut stored = object["status"]["storedVersions"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     if !stored.contains(&name) {
         stored.push(name);
     }

@@ -121,14 +121,6 @@ pub async fn collection(
 }
 
 impl Options {
-    /// Deletes at once and without ado, for the server's own use.
-    pub fn immediate() -> Options {
-        Options {
-            grace_period_seconds: Some(0),
-            ..Options::default()
-        }
-    }
-
     /// Reads options given inside another object, as an eviction carries them.
     ///
     /// # Errors

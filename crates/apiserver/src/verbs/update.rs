@@ -200,7 +200,7 @@ async fn change_once(
     rules::stored_form(kind, &mut object);
     keep_managed_times(&mut object, live);
     admission::check_update(context, kind, &object, live, dry_run)?;
-    if stored.says_the_same(&to_storage(kind, &object)) {
+    if stored.says_the_same(&write::stored_value(kind, &object)) {
         return Ok(Ok(Written::Stored(stored.clone())));
     }
     if dry_run {
@@ -225,15 +225,6 @@ async fn change_once(
         create::settle(context, kind, context.name()).await;
     }
     Ok(outcome)
-}
-
-fn to_storage(kind: &'static Kind, object: &Value) -> Value {
-    let mut object = object.clone();
-    if kind.stored_as.is_some() {
-        coracle_machinery::convert::to_storage(kind, &mut object);
-        rules::canonicalize(kind.storage(), &mut object);
-    }
-    object
 }
 
 fn check_revision(
