@@ -6,10 +6,12 @@
 
 mod cache;
 mod controller;
+mod events;
 mod queue;
 
 pub use cache::{Cache, Caches, Key, key_of};
 pub use controller::{Outcome, run};
+pub use events::{Recorder, Severity, now, reference};
 pub use queue::Queue;
 
 /// Returns whether an API error says that the object is not there.
