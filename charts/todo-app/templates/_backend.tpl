@@ -4,7 +4,7 @@ What only the backend's container has: variables, mounts, volumes.
 {{- define "todo-app.backendEnv" -}}
 - name: PORT
   value: {{ int .Values.backend.port | quote }}
-{{- if eq .Values.database.mode "embedded" }}
+{{- if and (eq .Values.database.mode "embedded") (not .Values.secrets.databaseUrl) }}
 - name: DATABASE_URL
   value: sqlite:///app/data/todo.db
 {{- end }}

@@ -158,7 +158,7 @@ to key of the Secret.
 {{- range include "todo-app.secretKeys" . | fromYamlArray }}
 {{- $value := get $secrets (index . 0) | toString }}
 {{- $made := and (eq (index . 0) "betterAuthSecret") $secrets.generate }}
-{{- if or $value $made }}
+{{- if or $value $made (has (index . 0) $secrets.always) }}
 {{ index . 1 }}: {{ ternary (index . 2) (index . 1) (eq $secrets.keyStyle "kebab") }}
 {{- end }}
 {{- end }}
