@@ -1,0 +1,5 @@
+//! Building images from Dockerfiles.
+
+pub mod dockerfile;
+mod glob;
+mod ignore;
