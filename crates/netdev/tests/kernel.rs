@@ -461,3 +461,60 @@ fn the_first_packet_of_a_pod_is_not_lost() {
         }
     });
 }
+
+#[test]
+fn a_restarted_process_goes_on_with_the_table() {
+    in_namespace("a_restarted_process_goes_on_with_the_table", || {
+        let targets = [
+            SocketAddr::from((POD_A, 8080)),
+            SocketAddr::from((POD_B, 8080)),
+        ];
+        let mut blocks = Fragment::default();
+        blocks
+            .set("blocks", &[Type::Address], SetKind::Intervals)
+            .set(
+                "seen",
+                &[Type::Address],
+                SetKind::Expiring(Duration::from_secs(60)),
+            );
+        for (first, last) in [([10, 0, 0, 0], [10, 0, 0, 255]), ([200, 0, 0, 0], [255; 4])] {
+            let key = Key::default().address(first.into());
+            blocks.element("blocks", key, Data::To(last.into()));
+        }
+        let wanted = |targets: &[SocketAddr]| {
+            std::collections::BTreeMap::from([
+                ("base".to_owned(), constant()),
+                ("blocks".to_owned(), blocks.clone()),
+                ("one".to_owned(), service(targets, expr::TCP)),
+            ])
+        };
+        let fresh = || Table::new("coracle", Kernel::open().expect("nf_tables"));
+        let first = fresh().resume(wanted(&targets)).expect("made");
+        assert!(first > 10);
+        assert_eq!(fresh().resume(wanted(&targets)).expect("same"), 0);
+
+        let mut third = fresh();
+        let edits = third.resume(wanted(&targets[1..])).expect("changed");
+        assert!(edits > 0 && edits < first, "{edits} of {first}");
+        assert_eq!(
+            third
+                .apply(
+                    wanted(&targets[1..])
+                        .into_iter()
+                        .map(|(o, f)| (o, Some(f)))
+                        .collect()
+                )
+                .expect("same"),
+            0
+        );
+        // A set of another form cannot be kept.
+        let mut other = wanted(&targets);
+        other.insert("blocks".into(), {
+            let mut fragment = Fragment::default();
+            fragment.set("blocks", &[Type::Port], SetKind::Plain);
+            fragment
+        });
+        fresh().resume(other.clone()).expect("replaced");
+        assert_eq!(fresh().resume(other).expect("same"), 0);
+    });
+}

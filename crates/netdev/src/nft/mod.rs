@@ -12,6 +12,7 @@ pub mod diff;
 pub mod encode;
 pub mod expr;
 pub mod fragment;
+pub mod readback;
 pub mod table;
 
 pub use commit::{Kernel, Sink};

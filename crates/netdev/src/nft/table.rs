@@ -102,6 +102,13 @@ impl<S: Sink> Table<S> {
         Ok(())
     }
 
+    /// Takes over what is in the kernel now.
+    pub(super) fn adopt(&mut self, fragments: BTreeMap<String, Fragment>) {
+        self.fragments = fragments;
+        self.made = true;
+        self.uncertain = false;
+    }
+
     fn remember(&mut self, wanted: Vec<Wanted>) {
         for (owner, fragment) in wanted {
             match fragment {
