@@ -144,10 +144,7 @@ fn begin(message: Start, engine: &mut Conn) -> Result<Shim, StartError> {
         }
     })?;
     if spec.namespaces.pid == Namespace::Own {
-        // From now on our children are born in the container, which is how
-        // further programs get there.
-        move_into_thread_name_spaces(pidfd.as_fd(), ThreadNameSpaceType::PROCESS_ID)
-            .during("enter the pid namespace of", &spec.id)?;
+        enter_pid_namespace(&pidfd).during("enter the pid namespace of", &spec.id)?;
     }
     let number = pid.as_raw_nonzero().get();
     let state = State {
@@ -163,6 +160,16 @@ fn begin(message: Start, engine: &mut Conn) -> Result<Shim, StartError> {
     Ok(Shim::new(
         spec, settings, cgroup, state, pidfd, terminal, ends, log, listener,
     ))
+}
+
+/// From then on our children are born in the container, which is how further
+/// programs get there.
+fn enter_pid_namespace(pidfd: &OwnedFd) -> io::Result<()> {
+    match move_into_thread_name_spaces(pidfd.as_fd(), ThreadNameSpaceType::PROCESS_ID) {
+        // It has ended already, and nothing will be started in it.
+        Err(Errno::SRCH) => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 /// Makes the pipes of a container; without a log its output goes nowhere
