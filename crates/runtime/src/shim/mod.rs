@@ -20,6 +20,7 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
 };
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::DumpableBehavior;
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use crate::cgroup::Cgroup;
@@ -48,6 +49,10 @@ pub fn shim_main(args: impl IntoIterator<Item = OsString>) -> ! {
     }
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"coracle-shim");
+    // Inherited by the processes that become further programs: from their
+    // birth on they are seen inside the container while they still hold
+    // descriptors of the outside (CVE-2016-9962). Exec ends it.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     match run() {
         Ok(()) => exit(0),
         Err(_) => exit(1),

@@ -395,7 +395,7 @@ impl Shim {
                 stdout,
                 stderr,
             } => {
-                let feeds = stdin && (self.spec.stdin || self.spec.terminal);
+                let feeds = stdin && self.spec.stdin;
                 self.take_role(number, |role| {
                     *role = Role {
                         stdin: feeds,

@@ -55,8 +55,8 @@ async fn a_sandbox_is_shared(ctx: Ctx) -> Result<()> {
     spec.hostname = Some("other".into());
     let error = ctx.runtime.start(spec).await.unwrap_err().to_string();
     assert_eq!(error, "a shared host name cannot be changed");
-    sandbox.remove()?;
-    sandbox.remove()?;
+    sandbox.remove().await?;
+    sandbox.remove().await?;
     ensure!(!fs::read_to_string("/proc/self/mounts")?.contains(sandbox.id()));
     Ok(())
 }
@@ -71,8 +71,8 @@ async fn sandboxes_are_found_again(ctx: Ctx) -> Result<()> {
     ensure!(find(made.id()).is_some_and(|sandbox| sandbox.is_alive()));
     let dead = find("dead").context("the dead one is listed")?;
     ensure!(!dead.is_alive());
-    dead.remove()?;
-    made.remove()?;
+    dead.remove().await?;
+    made.remove().await?;
     Ok(())
 }
 
@@ -88,7 +88,7 @@ async fn a_sandbox_sets_kernel_settings(ctx: Ctx) -> Result<()> {
     );
     spec.namespaces = sandbox.namespaces();
     assert_eq!(ctx.spec_says(spec).await?, "0\n1\n");
-    sandbox.remove()?;
+    sandbox.remove().await?;
     let mut spec = self::sandbox(&ctx);
     spec.sysctls = vec![("kernel.core_pattern".into(), "x".into())];
     let id = spec.id.clone();
@@ -120,7 +120,7 @@ async fn processes_can_be_shared(ctx: Ctx) -> Result<()> {
         })
         .await?;
     assert_eq!(session.wait().await?.code, 3);
-    sandbox.remove()?;
+    sandbox.remove().await?;
     assert_eq!(first.wait().await.code, 137);
     first.remove().await?;
     Ok(())
@@ -148,7 +148,7 @@ async fn nothing_stays_in_shared_processes(ctx: Ctx) -> Result<()> {
         .await;
         container.remove().await?;
     }
-    sandbox.remove()?;
+    sandbox.remove().await?;
     Ok(())
 }
 
