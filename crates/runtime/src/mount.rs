@@ -52,6 +52,7 @@ impl Tree {
                 fsconfig_set_string(context.as_fd(), *key, *value)?;
             }
         }
+        fsconfig_set_string(context.as_fd(), "source", kind)?;
         fsconfig_create(context.as_fd())?;
         Ok(Self(fsmount(
             context.as_fd(),
@@ -153,6 +154,7 @@ fn overlay_by_layers(rootfs: &Rootfs) -> io::Result<Tree> {
     let mut named = Named(Vec::new());
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     let fs = context.as_fd();
+    fsconfig_set_string(fs, "source", "overlay")?;
     for lower in rootfs.lowers.iter().rev() {
         fsconfig_set_string(fs, "lowerdir+", named.short(lower)?)?;
     }
