@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -299,13 +298,18 @@ pub fn start_gateway(cluster: &ClusterDir, init: Process) -> Result<Process, Lau
     })
 }
 
-/// Listens on a socket whose path may be longer than an address can hold
-/// (unix(7): 108 bytes), by way of its folder's descriptor.
-fn listen(path: &Path) -> io::Result<UnixListener> {
+/// Listens on a socket of whole messages, whose path may be longer than an
+/// address can hold (unix(7): 108 bytes), by way of its folder's descriptor.
+fn listen(path: &Path) -> io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
     let folder = fs::File::open(path.parent().unwrap_or(Path::new("/")))?;
     let name = path.file_name().unwrap_or_default();
     let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
-    UnixListener::bind(short)
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(&short)?)?;
+    rustix::net::listen(&socket, 16)?;
+    Ok(socket)
 }
 
 /// Stops a running cluster: asks pid 1 to end everything and waits.

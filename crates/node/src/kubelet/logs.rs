@@ -277,7 +277,7 @@ impl Changes {
             | inotify::WatchFlags::CREATE
             | inotify::WatchFlags::MOVED_TO;
         inotify::add_watch(&fd, path.parent().unwrap_or(Path::new("/")), flags)?;
-        Ok(Changes(AsyncFd::new(fd)?))
+        Ok(Changes(AsyncFd::register(fd)?))
     }
 
     async fn next(&self) -> io::Result<()> {
