@@ -31,5 +31,7 @@ pub fn apply(
     _writer: &Writer<'_>,
     _force: bool,
 ) -> ApiResult<Value> {
-    Err(ApiError::unsupported_media_type("application/json-patch+json"))
+    Err(ApiError::unsupported_media_type(
+        "application/json-patch+json",
+    ))
 }

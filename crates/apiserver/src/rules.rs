@@ -34,7 +34,12 @@ pub fn validate_create(_kind: &Kind, _object: &Value) -> Vec<Cause> {
 }
 
 /// Validates an update.
-pub fn validate_update(_kind: &Kind, _subresource: Option<&str>, _object: &Value, _old: &Value) -> Vec<Cause> {
+pub fn validate_update(
+    _kind: &Kind,
+    _subresource: Option<&str>,
+    _object: &Value,
+    _old: &Value,
+) -> Vec<Cause> {
     Vec::new()
 }
 
