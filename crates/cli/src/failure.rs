@@ -20,7 +20,11 @@ pub type Outcome = Result<(), Failure>;
 impl Failure {
     /// Returns a failure of the command line.
     pub fn usage(message: impl fmt::Display) -> Failure {
-        Failure { code: 2, cause: anyhow::anyhow!("{message}"), hint: None }
+        Failure {
+            code: 2,
+            cause: anyhow::anyhow!("{message}"),
+            hint: None,
+        }
     }
 
     /// Returns the failure of a command that needs a running cluster.
@@ -50,11 +54,19 @@ impl Failure {
 
 /// Returns the flag that names a cluster other than the default one.
 pub fn of(cluster: &str) -> String {
-    if cluster == "coracle" { String::new() } else { format!(" --cluster {cluster}") }
+    if cluster == "coracle" {
+        String::new()
+    } else {
+        format!(" --cluster {cluster}")
+    }
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Failure {
-        Failure { code: 1, cause: error.into(), hint: None }
+        Failure {
+            code: 1,
+            cause: error.into(),
+            hint: None,
+        }
     }
 }

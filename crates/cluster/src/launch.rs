@@ -72,6 +72,22 @@ pub struct Lock {
     _file: fs::File,
 }
 
+impl Home {
+    /// Makes the folders that all clusters share where they are missing; the
+    /// image store belongs to user 0 of `ids`.
+    ///
+    /// # Errors
+    /// Fails if a folder cannot be made.
+    pub fn prepare(&self, ids: &IdMap) -> Result<(), LaunchError> {
+        // User 0 inside is another user than the one outside and must pass.
+        let traversable = 0o711;
+        make_dir(self.path(), traversable)?;
+        make_dir(&self.path().join("clusters"), traversable)?;
+        make_dir(&self.images(), 0o700)?;
+        ids.own(&self.images()).map_err(file(&self.images()))
+    }
+}
+
 impl ClusterDir {
     /// Makes the cluster's folders where they are missing, owned by user 0 of
     /// `ids`, and checks their format.
@@ -79,13 +95,9 @@ impl ClusterDir {
     /// # Errors
     /// Fails if a folder cannot be made or a newer version wrote it.
     pub fn prepare(&self, home: &Home, ids: &IdMap) -> Result<(), LaunchError> {
-        let traversable = 0o711;
-        make_dir(home.path(), traversable)?;
-        make_dir(&home.path().join("clusters"), traversable)?;
-        for path in [self.path().to_owned(), home.images()] {
-            make_dir(&path, 0o700)?;
-            ids.own(&path).map_err(file(&path))?;
-        }
+        home.prepare(ids)?;
+        make_dir(self.path(), 0o700)?;
+        ids.own(self.path()).map_err(file(self.path()))?;
         self.check_format(ids)?;
         for path in [
             self.pki(),

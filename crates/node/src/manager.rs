@@ -174,7 +174,7 @@ impl Node {
         let workers = self.workers.read().keys().cloned().collect::<Vec<_>>();
         for sandbox in self.shared.runtime.sandboxes().unwrap_or_default() {
             if !workers.iter().any(|uid| uid == sandbox.id()) {
-                let _ = sandbox.remove();
+                let _ = sandbox.remove().await;
             }
         }
         for entry in std::fs::read_dir(&self.shared.config.pods)

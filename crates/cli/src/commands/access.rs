@@ -38,12 +38,18 @@ impl Service {
         let record = target.require_running()?;
         let service = block_on(async {
             let client = target.client(&record).await?;
-            Ok(Api::<Object>::namespaced(client, &self.namespace).get(&self.name).await?)
+            Ok(Api::<Object>::namespaced(client, &self.namespace)
+                .get(&self.name)
+                .await?)
         })?;
         let urls = urls(&service);
         if urls.is_empty() {
-            return Err(Failure::from(anyhow::anyhow!("service {}/{} has no port on the host", self.namespace, self.name))
-                .hint("give it type NodePort, or use: coracle kubectl port-forward"));
+            return Err(Failure::from(anyhow::anyhow!(
+                "service {}/{} has no port on the host",
+                self.namespace,
+                self.name
+            ))
+            .hint("give it type NodePort, or use: coracle kubectl port-forward"));
         }
         for url in urls {
             println!("{url}");
@@ -54,11 +60,20 @@ impl Service {
 
 /// Returns the URLs of a Service on the host.
 pub fn urls(service: &Object) -> Vec<String> {
-    let ports = service.spec.iter().flat_map(|spec| spec.ports.iter().flatten());
-    ports.filter_map(|port| Some(format!("http://{HOST}:{}", port.node_port?))).collect()
+    let ports = service
+        .spec
+        .iter()
+        .flat_map(|spec| spec.ports.iter().flatten());
+    ports
+        .filter_map(|port| Some(format!("http://{HOST}:{}", port.node_port?)))
+        .collect()
 }
 
 /// Returns the name of a Service with its namespace.
 pub fn full_name(service: &Object) -> String {
-    format!("{}/{}", service.namespace().unwrap_or_default(), service.name_any())
+    format!(
+        "{}/{}",
+        service.namespace().unwrap_or_default(),
+        service.name_any()
+    )
 }

@@ -22,16 +22,22 @@ pub fn run(global: &Global) -> Outcome {
         step.say("ending its processes");
         launch::stop(&target.dir, &record)?;
     }
-    if let Some(delegation) = coracle_runtime::Delegation::find(&gateway_cgroups(target.dir.name())) {
+    if let Some(delegation) = coracle_runtime::Delegation::find(&gateway_cgroups(target.dir.name()))
+    {
         delegation.remove()?;
     }
     step.say("removing its files");
     // Its images may be wanted by no other cluster; files of other ids than
     // the user's can only be removed from inside a user namespace.
-    run_job(&target.home, &Job::Forget { cluster: target.dir.name().into() }, |_| {})?;
+    run_job(
+        &target.home,
+        &Job::Forget {
+            cluster: target.dir.name().into(),
+        },
+        |_| {},
+    )?;
     drop(lock);
     launch::remove_files(&target.dir)?;
     step.done(&format!("{} is gone", target.dir.name()));
     Ok(())
 }
-

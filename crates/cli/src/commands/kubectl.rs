@@ -27,10 +27,20 @@ impl Kubectl {
         let record = target.require_running()?;
         let path = target.dir.path().join("kubeconfig");
         let text = serde_json::to_vec_pretty(&target.entry(&record)?.document())?;
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)?;
         file.write_all(&text)?;
-        let error = Command::new("kubectl").args(&self.args).env("KUBECONFIG", &path).exec();
-        Err(Failure::from(anyhow::anyhow!("kubectl could not be run: {error}"))
-            .hint("install kubectl; its kubeconfig context is set by `coracle start`"))
+        let error = Command::new("kubectl")
+            .args(&self.args)
+            .env("KUBECONFIG", &path)
+            .exec();
+        Err(
+            Failure::from(anyhow::anyhow!("kubectl could not be run: {error}"))
+                .hint("install kubectl; its kubeconfig context is set by `coracle start`"),
+        )
     }
 }

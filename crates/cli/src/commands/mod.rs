@@ -2,7 +2,6 @@
 
 mod access;
 mod delete;
-mod down;
 mod image;
 mod kubectl;
 mod progress;
@@ -10,8 +9,6 @@ mod start;
 mod status;
 mod stop;
 mod target;
-mod template;
-mod up;
 
 use std::process::ExitCode;
 
@@ -25,7 +22,11 @@ use crate::failure::{Failure, Outcome};
 /// starts a Kubernetes of its own in private namespaces, deploys, waits until
 /// the application answers and prints the URL.
 #[derive(Debug, Parser)]
-#[command(name = "coracle", version, after_help = "Examples:\n  coracle up                 build, start, deploy what coracle.yaml describes\n  coracle kubectl get pods   your kubectl, with the cluster's kubeconfig\n  coracle down               remove the release\n  coracle delete             remove the cluster and every trace of it")]
+#[command(
+    name = "coracle",
+    version,
+    after_help = "Examples:\n  coracle up                 build, start, deploy what coracle.yaml describes\n  coracle kubectl get pods   your kubectl, with the cluster's kubeconfig\n  coracle down               remove the release\n  coracle delete             remove the cluster and every trace of it"
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -56,10 +57,6 @@ fn cluster_name(text: &str) -> Result<String, String> {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Build the images, start the cluster, deploy the chart, print the URL.
-    Up(up::Up),
-    /// Remove the release that `up` installed.
-    Down(down::Down),
     /// Start the cluster.
     Start(start::Start),
     /// Stop the cluster; its data and images stay.
@@ -76,8 +73,6 @@ enum Command {
     Kubectl(kubectl::Kubectl),
     /// Build, list and remove images.
     Image(image::Image),
-    /// Render a chart as `helm template` does.
-    Template(template::Template),
 }
 
 /// Reads the command line, runs the command and returns the exit code.
@@ -92,8 +87,6 @@ pub fn run() -> ExitCode {
 fn dispatch(cli: &Cli) -> Outcome {
     let global = &cli.global;
     match &cli.command {
-        Command::Up(up) => up.run(global),
-        Command::Down(down) => down.run(global),
         Command::Start(start) => start.run(global),
         Command::Stop => stop::run(global),
         Command::Delete => delete::run(global),
@@ -102,11 +95,13 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Service(service) => service.run(global),
         Command::Kubectl(kubectl) => kubectl.run(global),
         Command::Image(image) => image.run(global),
-        Command::Template(template) => template.run(),
     }
 }
 
 /// Runs a future to its end on a runtime of one thread.
 fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(future)
 }

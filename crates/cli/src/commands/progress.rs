@@ -26,13 +26,20 @@ pub struct Step {
 impl Progress {
     /// Returns progress that is silent with `--quiet`.
     pub fn new(global: &Global) -> Progress {
-        Progress { quiet: global.quiet }
+        Progress {
+            quiet: global.quiet,
+        }
     }
 
     /// Begins a step.
     pub fn step(&self, name: &str) -> Step {
         let bar = (!self.quiet && std::io::stderr().is_terminal()).then(|| spinner(name));
-        Step { name: name.to_owned(), since: Instant::now(), bar, quiet: self.quiet }
+        Step {
+            name: name.to_owned(),
+            since: Instant::now(),
+            bar,
+            quiet: self.quiet,
+        }
     }
 }
 
@@ -96,7 +103,11 @@ pub fn duration(duration: Duration) -> String {
     match duration.as_millis() {
         0..1000 => format!("{} ms", duration.as_millis()),
         1000..60_000 => format!("{seconds:.2} s"),
-        _ => format!("{}m{:02}s", duration.as_secs() / 60, duration.as_secs() % 60),
+        _ => format!(
+            "{}m{:02}s",
+            duration.as_secs() / 60,
+            duration.as_secs() % 60
+        ),
     }
 }
 
@@ -106,7 +117,8 @@ mod tests {
 
     #[test]
     fn durations_have_three_digits() {
-        let check = |millis, expected: &str| assert_eq!(duration(Duration::from_millis(millis)), expected);
+        let check =
+            |millis, expected: &str| assert_eq!(duration(Duration::from_millis(millis)), expected);
         check(0, "0 ms");
         check(840, "840 ms");
         check(1240, "1.24 s");

@@ -40,7 +40,12 @@ impl Start {
     }
 
     /// Makes sure that the cluster runs; returns its record.
-    pub fn ensure(&self, global: &Global, target: &Target, progress: &Progress) -> Result<Record, Failure> {
+    pub fn ensure(
+        &self,
+        global: &Global,
+        target: &Target,
+        progress: &Progress,
+    ) -> Result<Record, Failure> {
         let step = progress.step("Cluster");
         if let Some(mut record) = target.running() {
             self.heal_gateway(target, &mut record)?;
@@ -63,7 +68,11 @@ impl Start {
             return Err(failure.hint(format!("the engine's log says more: {}", log.display())));
         }
         self.write_kubeconfig(global, target, &record)?;
-        step.done(&format!("{} answers at https://{}", target.dir.name(), record.api));
+        step.done(&format!(
+            "{} answers at https://{}",
+            target.dir.name(),
+            record.api
+        ));
         Ok(record)
     }
 
@@ -75,7 +84,12 @@ impl Start {
         let api = listener.local_addr()?;
         let plan = AddressPlan::default();
         let names = api_names(target.dir.name());
-        let addresses = [api.ip(), plan.kubernetes_service().into(), plan.node().into(), Ipv4Addr::LOCALHOST.into()];
+        let addresses = [
+            api.ip(),
+            plan.kubernetes_service().into(),
+            plan.node().into(),
+            Ipv4Addr::LOCALHOST.into(),
+        ];
         Pki::prepare(&target.dir.pki(), &ids, &names, &addresses)?;
         let (uid, gid) = ids.root();
         let delegation = Delegation::create(&gateway_cgroups(target.dir.name()), uid, gid).ok();
@@ -108,13 +122,19 @@ impl Start {
     fn processes(&self, name: &str) -> Vec<ProcessConfig> {
         let process = |kind: &str, args: &[&str], listeners: &[&str]| ProcessConfig {
             name: kind.into(),
-            args: std::iter::once(kind).chain(args.iter().copied()).map(String::from).collect(),
+            args: std::iter::once(kind)
+                .chain(args.iter().copied())
+                .map(String::from)
+                .collect(),
             listeners: listeners.iter().map(|name| (*name).to_owned()).collect(),
         };
         if self.api_only {
             return vec![process("engine", &[name, "--api-only"], &["api"])];
         }
-        vec![process("dataplane", &[], &[]), process("engine", &[name], &["api"])]
+        vec![
+            process("dataplane", &[], &[]),
+            process("engine", &[name], &["api"]),
+        ]
     }
 
     /// Binds the API's port: the one asked for, the one of last time, 6443, or any.
@@ -123,11 +143,15 @@ impl Start {
         let bind = |port: u16| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let listener = match self.api_port {
             Some(port) => bind(port).map_err(|error| {
-                Failure::from(anyhow::anyhow!("port {port} of 127.0.0.1 cannot be had for the API: {error}"))
-                    .hint("choose another with --api-port, or leave the flag away")
+                Failure::from(anyhow::anyhow!(
+                    "port {port} of 127.0.0.1 cannot be had for the API: {error}"
+                ))
+                .hint("choose another with --api-port, or leave the flag away")
             })?,
             None => {
-                let last = std::fs::read_to_string(&kept).ok().and_then(|port| port.trim().parse().ok());
+                let last = std::fs::read_to_string(&kept)
+                    .ok()
+                    .and_then(|port| port.trim().parse().ok());
                 bind(last.unwrap_or(API_PORT)).or_else(|_| bind(0))?
             }
         };
@@ -145,7 +169,9 @@ impl Start {
     }
 
     fn write_kubeconfig(&self, global: &Global, target: &Target, record: &Record) -> Outcome {
-        Ok(target.entry(record)?.merge_into(&kubeconfig_path(global)?)?)
+        Ok(target
+            .entry(record)?
+            .merge_into(&kubeconfig_path(global)?)?)
     }
 }
 
@@ -180,5 +206,9 @@ async fn wait_for_api(target: &Target, record: &Record) -> Outcome {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     let error = last.map_or_else(|| "it ended".to_owned(), |error| error.to_string());
-    Err(anyhow::anyhow!("the API of cluster {} does not answer: {error}", target.dir.name()).into())
+    Err(anyhow::anyhow!(
+        "the API of cluster {} does not answer: {error}",
+        target.dir.name()
+    )
+    .into())
 }

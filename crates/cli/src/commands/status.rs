@@ -28,7 +28,9 @@ impl Status {
     pub fn run(&self, global: &Global) -> Outcome {
         let target = Target::of(global)?;
         let facts = match target.running() {
-            None => json!({"cluster": target.dir.name(), "exists": target.dir.exists(), "running": false}),
+            None => {
+                json!({"cluster": target.dir.name(), "exists": target.dir.exists(), "running": false})
+            }
             Some(record) => block_on(async {
                 let client = target.client(&record).await?;
                 let mut facts = json!({"cluster": target.dir.name(), "exists": true, "running": true,
@@ -55,8 +57,14 @@ async fn observe(client: Client) -> Result<Value, kube::Error> {
     let pods = Api::<Pod>::all(client.clone()).list(&everything).await?;
     let services = Api::<Service>::all(client).list(&everything).await?;
     let ready = |node: &Node| {
-        let conditions = node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
-        conditions.iter().any(|one| one.type_ == "Ready" && one.status == "True")
+        let conditions = node
+            .status
+            .as_ref()
+            .and_then(|status| status.conditions.clone())
+            .unwrap_or_default();
+        conditions
+            .iter()
+            .any(|one| one.type_ == "Ready" && one.status == "True")
     };
     Ok(json!({
         "nodes": nodes.iter().map(|node| json!({"name": node.name_any(), "ready": ready(node)})).collect::<Vec<_>>(),
@@ -70,7 +78,9 @@ async fn observe(client: Client) -> Result<Value, kube::Error> {
 fn pod(pod: &Pod) -> Value {
     let status = pod.status.clone().unwrap_or_default();
     let containers = status.container_statuses.unwrap_or_default();
-    let waiting = containers.iter().find_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone());
+    let waiting = containers
+        .iter()
+        .find_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone());
     json!({
         "namespace": pod.namespace(),
         "name": pod.name_any(),
@@ -85,25 +95,46 @@ fn pod(pod: &Pod) -> Value {
 fn picture(facts: &Value) -> String {
     let name = facts["cluster"].as_str().unwrap_or_default();
     if facts["running"] != true {
-        let state = if facts["exists"] == true { "stopped" } else { "does not exist" };
+        let state = if facts["exists"] == true {
+            "stopped"
+        } else {
+            "does not exist"
+        };
         return format!("{name}: {state}\n");
     }
     let list = |name: &str| facts[name].as_array().cloned().unwrap_or_default();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut lines = vec![format!("{name}: running, API {}", text(&facts["api"]))];
     for node in list("nodes") {
-        let state = if node["ready"] == true { "ready" } else { "not ready" };
+        let state = if node["ready"] == true {
+            "ready"
+        } else {
+            "not ready"
+        };
         lines.push(format!("├─ node {} {state}", text(&node["name"])));
     }
     for service in list("services") {
-        let urls: Vec<String> = service["urls"].as_array().into_iter().flatten().map(text).collect();
-        lines.push(format!("├─ service {} {}", text(&service["name"]), urls.join(" ")));
+        let urls: Vec<String> = service["urls"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(text)
+            .collect();
+        lines.push(format!(
+            "├─ service {} {}",
+            text(&service["name"]),
+            urls.join(" ")
+        ));
     }
     for pod in list("pods") {
         lines.push(format!(
             "├─ pod {}/{} {} {}/{} ready, {} restarts",
-            text(&pod["namespace"]), text(&pod["name"]), text(&pod["phase"]),
-            pod["ready"], pod["containers"], pod["restarts"],
+            text(&pod["namespace"]),
+            text(&pod["name"]),
+            text(&pod["phase"]),
+            pod["ready"],
+            pod["containers"],
+            pod["restarts"],
         ));
     }
     if let Some(last) = lines.last_mut() {
@@ -119,7 +150,10 @@ mod tests {
     #[test]
     fn a_stopped_cluster_is_told_from_none() {
         let check = |exists: bool, expected: &str| {
-            assert_eq!(picture(&json!({"cluster": "c", "exists": exists, "running": false})), expected);
+            assert_eq!(
+                picture(&json!({"cluster": "c", "exists": exists, "running": false})),
+                expected
+            );
         };
         check(true, "c: stopped\n");
         check(false, "c: does not exist\n");

@@ -33,7 +33,8 @@ impl Target {
 
     /// Returns the record of the cluster, which must run.
     pub fn require_running(&self) -> Result<Record, Failure> {
-        self.running().ok_or_else(|| Failure::not_running(self.dir.name()))
+        self.running()
+            .ok_or_else(|| Failure::not_running(self.dir.name()))
     }
 
     /// Returns the entry by which clients reach the cluster.
@@ -50,7 +51,8 @@ impl Target {
     /// Returns a client that acts as the administrator.
     pub async fn client(&self, record: &Record) -> Result<Client, Failure> {
         let document: Kubeconfig = serde_json::from_value(self.entry(record)?.document())?;
-        let config = Config::from_custom_kubeconfig(document, &KubeConfigOptions::default()).await?;
+        let config =
+            Config::from_custom_kubeconfig(document, &KubeConfigOptions::default()).await?;
         Ok(Client::try_from(config)?)
     }
 }
@@ -61,5 +63,7 @@ pub fn kubeconfig_path(global: &Global) -> Result<PathBuf, Failure> {
         .kubeconfig
         .clone()
         .or_else(kubeconfig::default_path)
-        .ok_or_else(|| Failure::usage("none of --kubeconfig, KUBECONFIG and HOME says where the kubeconfig is"))
+        .ok_or_else(|| {
+            Failure::usage("none of --kubeconfig, KUBECONFIG and HOME says where the kubeconfig is")
+        })
 }

@@ -12,7 +12,10 @@ use super::paths;
 pub fn main() -> anyhow::Result<()> {
     super::log();
     rustix::thread::set_name(c"coracle-data")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let socket = paths::dataplane_socket();
         let _ = std::fs::remove_file(&socket);

@@ -29,7 +29,9 @@ const DOMAIN: &str = "cluster.local";
 pub fn main(name: &str, api_only: bool) -> anyhow::Result<()> {
     super::log();
     rustix::thread::set_name(c"coracle-engine")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let result = runtime.block_on(run(name, api_only));
     // Residents never end by themselves.
     runtime.shutdown_background();
@@ -78,7 +80,8 @@ fn listeners(plan: &AddressPlan) -> anyhow::Result<Vec<TcpListener>> {
     let fd = init::descriptor("api").context("no API socket was inherited")?;
     // SAFETY: pid 1 handed over this descriptor, nothing else owns it here.
     let host = unsafe { TcpListener::from_raw_fd(fd) };
-    let inside = TcpListener::bind((plan.node(), plan.api_port)).context("bind the API inside the cluster")?;
+    let inside = TcpListener::bind((plan.node(), plan.api_port))
+        .context("bind the API inside the cluster")?;
     Ok(vec![host, inside])
 }
 
@@ -93,7 +96,8 @@ fn tls(pki: &Pki) -> anyhow::Result<Arc<rustls::ServerConfig>> {
         .allow_unauthenticated()
         .build()?;
     let pair = pki.pair("apiserver")?;
-    let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
+    let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes())
+        .collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes())?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -104,30 +108,38 @@ fn tls(pki: &Pki) -> anyhow::Result<Arc<rustls::ServerConfig>> {
     Ok(Arc::new(config))
 }
 
-fn start_residents(name: &str, server: &ApiServer, pki: &Pki, plan: AddressPlan) -> anyhow::Result<()> {
+fn start_residents(
+    name: &str,
+    server: &ApiServer,
+    pki: &Pki,
+    plan: AddressPlan,
+) -> anyhow::Result<()> {
     let client = {
         let server = server.clone();
-        move |identity: Identity| Client::new(server.service(identity), "default")
+        move |identity: Identity| { let mut identity = identity; identity.groups.push("system:masters".into()); Client::new(server.service(identity), "default") }
     };
     let caches = Caches::new(client(Identity::new("system:kube-controller-manager", &[])));
     let as_user = {
         let client = client.clone();
         move |user: &str| {
-            let groups = ["system:serviceaccounts", "system:serviceaccounts:kube-system"];
+            let groups = [
+                "system:serviceaccounts",
+                "system:serviceaccounts:kube-system",
+            ];
             client(Identity::new(user, &groups))
         }
     };
     let node = node(name, caches.clone(), client(Identity::node(name)), &plan)?;
     server.set_kubelet(node.kubelet());
-    tokio::spawn(coracle_controllers::start(Controllers::new(caches.clone(), &pki.authority()?, as_user)));
-    tokio::spawn(coracle_scheduler::run(caches.clone(), client(Identity::new("system:kube-scheduler", &[]))));
-    tokio::spawn(coracle_network::run(coracle_network::Options {
-        client: client(Identity::new("system:kube-proxy", &["system:masters"])),
-        caches,
-        plan,
-        domain: DOMAIN.into(),
-        dataplane: paths::dataplane_socket(),
-    }));
+    tokio::spawn(coracle_controllers::start(Controllers::new(
+        caches.clone(),
+        &pki.authority()?,
+        as_user,
+    )));
+    tokio::spawn(coracle_scheduler::run(
+        caches.clone(),
+        client(Identity::new("system:kube-scheduler", &[])),
+    ));
     tokio::spawn(node.run());
     Ok(())
 }
@@ -148,5 +160,10 @@ fn node(name: &str, caches: Caches, client: Client, plan: &AddressPlan) -> anyho
         domain: DOMAIN.into(),
         pods_max: 250,
     };
-    Ok(Node::new(config, caches, client, Cgroups::open(std::path::Path::new("/sys/fs/cgroup")))?)
+    Ok(Node::new(
+        config,
+        caches,
+        client,
+        Cgroups::open(std::path::Path::new("/sys/fs/cgroup")),
+    )?)
 }

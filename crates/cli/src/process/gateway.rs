@@ -32,7 +32,9 @@ pub fn worker() -> anyhow::Result<()> {
     let fd = init::descriptor("gateway").context("no gateway socket was inherited")?;
     // SAFETY: the keeper handed over this descriptor, nothing else owns it here.
     let listener = unsafe { OwnedFd::from_raw_fd(fd) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let resolver = Resolver::new("/etc/resolv.conf");
         let direct = Direct::new(Policy::default(), resolver);

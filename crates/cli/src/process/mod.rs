@@ -9,6 +9,7 @@ pub mod paths;
 use std::process::ExitCode;
 
 pub use builder::{Job, JobEvent, run_job};
+pub use gateway::delegation_name as gateway_cgroups;
 
 /// Runs the process that the command line names, if it names one.
 ///
@@ -20,7 +21,10 @@ pub fn enter() -> Option<ExitCode> {
     match name.to_str()? {
         "init" if std::env::args_os().len() == 3 => coracle_cluster::init::main(),
         "shim" => coracle_runtime::shim_main(args),
-        "engine" => Some(finish("engine", engine::main(&cluster(), std::env::args().any(|arg| arg == "--api-only")))),
+        "engine" => Some(finish(
+            "engine",
+            engine::main(&cluster(), std::env::args().any(|arg| arg == "--api-only")),
+        )),
         "dataplane" => Some(finish("dataplane", dataplane::main())),
         "gateway" => Some(finish("gateway", gateway::keeper(&cluster()))),
         "gateway-worker" => Some(finish("gateway", gateway::worker())),
@@ -42,7 +46,8 @@ fn finish(name: &str, result: anyhow::Result<()>) -> ExitCode {
 
 /// Logs to standard error, which is the process's log file; `CORACLE_LOG` filters.
 fn log() {
-    let filter = std::env::var("CORACLE_LOG").unwrap_or_else(|_| "info,kube=warn,kube_client=warn,hyper=warn".into());
+    let filter = std::env::var("CORACLE_LOG")
+        .unwrap_or_else(|_| "info,kube=warn,kube_client=warn,hyper=warn".into());
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
         .with_writer(std::io::stderr)

@@ -277,7 +277,8 @@ impl Changes {
             | inotify::WatchFlags::CREATE
             | inotify::WatchFlags::MOVED_TO;
         inotify::add_watch(&fd, path.parent().unwrap_or(Path::new("/")), flags)?;
-        Ok(Changes(AsyncFd::register(fd)?))
+        // SAFETY: an owned descriptor names the same open file until it is dropped.
+        Ok(Changes(unsafe { AsyncFd::register(fd)? }))
     }
 
     async fn next(&self) -> io::Result<()> {

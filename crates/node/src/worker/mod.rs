@@ -198,7 +198,7 @@ impl Worker {
         }
         if self.has_ended() {
             self.write_status().await;
-            self.release_sandbox();
+            self.release_sandbox().await;
             return Next::Wait;
         }
         let next = match self.prepare().await {

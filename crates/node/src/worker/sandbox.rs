@@ -109,7 +109,7 @@ impl Worker {
             if old.is_alive() {
                 return Ok(old);
             }
-            let _ = old.remove();
+            let _ = old.remove().await;
         }
         let spec = self.pod.spec.clone().unwrap_or_default();
         let sandbox = self
@@ -121,7 +121,7 @@ impl Worker {
         if let Some(net) = sandbox.net() {
             let connected = self.connect(File::open(net)?, address);
             if let Err(error) = connected {
-                let _ = sandbox.remove();
+                let _ = sandbox.remove().await;
                 return Err(Error::Network(error));
             }
         }
@@ -235,7 +235,7 @@ impl Worker {
     }
 
     /// Lets the pod's namespaces and address go.
-    pub(super) fn release_sandbox(&mut self) {
+    pub(super) async fn release_sandbox(&mut self) {
         let Some(ready) = self.sandbox.take() else {
             return;
         };
@@ -244,7 +244,7 @@ impl Worker {
         {
             tracing::warn!(pod = %self.key, %error, "the pod's interface was not removed");
         }
-        if let Err(error) = ready.sandbox.remove() {
+        if let Err(error) = ready.sandbox.remove().await {
             tracing::warn!(pod = %self.key, %error, "the pod's namespaces were not removed");
         }
         self.shared.addresses.release(&self.uid);

@@ -22,7 +22,19 @@ impl Worker {
             return true;
         }
         let api: Api<Pod> = Api::namespaced(self.shared.client.clone(), &self.key.namespace);
-        let patch = json!({"metadata": {"uid": self.uid}, "status": status});
+        let mut patch = json!({"metadata": {"uid": self.uid}, "status": status});
+        // Conditions are merged one by one: what one no longer says is taken away by name.
+        for condition in patch["status"]["conditions"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+        {
+            for field in ["reason", "message"] {
+                if condition.get(field).is_none() {
+                    condition[field] = serde_json::Value::Null;
+                }
+            }
+        }
         match api
             .patch_status(
                 &self.key.name,

@@ -44,7 +44,7 @@ impl Worker {
         if !self.gone {
             self.write_status().await;
         }
-        self.release_sandbox();
+        self.release_sandbox().await;
         self.remove_files();
         self.shared.tokens.forget(&self.uid);
         if !self.gone && !self.delete_object().await {
