@@ -55,8 +55,11 @@ where
 pub async fn read(mut body: Body) -> ApiResult<Bytes> {
     let mut read = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| ApiError::bad_request(format!("the body cannot be read: {error}")))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let frame = frame
+            .map_err(|error| ApiError::bad_request(format!("the body cannot be read: {error}")))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         if read.len() + data.len() > BODY_BYTES_MAX {
             let message = format!("Request entity too large: limit is {BODY_BYTES_MAX}");
             return Err(ApiError::new(413, "RequestEntityTooLarge", message));

@@ -7,7 +7,7 @@ use std::time::Instant;
 use coracle_machinery::kind::Kind;
 use futures::FutureExt;
 use http::request::Parts;
-use http::{Method, Request, Response, header};
+use http::{Request, Response, header};
 
 use crate::authn;
 use crate::authz::{self, Attributes};
@@ -47,10 +47,14 @@ pub async fn handle(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
 
 async fn route(core: Arc<Core>, request: Request<Body>) -> ApiResult<Response<Body>> {
     let (parts, body) = request.into_parts();
+    let target = Target::parse(parts.uri.path());
+    // A body that is left unread would cost the client its connection, also
+    // when the answer is a refusal. Streams are another matter.
+    let body = if streams(&parts, &target) { body } else { body::full(body::read(body).await?) };
     let user = authn::authenticate(&core, &parts)?;
     let user = authn::impersonate(&core, user, &parts.headers)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    match Target::parse(parts.uri.path()) {
+    match target {
         Target::Other(path) => {
             authz::require_path(&core, &user, parts.method.as_str(), &path)?;
             misc::run(&core, &parts, &path, &query)
@@ -95,8 +99,19 @@ async fn resource(
     Ok(response)
 }
 
+fn streams(parts: &Parts, target: &Target) -> bool {
+    let proxied = matches!(target, Target::Resource(path) if path.subresource.as_deref() == Some("proxy"));
+    proxied || parts.headers.contains_key(header::UPGRADE)
+}
+
 /// Whether the user may. A list of one name counts as that name.
-fn authorize(core: &Core, user: &Identity, path: &ResourcePath, verb: &str, query: &Query) -> ApiResult<()> {
+fn authorize(
+    core: &Core,
+    user: &Identity,
+    path: &ResourcePath,
+    verb: &str,
+    query: &Query,
+) -> ApiResult<()> {
     let selected = (path.name.is_none() && matches!(verb, "list" | "watch" | "deletecollection"))
         .then(|| single_name(query.text("fieldSelector")))
         .flatten();
@@ -171,9 +186,4 @@ async fn run(
         }
         _ => Err(ApiError::method_not_allowed()),
     }
-}
-
-/// Methods that change something.
-pub fn is_mutating(method: &Method) -> bool {
-    matches!(method.as_str(), "POST" | "PUT" | "PATCH" | "DELETE")
 }

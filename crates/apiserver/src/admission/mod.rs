@@ -3,8 +3,11 @@
 //! upstream's: change, allocate, check.
 
 pub mod namespaces;
-pub mod pods;
+mod network;
+mod pods;
+mod priority;
 pub mod services;
+mod storage;
 
 use coracle_machinery::kind::Kind;
 use serde_json::Value;
@@ -25,9 +28,18 @@ fn is(kind: &Kind, group: &str, plural: &str) -> bool {
 /// 403 and 404, as the plug-in says.
 pub fn mutate_create(context: &Context, kind: &'static Kind, object: &mut Value) -> ApiResult<()> {
     namespaces::check_create(context, kind, object)?;
-    if is(kind, "", "pods") {
-        pods::mutate(context, kind, object)?;
+    match (kind.group, kind.plural) {
+        ("", "pods") => {
+            pods::service_account(context, kind, object)?;
+            priority::mutate(context, kind, object)?;
+            pods::tolerations(object);
+        }
+        ("", "nodes") => network::taint_new_node(object),
+        ("", "persistentvolumeclaims") => storage::default_class(context, object),
+        ("networking.k8s.io", "ingresses") => network::default_class(context, kind, object)?,
+        _ => {}
     }
+    storage::protect(kind, object);
     Ok(())
 }
 
@@ -54,12 +66,10 @@ pub fn allocate_create(
 ///
 /// # Errors
 /// 403, as the plug-in says.
-pub fn check_create(
-    _context: &Context,
-    _kind: &'static Kind,
-    _object: &Value,
-    _dry_run: bool,
-) -> ApiResult<()> {
+pub fn check_create(context: &Context, kind: &'static Kind, object: &Value, _dry_run: bool) -> ApiResult<()> {
+    if is(kind, "scheduling.k8s.io", "priorityclasses") {
+        priority::check_class(context, kind, object)?;
+    }
     Ok(())
 }
 
@@ -101,13 +111,20 @@ pub fn allocate_update(
 /// # Errors
 /// 403, as the plug-in says.
 pub fn check_update(
-    _context: &Context,
-    _kind: &'static Kind,
-    _object: &Value,
-    _live: &Value,
+    context: &Context,
+    kind: &'static Kind,
+    object: &Value,
+    live: &Value,
     _dry_run: bool,
 ) -> ApiResult<()> {
-    Ok(())
+    if context.path.subresource.is_some() {
+        return Ok(());
+    }
+    match (kind.group, kind.plural) {
+        ("scheduling.k8s.io", "priorityclasses") => priority::check_class(context, kind, object),
+        ("", "persistentvolumeclaims") => storage::check_resize(context, kind, object, live),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a deletion.
