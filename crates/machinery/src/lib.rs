@@ -26,3 +26,4 @@ pub mod strategy;
 pub mod strict;
 pub mod table;
 pub mod time;
+pub mod validate;
