@@ -1,0 +1,318 @@
+//! `scale`: the replicas of a workload, as `autoscaling/v1` Scale.
+
+use bytes::Bytes;
+use coracle_machinery::kind::Kind;
+use coracle_machinery::selector::LabelSelector;
+use coracle_machinery::table;
+use http::{Response, StatusCode};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::accept::{self, Shape};
+use crate::body::{self, Body};
+use crate::context::Context;
+use crate::decode::{self, Parsed};
+use crate::managed::{self, Writer};
+use crate::options::{FieldValidation, WriteOptions};
+use crate::resource;
+use crate::respond::{self, Include};
+use crate::rules;
+use crate::status::{ApiError, ApiResult};
+use crate::verbs::{patch, update};
+
+/// Answers `GET`, `PUT` and `PATCH` of a scale.
+///
+/// # Errors
+/// Whatever stands against it.
+pub async fn run(
+    context: &Context,
+    kind: &'static Kind,
+    verb: &str,
+    body: &Bytes,
+) -> ApiResult<Response<Body>> {
+    match verb {
+        "get" => {
+            let stored = update::current(context, kind)?;
+            answer(context, &scale_of(kind, &respond::served(kind, &stored)))
+        }
+        "update" => put(context, kind, body).await,
+        "patch" => patched(context, kind, body).await,
+        _ => Err(ApiError::method_not_allowed()),
+    }
+}
+
+fn scale_kind() -> &'static Kind {
+    static KIND: std::sync::OnceLock<Kind> = std::sync::OnceLock::new();
+    KIND.get_or_init(|| Kind {
+        group: "autoscaling",
+        version: "v1",
+        kind: "Scale",
+        plural: "scales",
+        singular: "scale",
+        namespaced: true,
+        package: "io.k8s.api.autoscaling",
+        ..copy_of_unknown()
+    })
+}
+
+fn copy_of_unknown() -> Kind {
+    Kind {
+        group: "",
+        version: "",
+        kind: "",
+        plural: "",
+        singular: "",
+        short_names: &[],
+        categories: &[],
+        namespaced: false,
+        verbs: &[],
+        subresources: &[],
+        scale: None,
+        selectable: &[],
+        generation: &[],
+        stored_as: None,
+        deprecated: None,
+        package: "",
+    }
+}
+
+fn at<'a>(object: &'a Value, path: &str) -> &'a Value {
+    path.split('.')
+        .filter(|name| !name.is_empty())
+        .fold(object, |value, name| &value[name])
+}
+
+/// Returns the scale of an object.
+fn scale_of(kind: &'static Kind, object: &Value) -> Value {
+    let Some(paths) = kind.scale else {
+        return Value::Null;
+    };
+    let metadata = &object["metadata"];
+    let mut own = Map::new();
+    for key in [
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+    ] {
+        if let Some(value) = metadata.get(key) {
+            own.insert(key.to_owned(), value.clone());
+        }
+    }
+    let mut spec = json!({});
+    if let Some(replicas) = at(object, paths.spec_replicas)
+        .as_i64()
+        .filter(|&replicas| replicas != 0)
+    {
+        spec["replicas"] = json!(replicas);
+    }
+    let mut status = json!({"replicas": at(object, paths.status_replicas).as_i64().unwrap_or(0)});
+    let selector = selector_text(at(object, paths.selector));
+    if !selector.is_empty() {
+        status["selector"] = json!(selector);
+    }
+    json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": own, "spec": spec, "status": status})
+}
+
+fn selector_text(selector: &Value) -> String {
+    let plain = selector.get("matchLabels").is_none() && selector.get("matchExpressions").is_none();
+    let read = match selector.as_object() {
+        None => return selector.as_str().unwrap_or_default().to_owned(),
+        Some(map) if plain => LabelSelector::from_map(Some(map)),
+        Some(_) => LabelSelector::from_object(Some(selector)),
+    };
+    read.map(|selector| selector.to_string())
+        .unwrap_or_default()
+}
+
+fn answer(context: &Context, scale: &Value) -> ApiResult<Response<Body>> {
+    let form = accept::choose(&context.headers)?;
+    let shaped = match form.shape {
+        Shape::Plain => scale.clone(),
+        Shape::Table(version) => {
+            let row = table::scale_row(scale, Timestamp::now());
+            let mut cells = json!({"cells": row.cells});
+            match respond::include_object(context)? {
+                Include::Metadata => cells["object"] = respond::partial(scale, version),
+                Include::Object => cells["object"] = scale.clone(),
+                Include::None => {}
+            }
+            json!({
+                "kind": "Table", "apiVersion": format!("meta.k8s.io/{version}"),
+                "metadata": {"resourceVersion": scale["metadata"]["resourceVersion"]},
+                "columnDefinitions": table::scale_definitions(),
+                "rows": [cells],
+            })
+        }
+        Shape::Metadata(version) | Shape::MetadataList(version) => respond::partial(scale, version),
+    };
+    Ok(respond::json(StatusCode::OK, &shaped))
+}
+
+async fn put(context: &Context, kind: &'static Kind, body: &Bytes) -> ApiResult<Response<Body>> {
+    let options = WriteOptions::read(&context.query, "UpdateOptions")?;
+    let content_type = body::content_type(&context.headers);
+    let scale = decode::object(
+        context,
+        scale_kind(),
+        &content_type,
+        body,
+        options.field_validation,
+    )?;
+    let given = scale["metadata"]["name"].as_str().unwrap_or_default();
+    if !given.is_empty() && given != context.name() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({})",
+            context.name()
+        )));
+    }
+    let insist = scale["metadata"]["resourceVersion"]
+        .as_str()
+        .is_some_and(|revision| !revision.is_empty());
+    write(
+        context,
+        kind,
+        options.dry_run,
+        insist,
+        &mut |_| Ok(scale.clone()),
+    )
+    .await
+}
+
+async fn patched(
+    context: &Context,
+    kind: &'static Kind,
+    body: &Bytes,
+) -> ApiResult<Response<Body>> {
+    let form = patch::Form::of(&body::content_type(&context.headers))?;
+    let options = WriteOptions::read(&context.query, "PatchOptions")?;
+    if form == patch::Form::Apply {
+        return apply(context, kind, body, options).await;
+    }
+    let parsed = patch::parse(form, body)?;
+    write(context, kind, options.dry_run, false, &mut |live| {
+        let value = patch::apply_to(scale_kind(), form, live, &parsed)?;
+        typed(context, value, options.field_validation)
+    })
+    .await
+}
+
+fn typed(context: &Context, value: Value, validation: FieldValidation) -> ApiResult<Value> {
+    decode::typed(
+        context,
+        scale_kind(),
+        Parsed {
+            value,
+            findings: vec![],
+        },
+        validation,
+    )
+}
+
+async fn apply(
+    context: &Context,
+    kind: &'static Kind,
+    body: &Bytes,
+    options: WriteOptions,
+) -> ApiResult<Response<Body>> {
+    let text =
+        std::str::from_utf8(body).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let (value, _) = crate::yaml::read(text).map_err(ApiError::bad_request)?;
+    let manager = context.field_manager();
+    let force = context.query.flag("force");
+    let Some(paths) = kind.scale else {
+        return Err(ApiError::no_such_resource());
+    };
+    let scale = typed(context, value, options.field_validation)?;
+    // What is applied to the scale is applied to the replicas of the object.
+    let mut partial = json!({"apiVersion": kind.api_version(), "kind": kind.kind, "metadata": {"name": context.name()}});
+    set(
+        &mut partial,
+        paths.spec_replicas,
+        scale["spec"]["replicas"].clone(),
+    );
+    let writer = Writer {
+        manager: &manager,
+        subresource: "scale",
+    };
+    let written = update::change(context, kind, options.dry_run, false, &mut |live| {
+        let mut object = managed::apply(kind, live, &partial, &writer, force)?;
+        rules::default(kind, &mut object);
+        Ok(object)
+    })
+    .await?;
+    answer(context, &scale_of(kind, &written.value(kind)))
+}
+
+async fn write(
+    context: &Context,
+    kind: &'static Kind,
+    dry_run: bool,
+    insist: bool,
+    make: &mut update::Make<'_>,
+) -> ApiResult<Response<Body>> {
+    let Some(paths) = kind.scale else {
+        return Err(ApiError::no_such_resource());
+    };
+    let manager = context.field_manager();
+    let written = update::change(context, kind, dry_run, insist, &mut |live| {
+        let scale = make(&scale_of(kind, live))?;
+        check(context, kind, &scale)?;
+        let mut object = live.clone();
+        set(
+            &mut object,
+            paths.spec_replicas,
+            json!(scale["spec"]["replicas"].as_i64().unwrap_or(0)),
+        );
+        if let Some(revision) = scale["metadata"]["resourceVersion"]
+            .as_str()
+            .filter(|revision| !revision.is_empty())
+        {
+            object["metadata"]["resourceVersion"] = json!(revision);
+        }
+        managed::update(
+            kind,
+            live,
+            &mut object,
+            &Writer {
+                manager: &manager,
+                subresource: "scale",
+            },
+        );
+        Ok(object)
+    })
+    .await?;
+    answer(context, &scale_of(kind, &written.value(kind)))
+}
+
+fn check(context: &Context, _kind: &Kind, scale: &Value) -> ApiResult<()> {
+    let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
+    if replicas >= 0 {
+        return Ok(());
+    }
+    let message = format!("Invalid value: {replicas}: must be greater than or equal to 0");
+    Err(ApiError::invalid_field(
+        resource_of_scale(),
+        context.name(),
+        "FieldValueInvalid",
+        "spec.replicas",
+        message,
+    ))
+}
+
+fn resource_of_scale() -> &'static Kind {
+    let _ = resource::UNKNOWN.kind;
+    scale_kind()
+}
+
+fn set(object: &mut Value, path: &str, value: Value) {
+    let mut place = object;
+    for name in path.split('.').filter(|name| !name.is_empty()) {
+        if !place[name].is_object() && !place[name].is_null() && !path.ends_with(name) {
+            return;
+        }
+        place = &mut place[name];
+    }
+    *place = value;
+}
