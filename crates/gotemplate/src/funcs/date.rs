@@ -499,7 +499,7 @@ impl Parts {
             | Std::ZeroSecond | Std::Year => (2, 2),
             _ => (1, 2),
         };
-        let mut number = |field: &mut dyn FnMut(i64)| {
+        let number = |field: &mut dyn FnMut(i64)| {
             let (value, rest) = digits(text, least, most)?;
             field(value);
             Some(rest)

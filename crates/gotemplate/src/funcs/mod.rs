@@ -30,6 +30,7 @@ use crate::value::{Type, Value};
 use std::collections::HashMap;
 
 pub use certs::CERTIFICATE;
+pub use include::without_no_value;
 
 /// Index of a function in its table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -204,7 +204,7 @@ fn joined_lower(text: &str, connector: char) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut out = String::new();
     let mut at = 0;
-    let mut next = |at: &mut usize| {
+    let next = |at: &mut usize| {
         let (kind, len) = next_word(&chars[*at..]);
         let word: Vec<char> = chars[*at..*at + len].to_vec();
         *at += len;
