@@ -41,12 +41,27 @@ fn canonicalize_object(schema: Node<'_>, map: &mut Map<String, Value>) {
             return true;
         };
         canonicalize(field, value);
-        field.is_always_written() || !is_left_out(field, value)
+        if !field.is_always_written() {
+            return !is_left_out(field, value);
+        }
+        // An empty list does not survive upstream's storage form.
+        if !field.is_pointer() && is_empty_collection(field, value) {
+            *value = Value::Null;
+        }
+        true
     });
     for (name, field) in schema.fields() {
         if field.is_always_written() && !map.contains_key(name) {
             map.insert(name.to_owned(), zero(field));
         }
+    }
+}
+
+fn is_empty_collection(field: Node<'_>, value: &Value) -> bool {
+    match value {
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty() && field.shape() == Shape::Map,
+        _ => false,
     }
 }
 

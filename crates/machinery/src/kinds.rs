@@ -533,7 +533,13 @@ static KINDS: &[Kind] = &[
     RBAC.kind("Role", "roles", "role"),
     STORAGE
         .kind("CSIDriver", "csidrivers", "csidriver")
-        .cluster(),
+        .cluster()
+        .generation(&[
+            "spec.tokenRequests",
+            "spec.requiresRepublish",
+            "spec.seLinuxMount",
+            "spec.storageCapacity",
+        ]),
     STORAGE.kind("CSINode", "csinodes", "csinode").cluster(),
     STORAGE.kind(
         "CSIStorageCapacity",

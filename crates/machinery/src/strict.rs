@@ -201,7 +201,7 @@ impl Reader {
                     return Ok(());
                 };
                 for (key, value) in map.iter_mut() {
-                    self.read(element, value, &path.field(key), owner)?;
+                    self.read(element, value, &path.entry(key), owner)?;
                     replace_null(element, value);
                 }
                 Ok(())

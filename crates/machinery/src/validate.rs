@@ -204,7 +204,7 @@ impl From<&Value> for Bad {
     fn from(value: &Value) -> Bad {
         match value {
             Value::String(text) => Bad(quote(text)),
-            other => Bad(other.to_string()),
+            other => Bad(go_text(other)),
         }
     }
 }
@@ -332,6 +332,49 @@ pub(crate) fn quote(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+/// Fields of structures that messages show, in the order of their types.
+const SHOWN_ORDER: [&str; 13] = [
+    "matchLabels",
+    "matchExpressions",
+    "apiVersion",
+    "kind",
+    "key",
+    "operator",
+    "values",
+    "name",
+    "uid",
+    "controller",
+    "blockOwnerDeletion",
+    "apiGroup",
+    "namespace",
+];
+
+/// A value as Go prints it: structures in the order of their fields, maps in
+/// that of their keys.
+fn go_text(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let place = |name: &str| SHOWN_ORDER.iter().position(|known| *known == name);
+            let is_structure = map.keys().all(|name| place(name).is_some());
+            let mut entries: Vec<_> = map.iter().collect();
+            match is_structure {
+                true => entries.sort_by_key(|(name, _)| place(name)),
+                false => entries.sort_by_key(|(name, _)| name.as_str()),
+            }
+            let parts: Vec<String> = entries
+                .iter()
+                .map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), go_text(value)))
+                .collect();
+            format!("{{{}}}", parts.join(","))
+        }
+        Value::Array(list) => {
+            let parts: Vec<String> = list.iter().map(go_text).collect();
+            format!("[{}]", parts.join(","))
+        }
+        other => other.to_string(),
+    }
 }
 
 /// The name that upstream's internal types give a field: without JSON names,

@@ -350,8 +350,8 @@ fn provisioner(at: &At<'_>, causes: &mut Causes) {
     if at.is_empty() {
         causes.required(&at.path, "");
     } else {
-        let wrong = names::qualified(&at.text().to_lowercase());
-        causes.invalid_text(&at.path, at.text(), wrong);
+        let text = at.text().to_lowercase();
+        causes.invalid_text(&at.path, &text, names::qualified(&text));
     }
 }
 
