@@ -283,6 +283,7 @@ fn update_status(kind: &Kind, object: &mut Value, old: &Value, now: Timestamp) {
         reset_metadata(object, old);
     }
     match (kind.group, kind.kind) {
+        ("apiextensions.k8s.io", _) => store_version(object),
         ("apps", "Deployment") => copy_metadata(object, old, &["labels"]),
         ("", "Pod") => {
             copy_metadata(object, old, &["ownerReferences", "deletionTimestamp"]);

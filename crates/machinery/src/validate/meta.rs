@@ -221,8 +221,41 @@ pub fn delete_options(options: &Value) -> Vec<super::Cause> {
     causes.list
 }
 
-/// Metadata of an update.
+/// Metadata of an update. Upstream looks at it in the generic path and again
+/// in the kind's own, and so do the causes.
 pub(super) fn update(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Causes) {
+    for _ in 0..2 {
+        changes(object, old, causes);
+    }
+    if judges_whole_metadata(kind) {
+        create(kind, object, causes);
+    }
+}
+
+/// Kinds whose update is judged like a new object besides.
+fn judges_whole_metadata(kind: &Kind) -> bool {
+    matches!(
+        (kind.group, kind.kind),
+        (
+            "",
+            "Pod"
+                | "ConfigMap"
+                | "Secret"
+                | "Service"
+                | "ServiceAccount"
+                | "Endpoints"
+                | "PersistentVolume"
+                | "PersistentVolumeClaim"
+                | "LimitRange"
+                | "PodTemplate"
+        ) | ("apps", "StatefulSet" | "ControllerRevision")
+            | ("networking.k8s.io", "Ingress" | "IPAddress" | "ServiceCIDR")
+            | ("rbac.authorization.k8s.io" | "discovery.k8s.io", _)
+            | ("admissionregistration.k8s.io", _)
+    )
+}
+
+fn changes(object: &At<'_>, old: &Value, causes: &mut Causes) {
     let meta = object.field("metadata");
     let before = &old["metadata"];
     if !before["deletionTimestamp"].is_null() {
@@ -249,7 +282,10 @@ pub(super) fn update(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Cau
             causes.invalid(&field.path, bad, names::IMMUTABLE);
         }
     }
-    common(kind, object, causes);
+    labels::labels(&meta.field("labels"), causes);
+    labels::annotations(&meta.field("annotations"), causes);
+    owners(&meta.field("ownerReferences"), causes);
+    managed_fields(&meta.field("managedFields"), causes);
 }
 
 fn no_new_finalizers(new: &At<'_>, old: &Value, causes: &mut Causes) {
