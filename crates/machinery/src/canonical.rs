@@ -6,7 +6,21 @@
 
 use serde_json::{Map, Value};
 
+use crate::kind::Kind;
 use crate::schema::{Node, Shape};
+
+/// Brings an object of any kind into its canonical form; of a custom one that
+/// is its metadata.
+pub fn apply(kind: &Kind, object: &mut Value) {
+    let schema = kind.schema();
+    if kind.custom.is_none() {
+        canonicalize(schema, object);
+    } else if let (Some(field), Some(metadata)) =
+        (schema.field("metadata"), object.get_mut("metadata"))
+    {
+        canonicalize(field, metadata);
+    }
+}
 
 /// Brings a decoded object of a built-in type into its canonical form.
 pub fn canonicalize(schema: Node<'_>, object: &mut Value) {

@@ -203,6 +203,7 @@ impl Group {
             stored_as: None,
             deprecated: None,
             package: self.package,
+            custom: None,
         }
     }
 }

@@ -272,6 +272,20 @@ fn dedup_owners(object: &mut Value) {
 }
 
 fn update_status(kind: &Kind, object: &mut Value, old: &Value, now: Timestamp) {
+    if kind.custom.is_some() {
+        // Everything but the status stays, and so does the metadata.
+        let status = object.get("status").cloned();
+        let version = object["metadata"].get("resourceVersion").cloned();
+        *object = old.clone();
+        match status {
+            Some(status) => set(object, "status", status),
+            None => remove(object, "status"),
+        }
+        if let Some(version) = version {
+            object_at(object, "metadata").insert("resourceVersion".into(), version);
+        }
+        return;
+    }
     let all_metadata = matches!(kind.kind, "CustomResourceDefinition" | "VolumeAttachment");
     copy(object, old, "spec");
     for part in ["data", "webhooks", "template"] {
@@ -357,6 +371,9 @@ fn copy_metadata(object: &mut Value, old: &Value, names: &[&str]) {
 
 /// Whether a part that the generation counts differs.
 fn changed(kind: &Kind, object: &Value, old: &Value) -> bool {
+    if kind.custom.is_some() {
+        return crate::custom::content_changed(kind, object, old);
+    }
     let schema = kind.schema();
     kind.generation.iter().any(|part| {
         let at = |object| {

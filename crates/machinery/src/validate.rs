@@ -29,6 +29,7 @@ mod storage;
 
 use serde_json::Value;
 
+use crate::custom;
 use crate::kind::Kind;
 use crate::path::Path;
 
@@ -217,7 +218,7 @@ impl Bad {
 }
 
 impl Causes {
-    fn push(&mut self, reason: Reason, path: &Path<'_>, bad: Option<Bad>, detail: &str) {
+    pub(crate) fn push(&mut self, reason: Reason, path: &Path<'_>, bad: Option<Bad>, detail: &str) {
         let mut message = reason.words().to_owned();
         if let Some(Bad(text)) = bad {
             message.push_str(": ");
@@ -405,6 +406,12 @@ pub(crate) fn go_json(value: &Value) -> String {
 
 /// Everything below the metadata.
 fn body(kind: &Kind, object: &At<'_>, old: Option<&Value>, causes: &mut Causes) {
+    if kind.custom.is_some() {
+        return match old {
+            None => custom::create(kind, object.value, causes),
+            Some(old) => custom::update(kind, object.value, old, causes),
+        };
+    }
     match (kind.group, kind.kind) {
         ("", "Pod") => pod::pod(object, old, causes),
         ("", "PodTemplate") => pod::template(&object.field("template"), causes),
@@ -456,6 +463,9 @@ fn body(kind: &Kind, object: &At<'_>, old: Option<&Value>, causes: &mut Causes) 
 
 /// What a status must look like.
 fn status(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Causes) {
+    if kind.custom.is_some() {
+        return custom::update(kind, object.value, old, causes);
+    }
     match (kind.group, kind.kind) {
         ("apps", _) | ("", "ReplicationController") => {
             apps::status(kind.kind, object, old, causes);

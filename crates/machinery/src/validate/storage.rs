@@ -266,6 +266,10 @@ pub(super) fn claim_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
     if before["volumeName"].as_str().is_none_or(str::is_empty) {
         keep(&mut munged, "volumeName");
     }
+    // A class may be given to a claim that named none.
+    if before["storageClassName"].is_null() {
+        keep(&mut munged, "storageClassName");
+    }
     if bound {
         let size = &before["resources"]["requests"]["storage"];
         if let Some(requests) = munged["resources"]["requests"].as_object_mut() {
