@@ -159,11 +159,21 @@ impl Watched {
                 dirty.1.notify_one();
             }
         };
-        let service = marker(|dirty, key| { dirty.services.insert(key); });
-        let slice = marker(|dirty, key| { dirty.services.insert(key); });
-        let pod = marker(|dirty, key| { dirty.pods.insert(key); });
-        let namespace = marker(|dirty, key| { dirty.namespaces.insert(key); });
-        let policy = marker(|dirty, key| { dirty.policies.insert(key); });
+        let service = marker(|dirty, key| {
+            dirty.services.insert(key);
+        });
+        let slice = marker(|dirty, key| {
+            dirty.services.insert(key);
+        });
+        let pod = marker(|dirty, key| {
+            dirty.pods.insert(key);
+        });
+        let namespace = marker(|dirty, key| {
+            dirty.namespaces.insert(key);
+        });
+        let policy = marker(|dirty, key| {
+            dirty.policies.insert(key);
+        });
         self.services
             .on_change(move |object| service(key_of(&**object)));
         self.slices.on_change(move |object| {

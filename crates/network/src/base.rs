@@ -91,9 +91,25 @@ fn services(fragment: &mut Fragment, plan: &AddressPlan) {
         .chain(
             "out",
             nat(Hook::Output, -100),
-            vec![Rule::new().jump("services")],
+            vec![
+                Rule::new().jump("services"),
+                unserved_here(plan, expr::TCP),
+                unserved_here(plan, expr::UDP),
+            ],
         )
         .chain("post", nat(Hook::Postrouting, 100), vec![to_itself]);
+}
+
+/// Refuses what the node itself sends to a ClusterIP that nobody serves.
+///
+/// The kernel sends no ICMP error about a packet of its own that is routed to
+/// loopback (seen on 6.18), so it goes to a port where nobody listens.
+fn unserved_here(plan: &AddressPlan, protocol: u8) -> Rule {
+    const NOBODY: u16 = 1;
+    Rule::new()
+        .destination(plan.services, true)
+        .protocol(protocol)
+        .dnat_to(plan.node(), NOBODY)
 }
 
 /// Matches what a pod sends to neither pod, Service nor the node.
@@ -141,11 +157,9 @@ fn filters(fragment: &mut Fragment, plan: &AddressPlan) {
     let egress = || Rule::new().jump("egress");
     let ingress = || Rule::new().jump("ingress");
     let invalid = Rule::new().state(STATE_INVALID).verdict(Verdict::Drop);
-    let unserved = || {
-        Rule::new()
-            .destination(plan.services, true)
-            .reject(Reject::Icmp(ICMP_PORT))
-    };
+    let unserved = Rule::new()
+        .destination(plan.services, true)
+        .reject(Reject::Icmp(ICMP_PORT));
     // Judged in `guard` already, where it still had its destination.
     let redirected = Rule::new()
         .destination(plan.node().into(), true)
@@ -168,7 +182,7 @@ fn filters(fragment: &mut Fragment, plan: &AddressPlan) {
         .chain(
             "forward-out",
             filter(Hook::Forward, 0),
-            vec![invalid, unserved(), egress()],
+            vec![invalid, unserved, egress()],
         )
         .chain("forward-in", filter(Hook::Forward, 10), vec![ingress()])
         .chain(
@@ -177,11 +191,7 @@ fn filters(fragment: &mut Fragment, plan: &AddressPlan) {
             vec![redirected, egress()],
         )
         .chain("input-in", filter(Hook::Input, 10), vec![ingress()])
-        .chain(
-            "output-out",
-            filter(Hook::Output, 0),
-            vec![unserved(), egress()],
-        )
+        .chain("output-out", filter(Hook::Output, 0), vec![egress()])
         .chain("output-in", filter(Hook::Output, 10), vec![ingress()]);
 }
 
