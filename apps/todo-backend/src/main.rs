@@ -5,12 +5,14 @@
 //! curl. Everything is configured by environment variables (`config.rs`).
 
 mod auth;
+mod chat;
 mod config;
 mod db;
 mod healthcheck;
 mod http;
 mod log;
 mod model;
+mod net;
 mod server;
 mod time;
 

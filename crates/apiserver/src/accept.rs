@@ -54,7 +54,10 @@ pub struct MediaRange {
 impl MediaRange {
     /// Returns a parameter.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.parameters
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -68,7 +71,13 @@ pub fn ranges(headers: &HeaderMap) -> Vec<MediaRange> {
         .filter(|range| !range.trim().is_empty())
         .map(|range| {
             let range = media_range(range);
-            (range.parameter("q").and_then(|q| q.parse().ok()).unwrap_or(1.0), range)
+            (
+                range
+                    .parameter("q")
+                    .and_then(|q| q.parse().ok())
+                    .unwrap_or(1.0),
+                range,
+            )
         })
         .collect();
     if ranges.is_empty() {
@@ -84,7 +93,12 @@ pub fn media_range(text: &str) -> MediaRange {
     let media = parts.next().unwrap_or_default().to_ascii_lowercase();
     let parameters = parts
         .filter_map(|part| part.split_once('='))
-        .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().trim_matches('"').to_owned()))
+        .map(|(name, value)| {
+            (
+                name.trim().to_ascii_lowercase(),
+                value.trim().trim_matches('"').to_owned(),
+            )
+        })
         .collect();
     MediaRange { media, parameters }
 }
@@ -108,7 +122,9 @@ pub fn choose(headers: &HeaderMap) -> ApiResult<Form> {
 }
 
 fn shape(range: &MediaRange) -> Option<Shape> {
-    let Some(wanted) = range.parameter("as") else { return Some(Shape::Plain) };
+    let Some(wanted) = range.parameter("as") else {
+        return Some(Shape::Plain);
+    };
     if range.parameter("g") != Some("meta.k8s.io") {
         return None;
     }
@@ -139,10 +155,22 @@ mod tests {
     fn chooses_the_first_served_form() {
         let form = |shape, encoding| Some(Form { shape, encoding });
         check("application/json", form(Shape::Plain, Encoding::Json));
-        check("application/vnd.kubernetes.protobuf,application/json", form(Shape::Plain, Encoding::Json));
-        check("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", form(Shape::Table("v1"), Encoding::Json));
-        check("application/json;as=Table;v=v9;g=meta.k8s.io, application/yaml", form(Shape::Plain, Encoding::Yaml));
+        check(
+            "application/vnd.kubernetes.protobuf,application/json",
+            form(Shape::Plain, Encoding::Json),
+        );
+        check(
+            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+            form(Shape::Table("v1"), Encoding::Json),
+        );
+        check(
+            "application/json;as=Table;v=v9;g=meta.k8s.io, application/yaml",
+            form(Shape::Plain, Encoding::Yaml),
+        );
         check("text/html", None);
-        check("application/json;q=0.5, application/yaml", form(Shape::Plain, Encoding::Yaml));
+        check(
+            "application/json;q=0.5, application/yaml",
+            form(Shape::Plain, Encoding::Yaml),
+        );
     }
 }

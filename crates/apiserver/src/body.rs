@@ -3,12 +3,12 @@
 
 use std::convert::Infallible;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::Stream;
 use http::HeaderMap;
 use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 
 use crate::status::{ApiError, ApiResult};
 
@@ -23,7 +23,9 @@ pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// A body that is there already.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
+    Full::new(bytes.into())
+        .map_err(|never: Infallible| match never {})
+        .boxed_unsync()
 }
 
 /// An empty body.
@@ -50,16 +52,21 @@ where
 ///
 /// # Errors
 /// 413 when it is too large, 400 when the client breaks off.
-pub async fn read(body: Body) -> ApiResult<Bytes> {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::new(
-            413,
-            "RequestEntityTooLarge",
-            format!("Request entity too large: limit is {BODY_BYTES_MAX}"),
-        )),
-        Err(error) => Err(ApiError::bad_request(format!("the body cannot be read: {error}"))),
+pub async fn read(mut body: Body) -> ApiResult<Bytes> {
+    let mut read = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|error| ApiError::bad_request(format!("the body cannot be read: {error}")))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if read.len() + data.len() > BODY_BYTES_MAX {
+            let message = format!("Request entity too large: limit is {BODY_BYTES_MAX}");
+            return Err(ApiError::new(413, "RequestEntityTooLarge", message));
+        }
+        read.extend_from_slice(&data);
     }
+    Ok(read.freeze())
 }
 
 /// Returns the media type of a request's body, without parameters; empty for none.
@@ -67,6 +74,13 @@ pub fn content_type(headers: &HeaderMap) -> String {
     headers
         .get(http::header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .map(|value| value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+        .map(|value| {
+            value
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase()
+        })
         .unwrap_or_default()
 }

@@ -39,7 +39,15 @@ impl Context {
         headers: HeaderMap,
         verb: &'static str,
     ) -> Context {
-        Context { core, user, path, query, headers, verb, warnings: Mutex::new(Vec::new()) }
+        Context {
+            core,
+            user,
+            path,
+            query,
+            headers,
+            verb,
+            warnings: Mutex::new(Vec::new()),
+        }
     }
 
     /// Adds a `Warning:` header to the answer, once.
@@ -86,10 +94,21 @@ impl Context {
     pub fn field_manager(&self) -> String {
         match self.query.text("fieldManager") {
             "" => {
-                let agent = self.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-                let prefix = agent.unwrap_or_default().split('/').next().unwrap_or_default();
+                let agent = self
+                    .headers
+                    .get(http::header::USER_AGENT)
+                    .and_then(|agent| agent.to_str().ok());
+                let prefix = agent
+                    .unwrap_or_default()
+                    .split('/')
+                    .next()
+                    .unwrap_or_default();
                 let prefix = if prefix.is_empty() { "unknown" } else { prefix };
-                prefix.chars().filter(|letter| !letter.is_control()).take(128).collect()
+                prefix
+                    .chars()
+                    .filter(|letter| !letter.is_control())
+                    .take(128)
+                    .collect()
             }
             manager => manager.to_owned(),
         }

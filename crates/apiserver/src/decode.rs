@@ -43,7 +43,9 @@ pub fn parse(content_type: &str, bytes: &Bytes) -> ApiResult<Parsed> {
 
 fn parse_json(bytes: &[u8]) -> ApiResult<Parsed> {
     let parsed = strict::parse(bytes).map_err(|error| {
-        ApiError::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+        ApiError::bad_request(format!(
+            "couldn't get version/kind; json parse error: {error}"
+        ))
     })?;
     if !parsed.value.is_object() {
         let found = match &parsed.value {
@@ -51,22 +53,32 @@ fn parse_json(bytes: &[u8]) -> ApiResult<Parsed> {
             Value::String(_) => "string",
             Value::Number(_) => "number",
             Value::Bool(_) => "bool",
-            _ => return Ok(Parsed { value: Value::Object(serde_json::Map::new()), findings: vec![] }),
+            _ => {
+                return Ok(Parsed {
+                    value: Value::Object(serde_json::Map::new()),
+                    findings: vec![],
+                });
+            }
         };
         return Err(ApiError::bad_request(format!(
             "couldn't get version/kind; json parse error: json: cannot unmarshal {found} into Go value of type \
              struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
         )));
     }
-    Ok(Parsed { value: parsed.value, findings: parsed.duplicates })
+    Ok(Parsed {
+        value: parsed.value,
+        findings: parsed.duplicates,
+    })
 }
 
 /// Reads YAML as `kubectl` and upstream do (YAML 1.1 scalars); the last of
 /// duplicate keys counts and is reported.
 pub fn parse_yaml(bytes: &[u8]) -> ApiResult<Parsed> {
-    let text = std::str::from_utf8(bytes).map_err(|_| ApiError::bad_request("yaml: invalid UTF-8"))?;
-    let (value, findings) = crate::yaml::read(text)
-        .map_err(|error| ApiError::bad_request(format!("error converting YAML to JSON: yaml: {error}")))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| ApiError::bad_request("yaml: invalid UTF-8"))?;
+    let (value, findings) = crate::yaml::read(text).map_err(|error| {
+        ApiError::bad_request(format!("error converting YAML to JSON: yaml: {error}"))
+    })?;
     Ok(Parsed { value, findings })
 }
 
@@ -123,33 +135,52 @@ pub fn typed(
     parsed: Parsed,
     validation: FieldValidation,
 ) -> ApiResult<Value> {
-    let Parsed { mut value, mut findings } = parsed;
+    let Parsed {
+        mut value,
+        mut findings,
+    } = parsed;
     let (api_version, name) = type_of(kind, &value);
-    let version = api_version.rsplit('/').next().unwrap_or_default().to_owned();
+    let version = api_version
+        .rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     let cannot = |why: String| {
-        ApiError::bad_request(format!("{name} in version {version:?} cannot be handled as a {}: {why}", kind.kind))
+        ApiError::bad_request(format!(
+            "{name} in version {version:?} cannot be handled as a {}: {why}",
+            kind.kind
+        ))
     };
     if name != kind.kind || api_version != kind.api_version() {
-        if coracle_machinery::kinds::by_api_version(&api_version, &name).is_some() && name == kind.kind {
+        if coracle_machinery::kinds::by_api_version(&api_version, &name).is_some()
+            && name == kind.kind
+        {
             return Err(ApiError::bad_request(format!(
                 "the API version in the data ({api_version}) does not match the expected API version ({})",
                 kind.api_version()
             )));
         }
         return Err(cannot(if name == "List" && api_version == "v1" {
-            format!("converting (v1.List) to ({}): unknown conversion", internal_name(kind))
+            format!(
+                "converting (v1.List) to ({}): unknown conversion",
+                internal_name(kind)
+            )
         } else if coracle_machinery::kinds::by_api_version(&api_version, &name).is_some() {
             format!(
                 "converting ({version}.{name}) to ({}): unknown conversion",
                 internal_name(kind)
             )
         } else {
-            format!("no kind {name:?} is registered for version {api_version:?} in scheme {SCHEME:?}")
+            format!(
+                "no kind {name:?} is registered for version {api_version:?} in scheme {SCHEME:?}"
+            )
         }));
     }
     value["apiVersion"] = api_version.clone().into();
     value["kind"] = name.clone().into();
-    findings.extend(strict::decode(kind.schema(), &mut value).map_err(|error| cannot(error.to_string()))?);
+    findings.extend(
+        strict::decode(kind.schema(), &mut value).map_err(|error| cannot(error.to_string()))?,
+    );
     judge(context, findings, validation).map_err(&cannot)?;
     if !value["metadata"].is_object() {
         value["metadata"] = Value::Object(serde_json::Map::new());
@@ -170,11 +201,17 @@ fn type_of(kind: &Kind, value: &Value) -> (String, String) {
 ///
 /// # Errors
 /// The message of the refusal.
-pub fn judge(context: &Context, findings: Vec<String>, validation: FieldValidation) -> Result<(), String> {
+pub fn judge(
+    context: &Context,
+    findings: Vec<String>,
+    validation: FieldValidation,
+) -> Result<(), String> {
     match validation {
         FieldValidation::Ignore => Ok(()),
         FieldValidation::Warn => {
-            findings.into_iter().for_each(|finding| context.warn(finding));
+            findings
+                .into_iter()
+                .for_each(|finding| context.warn(finding));
             Ok(())
         }
         FieldValidation::Strict if findings.is_empty() => Ok(()),
@@ -184,6 +221,10 @@ pub fn judge(context: &Context, findings: Vec<String>, validation: FieldValidati
 
 /// Returns the name of upstream's internal type, such as `core.ConfigMap`.
 pub fn internal_name(kind: &Kind) -> String {
-    let group = if kind.group.is_empty() { "core" } else { kind.group.split('.').next().unwrap_or_default() };
+    let group = if kind.group.is_empty() {
+        "core"
+    } else {
+        kind.group.split('.').next().unwrap_or_default()
+    };
     format!("{group}.{}", kind.kind)
 }

@@ -30,7 +30,11 @@ impl Identity {
         if !groups.iter().any(|group| group == AUTHENTICATED) {
             groups.push(AUTHENTICATED.to_owned());
         }
-        Identity { user: user.to_owned(), groups, ..Identity::default() }
+        Identity {
+            user: user.to_owned(),
+            groups,
+            ..Identity::default()
+        }
     }
 
     /// The administrator of the cluster.

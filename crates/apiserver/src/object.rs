@@ -49,7 +49,13 @@ impl Stored {
     #[must_use]
     pub fn draft(kind: &Kind, object: &Value) -> Stored {
         let (bytes, split, managed) = serialise(object);
-        Stored { meta: Meta::of(kind, object), revision: 0, bytes, split, managed }
+        Stored {
+            meta: Meta::of(kind, object),
+            revision: 0,
+            bytes,
+            split,
+            managed,
+        }
     }
 
     /// Appends the object as JSON, managed fields included.
@@ -107,14 +113,27 @@ impl Stored {
         match label {
             "metadata.name" => Some(&self.meta.name),
             "metadata.namespace" => Some(&self.meta.namespace),
-            _ => self.meta.fields.iter().find(|(known, _)| *known == label).map(|(_, value)| value.as_str()),
+            _ => self
+                .meta
+                .fields
+                .iter()
+                .find(|(known, _)| *known == label)
+                .map(|(_, value)| value.as_str()),
         }
     }
 
     fn set_revision(&mut self, revision: u64) {
         let digits = revision.to_string();
-        let start = if self.revision == 0 { self.split } else { self.split - 1 - self.revision.to_string().len() };
-        let rest = if self.revision == 0 { self.split } else { self.split - 1 };
+        let start = if self.revision == 0 {
+            self.split
+        } else {
+            self.split - 1 - self.revision.to_string().len()
+        };
+        let rest = if self.revision == 0 {
+            self.split
+        } else {
+            self.split - 1
+        };
         let mut bytes = Vec::with_capacity(self.bytes.len() + digits.len());
         bytes.extend_from_slice(&self.bytes[..start]);
         bytes.extend_from_slice(digits.as_bytes());
@@ -134,7 +153,10 @@ fn remove_revision(object: &mut Value) {
 fn serialise(object: &Value) -> (Bytes, usize, Bytes) {
     let empty = Map::new();
     let map = object.as_object().unwrap_or(&empty);
-    let metadata = map.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
+    let metadata = map
+        .get("metadata")
+        .and_then(Value::as_object)
+        .unwrap_or(&empty);
     let mut out = Vec::with_capacity(512);
     out.push(b'{');
     for key in ["kind", "apiVersion"] {
@@ -161,7 +183,9 @@ fn serialise(object: &Value) -> (Bytes, usize, Bytes) {
     }
     out.push(b'}');
     let managed = match metadata.get("managedFields") {
-        Some(Value::Array(list)) if !list.is_empty() => Bytes::from(to_vec(&Value::Array(list.clone()))),
+        Some(Value::Array(list)) if !list.is_empty() => {
+            Bytes::from(to_vec(&Value::Array(list.clone())))
+        }
         _ => Bytes::new(),
     };
     (Bytes::from(out), split, managed)
@@ -184,7 +208,10 @@ impl Meta {
         let metadata = &object["metadata"];
         let text = |name: &str| metadata[name].as_str().unwrap_or_default().to_owned();
         let labels = metadata["labels"].as_object().map(|labels| {
-            labels.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
+            labels
+                .iter()
+                .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
+                .collect()
         });
         let fields = kind.selectable.iter().filter_map(|selectable| {
             let value = kind.selectable_value(object, selectable.label)?;
@@ -195,7 +222,9 @@ impl Meta {
             namespace: text("namespace"),
             uid: text("uid"),
             labels: labels.unwrap_or_default(),
-            deleting: metadata.get("deletionTimestamp").is_some_and(|time| !time.is_null()),
+            deleting: metadata
+                .get("deletionTimestamp")
+                .is_some_and(|time| !time.is_null()),
             fields: fields.collect(),
         }
     }
@@ -209,14 +238,17 @@ impl coracle_store::Value for Stored {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let length = u32::try_from(self.bytes.len()).expect("bodies are limited to a few megabytes");
+        let length =
+            u32::try_from(self.bytes.len()).expect("bodies are limited to a few megabytes");
         [&length.to_le_bytes()[..], &self.bytes, &self.managed].concat()
     }
 
     fn decode(key: &str, revision: u64, bytes: &[u8]) -> Result<Stored, String> {
         let (length, rest) = bytes.split_at_checked(4).ok_or("the record is too short")?;
         let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
-        let (object, managed) = rest.split_at_checked(length).ok_or("the object is cut short")?;
+        let (object, managed) = rest
+            .split_at_checked(length)
+            .ok_or("the object is cut short")?;
         let value: Value = serde_json::from_slice(object).map_err(|error| error.to_string())?;
         let text = std::str::from_utf8(object).map_err(|error| error.to_string())?;
         let start = text.find(METADATA).ok_or("the object has no metadata")? + METADATA.len();

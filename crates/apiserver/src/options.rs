@@ -32,7 +32,11 @@ pub fn invalid_options(options: &str, causes: Vec<Cause>) -> ApiError {
 
 /// Makes a cause.
 pub fn cause(reason: &str, field: &str, message: String) -> Cause {
-    Cause { reason: reason.to_owned(), message, field: field.to_owned() }
+    Cause {
+        reason: reason.to_owned(),
+        message,
+        field: field.to_owned(),
+    }
 }
 
 /// Reads `dryRun`.
@@ -41,7 +45,10 @@ pub fn dry_run(values: &[&str]) -> Result<bool, Cause> {
         return Ok(!values.is_empty());
     }
     let list: Vec<String> = values.iter().map(|value| format!("{value:?}")).collect();
-    let message = format!("Unsupported value: [{}]: supported values: \"All\"", list.join(","));
+    let message = format!(
+        "Unsupported value: [{}]: supported values: \"All\"",
+        list.join(",")
+    );
     Err(cause("FieldValueNotSupported", "dryRun", message))
 }
 
@@ -53,7 +60,10 @@ impl WriteOptions {
     pub fn read(query: &Query, options: &str) -> ApiResult<WriteOptions> {
         let mut causes = Vec::new();
         check_manager(query.text("fieldManager"), &mut causes);
-        let dry_values: Vec<&str> = query.all("dryRun").filter(|value| !value.is_empty()).collect();
+        let dry_values: Vec<&str> = query
+            .all("dryRun")
+            .filter(|value| !value.is_empty())
+            .collect();
         let dry = dry_run(&dry_values).unwrap_or_else(|cause| {
             causes.push(cause);
             false
@@ -73,7 +83,10 @@ impl WriteOptions {
         if !causes.is_empty() {
             return Err(invalid_options(options, causes));
         }
-        Ok(WriteOptions { dry_run: dry, field_validation })
+        Ok(WriteOptions {
+            dry_run: dry,
+            field_validation,
+        })
     }
 }
 
@@ -82,7 +95,11 @@ fn check_manager(manager: &str, causes: &mut Vec<Cause>) {
         let message = "Too long: may not be more than 128 bytes".to_owned();
         causes.push(cause("FieldValueTooLong", "fieldManager", message));
     }
-    if let Some((position, letter)) = manager.chars().enumerate().find(|(_, letter)| letter.is_control()) {
+    if let Some((position, letter)) = manager
+        .chars()
+        .enumerate()
+        .find(|(_, letter)| letter.is_control())
+    {
         let message = format!(
             "Invalid value: {manager:?}: invalid character U+{:04X} (at position {position})",
             u32::from(letter)

@@ -57,12 +57,21 @@ impl Target {
         }
         let mut rest = segments.split_off(group_segments);
         let version = segments.pop().unwrap_or_default();
-        let group = if group_segments == 3 { segments.pop().unwrap_or_default() } else { String::new() };
+        let group = if group_segments == 3 {
+            segments.pop().unwrap_or_default()
+        } else {
+            String::new()
+        };
         let legacy_watch = rest.len() > 1 && rest[0] == "watch";
         if legacy_watch {
             rest.remove(0);
         }
-        let mut target = ResourcePath { group, version, legacy_watch, ..ResourcePath::default() };
+        let mut target = ResourcePath {
+            group,
+            version,
+            legacy_watch,
+            ..ResourcePath::default()
+        };
         target.fill(rest);
         Target::Resource(target)
     }
@@ -131,7 +140,10 @@ impl Query {
     /// Returns the first value of a parameter.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Returns the first value of a parameter, or the empty text.
@@ -142,13 +154,17 @@ impl Query {
 
     /// Returns every value of a parameter.
     pub fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Whether a parameter is true. As upstream: present counts, unless it says `false` or `0`.
     #[must_use]
     pub fn flag(&self, key: &str) -> bool {
-        self.get(key).is_some_and(|value| !matches!(value, "false" | "0"))
+        self.get(key)
+            .is_some_and(|value| !matches!(value, "false" | "0"))
     }
 }
 
@@ -186,8 +202,21 @@ pub fn percent_decode(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn check(path: &str, expected: (&str, &str, Option<&str>, &str, Option<&str>, Option<&str>, &str)) {
-        let Target::Resource(target) = Target::parse(path) else { panic!("{path} names a resource") };
+    fn check(
+        path: &str,
+        expected: (
+            &str,
+            &str,
+            Option<&str>,
+            &str,
+            Option<&str>,
+            Option<&str>,
+            &str,
+        ),
+    ) {
+        let Target::Resource(target) = Target::parse(path) else {
+            panic!("{path} names a resource")
+        };
         let found = (
             target.group.as_str(),
             target.version.as_str(),
@@ -203,13 +232,50 @@ mod tests {
     #[test]
     fn reads_paths() {
         check("/api/v1/pods", ("", "v1", None, "pods", None, None, ""));
-        check("/api/v1/namespaces/n/pods/p/log", ("", "v1", Some("n"), "pods", Some("p"), Some("log"), ""));
-        check("/api/v1/namespaces/n", ("", "v1", Some("n"), "namespaces", Some("n"), None, ""));
-        check("/api/v1/namespaces/n/status", ("", "v1", Some("n"), "namespaces", Some("n"), Some("status"), ""));
-        check("/apis/apps/v1/namespaces/n/deployments/d", ("apps", "v1", Some("n"), "deployments", Some("d"), None, ""));
-        check("/api/v1/namespaces/n/services/s:80/proxy/a/b", ("", "v1", Some("n"), "services", Some("s:80"), Some("proxy"), "/a/b"));
-        check("/api/v1/namespaces/n/configmaps/a%2Fb", ("", "v1", Some("n"), "configmaps", Some("a/b"), None, ""));
-        assert_eq!(Target::parse("/apis/apps/v1"), Target::Other("/apis/apps/v1".into()));
+        check(
+            "/api/v1/namespaces/n/pods/p/log",
+            ("", "v1", Some("n"), "pods", Some("p"), Some("log"), ""),
+        );
+        check(
+            "/api/v1/namespaces/n",
+            ("", "v1", Some("n"), "namespaces", Some("n"), None, ""),
+        );
+        check(
+            "/api/v1/namespaces/n/status",
+            (
+                "",
+                "v1",
+                Some("n"),
+                "namespaces",
+                Some("n"),
+                Some("status"),
+                "",
+            ),
+        );
+        check(
+            "/apis/apps/v1/namespaces/n/deployments/d",
+            ("apps", "v1", Some("n"), "deployments", Some("d"), None, ""),
+        );
+        check(
+            "/api/v1/namespaces/n/services/s:80/proxy/a/b",
+            (
+                "",
+                "v1",
+                Some("n"),
+                "services",
+                Some("s:80"),
+                Some("proxy"),
+                "/a/b",
+            ),
+        );
+        check(
+            "/api/v1/namespaces/n/configmaps/a%2Fb",
+            ("", "v1", Some("n"), "configmaps", Some("a/b"), None, ""),
+        );
+        assert_eq!(
+            Target::parse("/apis/apps/v1"),
+            Target::Other("/apis/apps/v1".into())
+        );
         assert_eq!(Target::parse("/healthz"), Target::Other("/healthz".into()));
     }
 

@@ -34,7 +34,10 @@ type Rows = HashMap<(&'static str, &'static str, &'static str), &'static Kind>;
 pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
     static ROWS: OnceLock<Rows> = OnceLock::new();
     let rows = ROWS.get_or_init(|| {
-        kinds::all().iter().map(|kind| ((kind.group, kind.version, kind.plural), kind)).collect()
+        kinds::all()
+            .iter()
+            .map(|kind| ((kind.group, kind.version, kind.plural), kind))
+            .collect()
     });
     rows.get(&(group, version, plural)).copied()
 }
@@ -54,7 +57,11 @@ pub fn of_key(key: &str) -> Option<&'static Kind> {
 }
 
 fn group_segment(kind: &'static Kind) -> &'static str {
-    if kind.group.is_empty() { "core" } else { kind.group }
+    if kind.group.is_empty() {
+        "core"
+    } else {
+        kind.group
+    }
 }
 
 /// Returns the prefix of all objects of a kind, or of those in one namespace.
@@ -70,7 +77,11 @@ pub fn prefix(kind: &'static Kind, namespace: Option<&str>) -> String {
 pub fn key(kind: &'static Kind, namespace: &str, name: &str) -> String {
     let kind = kind.storage();
     if kind.namespaced {
-        format!("/{}/{}/{namespace}/{name}", group_segment(kind), kind.plural)
+        format!(
+            "/{}/{}/{namespace}/{name}",
+            group_segment(kind),
+            kind.plural
+        )
     } else {
         format!("/{}/{}/{name}", group_segment(kind), kind.plural)
     }

@@ -19,10 +19,16 @@ const YAML: HeaderValue = HeaderValue::from_static("application/yaml");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// Answers with bytes of a content type.
-pub fn bytes(status: StatusCode, content_type: HeaderValue, bytes: impl Into<Bytes>) -> Response<Body> {
+pub fn bytes(
+    status: StatusCode,
+    content_type: HeaderValue,
+    bytes: impl Into<Bytes>,
+) -> Response<Body> {
     let mut response = Response::new(body::full(bytes));
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, content_type);
     response
 }
 
@@ -39,10 +45,20 @@ pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
 /// Answers with an error.
 pub fn error(error: &ApiError) -> Response<Body> {
     let status = error.status_code();
-    let mut response =
-        if error.plain { text(status, error.message.clone()) } else { json(status, &error.to_value()) };
-    if let Some(seconds) = error.details.as_ref().map(|details| details.retry_after_seconds).filter(|&s| s > 0) {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    let mut response = if error.plain {
+        text(status, error.message.clone())
+    } else {
+        json(status, &error.to_value())
+    };
+    if let Some(seconds) = error
+        .details
+        .as_ref()
+        .map(|details| details.retry_after_seconds)
+        .filter(|&s| s > 0)
+    {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }
@@ -69,14 +85,23 @@ pub fn served(kind: &'static Kind, stored: &Stored) -> Value {
 
 /// Returns an object's JSON as `kind` serves it, parsed only for a conversion.
 pub fn served_json(kind: &'static Kind, stored: &Stored) -> Bytes {
-    if kind.stored_as.is_some() { Bytes::from(to_vec(&served(kind, stored))) } else { stored.to_json() }
+    if kind.stored_as.is_some() {
+        Bytes::from(to_vec(&served(kind, stored)))
+    } else {
+        stored.to_json()
+    }
 }
 
 /// Answers with a stored object.
 ///
 /// # Errors
 /// 406 when the form asked for does not exist.
-pub fn stored(context: &Context, kind: &'static Kind, status: StatusCode, stored: &Stored) -> ApiResult<Response<Body>> {
+pub fn stored(
+    context: &Context,
+    kind: &'static Kind,
+    status: StatusCode,
+    stored: &Stored,
+) -> ApiResult<Response<Body>> {
     let form = accept::choose(&context.headers)?;
     match form.shape {
         Shape::Plain => encoded(status, form.encoding, served_json(kind, stored)),
@@ -88,8 +113,19 @@ pub fn stored(context: &Context, kind: &'static Kind, status: StatusCode, stored
 ///
 /// # Errors
 /// 406 when the form asked for does not exist.
-pub fn value(context: &Context, kind: &'static Kind, status: StatusCode, value: &Value) -> ApiResult<Response<Body>> {
-    value_as(context, kind, status, value, &accept::choose(&context.headers)?)
+pub fn value(
+    context: &Context,
+    kind: &'static Kind,
+    status: StatusCode,
+    value: &Value,
+) -> ApiResult<Response<Body>> {
+    value_as(
+        context,
+        kind,
+        status,
+        value,
+        &accept::choose(&context.headers)?,
+    )
 }
 
 fn value_as(
@@ -103,8 +139,18 @@ fn value_as(
         Shape::Plain => return encoded(status, form.encoding, Bytes::from(to_vec(value))),
         Shape::Table(version) => {
             let include = include_object(context)?;
-            let list = ListMeta { revision: revision_of(value), ..ListMeta::default() };
-            table_of(kind, version, include, &list, std::slice::from_ref(value), true)
+            let list = ListMeta {
+                revision: revision_of(value),
+                ..ListMeta::default()
+            };
+            table_of(
+                kind,
+                version,
+                include,
+                &list,
+                std::slice::from_ref(value),
+                true,
+            )
         }
         Shape::Metadata(version) => partial(value, version),
         Shape::MetadataList(_) => {
@@ -122,7 +168,10 @@ fn value_as(
 }
 
 fn revision_of(value: &Value) -> String {
-    value["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()
+    value["metadata"]["resourceVersion"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// `metadata` of a list.
@@ -162,14 +211,19 @@ pub fn list(
 ) -> ApiResult<Response<Body>> {
     let form = accept::choose(&context.headers)?;
     let shaped = match form.shape {
-        Shape::Plain => return encoded(StatusCode::OK, form.encoding, list_json(kind, meta, items)),
+        Shape::Plain => {
+            return encoded(StatusCode::OK, form.encoding, list_json(kind, meta, items));
+        }
         Shape::Table(version) => {
             let include = include_object(context)?;
             let values: Vec<Value> = items.iter().map(|item| served(kind, item)).collect();
             table_of(kind, version, include, meta, &values, true)
         }
         Shape::MetadataList(version) => {
-            let items: Vec<Value> = items.iter().map(|item| partial(&served(kind, item), version)).collect();
+            let items: Vec<Value> = items
+                .iter()
+                .map(|item| partial(&served(kind, item), version))
+                .collect();
             json!({
                 "kind": "PartialObjectMetadataList",
                 "apiVersion": format!("meta.k8s.io/{version}"),
@@ -199,7 +253,12 @@ fn list_json(kind: &'static Kind, meta: &ListMeta, items: &[std::sync::Arc<Store
         kind.api_version(),
         meta.to_value()
     );
-    let type_length = format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",", kind.kind, kind.api_version()).len();
+    let type_length = format!(
+        "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",",
+        kind.kind,
+        kind.api_version()
+    )
+    .len();
     let mut out = head.into_bytes();
     for (index, item) in items.iter().enumerate() {
         if index > 0 {

@@ -2,15 +2,22 @@
 //! status, validation, warnings. Nothing is decided here.
 
 use coracle_machinery::kind::Kind;
-use coracle_machinery::{canonical, default, strategy};
+use coracle_machinery::{canonical, convert, default, strategy};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::status::{ApiError, ApiResult, Cause};
 
 /// Writes defaults into a decoded object.
-pub fn default(kind: &Kind, object: &mut Value) {
+pub fn default(kind: &'static Kind, object: &mut Value) {
     default::apply(kind, object);
+    if kind.stored_as.is_some() {
+        // What the storage's version adds shows in this one too.
+        let storage = kind.storage();
+        convert::to_storage(kind, object);
+        default::apply(storage, object);
+        convert::from_storage(kind, object);
+    }
 }
 
 /// Brings an object into the form it is stored and answered in.
@@ -34,7 +41,12 @@ pub fn validate_create(_kind: &Kind, _object: &Value) -> Vec<Cause> {
 }
 
 /// Validates an update.
-pub fn validate_update(_kind: &Kind, _subresource: Option<&str>, _object: &Value, _old: &Value) -> Vec<Cause> {
+pub fn validate_update(
+    _kind: &Kind,
+    _subresource: Option<&str>,
+    _object: &Value,
+    _old: &Value,
+) -> Vec<Cause> {
     Vec::new()
 }
 

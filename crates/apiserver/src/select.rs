@@ -48,13 +48,18 @@ impl Selection {
 
 fn check_field(kind: &Kind, label: &str) -> ApiResult<()> {
     let known = matches!(label, "metadata.name" | "metadata.namespace")
-        || kind.selectable.iter().any(|selectable| selectable.label == label);
+        || kind
+            .selectable
+            .iter()
+            .any(|selectable| selectable.label == label);
     if known {
         return Ok(());
     }
     // Kinds with a conversion function of their own say it in other words.
     Err(ApiError::bad_request(if kind.selectable.is_empty() {
-        format!("{label:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+        format!(
+            "{label:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        )
     } else {
         format!("field label not supported: {label}")
     }))

@@ -97,8 +97,12 @@ impl ApiError {
 
     /// 404 for a resource or path inside a known group.
     pub fn no_such_resource() -> ApiError {
-        ApiError::new(404, "NotFound", "the server could not find the requested resource")
-            .with(Details::default())
+        ApiError::new(
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+        )
+        .with(Details::default())
     }
 
     /// 404 for a path nobody knows, as plain text.
@@ -162,7 +166,11 @@ impl ApiError {
 
     /// 422 with the fields that were refused.
     pub fn invalid(group: &str, kind: &str, name: &str, causes: Vec<Cause>) -> ApiError {
-        let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let qualified = if group.is_empty() {
+            kind.to_owned()
+        } else {
+            format!("{kind}.{group}")
+        };
         let list: Vec<String> = causes
             .iter()
             .map(|cause| match cause.field.as_str() {
@@ -185,8 +193,18 @@ impl ApiError {
     }
 
     /// 422 for one field of an object of `kind`.
-    pub fn invalid_field(kind: &Kind, name: &str, reason: &str, field: &str, message: String) -> ApiError {
-        let cause = Cause { reason: reason.to_owned(), message, field: field.to_owned() };
+    pub fn invalid_field(
+        kind: &Kind,
+        name: &str,
+        reason: &str,
+        field: &str,
+        message: String,
+    ) -> ApiError {
+        let cause = Cause {
+            reason: reason.to_owned(),
+            message,
+            field: field.to_owned(),
+        };
         ApiError::invalid(kind.group, kind.kind, name, vec![cause])
     }
 
@@ -197,7 +215,8 @@ impl ApiError {
 
     /// 504 for a revision not handed out yet.
     pub fn too_large_revision(requested: u64, current: u64) -> ApiError {
-        let message = format!("Timeout: Too large resource version: {requested}, current: {current}");
+        let message =
+            format!("Timeout: Too large resource version: {requested}, current: {current}");
         ApiError::new(504, "Timeout", message).with(Details {
             causes: vec![Cause {
                 reason: "ResourceVersionTooLarge".to_owned(),
@@ -212,8 +231,17 @@ impl ApiError {
     /// 500 with a reason.
     pub fn internal(message: impl std::fmt::Display) -> ApiError {
         let message = message.to_string();
-        ApiError::new(500, "InternalError", format!("Internal error occurred: {message}")).with(Details {
-            causes: vec![Cause { reason: String::new(), message, field: String::new() }],
+        ApiError::new(
+            500,
+            "InternalError",
+            format!("Internal error occurred: {message}"),
+        )
+        .with(Details {
+            causes: vec![Cause {
+                reason: String::new(),
+                message,
+                field: String::new(),
+            }],
             ..Details::default()
         })
     }
@@ -253,9 +281,12 @@ impl Details {
     /// Returns the `details` member of a `Status`.
     pub fn to_value(&self) -> Value {
         let mut map = Map::new();
-        for (key, text) in
-            [("name", &self.name), ("group", &self.group), ("kind", &self.kind), ("uid", &self.uid)]
-        {
+        for (key, text) in [
+            ("name", &self.name),
+            ("group", &self.group),
+            ("kind", &self.kind),
+            ("uid", &self.uid),
+        ] {
             if !text.is_empty() {
                 map.insert(key.to_owned(), json!(text));
             }
@@ -265,7 +296,10 @@ impl Details {
             map.insert("causes".to_owned(), json!(causes));
         }
         if self.retry_after_seconds > 0 {
-            map.insert("retryAfterSeconds".to_owned(), json!(self.retry_after_seconds));
+            map.insert(
+                "retryAfterSeconds".to_owned(),
+                json!(self.retry_after_seconds),
+            );
         }
         Value::Object(map)
     }
@@ -274,7 +308,11 @@ impl Details {
 impl Cause {
     fn to_value(&self) -> Value {
         let mut map = Map::new();
-        for (key, text) in [("reason", &self.reason), ("message", &self.message), ("field", &self.field)] {
+        for (key, text) in [
+            ("reason", &self.reason),
+            ("message", &self.message),
+            ("field", &self.field),
+        ] {
             if !text.is_empty() {
                 map.insert(key.to_owned(), json!(text));
             }
@@ -295,7 +333,10 @@ pub fn about(kind: &Kind, name: &str) -> Details {
 
 /// The `Status` of a deletion that left nothing behind.
 pub fn deleted(kind: &Kind, name: &str, uid: &str) -> Value {
-    let details = Details { uid: uid.to_owned(), ..about(kind, name) };
+    let details = Details {
+        uid: uid.to_owned(),
+        ..about(kind, name)
+    };
     json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
         "details": details.to_value(),

@@ -1,18 +1,21 @@
-//! Columns and cells of tables.
+//! Columns and cells of tables, asked of `machinery`.
 
 use coracle_machinery::kind::Kind;
+use coracle_machinery::table;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// Returns the column definitions of a kind.
-pub fn columns(_kind: &'static Kind) -> Value {
-    json!([
-        {"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0},
-        {"name": "Created At", "type": "date", "format": "", "description": "", "priority": 0},
-    ])
+pub fn columns(kind: &'static Kind) -> Value {
+    table::definitions(kind).clone()
 }
 
 /// Returns the row of an object, without the object itself.
-pub fn row(_kind: &'static Kind, object: &Value) -> Value {
-    let metadata = &object["metadata"];
-    json!({"cells": [metadata["name"], metadata["creationTimestamp"]]})
+pub fn row(kind: &'static Kind, object: &Value) -> Value {
+    let row = table::row(kind, object, Timestamp::now());
+    let mut value = json!({"cells": row.cells});
+    if !row.conditions.is_empty() {
+        value["conditions"] = json!(row.conditions);
+    }
+    value
 }

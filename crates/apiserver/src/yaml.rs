@@ -15,7 +15,10 @@ pub fn read(text: &str) -> Result<(Value, Vec<String>), String> {
             duplicate_keys: duplicates,
         }
     };
-    let strict = serde_saphyr::from_str_with_options::<Value>(text, options(serde_saphyr::DuplicateKeyPolicy::Error));
+    let strict = serde_saphyr::from_str_with_options::<Value>(
+        text,
+        options(serde_saphyr::DuplicateKeyPolicy::Error),
+    );
     match strict {
         Ok(value) => Ok((value, Vec::new())),
         Err(first) => {

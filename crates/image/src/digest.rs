@@ -215,7 +215,14 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused() {
-        for text in ["", "sha256:", "md5:00", "sha512:00", "sha256:BA", "sha256:../x"] {
+        for text in [
+            "",
+            "sha256:",
+            "md5:00",
+            "sha512:00",
+            "sha256:BA",
+            "sha256:../x",
+        ] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
         let upper = format!("sha256:{}", "A".repeat(64));

@@ -5,7 +5,9 @@
 pub mod archive;
 pub mod build;
 pub mod digest;
+pub mod inspect;
 pub mod oci;
+pub mod policy;
 pub mod reference;
 pub mod rootfs;
 pub mod store;

@@ -8,10 +8,12 @@
 //! A request body passes [`strict`]
 //! and [`canonical`].
 
+pub mod apply;
 pub mod canonical;
 pub mod convert;
 pub mod default;
 mod defaults;
+pub mod jsonpath;
 pub mod kind;
 pub mod kinds;
 pub mod patch;
@@ -24,3 +26,4 @@ pub mod strategy;
 pub mod strict;
 pub mod table;
 pub mod time;
+pub mod validate;

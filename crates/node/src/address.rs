@@ -24,7 +24,10 @@ struct State {
 impl Addresses {
     /// Returns the addresses of the plan, none of them given.
     pub fn new(plan: AddressPlan) -> Addresses {
-        Addresses { plan, state: Mutex::default() }
+        Addresses {
+            plan,
+            state: Mutex::default(),
+        }
     }
 
     /// Notes that a pod that already runs holds `address`.
@@ -42,7 +45,9 @@ impl Addresses {
         let usable = (1u32 << (32 - self.plan.pods.prefix())) - PODS_RESERVED - 1;
         for step in 0..usable {
             let offset = PODS_RESERVED + (state.next + step) % usable;
-            let Some(address) = self.plan.pods.nth(offset) else { continue };
+            let Some(address) = self.plan.pods.nth(offset) else {
+                continue;
+            };
             if !state.held.values().any(|held| *held == address) {
                 state.next = (state.next + step + 1) % usable;
                 state.held.insert(uid.to_owned(), address);

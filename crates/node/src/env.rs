@@ -65,11 +65,17 @@ pub fn environment(
             put(&mut result, variable.name.clone(), value);
         }
     }
-    Ok(order.into_iter().filter_map(|name| Some((name.clone(), result.remove(&name)?))).collect())
+    Ok(order
+        .into_iter()
+        .filter_map(|name| Some((name.clone(), result.remove(&name)?)))
+        .collect())
 }
 
 /// Returns everything that `envFrom` brings, with its prefixes.
-fn sources(container: &Container, lookup: &dyn Lookup) -> Result<Vec<(String, String)>, ConfigError> {
+fn sources(
+    container: &Container,
+    lookup: &dyn Lookup,
+) -> Result<Vec<(String, String)>, ConfigError> {
     let mut result = Vec::new();
     for source in container.env_from.iter().flatten() {
         let prefix = source.prefix.as_deref().unwrap_or("");
@@ -77,7 +83,10 @@ fn sources(container: &Container, lookup: &dyn Lookup) -> Result<Vec<(String, St
             match lookup.config_map(&reference.name) {
                 Some(map) => {
                     let data = map.data.unwrap_or_default();
-                    result.extend(data.into_iter().map(|(key, value)| (format!("{prefix}{key}"), value)));
+                    result.extend(
+                        data.into_iter()
+                            .map(|(key, value)| (format!("{prefix}{key}"), value)),
+                    );
                 }
                 None if reference.optional == Some(true) => {}
                 None => return Err(not_found("configmap", &reference.name)),
@@ -88,7 +97,10 @@ fn sources(container: &Container, lookup: &dyn Lookup) -> Result<Vec<(String, St
                 Some(secret) => {
                     let data = secret.data.unwrap_or_default();
                     result.extend(data.into_iter().map(|(key, value)| {
-                        (format!("{prefix}{key}"), String::from_utf8_lossy(&value.0).into_owned())
+                        (
+                            format!("{prefix}{key}"),
+                            String::from_utf8_lossy(&value.0).into_owned(),
+                        )
                     }));
                 }
                 None if reference.optional == Some(true) => {}
@@ -114,34 +126,69 @@ fn resolve(
     if let Some(reference) = &source.config_map_key_ref {
         let optional = reference.optional == Some(true);
         let Some(map) = lookup.config_map(&reference.name) else {
-            return if optional { Ok(None) } else { Err(not_found("configmap", &reference.name)) };
+            return if optional {
+                Ok(None)
+            } else {
+                Err(not_found("configmap", &reference.name))
+            };
         };
         let value = map.data.unwrap_or_default().remove(&reference.key);
         return found(value, optional, || {
-            format!("couldn't find key {} in ConfigMap {namespace}/{}", reference.key, reference.name)
+            format!(
+                "couldn't find key {} in ConfigMap {namespace}/{}",
+                reference.key, reference.name
+            )
         });
     }
     if let Some(reference) = &source.secret_key_ref {
         let optional = reference.optional == Some(true);
         let Some(secret) = lookup.secret(&reference.name) else {
-            return if optional { Ok(None) } else { Err(not_found("secret", &reference.name)) };
+            return if optional {
+                Ok(None)
+            } else {
+                Err(not_found("secret", &reference.name))
+            };
         };
         let value = secret.data.unwrap_or_default().remove(&reference.key);
         let value = value.map(|value| String::from_utf8_lossy(&value.0).into_owned());
         return found(value, optional, || {
-            format!("couldn't find key {} in Secret {namespace}/{}", reference.key, reference.name)
+            format!(
+                "couldn't find key {} in Secret {namespace}/{}",
+                reference.key, reference.name
+            )
         });
     }
     if let Some(reference) = &source.field_ref {
         return field(facts, &reference.field_path).map(Some);
     }
     if let Some(reference) = &source.resource_field_ref {
-        let divisor = reference.divisor.as_ref().map(|divisor| divisor.0.as_str()).unwrap_or("");
-        let named = reference.container_name.as_deref().unwrap_or(&container.name);
-        let owner = facts.pod.spec.iter().flat_map(|spec| &spec.containers).find(|one| one.name == named);
-        return resource(facts, owner.unwrap_or(container), &reference.resource, divisor).map(Some);
+        let divisor = reference
+            .divisor
+            .as_ref()
+            .map(|divisor| divisor.0.as_str())
+            .unwrap_or("");
+        let named = reference
+            .container_name
+            .as_deref()
+            .unwrap_or(&container.name);
+        let owner = facts
+            .pod
+            .spec
+            .iter()
+            .flat_map(|spec| &spec.containers)
+            .find(|one| one.name == named);
+        return resource(
+            facts,
+            owner.unwrap_or(container),
+            &reference.resource,
+            divisor,
+        )
+        .map(Some);
     }
-    Err(ConfigError(format!("environment variable {} has an empty source", variable.name)))
+    Err(ConfigError(format!(
+        "environment variable {} has an empty source",
+        variable.name
+    )))
 }
 
 fn found(
@@ -161,7 +208,11 @@ fn found(
 /// Names a path that cannot be shown.
 pub fn field(facts: &PodFacts<'_>, path: &str) -> Result<String, ConfigError> {
     let pod = facts.pod;
-    let subscript = |prefix: &str| path.strip_prefix(prefix)?.strip_prefix("['")?.strip_suffix("']");
+    let subscript = |prefix: &str| {
+        path.strip_prefix(prefix)?
+            .strip_prefix("['")?
+            .strip_suffix("']")
+    };
     if let Some(key) = subscript("metadata.labels") {
         return Ok(pod.labels().get(key).cloned().unwrap_or_default());
     }
@@ -175,8 +226,12 @@ pub fn field(facts: &PodFacts<'_>, path: &str) -> Result<String, ConfigError> {
         "metadata.uid" => pod.uid().unwrap_or_default(),
         "metadata.labels" => lines(pod.labels()),
         "metadata.annotations" => lines(pod.annotations()),
-        "spec.nodeName" => spec.and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
-        "spec.serviceAccountName" => spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_default(),
+        "spec.nodeName" => spec
+            .and_then(|spec| spec.node_name.clone())
+            .unwrap_or_default(),
+        "spec.serviceAccountName" => spec
+            .and_then(|spec| spec.service_account_name.clone())
+            .unwrap_or_default(),
         "status.podIP" | "status.podIPs" => facts.pod_ip.clone(),
         "status.hostIP" | "status.hostIPs" => facts.host_ip.clone(),
         _ => return Err(ConfigError(format!("unsupported fieldPath: {path}"))),
@@ -185,7 +240,10 @@ pub fn field(facts: &PodFacts<'_>, path: &str) -> Result<String, ConfigError> {
 
 /// Writes a map as the downward API does: `key="value"` lines, sorted.
 fn lines(map: &BTreeMap<String, String>) -> String {
-    map.iter().map(|(key, value)| format!("{key}={value:?}")).collect::<Vec<_>>().join("\n")
+    map.iter()
+        .map(|(key, value)| format!("{key}={value:?}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Returns a limit or request of a container as a number, divided and rounded up.
@@ -203,17 +261,29 @@ pub fn resource(
         .filter(|(group, _)| matches!(*group, "limits" | "requests"))
         .ok_or_else(|| ConfigError(format!("unsupported container resource : {name}")))?;
     let resources = container.resources.clone().unwrap_or_default();
-    let amounts = if group == "limits" { resources.limits } else { resources.requests };
+    let amounts = if group == "limits" {
+        resources.limits
+    } else {
+        resources.requests
+    };
     let amount = amounts.unwrap_or_default().remove(resource);
     let milli = |text: &str| {
-        quantity::milli(&k8s_openapi::apimachinery::pkg::api::resource::Quantity(text.into()))
+        quantity::milli(&k8s_openapi::apimachinery::pkg::api::resource::Quantity(
+            text.into(),
+        ))
     };
     let value = match amount {
         Some(amount) => quantity::milli(&amount).unwrap_or(0),
         None if group == "limits" => facts.allocatable.get(resource).copied().unwrap_or(0),
         None => 0,
     };
-    let divisor = milli(if divisor.is_empty() || divisor == "0" { "1" } else { divisor }).unwrap_or(1000).max(1);
+    let divisor = milli(if divisor.is_empty() || divisor == "0" {
+        "1"
+    } else {
+        divisor
+    })
+    .unwrap_or(1000)
+    .max(1);
     Ok(((value + divisor - 1) / divisor).to_string())
 }
 
@@ -228,7 +298,10 @@ pub fn expand(text: &str, known: &BTreeMap<String, String>) -> String {
         if let Some(after) = rest.strip_prefix('$') {
             result.push('$');
             rest = after;
-        } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
+        } else if let Some((name, after)) = rest
+            .strip_prefix('(')
+            .and_then(|inner| inner.split_once(')'))
+        {
             match known.get(name) {
                 Some(value) => result.push_str(value),
                 None => result.push_str(&format!("$({name})")),
@@ -246,7 +319,11 @@ pub fn expand(text: &str, known: &BTreeMap<String, String>) -> String {
 /// the API (Kubernetes: Service, environment variables).
 fn service_links(pod: &Pod, lookup: &dyn Lookup) -> BTreeMap<String, String> {
     let mut result = BTreeMap::new();
-    for service in lookup.services("default").iter().filter(|service| service.name_any() == "kubernetes") {
+    for service in lookup
+        .services("default")
+        .iter()
+        .filter(|service| service.name_any() == "kubernetes")
+    {
         link(service, &mut result);
     }
     if pod.spec.as_ref().and_then(|spec| spec.enable_service_links) != Some(false) {
@@ -259,7 +336,13 @@ fn service_links(pod: &Pod, lookup: &dyn Lookup) -> BTreeMap<String, String> {
 
 fn link(service: &Service, result: &mut BTreeMap<String, String>) {
     let Some(spec) = &service.spec else { return };
-    let Some(address) = spec.cluster_ip.as_deref().filter(|ip| !ip.is_empty() && *ip != "None") else { return };
+    let Some(address) = spec
+        .cluster_ip
+        .as_deref()
+        .filter(|ip| !ip.is_empty() && *ip != "None")
+    else {
+        return;
+    };
     let name = upper(&service.name_any());
     let ports = spec.ports.as_deref().unwrap_or_default();
     let Some(first) = ports.first() else { return };
@@ -267,7 +350,10 @@ fn link(service: &Service, result: &mut BTreeMap<String, String>) {
     result.insert(format!("{name}_SERVICE_PORT"), first.port.to_string());
     for port in ports {
         if let Some(label) = port.name.as_deref().filter(|label| !label.is_empty()) {
-            result.insert(format!("{name}_SERVICE_PORT_{}", upper(label)), port.port.to_string());
+            result.insert(
+                format!("{name}_SERVICE_PORT_{}", upper(label)),
+                port.port.to_string(),
+            );
         }
     }
     let url = |port: i32, protocol: &str| format!("{}://{address}:{port}", protocol.to_lowercase());
@@ -299,17 +385,24 @@ mod tests {
 
     impl Lookup for Fixed {
         fn config_map(&self, name: &str) -> Option<ConfigMap> {
-            (name == "settings").then(|| serde_json::from_value(json!({"data": {"COLOR": "red", "SIZE": "1"}})).unwrap())
+            (name == "settings").then(|| {
+                serde_json::from_value(json!({"data": {"COLOR": "red", "SIZE": "1"}})).unwrap()
+            })
         }
 
         fn secret(&self, name: &str) -> Option<Secret> {
-            (name == "keys").then(|| serde_json::from_value(json!({"data": {"token": "c2VjcmV0"}})).unwrap())
+            (name == "keys")
+                .then(|| serde_json::from_value(json!({"data": {"token": "c2VjcmV0"}})).unwrap())
         }
 
         fn services(&self, namespace: &str) -> Vec<Service> {
             let service = json!({"metadata": {"name": "kubernetes"}, "spec": {"clusterIP": "10.96.0.1",
                 "ports": [{"name": "https", "port": 443, "protocol": "TCP"}]}});
-            if namespace == "default" { vec![serde_json::from_value(service).unwrap()] } else { Vec::new() }
+            if namespace == "default" {
+                vec![serde_json::from_value(service).unwrap()]
+            } else {
+                Vec::new()
+            }
         }
     }
 
@@ -360,10 +453,17 @@ mod tests {
         let check = |env: Value, expected: &str| {
             assert_eq!(of(env).unwrap_err().to_string(), expected);
         };
-        check(json!({"envFrom": [{"configMapRef": {"name": "none"}}]}), "configmap \"none\" not found");
-        check(json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "x"}}}]}),
-            "couldn't find key x in Secret shop/keys");
-        check(json!({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "x"}}}]}),
-            "configmap \"none\" not found");
+        check(
+            json!({"envFrom": [{"configMapRef": {"name": "none"}}]}),
+            "configmap \"none\" not found",
+        );
+        check(
+            json!({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "x"}}}]}),
+            "couldn't find key x in Secret shop/keys",
+        );
+        check(
+            json!({"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "x"}}}]}),
+            "configmap \"none\" not found",
+        );
     }
 }

@@ -63,12 +63,23 @@ pub fn policy(set: Option<&str>, reference: &Reference) -> String {
 ///
 /// # Errors
 /// Says why there is none.
-pub fn find(store: &ImageStore, cluster: &str, name: &str, pull_policy: Option<&str>) -> Result<Image, ImageError> {
-    let reference = Reference::parse(name)
-        .map_err(|error| ImageError::InvalidImageName { name: name.into(), message: error.to_string() })?;
-    let found = store
-        .resolve(cluster, &reference)
-        .map_err(|error| ImageError::ImageInspectError { name: name.into(), message: error.to_string() })?;
+pub fn find(
+    store: &ImageStore,
+    cluster: &str,
+    name: &str,
+    pull_policy: Option<&str>,
+) -> Result<Image, ImageError> {
+    let reference = Reference::parse(name).map_err(|error| ImageError::InvalidImageName {
+        name: name.into(),
+        message: error.to_string(),
+    })?;
+    let found =
+        store
+            .resolve(cluster, &reference)
+            .map_err(|error| ImageError::ImageInspectError {
+                name: name.into(),
+                message: error.to_string(),
+            })?;
     match (found, policy(pull_policy, &reference).as_str()) {
         (Some(image), "IfNotPresent" | "Never") => Ok(image),
         (None, "Never") => Err(ImageError::ErrImageNeverPull { name: name.into() }),

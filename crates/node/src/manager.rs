@@ -58,10 +58,17 @@ impl Node {
     ///
     /// # Errors
     /// Fails if its folders cannot be made.
-    pub fn new(config: Config, caches: Caches, client: Client, cgroups: Cgroups) -> Result<Node, StartError> {
+    pub fn new(
+        config: Config,
+        caches: Caches,
+        client: Client,
+        cgroups: Cgroups,
+    ) -> Result<Node, StartError> {
         for path in [&config.pods, &config.volumes, &config.logs, &config.run] {
-            std::fs::create_dir_all(path)
-                .map_err(|source| StartError::Folder { path: path.clone(), source })?;
+            std::fs::create_dir_all(path).map_err(|source| StartError::Folder {
+                path: path.clone(),
+                source,
+            })?;
         }
         let shared = Shared {
             recorder: Recorder::new(client.clone(), "kubelet"),
@@ -78,7 +85,11 @@ impl Node {
             client,
             config,
         };
-        Ok(Node { shared: Arc::new(shared), caches, workers: Workers::default() })
+        Ok(Node {
+            shared: Arc::new(shared),
+            caches,
+            workers: Workers::default(),
+        })
     }
 
     /// Returns the service through which the API server reaches this node.
@@ -93,10 +104,16 @@ impl Node {
         let pods = self.caches.of::<Pod>();
         pods.ready().await;
         let mut adopted = self.adopt().await;
-        let mine: Vec<Arc<Pod>> = pods.all().into_iter().filter(|pod| self.is_mine(pod)).collect();
+        let mine: Vec<Arc<Pod>> = pods
+            .all()
+            .into_iter()
+            .filter(|pod| self.is_mine(pod))
+            .collect();
         self.hold_addresses(&mine);
         for pod in mine {
-            let running = adopted.remove(&pod.uid().unwrap_or_default()).unwrap_or_default();
+            let running = adopted
+                .remove(&pod.uid().unwrap_or_default())
+                .unwrap_or_default();
             self.start_worker(pod, running);
         }
         self.clear_away(adopted).await;
@@ -111,7 +128,8 @@ impl Node {
     }
 
     fn is_mine(&self, pod: &Pod) -> bool {
-        pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(&self.shared.config.name)
+        pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref())
+            == Some(&self.shared.config.name)
     }
 
     /// Finds running containers by the uid of their pod.
@@ -138,7 +156,9 @@ impl Node {
                 .ok()
                 .and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok())
                 .and_then(|record| record["address"].as_str()?.parse::<Ipv4Addr>().ok());
-            if let Some(address) = address.filter(|address| *address != self.shared.config.address()) {
+            if let Some(address) =
+                address.filter(|address| *address != self.shared.config.address())
+            {
                 self.shared.addresses.hold(&uid, address);
             }
         }
@@ -154,10 +174,14 @@ impl Node {
         let workers = self.workers.read().keys().cloned().collect::<Vec<_>>();
         for sandbox in self.shared.runtime.sandboxes().unwrap_or_default() {
             if !workers.iter().any(|uid| uid == sandbox.id()) {
-                let _ = sandbox.remove();
+                let _ = sandbox.remove().await;
             }
         }
-        for entry in std::fs::read_dir(&self.shared.config.pods).into_iter().flatten().flatten() {
+        for entry in std::fs::read_dir(&self.shared.config.pods)
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
             let uid = entry.file_name().to_string_lossy().into_owned();
             if !workers.contains(&uid) {
                 let _ = std::fs::remove_dir_all(entry.path());
@@ -182,7 +206,9 @@ impl Node {
         let told = {
             let mut workers = self.workers.write();
             match workers.get(&uid) {
-                Some((.., handle)) if exists => handle.tell.send(Message::Changed(pod.clone())).is_ok(),
+                Some((.., handle)) if exists => {
+                    handle.tell.send(Message::Changed(pod.clone())).is_ok()
+                }
                 Some((.., handle)) => {
                     let _ = handle.tell.send(Message::Gone);
                     workers.remove(&uid);
@@ -202,9 +228,13 @@ impl Node {
     /// Tells the workers of a namespace when a ConfigMap or Secret changes.
     fn follow_settings(&self) {
         let node = self.clone();
-        self.shared.config_maps.on_change(move |map| node.refresh(&map.namespace().unwrap_or_default()));
+        self.shared
+            .config_maps
+            .on_change(move |map| node.refresh(&map.namespace().unwrap_or_default()));
         let node = self.clone();
-        self.shared.secrets.on_change(move |secret| node.refresh(&secret.namespace().unwrap_or_default()));
+        self.shared
+            .secrets
+            .on_change(move |secret| node.refresh(&secret.namespace().unwrap_or_default()));
     }
 
     fn refresh(&self, namespace: &str) {

@@ -7,7 +7,6 @@
 //!   volumes/NAME                      emptyDir, configMap, secret, …
 //!   containers/NAME/ATTEMPT/{upper,work}
 //! LOGS/NAMESPACE_POD_UID/CONTAINER/ATTEMPT.log
-//! RUN/netns/UID …                     namespaces kept alive
 //! ```
 
 use std::path::PathBuf;
@@ -21,8 +20,6 @@ pub struct PodPaths {
     pub dir: PathBuf,
     /// The folder of its logs.
     pub logs: PathBuf,
-    /// The folder of its namespaces.
-    pub namespaces: PathBuf,
 }
 
 impl PodPaths {
@@ -31,7 +28,6 @@ impl PodPaths {
         PodPaths {
             dir: config.pods.join(uid),
             logs: config.logs.join(format!("{namespace}_{name}_{uid}")),
-            namespaces: config.run.join("sandboxes").join(uid),
         }
     }
 
@@ -47,7 +43,10 @@ impl PodPaths {
 
     /// Returns the folder of what a container writes.
     pub fn container(&self, name: &str, attempt: i32) -> PathBuf {
-        self.dir.join("containers").join(name).join(attempt.to_string())
+        self.dir
+            .join("containers")
+            .join(name)
+            .join(attempt.to_string())
     }
 
     /// Returns the log of a container's attempt.

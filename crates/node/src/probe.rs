@@ -62,7 +62,10 @@ pub struct Verdict {
 /// Tries a container once; returns what is wrong with it if something is.
 pub trait Target: Send + Sync + 'static {
     /// Runs a command in the container: its exit code and output.
-    fn exec(&self, command: Vec<String>) -> impl Future<Output = Result<(i32, String), String>> + Send;
+    fn exec(
+        &self,
+        command: Vec<String>,
+    ) -> impl Future<Output = Result<(i32, String), String>> + Send;
     /// Returns the pod's address.
     fn address(&self) -> Ipv4Addr;
 }
@@ -92,7 +95,12 @@ pub async fn run<T: Target>(
             }
         }
     }
-    let mut next = started + delay.max(if delay.is_zero() { period.min(Duration::from_secs(1)) } else { delay });
+    let mut next = started
+        + delay.max(if delay.is_zero() {
+            period.min(Duration::from_secs(1))
+        } else {
+            delay
+        });
     loop {
         sleep_until(next).await;
         let verdict = match try_once(&probe, &container, &target).await {
@@ -125,7 +133,12 @@ struct State {
 
 impl State {
     fn new(kind: Kind, probe: &Probe) -> State {
-        let number = |value: Option<i32>, default| value.and_then(|value| u32::try_from(value).ok()).unwrap_or(default).max(1);
+        let number = |value: Option<i32>, default| {
+            value
+                .and_then(|value| u32::try_from(value).ok())
+                .unwrap_or(default)
+                .max(1)
+        };
         State {
             kind,
             success_threshold: number(probe.success_threshold, 1),
@@ -143,7 +156,11 @@ impl State {
             return None;
         }
         self.healthy = Some(true);
-        Some(Verdict { kind: self.kind, healthy: Some(true), message: String::new() })
+        Some(Verdict {
+            kind: self.kind,
+            healthy: Some(true),
+            message: String::new(),
+        })
     }
 
     fn failure(&mut self, message: String) -> Verdict {
@@ -153,13 +170,25 @@ impl State {
         let changed = reached && (self.healthy != Some(false) || self.kind != Kind::Readiness);
         if changed {
             self.healthy = Some(false);
-            self.failures = if self.kind == Kind::Readiness { self.failures } else { 0 };
+            self.failures = if self.kind == Kind::Readiness {
+                self.failures
+            } else {
+                0
+            };
         }
-        Verdict { kind: self.kind, healthy: changed.then_some(false), message }
+        Verdict {
+            kind: self.kind,
+            healthy: changed.then_some(false),
+            message,
+        }
     }
 }
 
-async fn try_once<T: Target>(probe: &Probe, container: &Container, target: &T) -> Result<(), String> {
+async fn try_once<T: Target>(
+    probe: &Probe,
+    container: &Container,
+    target: &T,
+) -> Result<(), String> {
     let limit = seconds(probe.timeout_seconds, 1).max(Duration::from_secs(1));
     if let Some(action) = &probe.exec {
         let command = action.command.clone().unwrap_or_default();
@@ -173,16 +202,34 @@ async fn try_once<T: Target>(probe: &Probe, container: &Container, target: &T) -
     if let Some(action) = &probe.http_get {
         let url = url(action, container, target.address())?;
         return match timeout(limit, http_get(action, &url)).await {
-            Err(_) => Err(format!("Get \"{url}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)")),
+            Err(_) => Err(format!(
+                "Get \"{url}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+            )),
             Ok(result) => result,
         };
     }
     if let Some(action) = &probe.tcp_socket {
-        let host = action.host.clone().unwrap_or_else(|| target.address().to_string());
+        let host = action
+            .host
+            .clone()
+            .unwrap_or_else(|| target.address().to_string());
         let port = port(&action.port, container)?;
-        return match timeout(limit, TcpStream::connect((host.as_str().parse::<Ipv4Addr>().map_err(|_| format!("{host} is no address"))?, port))).await {
+        return match timeout(
+            limit,
+            TcpStream::connect((
+                host.as_str()
+                    .parse::<Ipv4Addr>()
+                    .map_err(|_| format!("{host} is no address"))?,
+                port,
+            )),
+        )
+        .await
+        {
             Err(_) => Err(format!("dial tcp {host}:{port}: i/o timeout")),
-            Ok(Err(error)) => Err(format!("dial tcp {host}:{port}: connect: {}", words(&error))),
+            Ok(Err(error)) => Err(format!(
+                "dial tcp {host}:{port}: connect: {}",
+                words(&error)
+            )),
             Ok(Ok(_)) => Ok(()),
         };
     }
@@ -217,29 +264,48 @@ fn port(port: &IntOrString, container: &Container) -> Result<u16, String> {
 }
 
 fn url(action: &HTTPGetAction, container: &Container, address: Ipv4Addr) -> Result<String, String> {
-    let host = action.host.clone().filter(|host| !host.is_empty()).unwrap_or_else(|| address.to_string());
+    let host = action
+        .host
+        .clone()
+        .filter(|host| !host.is_empty())
+        .unwrap_or_else(|| address.to_string());
     let scheme = action.scheme.as_deref().unwrap_or("HTTP").to_lowercase();
     if scheme != "http" {
         return Err(format!("probes over {scheme} are not supported"));
     }
     let path = action.path.as_deref().unwrap_or("/");
     let slash = if path.starts_with('/') { "" } else { "/" };
-    Ok(format!("{scheme}://{host}:{}{slash}{path}", port(&action.port, container)?))
+    Ok(format!(
+        "{scheme}://{host}:{}{slash}{path}",
+        port(&action.port, container)?
+    ))
 }
 
 /// Asks once, without a limit of time; for life-cycle hooks.
 ///
 /// # Errors
 /// Says what is wrong with the answer.
-pub async fn get_once(action: &HTTPGetAction, container: &Container, address: Ipv4Addr) -> Result<(), String> {
+pub async fn get_once(
+    action: &HTTPGetAction,
+    container: &Container,
+    address: Ipv4Addr,
+) -> Result<(), String> {
     http_get(action, &url(action, container, address)?).await
 }
 
 async fn http_get(action: &HTTPGetAction, url: &str) -> Result<(), String> {
     let failed = |text: String| format!("Get \"{url}\": {text}");
-    let uri: http::Uri = url.parse().map_err(|error: http::uri::InvalidUri| failed(error.to_string()))?;
-    let authority = uri.authority().ok_or_else(|| failed("no host".into()))?.clone();
-    let address: SocketAddr = authority.as_str().parse().map_err(|_| failed(format!("{authority} is no address")))?;
+    let uri: http::Uri = url
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| failed(error.to_string()))?;
+    let authority = uri
+        .authority()
+        .ok_or_else(|| failed("no host".into()))?
+        .clone();
+    let address: SocketAddr = authority
+        .as_str()
+        .parse()
+        .map_err(|_| failed(format!("{authority} is no address")))?;
     let stream = TcpStream::connect(address)
         .await
         .map_err(|error| failed(format!("dial tcp {address}: connect: {}", words(&error))))?;
@@ -255,15 +321,23 @@ async fn http_get(action: &HTTPGetAction, url: &str) -> Result<(), String> {
     for header in action.http_headers.iter().flatten() {
         request = request.header(&header.name, &header.value);
     }
-    let request = request.body(Empty::<bytes::Bytes>::new()).map_err(|error| failed(error.to_string()))?;
-    let answer = sender.send_request(request).await.map_err(|error| failed(error.to_string()));
+    let request = request
+        .body(Empty::<bytes::Bytes>::new())
+        .map_err(|error| failed(error.to_string()))?;
+    let answer = sender
+        .send_request(request)
+        .await
+        .map_err(|error| failed(error.to_string()));
     let result = match answer {
         Ok(answer) if (200..400).contains(&answer.status().as_u16()) => {
             // Read to the end, so that the server does not see a reset.
             let _ = answer.into_body().collect().await;
             Ok(())
         }
-        Ok(answer) => Err(format!("HTTP probe failed with statuscode: {}", answer.status().as_u16())),
+        Ok(answer) => Err(format!(
+            "HTTP probe failed with statuscode: {}",
+            answer.status().as_u16()
+        )),
         Err(error) => Err(error),
     };
     drop(sender);
@@ -276,7 +350,14 @@ mod tests {
     use super::*;
 
     fn state(kind: Kind, success: i32, failure: i32) -> State {
-        State::new(kind, &Probe { success_threshold: Some(success), failure_threshold: Some(failure), ..Probe::default() })
+        State::new(
+            kind,
+            &Probe {
+                success_threshold: Some(success),
+                failure_threshold: Some(failure),
+                ..Probe::default()
+            },
+        )
     }
 
     /// Feeds results and collects the verdicts: `+` and `-` for changes, `.` for none.
@@ -284,7 +365,11 @@ mod tests {
         let verdicts: String = results
             .chars()
             .map(|result| {
-                let verdict = if result == 'o' { state.success() } else { Some(state.failure("no".into())) };
+                let verdict = if result == 'o' {
+                    state.success()
+                } else {
+                    Some(state.failure("no".into()))
+                };
                 match verdict.and_then(|verdict| verdict.healthy) {
                     Some(true) => '+',
                     Some(false) => '-',

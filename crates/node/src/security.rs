@@ -1,9 +1,11 @@
 //! Security contexts: whom a container runs as and what it may do
 //! (upstream: pkg/kubelet/kuberuntime/security_context.go, pkg/securitycontext).
 
-use coracle_runtime::caps::CapSet;
+use coracle_runtime::CapSet;
 use coracle_runtime::spec::{Capabilities, ContainerSpec, Seccomp, User};
-use k8s_openapi::api::core::v1::{Container, Pod, PodSecurityContext, SeccompProfile, SecurityContext};
+use k8s_openapi::api::core::v1::{
+    Container, Pod, PodSecurityContext, SeccompProfile, SecurityContext,
+};
 use kube::ResourceExt;
 
 use crate::env::ConfigError;
@@ -18,7 +20,11 @@ pub fn apply(
     container: &Container,
     image_user: &str,
 ) -> Result<(), ConfigError> {
-    let of_pod = pod.spec.as_ref().and_then(|spec| spec.security_context.clone()).unwrap_or_default();
+    let of_pod = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.security_context.clone())
+        .unwrap_or_default();
     let own = container.security_context.clone().unwrap_or_default();
     let uid = own.run_as_user.or(of_pod.run_as_user);
     let non_root = own.run_as_non_root.or(of_pod.run_as_non_root);
@@ -30,7 +36,11 @@ pub fn apply(
     spec.no_new_privileges = own.allow_privilege_escalation == Some(false);
     spec.root.readonly = own.read_only_root_filesystem == Some(true);
     spec.capabilities = capabilities(&own)?;
-    spec.seccomp = seccomp(own.seccomp_profile.as_ref().or(of_pod.seccomp_profile.as_ref()))?;
+    spec.seccomp = seccomp(
+        own.seccomp_profile
+            .as_ref()
+            .or(of_pod.seccomp_profile.as_ref()),
+    )?;
     if own.proc_mount.as_deref() == Some("Unmasked") {
         spec.masked_paths.clear();
         spec.readonly_paths.clear();
@@ -38,7 +48,12 @@ pub fn apply(
     Ok(())
 }
 
-fn check_non_root(pod: &Pod, container: &Container, uid: Option<i64>, image_user: &str) -> Result<(), ConfigError> {
+fn check_non_root(
+    pod: &Pod,
+    container: &Container,
+    uid: Option<i64>,
+    image_user: &str,
+) -> Result<(), ConfigError> {
     let subject = || {
         format!(
             "(pod: \"{}_{}({})\", container: {})",
@@ -50,11 +65,15 @@ fn check_non_root(pod: &Pod, container: &Container, uid: Option<i64>, image_user
     };
     let image_name = image_user.split(':').next().unwrap_or("");
     match uid {
-        Some(0) => Err(ConfigError(format!("container's runAsUser breaks non-root policy {}", subject()))),
+        Some(0) => Err(ConfigError(format!(
+            "container's runAsUser breaks non-root policy {}",
+            subject()
+        ))),
         Some(_) => Ok(()),
-        None if image_name.is_empty() || image_name == "0" => {
-            Err(ConfigError(format!("container has runAsNonRoot and image will run as root {}", subject())))
-        }
+        None if image_name.is_empty() || image_name == "0" => Err(ConfigError(format!(
+            "container has runAsNonRoot and image will run as root {}",
+            subject()
+        ))),
         None if image_name.parse::<u32>().is_err() => Err(ConfigError(format!(
             "container has runAsNonRoot and image has non-numeric user ({image_name}), cannot verify user is non-root {}",
             subject()
@@ -63,11 +82,21 @@ fn check_non_root(pod: &Pod, container: &Container, uid: Option<i64>, image_user
     }
 }
 
-fn user(of_pod: &PodSecurityContext, own: &SecurityContext, uid: Option<i64>, image_user: &str) -> User {
+fn user(
+    of_pod: &PodSecurityContext,
+    own: &SecurityContext,
+    uid: Option<i64>,
+    image_user: &str,
+) -> User {
     let narrow = |id: i64| u32::try_from(id).ok();
     let gid = own.run_as_group.or(of_pod.run_as_group).and_then(narrow);
-    let mut groups: Vec<u32> =
-        of_pod.supplemental_groups.iter().flatten().copied().filter_map(narrow).collect();
+    let mut groups: Vec<u32> = of_pod
+        .supplemental_groups
+        .iter()
+        .flatten()
+        .copied()
+        .filter_map(narrow)
+        .collect();
     groups.extend(of_pod.fs_group.and_then(narrow));
     let name = match uid {
         Some(uid) => uid.to_string(),
@@ -85,7 +114,8 @@ fn named(name: &str) -> Result<CapSet, ConfigError> {
     if name == "ALL" {
         return Ok(CapSet::EMPTY);
     }
-    name.parse().map_err(|_| ConfigError(format!("unknown capability {name}")))
+    name.parse()
+        .map_err(|_| ConfigError(format!("unknown capability {name}")))
 }
 
 fn capabilities(own: &SecurityContext) -> Result<Capabilities, ConfigError> {
@@ -105,7 +135,10 @@ fn capabilities(own: &SecurityContext) -> Result<Capabilities, ConfigError> {
             bounding = bounding.without(named(name)?);
         }
     }
-    Ok(Capabilities { bounding, ..Capabilities::default() })
+    Ok(Capabilities {
+        bounding,
+        ..Capabilities::default()
+    })
 }
 
 /// Without a profile a container gets the default one (DESIGN, identity).

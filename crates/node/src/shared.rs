@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-
 use coracle_client::{Cache, Recorder};
 use coracle_image::store::ImageStore;
-use coracle_runtime::engine::Runtime;
+use coracle_runtime::Runtime;
 use k8s_openapi::api::core::v1::{
     ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret, Service,
 };
@@ -58,10 +57,12 @@ impl Shared {
 
     /// Returns what an environment in `namespace` may refer to.
     pub fn lookup<'a>(&'a self, namespace: &'a str) -> impl Lookup + 'a {
-        InNamespace { shared: self, namespace }
+        InNamespace {
+            shared: self,
+            namespace,
+        }
     }
 }
-
 
 struct InNamespace<'a> {
     shared: &'a Shared,
@@ -70,14 +71,25 @@ struct InNamespace<'a> {
 
 impl Lookup for InNamespace<'_> {
     fn config_map(&self, name: &str) -> Option<ConfigMap> {
-        self.shared.config_maps.get(self.namespace, name).map(|map| (*map).clone())
+        self.shared
+            .config_maps
+            .get(self.namespace, name)
+            .map(|map| (*map).clone())
     }
 
     fn secret(&self, name: &str) -> Option<Secret> {
-        self.shared.secrets.get(self.namespace, name).map(|secret| (*secret).clone())
+        self.shared
+            .secrets
+            .get(self.namespace, name)
+            .map(|secret| (*secret).clone())
     }
 
     fn services(&self, namespace: &str) -> Vec<Service> {
-        self.shared.services.within(namespace).into_iter().map(|service| (*service).clone()).collect()
+        self.shared
+            .services
+            .within(namespace)
+            .into_iter()
+            .map(|service| (*service).clone())
+            .collect()
     }
 }

@@ -34,26 +34,41 @@ pub struct Tokens {
 impl Tokens {
     /// Returns tokens that are asked for through `client`.
     pub fn new(client: Client) -> Tokens {
-        Tokens { client, held: Mutex::default() }
+        Tokens {
+            client,
+            held: Mutex::default(),
+        }
     }
 
     /// Returns a token for the pod's service account, a new one if the last is old.
     ///
     /// # Errors
     /// Returns what the API says.
-    pub async fn token(&self, pod: &Pod, source: &ServiceAccountTokenProjection) -> Result<Token, kube::Error> {
+    pub async fn token(
+        &self,
+        pod: &Pod,
+        source: &ServiceAccountTokenProjection,
+    ) -> Result<Token, kube::Error> {
         let uid = pod.uid().unwrap_or_default();
         let audience = source.audience.clone().unwrap_or_default();
         let life = source.expiration_seconds.unwrap_or(LIFE_DEFAULT);
         let key = (uid.clone(), audience.clone(), life);
-        if let Some(token) = self.held.lock().get(&key).filter(|token| token.renew_at > SystemTime::now()) {
+        if let Some(token) = self
+            .held
+            .lock()
+            .get(&key)
+            .filter(|token| token.renew_at > SystemTime::now())
+        {
             return Ok(token.clone());
         }
         let spec = pod.spec.clone().unwrap_or_default();
-        let account = spec.service_account_name.filter(|name| !name.is_empty()).unwrap_or_else(|| "default".into());
+        let account = spec
+            .service_account_name
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "default".into());
         let request = TokenRequest {
-            spec: TokenRequestSpec {
-                audiences: if audience.is_empty() { Vec::new() } else { vec![audience] },
+            spec: Some(TokenRequestSpec {
+                audiences: (!audience.is_empty()).then(|| vec![audience]),
                 expiration_seconds: Some(life),
                 bound_object_ref: Some(BoundObjectReference {
                     api_version: Some("v1".into()),
@@ -61,15 +76,17 @@ impl Tokens {
                     name: pod.metadata.name.clone(),
                     uid: Some(uid),
                 }),
-            },
+            }),
             ..Default::default()
         };
-        let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), &pod.namespace().unwrap_or_default());
-        let answer: TokenRequest =
-            api.create_subresource("token", &account, &PostParams::default(), &request).await?;
+        let api: Api<ServiceAccount> =
+            Api::namespaced(self.client.clone(), &pod.namespace().unwrap_or_default());
+        let answer: TokenRequest = api
+            .create_subresource("token", &account, &PostParams::default(), &request)
+            .await?;
         let seconds = u64::try_from(life).unwrap_or(0) * 4 / 5;
         let token = Token {
-            text: answer.status.unwrap_or_default().token,
+            text: answer.status.unwrap_or_default().token.unwrap_or_default(),
             renew_at: SystemTime::now() + Duration::from_secs(seconds),
         };
         self.held.lock().insert(key, token.clone());

@@ -99,7 +99,7 @@ fn become_program(
     match streams {
         Some(streams) => pty::become_streams(streams.stdin, streams.stdout, streams.stderr)
             .during("connect the streams in", &spec.id)?,
-        None => open_terminal(identity.uid, line)?,
+        None => open_terminal(identity.uid, exec.size, line)?,
     }
     let mut env = spec.env.clone();
     env.extend(exec.env.iter().cloned());

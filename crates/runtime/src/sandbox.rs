@@ -104,7 +104,15 @@ impl Sandbox {
     /// # Errors
     ///
     /// When the kernel refuses. Everything is tried.
-    pub fn remove(&self) -> Result<(), SandboxError> {
+    pub async fn remove(&self) -> Result<(), SandboxError> {
+        let sandbox = self.clone();
+        let removed = tokio::task::spawn_blocking(move || sandbox.clear());
+        removed
+            .await
+            .unwrap_or_else(|error| Err(self.failed("remove")(io::Error::other(error))))
+    }
+
+    fn clear(&self) -> Result<(), SandboxError> {
         self.end_pause();
         let mut result = Ok(());
         for name in ["net", "ipc", "uts", "pid"] {
@@ -171,7 +179,7 @@ pub(crate) async fn create(
         .spawn(move || {
             // A caller that has gone away has cancelled the request.
             if done.send(make(&maker, &exe, &spec)).is_err() {
-                let _ = maker.remove();
+                let _ = maker.clear();
             }
         });
     let made = match spawned {
@@ -185,7 +193,7 @@ pub(crate) async fn create(
     match made {
         Ok(()) => Ok(sandbox),
         Err(error) => {
-            let _ = sandbox.remove();
+            let _ = sandbox.clear();
             Err(error)
         }
     }
@@ -260,5 +268,5 @@ fn set_sysctl(name: &str, value: &str) -> io::Result<()> {
 }
 
 fn is_namespace(path: &Path) -> bool {
-    rustix::fs::statfs(path).is_ok_and(|stat| stat.f_type as i64 == NSFS_MAGIC)
+    rustix::fs::statfs(path).is_ok_and(|stat| stat.f_type == NSFS_MAGIC)
 }

@@ -189,7 +189,7 @@ fn become_container(
     match streams {
         Some(streams) => pty::become_streams(streams.stdin, streams.stdout, streams.stderr)
             .during("connect the streams of", &spec.id)?,
-        None => open_terminal(entered.identity.uid, line)?,
+        None => open_terminal(entered.identity.uid, None, line)?,
     }
     Program {
         args: &spec.args,
@@ -210,8 +210,15 @@ fn become_container(
 
 /// Makes a terminal in the container, hands it to the shim, and puts the
 /// program behind it.
-pub(crate) fn open_terminal(uid: u32, line: &control::Child) -> Result<(), StartError> {
+pub(crate) fn open_terminal(
+    uid: u32,
+    size: Option<(u16, u16)>,
+    line: &control::Child,
+) -> Result<(), StartError> {
     let terminal = Pty::open(uid).during("open", "a terminal")?;
+    if let Some((columns, rows)) = size {
+        pty::resize(terminal.program.as_fd(), columns, rows).during("resize", "the terminal")?;
+    }
     line.send_terminal(terminal.controlling.as_fd())
         .during("hand over", "the terminal")?;
     drop(terminal.controlling);

@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
@@ -46,7 +46,23 @@ pub(crate) enum Operation<V> {
 pub(crate) struct Request<V> {
     pub operation: Operation<V>,
     pub durability: Durability,
-    pub reply: oneshot::Sender<Reply<V>>,
+    pub reply: ReplyTo<V>,
+}
+
+/// Who waits for the outcome.
+pub(crate) enum ReplyTo<V> {
+    Task(oneshot::Sender<Reply<V>>),
+    Thread(Sender<Reply<V>>),
+}
+
+impl<V> ReplyTo<V> {
+    /// A writer that went away has lost its answer, not its write.
+    fn send(self, reply: Reply<V>) {
+        match self {
+            ReplyTo::Task(sender) => drop(sender.send(reply)),
+            ReplyTo::Thread(sender) => drop(sender.send(reply)),
+        }
+    }
 }
 
 pub(crate) struct Committer<V: Value> {
@@ -70,7 +86,7 @@ struct Batch<V> {
     /// Newest state of the keys the batch touched: revision and value.
     overlay: HashMap<Arc<str>, Option<(u64, Arc<V>)>>,
     records: Vec<Record>,
-    replies: Vec<(oneshot::Sender<Reply<V>>, Reply<V>)>,
+    replies: Vec<(ReplyTo<V>, Reply<V>)>,
     durable: bool,
 }
 
@@ -143,7 +159,7 @@ impl<V: Value> Committer<V> {
     fn batch(&mut self, requests: Vec<Request<V>>) {
         if let Some(reason) = &self.failed {
             for request in requests {
-                let _ = request.reply.send(Err(WriteError::Failed {
+                request.reply.send(Err(WriteError::Failed {
                     reason: reason.clone(),
                 }));
             }
@@ -308,7 +324,7 @@ impl<V: Value> Committer<V> {
         {
             tracing::error!(%reason, "a commit failed; no more writes are taken");
             for (reply, _) in batch.replies {
-                let _ = reply.send(Err(WriteError::Failed {
+                reply.send(Err(WriteError::Failed {
                     reason: reason.clone(),
                 }));
             }
@@ -317,8 +333,7 @@ impl<V: Value> Committer<V> {
         }
         self.publish(batch.events);
         for (reply, outcome) in batch.replies {
-            // A writer that went away has lost its answer, not its write.
-            let _ = reply.send(outcome);
+            reply.send(outcome);
         }
     }
 

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::commit::{Committer, Operation, Reply, Request};
+use crate::commit::{Committer, Operation, Reply, ReplyTo, Request};
 use crate::disk::{Disk, RedbDisk};
 use crate::memory::{Entry, Memory, Page};
 use crate::seal::Seal;
@@ -305,30 +305,35 @@ impl<V: Value> Store<V> {
             .map(|(_, value)| value)
     }
 
-    /// The blocking form of [`Store::put`], for use outside of async code.
+    /// Writes many values whose keys have none yet, in as few commits as
+    /// possible, and blocks until they are durable. Keys that have a value keep
+    /// it. Meant for filling a new store before anything runs.
     ///
     /// # Errors
-    /// As [`Store::put`].
-    pub fn put_blocking(
-        &self,
-        key: String,
-        value: V,
-        expect: Expect,
-        options: WriteOptions,
-    ) -> Result<Arc<V>, WriteError> {
-        let reply = self.send(
-            Operation::Put {
+    /// When the disk refuses.
+    pub fn put_missing_blocking(&self, values: Vec<(String, V)>) -> Result<(), WriteError> {
+        let (sender, replies) = thread_channel::channel();
+        for (key, value) in values {
+            let operation = Operation::Put {
                 key,
                 value,
-                expect,
-                expires: options.expires.unwrap_or(0),
-            },
-            options,
-        )?;
-        reply
-            .blocking_recv()
-            .map_err(|_| WriteError::Closed)?
-            .map(|(_, value)| value)
+                expect: Expect::Absent,
+                expires: 0,
+            };
+            self.send_to(
+                operation,
+                Durability::Durable,
+                ReplyTo::Thread(sender.clone()),
+            )?;
+        }
+        drop(sender);
+        for reply in replies {
+            match reply {
+                Ok(_) | Err(WriteError::Exists { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Deletes a key and returns its last value.
@@ -352,9 +357,19 @@ impl<V: Value> Store<V> {
         options: WriteOptions,
     ) -> Result<oneshot::Receiver<Reply<V>>, WriteError> {
         let (reply, receiver) = oneshot::channel();
+        self.send_to(operation, options.durability, ReplyTo::Task(reply))?;
+        Ok(receiver)
+    }
+
+    fn send_to(
+        &self,
+        operation: Operation<V>,
+        durability: Durability,
+        reply: ReplyTo<V>,
+    ) -> Result<(), WriteError> {
         let request = Request {
             operation,
-            durability: options.durability,
+            durability,
             reply,
         };
         let requests = self.inner.requests.lock();
@@ -362,8 +377,7 @@ impl<V: Value> Store<V> {
             .as_ref()
             .ok_or(WriteError::Closed)?
             .send(request)
-            .map_err(|_| WriteError::Closed)?;
-        Ok(receiver)
+            .map_err(|_| WriteError::Closed)
     }
 
     /// Returns the current value of a key.

@@ -1,6 +1,7 @@
 //! The HTTP surface: the table of routes and what all of them share.
 
 mod accounts;
+mod chat;
 pub mod error;
 mod guard;
 mod health;
@@ -8,7 +9,7 @@ mod input;
 pub mod limit;
 pub mod metrics;
 mod observe;
-mod tasks;
+pub mod tasks;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -124,6 +125,7 @@ pub fn router(state: AppState) -> Router {
     let limited = Router::new()
         .merge(account_routes())
         .merge(task_routes())
+        .merge(chat_routes())
         .fallback(|| async { ApiError::not_found() })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -203,6 +205,21 @@ fn task_routes() -> Router<AppState> {
                 patch(tasks::toggle).post(tasks::toggle),
             );
         }
+    }
+    router
+}
+
+fn chat_routes() -> Router<AppState> {
+    let mut router = Router::new();
+    for path in ["/api/{user_id}/chat", "/api/chat", "/api/v1/chat"] {
+        router = router.route(path, post(chat::chat));
+    }
+    for root in ["/api/{user_id}/conversations", "/api/conversations", "/api/chat/conversations"] {
+        let one = format!("{root}/{{cid}}");
+        router = router
+            .route(root, get(chat::conversations))
+            .route(&format!("{one}/messages"), get(chat::messages))
+            .route(&one, get(chat::messages).delete(chat::forget));
     }
     router
 }

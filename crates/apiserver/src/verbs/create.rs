@@ -30,7 +30,11 @@ const NAME_TRIES: usize = 8;
 ///
 /// # Errors
 /// Whatever stands against it.
-pub async fn run(context: &Context, kind: &'static Kind, body: &Bytes) -> ApiResult<Response<Body>> {
+pub async fn run(
+    context: &Context,
+    kind: &'static Kind,
+    body: &Bytes,
+) -> ApiResult<Response<Body>> {
     let options = WriteOptions::read(&context.query, "CreateOptions")?;
     let content_type = body::content_type(&context.headers);
     let mut object = decode::object(context, kind, &content_type, body, options.field_validation)?;
@@ -52,7 +56,15 @@ pub async fn create(
     dry_run: bool,
 ) -> ApiResult<Written> {
     check_namespace(context, kind, &mut object)?;
-    managed::update(kind, &Value::Null, &mut object, &Writer { manager, subresource: "" });
+    managed::update(
+        kind,
+        &Value::Null,
+        &mut object,
+        &Writer {
+            manager,
+            subresource: "",
+        },
+    );
     create_managed(context, kind, object, dry_run).await
 }
 
@@ -66,7 +78,10 @@ pub async fn create_managed(
     object: Value,
     dry_run: bool,
 ) -> ApiResult<Written> {
-    let generated = object["metadata"]["name"].as_str().unwrap_or_default().is_empty();
+    let generated = object["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .is_empty();
     let tries = if generated { NAME_TRIES } else { 1 };
     for attempt in 1.. {
         match create_once(context, kind, object.clone(), dry_run).await {
@@ -87,7 +102,10 @@ async fn create_once(
     give_identity(kind, &mut object)?;
     rules::prepare_create(kind, &mut object);
     let allocation = admission::allocate_create(context, kind, &mut object, dry_run)?;
-    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let name = object["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     for warning in rules::warnings(kind, &object, None) {
         context.warn(warning);
     }
@@ -114,7 +132,11 @@ async fn create_once(
 /// 400 when the object names another namespace.
 pub fn check_namespace(context: &Context, kind: &Kind, object: &mut Value) -> ApiResult<()> {
     let given = object["metadata"]["namespace"].as_str().unwrap_or_default();
-    let expected = if kind.namespaced { context.namespace() } else { "" };
+    let expected = if kind.namespaced {
+        context.namespace()
+    } else {
+        ""
+    };
     if given.is_empty() {
         if kind.namespaced {
             object["metadata"]["namespace"] = json!(expected);
@@ -130,12 +152,20 @@ pub fn check_namespace(context: &Context, kind: &Kind, object: &mut Value) -> Ap
 }
 
 fn give_identity(kind: &Kind, object: &mut Value) -> ApiResult<()> {
-    let metadata = object["metadata"].as_object_mut().ok_or_else(|| ApiError::bad_request("metadata is missing"))?;
+    let metadata = object["metadata"]
+        .as_object_mut()
+        .ok_or_else(|| ApiError::bad_request("metadata is missing"))?;
     let text = |metadata: &serde_json::Map<String, Value>, key: &str| {
-        metadata.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+        metadata
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
     if !matches!(text(metadata, "resourceVersion").as_str(), "" | "0") {
-        return Err(ApiError::unknown("resourceVersion should not be set on objects to be created"));
+        return Err(ApiError::unknown(
+            "resourceVersion should not be set on objects to be created",
+        ));
     }
     metadata.shift_remove("resourceVersion");
     let prefix = text(metadata, "generateName");
@@ -156,7 +186,13 @@ fn generate_name(prefix: &str) -> String {
     while !prefix.is_char_boundary(cut) {
         cut -= 1;
     }
+    format!("{}{}", &prefix[..cut], random_suffix())
+}
+
+/// Returns five random letters, as generated names end in.
+pub fn random_suffix() -> String {
     let mut random = rand::rng();
-    let suffix = (0..SUFFIX_LENGTH).map(|_| NAME_LETTERS[random.random_range(0..NAME_LETTERS.len())] as char);
-    prefix[..cut].chars().chain(suffix).collect()
+    (0..SUFFIX_LENGTH)
+        .map(|_| NAME_LETTERS[random.random_range(0..NAME_LETTERS.len())] as char)
+        .collect()
 }

@@ -58,15 +58,25 @@ pub enum Outcome {
 ///
 /// # Errors
 /// Whatever stands against it.
-pub async fn run(context: &Context, kind: &'static Kind, body: &Bytes) -> ApiResult<Response<Body>> {
+pub async fn run(
+    context: &Context,
+    kind: &'static Kind,
+    body: &Bytes,
+) -> ApiResult<Response<Body>> {
     let options = Options::read(context, body)?;
     warn_of_orphans(context, kind, &options);
     match delete(context, kind, context.namespace(), context.name(), &options).await? {
         Outcome::Marked(value) => {
-            let code = if options.orphan_dependents == Some(false) { StatusCode::ACCEPTED } else { StatusCode::OK };
+            let code = if options.orphan_dependents == Some(false) {
+                StatusCode::ACCEPTED
+            } else {
+                StatusCode::OK
+            };
             respond::value(context, kind, code, &value)
         }
-        Outcome::Gone(_, value) if returns_object(kind) => respond::value(context, kind, StatusCode::OK, &value),
+        Outcome::Gone(_, value) if returns_object(kind) => {
+            respond::value(context, kind, StatusCode::OK, &value)
+        }
         Outcome::Gone(stored, _) => {
             let answer = status::deleted(kind, &stored.meta.name, &stored.meta.uid);
             Ok(respond::json(StatusCode::OK, &answer))
@@ -78,25 +88,43 @@ pub async fn run(context: &Context, kind: &'static Kind, body: &Bytes) -> ApiRes
 ///
 /// # Errors
 /// The first thing that stands against it; what was deleted by then is.
-pub async fn collection(context: &Context, kind: &'static Kind, body: &Bytes) -> ApiResult<Response<Body>> {
+pub async fn collection(
+    context: &Context,
+    kind: &'static Kind,
+    body: &Bytes,
+) -> ApiResult<Response<Body>> {
     let options = Options::read(context, body)?;
     let (revision, items) = list::select(context, kind)?;
     let mut gone = Vec::with_capacity(items.len());
     for item in items {
-        match delete(context, kind, &item.meta.namespace, &item.meta.name, &options).await {
+        match delete(
+            context,
+            kind,
+            &item.meta.namespace,
+            &item.meta.name,
+            &options,
+        )
+        .await
+        {
             Ok(_) => gone.push(item),
             Err(error) if error.code == 404 => {}
             Err(error) => return Err(error),
         }
     }
-    let meta = ListMeta { revision: revision.to_string(), ..ListMeta::default() };
+    let meta = ListMeta {
+        revision: revision.to_string(),
+        ..ListMeta::default()
+    };
     respond::list(context, kind, &meta, &gone)
 }
 
 impl Options {
     /// Deletes at once and without ado, for the server's own use.
     pub fn immediate() -> Options {
-        Options { grace_period_seconds: Some(0), ..Options::default() }
+        Options {
+            grace_period_seconds: Some(0),
+            ..Options::default()
+        }
     }
 
     /// Reads options given inside another object, as an eviction carries them.
@@ -107,7 +135,11 @@ impl Options {
         let mut causes = Vec::new();
         let mut options = Options::default();
         options.fill(value, &mut causes);
-        if causes.is_empty() { Ok(options) } else { Err(invalid_options("DeleteOptions", causes)) }
+        if causes.is_empty() {
+            Ok(options)
+        } else {
+            Err(invalid_options("DeleteOptions", causes))
+        }
     }
 
     /// Whether nothing is to be stored.
@@ -131,19 +163,27 @@ impl Options {
             check_kind(&value)?;
             options.fill(&value, &mut causes);
         }
-        if causes.is_empty() { Ok(options) } else { Err(invalid_options("DeleteOptions", causes)) }
+        if causes.is_empty() {
+            Ok(options)
+        } else {
+            Err(invalid_options("DeleteOptions", causes))
+        }
     }
 
     fn fill(&mut self, value: &Value, causes: &mut Vec<Cause>) {
         // A negative grace period means the shortest.
-        self.grace_period_seconds = value["gracePeriodSeconds"].as_i64().map(|seconds| if seconds < 0 { 1 } else { seconds });
+        self.grace_period_seconds = value["gracePeriodSeconds"]
+            .as_i64()
+            .map(|seconds| if seconds < 0 { 1 } else { seconds });
         self.orphan_dependents = value["orphanDependents"].as_bool();
         let text = |value: &Value| value.as_str().map(str::to_owned);
         self.uid = text(&value["preconditions"]["uid"]);
         self.revision = text(&value["preconditions"]["resourceVersion"]);
         let propagation = value["propagationPolicy"].as_str();
         if let (Some(policy), Some(_)) = (propagation, self.orphan_dependents) {
-            let message = format!("Invalid value: {policy:?}: orphanDependents and deletionPropagation cannot be both set");
+            let message = format!(
+                "Invalid value: {policy:?}: orphanDependents and deletionPropagation cannot be both set"
+            );
             causes.push(cause("FieldValueInvalid", "propagationPolicy", message));
         }
         self.propagation = match propagation {
@@ -155,11 +195,20 @@ impl Options {
                 let message = format!(
                     "Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
                 );
-                causes.push(cause("FieldValueNotSupported", "propagationPolicy", message));
+                causes.push(cause(
+                    "FieldValueNotSupported",
+                    "propagationPolicy",
+                    message,
+                ));
                 None
             }
         };
-        let dry: Vec<&str> = value["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let dry: Vec<&str> = value["dryRun"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         match dry_run(&dry) {
             Ok(dry) => self.dry_run = dry,
             Err(cause) => causes.push(cause),
@@ -185,13 +234,19 @@ fn from_query(context: &Context) -> ApiResult<Value> {
     if let Some(seconds) = query.get("gracePeriodSeconds") {
         value["gracePeriodSeconds"] = json!(list::number(seconds)?);
     }
-    if let Some(policy) = query.get("propagationPolicy").filter(|policy| !policy.is_empty()) {
+    if let Some(policy) = query
+        .get("propagationPolicy")
+        .filter(|policy| !policy.is_empty())
+    {
         value["propagationPolicy"] = json!(policy);
     }
     if query.get("orphanDependents").is_some() {
         value["orphanDependents"] = json!(query.flag("orphanDependents"));
     }
-    let dry: Vec<&str> = query.all("dryRun").filter(|value| !value.is_empty()).collect();
+    let dry: Vec<&str> = query
+        .all("dryRun")
+        .filter(|value| !value.is_empty())
+        .collect();
     if !dry.is_empty() {
         value["dryRun"] = json!(dry);
     }
@@ -200,7 +255,10 @@ fn from_query(context: &Context) -> ApiResult<Value> {
 
 /// Kinds whose dependents stay by default, for the sake of old clients.
 fn orphans_by_default(kind: &Kind) -> bool {
-    matches!((kind.group, kind.plural), ("batch", "jobs") | ("", "replicationcontrollers"))
+    matches!(
+        (kind.group, kind.plural),
+        ("batch", "jobs") | ("", "replicationcontrollers")
+    )
 }
 
 fn warn_of_orphans(context: &Context, kind: &Kind, options: &Options) {
@@ -227,7 +285,11 @@ fn returns_object(kind: &Kind) -> bool {
                 | "serviceaccounts"
         ) | (
             "storage.k8s.io",
-            "storageclasses" | "csidrivers" | "csinodes" | "volumeattachments" | "volumeattributesclasses"
+            "storageclasses"
+                | "csidrivers"
+                | "csinodes"
+                | "volumeattachments"
+                | "volumeattributesclasses"
         )
     )
 }
@@ -279,7 +341,11 @@ fn check_preconditions(kind: &Kind, stored: &Stored, options: &Options) -> ApiRe
         )));
     }
     let found = stored.revision.to_string();
-    if let Some(revision) = options.revision.as_ref().filter(|revision| **revision != found) {
+    if let Some(revision) = options
+        .revision
+        .as_ref()
+        .filter(|revision| **revision != found)
+    {
         return Err(conflict(format!(
             "the ResourceVersion in the precondition ({revision}) does not match the ResourceVersion in record ({found}). The object might have been modified"
         )));
@@ -300,19 +366,31 @@ async fn delete_once(
     let grace = grace(kind, &live, options);
     let held = !finalizers.is_empty()
         || grace > 0
-        || (kind.kind == "Namespace" && !live["spec"]["finalizers"].as_array().is_none_or(Vec::is_empty));
+        || (kind.kind == "Namespace"
+            && !live["spec"]["finalizers"]
+                .as_array()
+                .is_none_or(Vec::is_empty));
     mark(kind, &mut object, &live, grace);
     rules::canonicalize(kind, &mut object);
     let expect = Expect::Revision(stored.revision);
     if !held {
         if !options.dry_run {
             let key = resource::key(kind, &stored.meta.namespace, &stored.meta.name);
-            if let Err(error) = context.core.store.delete(key, expect, write::store_options(kind)).await {
+            if let Err(error) = context
+                .core
+                .store
+                .delete(key, expect, write::store_options(kind))
+                .await
+            {
                 return Ok(Err(error));
             }
         }
         // Only a graceful deletion shows in the object that is returned.
-        let shown = if is_graceful(kind) || stored.meta.deleting { object } else { live };
+        let shown = if is_graceful(kind) || stored.meta.deleting {
+            object
+        } else {
+            live
+        };
         return Ok(Ok(Outcome::Gone(stored, shown)));
     }
     if options.dry_run || object == live {
@@ -336,7 +414,13 @@ fn finalizers_after(kind: &Kind, live: &Value, options: &Options) -> Vec<String>
     }
     let has = |name: &str| finalizers.iter().any(|finalizer| finalizer == name);
     let wanted = options.propagation.or_else(|| {
-        options.orphan_dependents.map(|orphan| if orphan { Propagation::Orphan } else { Propagation::Background })
+        options.orphan_dependents.map(|orphan| {
+            if orphan {
+                Propagation::Orphan
+            } else {
+                Propagation::Background
+            }
+        })
     });
     let wanted = wanted.unwrap_or_else(|| {
         if has(ORPHAN) {
@@ -374,32 +458,50 @@ fn grace(kind: &Kind, live: &Value, options: &Options) -> i64 {
     }
     let spec = &live["spec"];
     let unscheduled = spec["nodeName"].as_str().unwrap_or_default().is_empty();
-    let finished = matches!(live["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    let finished = matches!(
+        live["status"]["phase"].as_str(),
+        Some("Succeeded" | "Failed")
+    );
     if unscheduled || finished {
         return 0;
     }
-    let asked = options.grace_period_seconds.or_else(|| spec["terminationGracePeriodSeconds"].as_i64());
+    let asked = options
+        .grace_period_seconds
+        .or_else(|| spec["terminationGracePeriodSeconds"].as_i64());
     let asked = asked.map_or(30, |seconds| if seconds < 0 { 1 } else { seconds });
     // A second deletion may only shorten the time.
     match live["metadata"]["deletionGracePeriodSeconds"].as_i64() {
         Some(left) if live["metadata"].get("deletionTimestamp").is_some() => {
-            if options.grace_period_seconds.is_some() { asked.min(left) } else { left }
+            if options.grace_period_seconds.is_some() {
+                asked.min(left)
+            } else {
+                left
+            }
         }
         _ => asked,
     }
 }
 
 fn mark(kind: &Kind, object: &mut Value, live: &Value, grace: i64) {
-    let deleting = live["metadata"].get("deletionTimestamp").is_some_and(|time| !time.is_null());
-    let shortened = live["metadata"]["deletionGracePeriodSeconds"].as_i64().is_some_and(|left| grace < left);
+    let deleting = live["metadata"]
+        .get("deletionTimestamp")
+        .is_some_and(|time| !time.is_null());
+    let shortened = live["metadata"]["deletionGracePeriodSeconds"]
+        .as_i64()
+        .is_some_and(|left| grace < left);
     if deleting && !shortened {
         return;
     }
-    let time = Timestamp::now().saturating_add(SignedDuration::from_secs(grace)).unwrap_or(Timestamp::MAX);
+    let time = Timestamp::now()
+        .saturating_add(SignedDuration::from_secs(grace))
+        .unwrap_or(Timestamp::MAX);
     let metadata = &mut object["metadata"];
     metadata["deletionTimestamp"] = json!(coracle_machinery::time::seconds(time));
     metadata["deletionGracePeriodSeconds"] = json!(grace);
-    if let Some(generation) = metadata["generation"].as_i64().filter(|&generation| generation > 0) {
+    if let Some(generation) = metadata["generation"]
+        .as_i64()
+        .filter(|&generation| generation > 0)
+    {
         metadata["generation"] = json!(generation + 1);
     }
     if kind.kind == "Namespace" {

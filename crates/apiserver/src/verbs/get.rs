@@ -26,7 +26,12 @@ pub fn run(context: &Context, kind: &'static Kind) -> ApiResult<Response<Body>> 
 ///
 /// # Errors
 /// 404 when it does not exist.
-pub fn find(context: &Context, kind: &'static Kind, namespace: &str, name: &str) -> ApiResult<Arc<Stored>> {
+pub fn find(
+    context: &Context,
+    kind: &'static Kind,
+    namespace: &str,
+    name: &str,
+) -> ApiResult<Arc<Stored>> {
     context
         .core
         .store
@@ -41,7 +46,11 @@ fn check_revision(context: &Context) -> ApiResult<()> {
     }
     let wanted = parse_revision(text).map_err(ApiError::unknown)?;
     let current = context.core.store.revision();
-    if wanted > current { Err(ApiError::too_large_revision(wanted, current)) } else { Ok(()) }
+    if wanted > current {
+        Err(ApiError::too_large_revision(wanted, current))
+    } else {
+        Ok(())
+    }
 }
 
 /// Reads a resource version.

@@ -53,7 +53,11 @@ impl Form {
 ///
 /// # Errors
 /// Whatever stands against it.
-pub async fn run(context: &Context, kind: &'static Kind, body: &Bytes) -> ApiResult<Response<Body>> {
+pub async fn run(
+    context: &Context,
+    kind: &'static Kind,
+    body: &Bytes,
+) -> ApiResult<Response<Body>> {
     let form = Form::of(&body::content_type(&context.headers))?;
     let options = WriteOptions::read(&context.query, "PatchOptions")?;
     let force = check_options(context, form)?;
@@ -63,19 +67,30 @@ pub async fn run(context: &Context, kind: &'static Kind, body: &Bytes) -> ApiRes
     let patch = parse(form, body)?;
     let manager = context.field_manager();
     let subresource = context.path.subresource.as_deref().unwrap_or_default();
-    let written = update::change(context, kind, options.dry_run, false, |live| {
+    let written = update::change(context, kind, options.dry_run, false, &mut |live| {
         let patched = apply_to(kind, form, live, &patch)?;
         check_type(kind, &patched)?;
         let mut object = decode::typed(
             context,
             kind,
-            Parsed { value: patched, findings: patch.findings.clone() },
+            Parsed {
+                value: patched,
+                findings: patch.findings.clone(),
+            },
             options.field_validation,
         )
         .map_err(|error| reword(kind, live, error))?;
         rules::default(kind, &mut object);
         check_place(context, kind, &mut object)?;
-        managed::update(kind, live, &mut object, &Writer { manager: &manager, subresource });
+        managed::update(
+            kind,
+            live,
+            &mut object,
+            &Writer {
+                manager: &manager,
+                subresource,
+            },
+        );
         Ok(object)
     })
     .await?;
@@ -94,7 +109,11 @@ fn check_options(context: &Context, form: Form) -> ApiResult<bool> {
         let message = "Forbidden: may not be specified for non-apply patch".to_owned();
         causes.push(cause("FieldValueForbidden", "force", message));
     }
-    if causes.is_empty() { Ok(force) } else { Err(invalid_options("PatchOptions", causes)) }
+    if causes.is_empty() {
+        Ok(force)
+    } else {
+        Err(invalid_options("PatchOptions", causes))
+    }
 }
 
 /// Parses the body of a patch that is not an apply.
@@ -106,7 +125,10 @@ pub fn parse(form: Form, body: &Bytes) -> ApiResult<Parsed> {
         Form::Json => ApiError::bad_request(format!("error decoding patch: {error}")),
         _ => ApiError::bad_request(error.to_string()),
     })?;
-    Ok(Parsed { value: parsed.value, findings: parsed.duplicates })
+    Ok(Parsed {
+        value: parsed.value,
+        findings: parsed.duplicates,
+    })
 }
 
 /// Applies a patch that is not an apply to the live object.
@@ -146,23 +168,40 @@ fn check_type(kind: &Kind, patched: &Value) -> ApiResult<()> {
         patched["kind"].as_str().unwrap_or_default(),
         patched["apiVersion"].as_str().unwrap_or_default(),
     );
-    Err(ApiError::invalid("", "", "", vec![cause("FieldValueInvalid", "patch", message)]))
+    Err(ApiError::invalid(
+        "",
+        "",
+        "",
+        vec![cause("FieldValueInvalid", "patch", message)],
+    ))
 }
 
 /// A patched object that does not decode is invalid, not a bad request.
 fn reword(kind: &Kind, live: &Value, error: ApiError) -> ApiError {
     let prefix = format!(" cannot be handled as a {}: ", kind.kind);
-    let Some((_, why)) = error.message.split_once(&prefix) else { return error };
+    let Some((_, why)) = error.message.split_once(&prefix) else {
+        return error;
+    };
     let _ = live;
     if error.code != 400 {
         return error;
     }
     if let Some(findings) = why.strip_prefix("strict decoding error: ") {
         let message = format!("Invalid value: \"\": strict decoding error: {findings}");
-        return ApiError::invalid("", "", "", vec![cause("FieldValueInvalid", "patch", message)]);
+        return ApiError::invalid(
+            "",
+            "",
+            "",
+            vec![cause("FieldValueInvalid", "patch", message)],
+        );
     }
     let message = format!("Invalid value: \"\": {why}");
-    ApiError::invalid("", "", "", vec![cause("FieldValueInvalid", "patch", message)])
+    ApiError::invalid(
+        "",
+        "",
+        "",
+        vec![cause("FieldValueInvalid", "patch", message)],
+    )
 }
 
 fn check_place(context: &Context, kind: &Kind, object: &mut Value) -> ApiResult<()> {
@@ -186,12 +225,15 @@ async fn apply(
     let manager = context.field_manager();
     let subresource = context.path.subresource.as_deref().unwrap_or_default();
     let patch = parse_apply(context, kind, body)?;
-    let writer = Writer { manager: &manager, subresource };
+    let writer = Writer {
+        manager: &manager,
+        subresource,
+    };
     let missing = update::current(context, kind).is_err();
     if missing && subresource.is_empty() {
         return apply_new(context, kind, &patch, options, &writer, force).await;
     }
-    let written = update::change(context, kind, options.dry_run, false, |live| {
+    let written = update::change(context, kind, options.dry_run, false, &mut |live| {
         let mut object = managed::apply(kind, live, &patch, &writer, force)?;
         rules::default(kind, &mut object);
         check_place(context, kind, &mut object)?;
@@ -209,7 +251,10 @@ async fn apply_new(
     writer: &Writer<'_>,
     force: bool,
 ) -> ApiResult<Response<Body>> {
-    if let Some(uid) = patch["metadata"]["uid"].as_str().filter(|uid| !uid.is_empty()) {
+    if let Some(uid) = patch["metadata"]["uid"]
+        .as_str()
+        .filter(|uid| !uid.is_empty())
+    {
         let why = format!(
             "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
         );
@@ -224,22 +269,30 @@ async fn apply_new(
 
 /// Reads the body of an apply and checks what it may not carry.
 fn parse_apply(context: &Context, kind: &Kind, body: &Bytes) -> ApiResult<Value> {
-    let text = std::str::from_utf8(body).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let text =
+        std::str::from_utf8(body).map_err(|error| ApiError::bad_request(error.to_string()))?;
     let parsed = match coracle_machinery::strict::parse(body) {
         Ok(parsed) => parsed.value,
         Err(_) => {
             crate::yaml::read(text)
                 .map_err(|error| {
-                    ApiError::bad_request(format!("error decoding YAML: error converting YAML to JSON: yaml: {error}"))
+                    ApiError::bad_request(format!(
+                        "error decoding YAML: error converting YAML to JSON: yaml: {error}"
+                    ))
                 })?
                 .0
         }
     };
     if !parsed.is_object() {
-        return Err(ApiError::bad_request("error decoding YAML: the patch is not an object"));
+        return Err(ApiError::bad_request(
+            "error decoding YAML: the patch is not an object",
+        ));
     }
     let metadata = &parsed["metadata"];
-    if metadata["managedFields"].as_array().is_some_and(|list| !list.is_empty()) {
+    if metadata["managedFields"]
+        .as_array()
+        .is_some_and(|list| !list.is_empty())
+    {
         return Err(ApiError::bad_request("metadata.managedFields must be nil"));
     }
     let text = |key: &str| parsed[key].as_str().unwrap_or_default().to_owned();
@@ -250,7 +303,10 @@ fn parse_apply(context: &Context, kind: &Kind, body: &Bytes) -> ApiResult<Value>
             text("kind")
         )));
     }
-    if let Some(name) = metadata["name"].as_str().filter(|name| *name != context.name()) {
+    if let Some(name) = metadata["name"]
+        .as_str()
+        .filter(|name| *name != context.name())
+    {
         return Err(ApiError::bad_request(format!(
             "the name of the object ({name}) does not match the name on the URL ({})",
             context.name()

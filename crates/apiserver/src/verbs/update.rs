@@ -31,7 +31,11 @@ const TRIES: usize = 100;
 ///
 /// # Errors
 /// Whatever stands against it.
-pub async fn run(context: &Context, kind: &'static Kind, body: &Bytes) -> ApiResult<Response<Body>> {
+pub async fn run(
+    context: &Context,
+    kind: &'static Kind,
+    body: &Bytes,
+) -> ApiResult<Response<Body>> {
     let options = WriteOptions::read(&context.query, "UpdateOptions")?;
     let content_type = body::content_type(&context.headers);
     let mut object = decode::object(context, kind, &content_type, body, options.field_validation)?;
@@ -40,16 +44,30 @@ pub async fn run(context: &Context, kind: &'static Kind, body: &Bytes) -> ApiRes
     create::check_namespace(context, kind, &mut object)?;
     let manager = context.field_manager();
     let subresource = context.path.subresource.as_deref();
-    if subresource.is_none() && strategy::creates_on_update(kind) && current(context, kind).is_err() {
-        let created = create::create(context, kind, without_revision(object), &manager, options.dry_run).await?;
+    if subresource.is_none() && strategy::creates_on_update(kind) && current(context, kind).is_err()
+    {
+        let created = create::create(
+            context,
+            kind,
+            without_revision(object),
+            &manager,
+            options.dry_run,
+        )
+        .await?;
         return created.answer(context, kind, StatusCode::CREATED);
     }
-    let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    let uid = object["metadata"]["uid"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     let insist = !revision_of(&object).is_empty();
-    let written = change(context, kind, options.dry_run, insist, |live| {
+    let written = change(context, kind, options.dry_run, insist, &mut |live| {
         check_uid(kind, &uid, live)?;
         let mut object = object.clone();
-        let writer = Writer { manager: &manager, subresource: subresource.unwrap_or_default() };
+        let writer = Writer {
+            manager: &manager,
+            subresource: subresource.unwrap_or_default(),
+        };
         managed::update(kind, live, &mut object, &writer);
         Ok(object)
     })
@@ -125,6 +143,9 @@ pub fn current(context: &Context, kind: &'static Kind) -> ApiResult<Arc<Stored>>
     super::get::find(context, kind, context.namespace(), context.name())
 }
 
+/// Makes the new object of the live one.
+pub type Make<'a> = dyn FnMut(&Value) -> ApiResult<Value> + Send + 'a;
+
 /// Changes the object of the path to what `make` returns of the live one, as
 /// `kind` serves it. Unless the writer insists on a revision, a lost race is
 /// run again on the newer object.
@@ -136,7 +157,7 @@ pub async fn change(
     kind: &'static Kind,
     dry_run: bool,
     insist: bool,
-    mut make: impl FnMut(&Value) -> ApiResult<Value>,
+    make: &mut Make<'_>,
 ) -> ApiResult<Written> {
     for attempt in 1.. {
         let stored = current(context, kind)?;
@@ -169,7 +190,11 @@ async fn change_once(
     for warning in rules::warnings(kind, &object, Some(live)) {
         context.warn(warning);
     }
-    rules::refuse(kind, context.name(), rules::validate_update(kind, subresource, &object, live))?;
+    rules::refuse(
+        kind,
+        context.name(),
+        rules::validate_update(kind, subresource, &object, live),
+    )?;
     rules::canonicalize(kind, &mut object);
     keep_managed_times(&mut object, live);
     admission::check_update(context, kind, &object, live, dry_run)?;
@@ -182,10 +207,16 @@ async fn change_once(
     let expect = Expect::Revision(stored.revision);
     let outcome = if is_finished(kind, &object) {
         let key = resource::key(kind, context.namespace(), context.name());
-        let deleted = context.core.store.delete(key, expect, write::store_options(kind)).await;
+        let deleted = context
+            .core
+            .store
+            .delete(key, expect, write::store_options(kind))
+            .await;
         deleted.map(|_| Written::Value(object))
     } else {
-        write::put(&context.core, kind, &object, expect).await.map(Written::Stored)
+        write::put(&context.core, kind, &object, expect)
+            .await
+            .map(Written::Stored)
     };
     if outcome.is_ok() {
         allocation.keep();
@@ -202,7 +233,13 @@ fn to_storage(kind: &'static Kind, object: &Value) -> Value {
     object
 }
 
-fn check_revision(kind: &'static Kind, name: &str, insist: bool, live: &Value, object: &mut Value) -> ApiResult<()> {
+fn check_revision(
+    kind: &'static Kind,
+    name: &str,
+    insist: bool,
+    live: &Value,
+    object: &mut Value,
+) -> ApiResult<()> {
     let given = revision_of(object).to_owned();
     if given.is_empty() {
         if insist || strategy::updates_unconditionally(kind) {
@@ -210,7 +247,13 @@ fn check_revision(kind: &'static Kind, name: &str, insist: bool, live: &Value, o
             return Ok(());
         }
         let message = "Invalid value: 0: must be specified for an update".to_owned();
-        return Err(ApiError::invalid_field(kind, name, "FieldValueInvalid", "metadata.resourceVersion", message));
+        return Err(ApiError::invalid_field(
+            kind,
+            name,
+            "FieldValueInvalid",
+            "metadata.resourceVersion",
+            message,
+        ));
     }
     if live["metadata"]["resourceVersion"].as_str() != Some(&given) {
         return Err(ApiError::modified(kind, name));
@@ -220,7 +263,12 @@ fn check_revision(kind: &'static Kind, name: &str, insist: bool, live: &Value, o
 
 /// What no client may change: creation, deletion, and the uid where none is given.
 fn keep_system_fields(object: &mut Value, live: &Value) {
-    for field in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"] {
+    for field in [
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+    ] {
         match live["metadata"].get(field) {
             Some(value) => object["metadata"][field] = value.clone(),
             None => {
@@ -230,16 +278,21 @@ fn keep_system_fields(object: &mut Value, live: &Value) {
             }
         }
     }
-    if object["metadata"]["uid"].as_str().unwrap_or_default().is_empty() {
+    if object["metadata"]["uid"]
+        .as_str()
+        .unwrap_or_default()
+        .is_empty()
+    {
         object["metadata"]["uid"] = live["metadata"]["uid"].clone();
     }
 }
 
 /// A write that changes nothing but the time of its managed fields changes nothing.
 fn keep_managed_times(object: &mut Value, live: &Value) {
-    let (Some(mine), Some(theirs)) =
-        (object["metadata"]["managedFields"].as_array(), live["metadata"]["managedFields"].as_array())
-    else {
+    let (Some(mine), Some(theirs)) = (
+        object["metadata"]["managedFields"].as_array(),
+        live["metadata"]["managedFields"].as_array(),
+    ) else {
         return;
     };
     let timeless = |entries: &[Value]| -> Vec<Value> {
@@ -267,7 +320,9 @@ fn is_finished(kind: &Kind, object: &Value) -> bool {
     let metadata = &object["metadata"];
     let empty = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
     let grace = metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
-    metadata.get("deletionTimestamp").is_some_and(|time| !time.is_null())
+    metadata
+        .get("deletionTimestamp")
+        .is_some_and(|time| !time.is_null())
         && empty(&metadata["finalizers"])
         && grace == 0
         && (kind.kind != "Namespace" || empty(&object["spec"]["finalizers"]))

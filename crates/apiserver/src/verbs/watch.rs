@@ -63,14 +63,23 @@ pub fn run(context: &Context, kind: &'static Kind) -> ApiResult<Response<Body>> 
     let query = &context.query;
     let timeout = timeout(number(query.text("timeoutSeconds"))?);
     let selection = Selection::read(kind, query)?;
-    let send_initial = query.get("sendInitialEvents").filter(|text| !text.is_empty()).map(|_| query.flag("sendInitialEvents"));
+    let send_initial = query
+        .get("sendInitialEvents")
+        .filter(|text| !text.is_empty())
+        .map(|_| query.flag("sendInitialEvents"));
     let bookmarks = query.flag("allowWatchBookmarks");
     let causes = check(query.text("resourceVersionMatch"), send_initial);
     if !causes.is_empty() {
         return Err(invalid_options("ListOptions", causes));
     }
     let form = accept::choose(&context.headers)?;
-    let stage = Stage { kind, selection, shape: form.shape, include: respond::include_object(context)?, columns_sent: false };
+    let stage = Stage {
+        kind,
+        selection,
+        shape: form.shape,
+        include: respond::include_object(context)?,
+        columns_sent: false,
+    };
     let version = query.text("resourceVersion");
     let from = match version {
         "" => 0,
@@ -83,16 +92,25 @@ pub fn run(context: &Context, kind: &'static Kind) -> ApiResult<Response<Body>> 
     let initial = send_initial.unwrap_or(from == 0);
     match start(context, stage, &prefix, from, initial) {
         Ok(mut watching) => {
-            watching.initial_end = (send_initial == Some(true)).then_some(watching.initial_end.unwrap_or_default());
+            watching.initial_end =
+                (send_initial == Some(true)).then_some(watching.initial_end.unwrap_or_default());
             watching.bookmarks = bookmarks;
             watching.deadline = Instant::now() + timeout;
-            Ok(answer(body::stream(watching.into_stream(context.core.closing()))))
+            Ok(answer(body::stream(
+                watching.into_stream(context.core.closing()),
+            )))
         }
         Err(error) => Ok(answer(body::full(error_line(&error)))),
     }
 }
 
-fn start(context: &Context, mut stage: Stage, prefix: &str, from: u64, initial: bool) -> Result<Watching, ApiError> {
+fn start(
+    context: &Context,
+    mut stage: Stage,
+    prefix: &str,
+    from: u64,
+    initial: bool,
+) -> Result<Watching, ApiError> {
     let store = &context.core.store;
     let mut due = VecDeque::new();
     let mut initial_end = None;
@@ -102,8 +120,10 @@ fn start(context: &Context, mut stage: Stage, prefix: &str, from: u64, initial: 
             return Err(ApiError::too_large_revision(from, page.revision));
         }
         initial_end = Some(page.revision);
-        for (_, item) in page.items.iter().filter(|(_, item)| stage.selection.matches(item)) {
-            due.push_back(stage.line("ADDED", item));
+        for (_, item) in &page.items {
+            if stage.selection.matches(item) {
+                due.push_back(stage.line("ADDED", item));
+            }
         }
         events
     } else if from == 0 {
@@ -112,7 +132,15 @@ fn start(context: &Context, mut stage: Stage, prefix: &str, from: u64, initial: 
         store.watch(prefix, from).map_err(watch_error)?
     };
     let now = Instant::now();
-    Ok(Watching { stage, due, initial_end, events, bookmarks: false, bookmark_at: now + BOOKMARK_EVERY, deadline: now })
+    Ok(Watching {
+        stage,
+        due,
+        initial_end,
+        events,
+        bookmarks: false,
+        bookmark_at: now + BOOKMARK_EVERY,
+        deadline: now,
+    })
 }
 
 fn timeout(seconds: i64) -> Duration {
@@ -124,7 +152,13 @@ fn timeout(seconds: i64) -> Duration {
 
 fn check(wanted: &str, send_initial: Option<bool>) -> Vec<Cause> {
     let mut causes = Vec::new();
-    let forbidden = |field: &str, message: &str| cause("FieldValueForbidden", field, format!("Forbidden: {message}"));
+    let forbidden = |field: &str, message: &str| {
+        cause(
+            "FieldValueForbidden",
+            field,
+            format!("Forbidden: {message}"),
+        )
+    };
     if send_initial.is_none() {
         if !wanted.is_empty() {
             causes.push(forbidden(
@@ -140,7 +174,11 @@ fn check(wanted: &str, send_initial: Option<bool>) -> Vec<Cause> {
     }
     if !matches!(wanted, "" | "NotOlderThan") {
         let message = format!("Unsupported value: {wanted:?}: supported values: \"NotOlderThan\"");
-        causes.push(cause("FieldValueNotSupported", "resourceVersionMatch", message));
+        causes.push(cause(
+            "FieldValueNotSupported",
+            "resourceVersionMatch",
+            message,
+        ));
     }
     causes
 }
@@ -150,7 +188,9 @@ fn watch_error(error: WatchError) -> ApiError {
         WatchError::Expired { requested, oldest } => {
             ApiError::expired(format!("too old resource version: {requested} ({oldest})"))
         }
-        WatchError::Future { requested, current } => ApiError::too_large_revision(requested, current),
+        WatchError::Future { requested, current } => {
+            ApiError::too_large_revision(requested, current)
+        }
     }
 }
 
@@ -160,7 +200,10 @@ fn error_line(error: &ApiError) -> Vec<u8> {
 
 fn answer(body: Body) -> Response<Body> {
     let mut response = Response::new(body);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }
 
@@ -178,19 +221,30 @@ impl Stage {
     fn line(&mut self, event: &str, object: &Stored) -> Bytes {
         match self.shape {
             Shape::Plain => line(event, &respond::served_json(self.kind, object)),
-            _ => line(event, &to_vec(&self.shaped(respond::served(self.kind, object)))),
+            _ => line(
+                event,
+                &to_vec(&self.shaped(respond::served(self.kind, object))),
+            ),
         }
     }
 
     fn shaped(&mut self, value: Value) -> Value {
         match self.shape {
             Shape::Table(version) => {
-                let revision = value["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
-                let meta = ListMeta { revision, ..ListMeta::default() };
+                let revision = value["metadata"]["resourceVersion"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned();
+                let meta = ListMeta {
+                    revision,
+                    ..ListMeta::default()
+                };
                 let columns = !std::mem::replace(&mut self.columns_sent, true);
                 respond::table_of(self.kind, version, self.include, &meta, &[value], columns)
             }
-            Shape::Metadata(version) | Shape::MetadataList(version) => respond::partial(&value, version),
+            Shape::Metadata(version) | Shape::MetadataList(version) => {
+                respond::partial(&value, version)
+            }
             Shape::Plain => value,
         }
     }
@@ -198,13 +252,18 @@ impl Stage {
     /// Turns a change into what a watcher with this selection sees: an object
     /// that starts to match is added, one that ceases to match is deleted.
     fn event(&mut self, event: &Event<Stored>) -> Option<Bytes> {
-        let before = event.previous.as_ref().is_some_and(|previous| self.selection.matches(previous));
+        let before = event
+            .previous
+            .as_ref()
+            .is_some_and(|previous| self.selection.matches(previous));
         let now = event.kind != EventKind::Deleted && self.selection.matches(&event.value);
         match (before, now) {
             (false, false) => None,
             (false, true) => Some(self.line("ADDED", &event.value)),
             (true, true) => Some(self.line("MODIFIED", &event.value)),
-            (true, false) if event.kind == EventKind::Deleted => Some(self.line("DELETED", &event.value)),
+            (true, false) if event.kind == EventKind::Deleted => {
+                Some(self.line("DELETED", &event.value))
+            }
             (true, false) => {
                 // The old object with the revision of the change.
                 use coracle_store::Value as _;
@@ -215,15 +274,20 @@ impl Stage {
     }
 
     fn bookmark(&mut self, revision: u64, initial_end: bool) -> Bytes {
-        let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        let mut metadata =
+            json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
         if initial_end {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
         let object = json!({"kind": self.kind.kind, "apiVersion": self.kind.api_version(), "metadata": metadata});
         let object = match self.shape {
             Shape::Table(version) => {
-                let meta = ListMeta { revision: revision.to_string(), ..ListMeta::default() };
-                let mut table = respond::table_of(self.kind, version, self.include, &meta, &[], false);
+                let meta = ListMeta {
+                    revision: revision.to_string(),
+                    ..ListMeta::default()
+                };
+                let mut table =
+                    respond::table_of(self.kind, version, self.include, &meta, &[], false);
                 if initial_end {
                     let row = json!({"cells": [], "object": respond::partial(&object, version)});
                     table["rows"] = json!([row]);
@@ -237,7 +301,10 @@ impl Stage {
 }
 
 impl Watching {
-    fn into_stream(self, closing: tokio::sync::watch::Receiver<bool>) -> impl Stream<Item = Bytes> + Send {
+    fn into_stream(
+        self,
+        closing: tokio::sync::watch::Receiver<bool>,
+    ) -> impl Stream<Item = Bytes> + Send {
         futures::stream::unfold((self, closing), |(mut watching, mut closing)| async move {
             let chunk = watching.next(&mut closing).await?;
             Some((chunk, (watching, closing)))
@@ -252,7 +319,11 @@ impl Watching {
             if let Some(revision) = self.initial_end.take() {
                 return Some(self.stage.bookmark(revision, true));
             }
-            let wake = if self.bookmarks { self.deadline.min(self.bookmark_at) } else { self.deadline };
+            let wake = if self.bookmarks {
+                self.deadline.min(self.bookmark_at)
+            } else {
+                self.deadline
+            };
             tokio::select! {
                 event = self.events.next() => self.take(&event?),
                 () = tokio::time::sleep_until(wake) => {

@@ -43,7 +43,12 @@ impl Written {
     ///
     /// # Errors
     /// 406 when the form asked for does not exist.
-    pub fn answer(&self, context: &Context, kind: &'static Kind, status: StatusCode) -> ApiResult<Response<Body>> {
+    pub fn answer(
+        &self,
+        context: &Context,
+        kind: &'static Kind,
+        status: StatusCode,
+    ) -> ApiResult<Response<Body>> {
         match self {
             Written::Stored(stored) => respond::stored(context, kind, status, stored),
             Written::Value(value) => respond::value(context, kind, status, value),
@@ -55,10 +60,18 @@ impl Written {
 pub fn store_options(kind: &Kind) -> WriteOptions {
     match (kind.group, kind.kind) {
         ("" | "events.k8s.io", "Event") => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-            WriteOptions { durability: Durability::Relaxed, expires: Some(now + EVENT_SECONDS) }
+            let now = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs());
+            WriteOptions {
+                durability: Durability::Relaxed,
+                expires: Some(now + EVENT_SECONDS),
+            }
         }
-        ("coordination.k8s.io", "Lease") => WriteOptions { durability: Durability::Relaxed, expires: None },
+        ("coordination.k8s.io", "Lease") => WriteOptions {
+            durability: Durability::Relaxed,
+            expires: None,
+        },
         _ => WriteOptions::default(),
     }
 }
@@ -79,10 +92,17 @@ pub fn draft(kind: &'static Kind, object: &Value) -> Stored {
 ///
 /// # Errors
 /// What the store refuses, unmapped.
-pub async fn put(core: &Core, kind: &'static Kind, object: &Value, expect: Expect) -> Result<Arc<Stored>, WriteError> {
+pub async fn put(
+    core: &Core,
+    kind: &'static Kind,
+    object: &Value,
+    expect: Expect,
+) -> Result<Arc<Stored>, WriteError> {
     let stored = draft(kind, object);
     let key = resource::key(kind, &stored.meta.namespace, &stored.meta.name);
-    core.store.put(key, stored, expect, store_options(kind)).await
+    core.store
+        .put(key, stored, expect, store_options(kind))
+        .await
 }
 
 /// Tells the client what the store refused.
@@ -98,7 +118,9 @@ pub fn refused(kind: &Kind, name: &str, error: &WriteError) -> ApiError {
 /// The answer of a dry run carries no revision the object does not have.
 pub fn without_revision(mut object: Value) -> Value {
     if let Some(metadata) = object["metadata"].as_object_mut()
-        && metadata.get("resourceVersion").is_some_and(|revision| revision.as_str() == Some(""))
+        && metadata
+            .get("resourceVersion")
+            .is_some_and(|revision| revision.as_str() == Some(""))
     {
         metadata.shift_remove("resourceVersion");
     }

@@ -60,10 +60,11 @@ impl Members {
     }
 
     fn needed(&self, document: &str, path: &str) -> Result<Digest, ArchiveError> {
-        self.digest(path).ok_or_else(|| ArchiveError::MissingMember {
-            document: document.to_owned(),
-            member: path.to_owned(),
-        })
+        self.digest(path)
+            .ok_or_else(|| ArchiveError::MissingMember {
+                document: document.to_owned(),
+                member: path.to_owned(),
+            })
     }
 
     fn blob(&self, document: &str, digest: Digest) -> Result<Digest, ArchiveError> {
@@ -119,7 +120,11 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    fn docker(&self, digest: Digest, stage: &mut Stage<'_>) -> Result<Vec<FoundImage>, ArchiveError> {
+    fn docker(
+        &self,
+        digest: Digest,
+        stage: &mut Stage<'_>,
+    ) -> Result<Vec<FoundImage>, ArchiveError> {
         let images: Vec<DockerImage> = read(stage, digest, "manifest.json")?;
         let originals = self.original_manifests(stage);
         let mut found = Vec::new();
@@ -142,10 +147,12 @@ impl Finder<'_> {
         let config: ImageConfig = read(stage, config_digest, &image.config)?;
         let mut references = Vec::new();
         for tag in image.repo_tags.iter().flatten() {
-            references.push(Reference::parse(tag).map_err(|error| ArchiveError::Document {
-                document: "manifest.json".to_owned(),
-                reason: error.to_string(),
-            })?);
+            references.push(
+                Reference::parse(tag).map_err(|error| ArchiveError::Document {
+                    document: "manifest.json".to_owned(),
+                    reason: error.to_string(),
+                })?,
+            );
         }
         if let Some(digest) = originals.get(&config_digest) {
             let manifest = read(stage, *digest, "image manifest")?;
@@ -206,7 +213,8 @@ impl Finder<'_> {
         let (mut found, mut others) = (Vec::new(), Vec::new());
         for descriptor in manifests {
             let manifest: Manifest = read(stage, descriptor.digest, "image manifest")?;
-            self.members.blob("image manifest", manifest.config.digest)?;
+            self.members
+                .blob("image manifest", manifest.config.digest)?;
             let config: ImageConfig = read(stage, manifest.config.digest, "image configuration")?;
             let platform = config.platform();
             if !platform.runs_on(self.machine) {
@@ -254,7 +262,9 @@ impl Finder<'_> {
                     self.members.blob("index.json", descriptor.digest)?;
                     let mut inner: Index = read(stage, descriptor.digest, "image index")?;
                     for nested in &mut inner.manifests {
-                        nested.annotations.append(&mut descriptor.annotations.clone());
+                        nested
+                            .annotations
+                            .append(&mut descriptor.annotations.clone());
                     }
                     self.flatten(inner, stage, depth + 1, manifests)?;
                 }
@@ -267,7 +277,9 @@ impl Finder<'_> {
                         continue;
                     }
                     self.members.blob("index.json", descriptor.digest)?;
-                    descriptor.annotations.retain(|key, _| key == CONTAINERD_NAME || key == OCI_NAME);
+                    descriptor
+                        .annotations
+                        .retain(|key, _| key == CONTAINERD_NAME || key == OCI_NAME);
                     manifests.push(descriptor);
                 }
             }
@@ -276,7 +288,8 @@ impl Finder<'_> {
     }
 
     fn check_blobs(&self, manifest: &Manifest) -> Result<(), ArchiveError> {
-        self.members.blob("image manifest", manifest.config.digest)?;
+        self.members
+            .blob("image manifest", manifest.config.digest)?;
         for layer in &manifest.layers {
             self.members.blob("image manifest", layer.digest)?;
         }
@@ -286,8 +299,13 @@ impl Finder<'_> {
 
 // BuildKit's provenance records stand in the index as images of no platform.
 fn is_attestation(descriptor: &Descriptor) -> bool {
-    let marked = descriptor.annotations.contains_key("vnd.docker.reference.type");
-    let nowhere = descriptor.platform.as_ref().is_some_and(|platform| platform.os == "unknown");
+    let marked = descriptor
+        .annotations
+        .contains_key("vnd.docker.reference.type");
+    let nowhere = descriptor
+        .platform
+        .as_ref()
+        .is_some_and(|platform| platform.os == "unknown");
     marked || nowhere
 }
 

@@ -125,7 +125,10 @@ pub fn load(
     while let Some(member) = reader.next_member()? {
         count += 1;
         if count > MEMBERS_MAX {
-            return Err(refused(&member, "an image archive does not have this many files"));
+            return Err(refused(
+                &member,
+                "an image archive does not have this many files",
+            ));
         }
         bytes += member.size;
         stage_member(&mut stage, &member, &mut reader, &mut members)?;
@@ -164,11 +167,17 @@ fn stage_member(
                 true => None,
                 false => clean(&format!("{directory}/{target}")),
             };
-            let inside = inside.ok_or_else(|| refused(member, "its link leads out of the archive"))?;
+            let inside =
+                inside.ok_or_else(|| refused(member, "its link leads out of the archive"))?;
             members.files.remove(&path);
             members.links.insert(path, inside);
         }
-        _ => return Err(refused(member, "a device or pipe has no place in an image archive")),
+        _ => {
+            return Err(refused(
+                member,
+                "a device or pipe has no place in an image archive",
+            ));
+        }
     }
     Ok(())
 }
@@ -210,7 +219,10 @@ fn stage_directory(
         source,
     };
     let mut bytes = 0;
-    let mut paths = vec![directory.join("index.json"), directory.join("manifest.json")];
+    let mut paths = vec![
+        directory.join("index.json"),
+        directory.join("manifest.json"),
+    ];
     if let Ok(blobs) = std::fs::read_dir(directory.join("blobs/sha256")) {
         for blob in blobs {
             paths.push(blob.map_err(read)?.path());
@@ -260,9 +272,16 @@ fn finish(
     stage.keep_blobs(&needed);
     let mut names = Vec::new();
     for (index, image) in images.iter().enumerate() {
-        names.extend(keys(image).into_iter().map(|key| (index, key, image.digest)));
+        names.extend(
+            keys(image)
+                .into_iter()
+                .map(|key| (index, key, image.digest)),
+        );
     }
-    let pairs: Vec<_> = names.iter().map(|(_, key, digest)| (key.clone(), *digest)).collect();
+    let pairs: Vec<_> = names
+        .iter()
+        .map(|(_, key, digest)| (key.clone(), *digest))
+        .collect();
     let changes = stage.commit(cluster, &pairs)?;
     for ((index, ..), change) in names.into_iter().zip(changes) {
         loaded[index].names.push(change);
@@ -299,7 +318,9 @@ fn unpack(
 
 fn needed_blobs(image: &FoundImage) -> BTreeSet<Digest> {
     let layers = image.manifest.layers.iter().map(|layer| layer.digest);
-    layers.chain([image.digest, image.manifest.config.digest]).collect()
+    layers
+        .chain([image.digest, image.manifest.config.digest])
+        .collect()
 }
 
 fn keys(image: &FoundImage) -> Vec<String> {

@@ -34,7 +34,9 @@ pub enum ArchiveError {
         source: std::io::Error,
     },
     /// The archive holds files, but no image.
-    #[error("this archive holds no image: neither manifest.json (docker save) nor index.json (OCI layout) is in it")]
+    #[error(
+        "this archive holds no image: neither manifest.json (docker save) nor index.json (OCI layout) is in it"
+    )]
     NoImage,
     /// A member is refused.
     #[error("refused archive member {member}: {reason}")]

@@ -47,13 +47,18 @@ pub fn save(
         source,
     };
     if !options.gzip {
-        write(store, images, options.format, output)?.flush().map_err(failed)?;
+        write(store, images, options.format, output)?
+            .flush()
+            .map_err(failed)?;
         return Ok(());
     }
     // No time and no name in the header: same input, same bytes.
     let encoder = flate2::write::GzEncoder::new(output, flate2::Compression::new(4));
     let encoder = write(store, images, options.format, encoder)?;
-    encoder.finish().and_then(|mut output| output.flush()).map_err(failed)
+    encoder
+        .finish()
+        .and_then(|mut output| output.flush())
+        .map_err(failed)
 }
 
 fn write<W: Write>(
@@ -91,7 +96,9 @@ impl<W: Write> Writer<'_, W> {
         let text = document.to_string();
         let mut member = Member::new(name, Kind::File, 0o644);
         member.size = text.len() as u64;
-        self.tar.file(&member, &mut text.as_bytes()).map_err(write_failed)
+        self.tar
+            .file(&member, &mut text.as_bytes())
+            .map_err(write_failed)
     }
 
     fn blob(&mut self, digest: Digest) -> Result<(), ArchiveError> {
@@ -134,25 +141,47 @@ fn blob_path(digest: Digest) -> String {
 fn docker_manifest(images: &[Image]) -> serde_json::Value {
     let mut entries: Vec<(Digest, serde_json::Value, Vec<String>, Vec<String>)> = Vec::new();
     for image in images {
-        let tag = image.reference.as_ref().filter(|reference| reference.tag().is_some());
-        let tag = tag.map(|reference| format!("{}:{}", reference.familiar_name(), reference.tag().unwrap_or_default()));
+        let tag = image
+            .reference
+            .as_ref()
+            .filter(|reference| reference.tag().is_some());
+        let tag = tag.map(|reference| {
+            format!(
+                "{}:{}",
+                reference.familiar_name(),
+                reference.tag().unwrap_or_default()
+            )
+        });
         if let Some(entry) = entries.iter_mut().find(|entry| entry.0 == image.digest) {
             entry.2.extend(tag);
             continue;
         }
-        let layers = image.manifest.layers.iter().map(|layer| blob_path(layer.digest));
+        let layers = image
+            .manifest
+            .layers
+            .iter()
+            .map(|layer| blob_path(layer.digest));
         let config = json!(blob_path(image.id));
-        entries.push((image.digest, config, tag.into_iter().collect(), layers.collect()));
+        entries.push((
+            image.digest,
+            config,
+            tag.into_iter().collect(),
+            layers.collect(),
+        ));
     }
-    let entries = entries.into_iter().map(|(_, config, tags, layers)| {
-        json!({"Config": config, "RepoTags": tags, "Layers": layers})
-    });
+    let entries = entries.into_iter().map(
+        |(_, config, tags, layers)| json!({"Config": config, "RepoTags": tags, "Layers": layers}),
+    );
     entries.collect()
 }
 
 fn index(store: &ImageStore, images: &[Image]) -> Index {
     let manifests = images.iter().map(|image| {
-        let kind = image.manifest.media_type.as_deref().unwrap_or(media_type::MANIFEST);
+        let kind = image
+            .manifest
+            .media_type
+            .as_deref()
+            .unwrap_or(media_type::MANIFEST);
         let size = store.blob_size(image.digest).unwrap_or_default();
         let mut descriptor = Descriptor::new(kind, image.digest, size);
         descriptor.platform = Some(image.config.platform());
@@ -160,7 +189,10 @@ fn index(store: &ImageStore, images: &[Image]) -> Index {
             let annotations = &mut descriptor.annotations;
             annotations.insert("io.containerd.image.name".to_owned(), reference.to_string());
             if let Some(tag) = reference.tag() {
-                annotations.insert("org.opencontainers.image.ref.name".to_owned(), tag.to_owned());
+                annotations.insert(
+                    "org.opencontainers.image.ref.name".to_owned(),
+                    tag.to_owned(),
+                );
             }
         }
         descriptor

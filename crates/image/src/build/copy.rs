@@ -57,12 +57,17 @@ pub(crate) fn plan_copy(
     below: &View,
     scratch: &mut dyn FnMut() -> PathBuf,
 ) -> Result<Plan, PlanError> {
-    let excludes = request.excludes.iter().map(|text| Pattern::path(text.trim_matches('/')));
+    let excludes = request
+        .excludes
+        .iter()
+        .map(|text| Pattern::path(text.trim_matches('/')));
     let mut copier = Copier {
         request,
         source,
         below,
-        excludes: excludes.collect::<Result<_, _>>().map_err(PlanError::Conflict)?,
+        excludes: excludes
+            .collect::<Result<_, _>>()
+            .map_err(PlanError::Conflict)?,
         plan: Plan::default(),
         scratch,
     };
@@ -101,7 +106,10 @@ impl Copier<'_> {
     fn destination(&self, count: usize) -> Result<Destination, PlanError> {
         let written = &self.request.destination;
         let path = clean(&Path::new(&self.request.working_dir).join(written));
-        let slash = written.ends_with('/') || written.ends_with("/.") || written == "." || written.is_empty();
+        let slash = written.ends_with('/')
+            || written.ends_with("/.")
+            || written == "."
+            || written.is_empty();
         let path = self.below.real_path(path)?;
         let found = self.below.find(&path)?;
         let exists = found.is_some_and(|found| found.kind == FoundKind::Directory);
@@ -141,7 +149,12 @@ impl Copier<'_> {
         Ok(())
     }
 
-    fn wildcard(&self, text: &str, path: &Path, matched: &mut Vec<Matched>) -> Result<(), PlanError> {
+    fn wildcard(
+        &self,
+        text: &str,
+        path: &Path,
+        matched: &mut Vec<Matched>,
+    ) -> Result<(), PlanError> {
         let pattern = path.to_string_lossy();
         let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty()).collect();
         let Some(root) = self.source.find(Path::new("/"))? else {
@@ -155,7 +168,12 @@ impl Copier<'_> {
         }
     }
 
-    fn descend(&self, directory: &Found, parts: &[&str], matched: &mut Vec<Matched>) -> Result<(), PlanError> {
+    fn descend(
+        &self,
+        directory: &Found,
+        parts: &[&str],
+        matched: &mut Vec<Matched>,
+    ) -> Result<(), PlanError> {
         let Some((first, rest)) = parts.split_first() else {
             return Ok(());
         };
@@ -186,7 +204,12 @@ impl Copier<'_> {
         })
     }
 
-    fn inline(&mut self, destination: &Destination, name: &str, content: String) -> Result<(), PlanError> {
+    fn inline(
+        &mut self,
+        destination: &Destination,
+        name: &str,
+        content: String,
+    ) -> Result<(), PlanError> {
         let path = match destination.is_directory {
             true => destination.path.join(name),
             false => destination.path.clone(),
@@ -201,7 +224,12 @@ impl Copier<'_> {
         self.plan.file(self.below, &path, planned, owner)
     }
 
-    fn found(&mut self, destination: &Destination, written: &Path, found: &Found) -> Result<(), PlanError> {
+    fn found(
+        &mut self,
+        destination: &Destination,
+        written: &Path,
+        found: &Found,
+    ) -> Result<(), PlanError> {
         if found.kind == FoundKind::Directory {
             return self.top_directory(destination, found);
         }
@@ -229,8 +257,13 @@ impl Copier<'_> {
             true => self.made_by(),
             false => self.owner_of(found),
         };
-        let mode = self.request.mode.filter(|_| !destination.is_directory).unwrap_or(mode);
-        self.plan.directory(self.below, &destination.path, mode, owner)?;
+        let mode = self
+            .request
+            .mode
+            .filter(|_| !destination.is_directory)
+            .unwrap_or(mode);
+        self.plan
+            .directory(self.below, &destination.path, mode, owner)?;
         self.content(&destination.path, found, found)
     }
 
@@ -307,14 +340,18 @@ impl Copier<'_> {
         let Some(plain) = self.plain_archive(found).map_err(read)? else {
             return Ok(false);
         };
-        self.plan.directory(self.below, &destination.path, 0o755, self.made_by())?;
+        self.plan
+            .directory(self.below, &destination.path, 0o755, self.made_by())?;
         let file = File::open(&plain).map_err(read)?;
         let mut reader = TarReader::new(Counted {
             inner: io::BufReader::new(file),
             count: 0,
         });
         let broken = |error: crate::tar::TarError| {
-            PlanError::Conflict(format!("{} is a broken archive: {error}", found.path.display()))
+            PlanError::Conflict(format!(
+                "{} is a broken archive: {error}",
+                found.path.display()
+            ))
         };
         while let Some(member) = reader.next_member().map_err(broken)? {
             let offset = reader.position();
@@ -336,8 +373,13 @@ impl Copier<'_> {
         };
         let inside = |path: &[u8]| -> Result<PathBuf, PlanError> {
             let parts = member_path(path).map_err(refused)?;
-            let names = parts.into_iter().map(std::os::unix::ffi::OsStrExt::from_bytes);
-            let relative: PathBuf = names.collect::<Vec<&std::ffi::OsStr>>().into_iter().collect();
+            let names = parts
+                .into_iter()
+                .map(std::os::unix::ffi::OsStrExt::from_bytes);
+            let relative: PathBuf = names
+                .collect::<Vec<&std::ffi::OsStr>>()
+                .into_iter()
+                .collect();
             Ok(destination.path.join(relative))
         };
         let path = inside(&member.path)?;
@@ -419,7 +461,10 @@ fn is_tar(mut stream: impl Read) -> io::Result<bool> {
     if block.len() < 512 || zero {
         return Ok(false);
     }
-    Ok(matches!(TarReader::new(block.as_slice().chain(io::repeat(0))).next_member(), Ok(Some(_))))
+    Ok(matches!(
+        TarReader::new(block.as_slice().chain(io::repeat(0))).next_member(),
+        Ok(Some(_))
+    ))
 }
 
 /// A reader that knows how far it is.

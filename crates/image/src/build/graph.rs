@@ -38,11 +38,17 @@ pub(crate) fn origin(
     }
     let lower = name.to_ascii_lowercase();
     let earlier = &dockerfile.stages[..stage];
-    if let Some(index) = earlier.iter().rposition(|known| known.name.as_ref() == Some(&lower)) {
+    if let Some(index) = earlier
+        .iter()
+        .rposition(|known| known.name.as_ref() == Some(&lower))
+    {
         return Origin::Stage(index);
     }
     // Only --from takes numbers.
-    if !in_from && let Ok(index) = name.parse::<usize>() && index < stage {
+    if !in_from
+        && let Ok(index) = name.parse::<usize>()
+        && index < stage
+    {
         return Origin::Stage(index);
     }
     match in_from && lower == "scratch" {
@@ -79,7 +85,10 @@ pub(crate) fn graph(
                 Kind::Copy(copy) => copy.from.iter().for_each(|name| follow(name, false)),
                 Kind::Run(run) => {
                     for mount in &run.mounts {
-                        if let MountKind::Bind { from: Some(name), .. } = &mount.kind {
+                        if let MountKind::Bind {
+                            from: Some(name), ..
+                        } = &mount.kind
+                        {
                             follow(name, false);
                         }
                     }
@@ -103,10 +112,16 @@ fn target(request: &BuildRequest, dockerfile: &Dockerfile) -> Result<usize, Loca
         return Ok(last);
     };
     let lower = name.to_ascii_lowercase();
-    let named = dockerfile.stages.iter().rposition(|stage| stage.name.as_ref() == Some(&lower));
+    let named = dockerfile
+        .stages
+        .iter()
+        .rposition(|stage| stage.name.as_ref() == Some(&lower));
     let numbered = || name.parse().ok().filter(|index| *index <= last);
     named.or_else(numbered).ok_or_else(|| {
-        let names = dockerfile.stages.iter().filter_map(|stage| stage.name.clone());
+        let names = dockerfile
+            .stages
+            .iter()
+            .filter_map(|stage| stage.name.clone());
         let names: Vec<_> = names.collect();
         let known = match names.is_empty() {
             true => "no stage has a name".to_owned(),

@@ -100,12 +100,15 @@ impl Plan {
             self.keep(path, &found)?;
             return Ok(false);
         }
-        self.put(path, Planned {
-            kind: PlannedKind::Directory,
-            mode,
-            uid: owner.uid,
-            gid: owner.gid,
-        });
+        self.put(
+            path,
+            Planned {
+                kind: PlannedKind::Directory,
+                mode,
+                uid: owner.uid,
+                gid: owner.gid,
+            },
+        );
         Ok(true)
     }
 
@@ -118,7 +121,9 @@ impl Plan {
         owner: Owner,
     ) -> Result<(), PlanError> {
         if is_root(path) {
-            return Err(PlanError::Conflict("a file cannot replace the root".to_owned()));
+            return Err(PlanError::Conflict(
+                "a file cannot replace the root".to_owned(),
+            ));
         }
         self.parents(below, path, owner)?;
         let planned_directory = self.members.get(&key(path));
@@ -156,12 +161,15 @@ impl Plan {
     fn keep(&mut self, path: &Path, found: &Found) -> Result<(), PlanError> {
         match &found.kind {
             FoundKind::Directory => {
-                self.put(path, Planned {
-                    kind: PlannedKind::Directory,
-                    mode: found.mode,
-                    uid: found.uid,
-                    gid: found.gid,
-                });
+                self.put(
+                    path,
+                    Planned {
+                        kind: PlannedKind::Directory,
+                        mode: found.mode,
+                        uid: found.uid,
+                        gid: found.gid,
+                    },
+                );
                 Ok(())
             }
             FoundKind::Symlink(target) => Err(PlanError::Conflict(format!(
@@ -297,7 +305,10 @@ fn open_part(path: &Path, offset: u64, size: u64) -> io::Result<impl Read + use<
 }
 
 fn key(path: &Path) -> OsString {
-    path.strip_prefix("/").unwrap_or(path).as_os_str().to_owned()
+    path.strip_prefix("/")
+        .unwrap_or(path)
+        .as_os_str()
+        .to_owned()
 }
 
 fn is_root(path: &Path) -> bool {

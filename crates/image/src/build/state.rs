@@ -106,7 +106,9 @@ impl StageState {
     pub(crate) fn set_env(&mut self, name: &str, value: &str) {
         let entry = format!("{name}={value}");
         let same = |known: &&mut String| {
-            known.split_once('=').is_some_and(|(known, _)| known == name)
+            known
+                .split_once('=')
+                .is_some_and(|(known, _)| known == name)
         };
         match self.config.env.iter_mut().find(same) {
             Some(known) => *known = entry,
@@ -134,7 +136,9 @@ impl StageState {
             environment.insert(name.to_owned(), value.to_owned());
         }
         let path = "PATH".to_owned();
-        environment.entry(path).or_insert_with(|| DEFAULT_PATH.to_owned());
+        environment
+            .entry(path)
+            .or_insert_with(|| DEFAULT_PATH.to_owned());
         environment.into_iter().collect()
     }
 }

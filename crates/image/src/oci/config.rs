@@ -246,7 +246,10 @@ mod tests {
             "rootfs":{"type":"layers","diff_ids":null},"history":null}"#;
         let config: ImageConfig = serde_json::from_str(text).expect("valid configuration");
         assert_eq!(config.config.entrypoint, None);
-        assert_eq!(config.config.environment().collect::<Vec<_>>(), [("A", "b=c")]);
+        assert_eq!(
+            config.config.environment().collect::<Vec<_>>(),
+            [("A", "b=c")]
+        );
         assert_eq!(config.config.ports().collect::<Vec<_>>(), [(7860, "tcp")]);
         assert!(config.config.runs_as_non_root_number());
         let health = config.config.healthcheck.as_ref().expect("present");

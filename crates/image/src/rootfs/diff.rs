@@ -119,7 +119,9 @@ impl<W: Write> Differ<'_, W> {
             self.file_entry(path, &full, &metadata, member)?;
         } else {
             if kind.is_symlink() {
-                member.link = std::fs::read_link(&full)?.into_os_string().into_encoded_bytes();
+                member.link = std::fs::read_link(&full)?
+                    .into_os_string()
+                    .into_encoded_bytes();
                 member.mode = 0o777;
             }
             self.put(&member)?;

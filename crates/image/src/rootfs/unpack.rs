@@ -74,7 +74,9 @@ pub enum UnpackError {
         reason: String,
     },
     /// The archive is larger than allowed.
-    #[error("the layer unpacks to more than {limit} {unit}; raise the limit if the image is trusted")]
+    #[error(
+        "the layer unpacks to more than {limit} {unit}; raise the limit if the image is trusted"
+    )]
     TooLarge {
         /// The bound.
         limit: u64,
@@ -180,9 +182,7 @@ impl<'l> Unpacker<'l> {
         let parent_path = join(parents);
         let parent = self.open_parent(member, parents, &parent_path)?;
         let placed = match name.strip_prefix(WHITEOUT_PREFIX) {
-            Some(_) if *name == OPAQUE_MARK => {
-                self.make_opaque(member, parent.as_fd())
-            }
+            Some(_) if *name == OPAQUE_MARK => self.make_opaque(member, parent.as_fd()),
             // AUFS bookkeeping (`.wh..wh.plnk` and the like).
             Some(rest) if rest.starts_with(WHITEOUT_PREFIX) => Ok(()),
             Some(rest) => self.place_whiteout(member, parent.as_fd(), rest),
@@ -257,7 +257,9 @@ impl<'l> Unpacker<'l> {
             self.make_opaque(member, directory.as_fd())?;
         }
         self.own_directory(member, directory.as_fd())?;
-        self.report.implicit_directories.retain(|known| *known != path);
+        self.report
+            .implicit_directories
+            .retain(|known| *known != path);
         self.later(member, path);
         Ok(())
     }
@@ -326,7 +328,10 @@ impl<'l> Unpacker<'l> {
         let missing = |error: io::Error| match error.raw_os_error() {
             Some(number) if number == Errno::NOENT.raw_os_error() => {
                 let target = String::from_utf8_lossy(&member.link);
-                refused(member, &format!("its hard link target {target} is not in this layer"))
+                refused(
+                    member,
+                    &format!("its hard link target {target} is not in this layer"),
+                )
             }
             _ => write_failed(member, error),
         };
@@ -460,7 +465,13 @@ impl<'l> Unpacker<'l> {
             false => path,
         };
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+        openat2(
+            &self.root,
+            path,
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            resolve,
+        )
     }
 
     fn finish_directories(&mut self) -> Result<(), UnpackError> {
@@ -471,7 +482,9 @@ impl<'l> Unpacker<'l> {
         for (path, mode, times) in directories {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
             let finished = match self.open_in_root(&path, flags) {
-                Ok(directory) => fchmod(&directory, mode).and_then(|()| futimens(&directory, &times)),
+                Ok(directory) => {
+                    fchmod(&directory, mode).and_then(|()| futimens(&directory, &times))
+                }
                 // Replaced by a later member.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
                 // Listed twice, and already closed.
@@ -488,7 +501,10 @@ impl<'l> Unpacker<'l> {
 }
 
 fn join(components: &[&[u8]]) -> PathBuf {
-    components.iter().map(|part| OsStr::from_bytes(part)).collect()
+    components
+        .iter()
+        .map(|part| OsStr::from_bytes(part))
+        .collect()
 }
 
 fn refused(member: &Member, reason: &str) -> UnpackError {
@@ -580,7 +596,13 @@ fn place_fifo(member: &Member, parent: BorrowedFd<'_>, name: &[u8]) -> io::Resul
 
 fn own_and_time_at(member: &Member, parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(member.uid), Gid::from_raw(member.gid));
-    match chownat(parent, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW) {
+    match chownat(
+        parent,
+        name,
+        Some(uid),
+        Some(gid),
+        AtFlags::SYMLINK_NOFOLLOW,
+    ) {
         Ok(()) | Err(Errno::INVAL | Errno::PERM) => {}
         Err(error) => return Err(error.into()),
     }

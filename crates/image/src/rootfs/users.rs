@@ -81,17 +81,26 @@ fn find_user(passwd: &[Vec<String>], user: &str) -> Result<ResolvedUser, UserErr
     let entry = |matches: &dyn Fn(&[String]) -> bool| {
         passwd.iter().find_map(|fields| {
             let ids = (fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?);
-            matches(fields).then(|| (fields, ids))
+            if matches(fields) {
+                Some((fields, ids))
+            } else {
+                None
+            }
         })
     };
     let by_name = entry(&|fields| fields[0] == user);
-    let found = by_name.or_else(|| entry(&|fields| number.is_some() && fields[2].parse() == Ok(number.unwrap_or(0))));
+    let by_number = |fields: &[String]| number.is_some() && fields[2].parse().ok() == number;
+    let found = by_name.or_else(|| entry(&by_number));
     match (found, number) {
         (Some((fields, (uid, gid))), _) => Ok(ResolvedUser {
             uid,
             gid,
             groups: Vec::new(),
-            home: fields.get(5).filter(|home| !home.is_empty()).cloned().unwrap_or_else(|| "/".to_owned()),
+            home: fields
+                .get(5)
+                .filter(|home| !home.is_empty())
+                .cloned()
+                .unwrap_or_else(|| "/".to_owned()),
             name: Some(fields[0].clone()),
         }),
         (None, Some(uid)) => Ok(ResolvedUser {
@@ -129,7 +138,8 @@ fn memberships(groups: &[Vec<String>], user: &ResolvedUser) -> Vec<u32> {
         members.split(',').any(|member| member == name)
     };
     let ids = groups.iter().filter(member);
-    ids.filter_map(|fields| fields.get(2)?.parse().ok()).collect()
+    ids.filter_map(|fields| fields.get(2)?.parse().ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -164,7 +174,10 @@ mod tests {
         check("1234:5", 1234, 5, &[], "/");
         check("node:extra", 1000, 44, &[], "/home/node");
         check("7", 70, 71, &[], "/");
-        let error = view.resolve_user("nobody").expect_err("unknown").to_string();
+        let error = view
+            .resolve_user("nobody")
+            .expect_err("unknown")
+            .to_string();
         assert_eq!(error, "the image has no user \"nobody\" in /etc/passwd");
         assert!(view.resolve_user("node:none").is_err());
     }

@@ -86,6 +86,22 @@ pub enum ViewError {
     },
 }
 
+/// How far a path leads.
+struct Walked {
+    /// What exists, from the root on.
+    stack: Vec<Found>,
+    /// The rest of the path, which does not exist.
+    missing: Vec<OsString>,
+}
+
+impl Walked {
+    fn up(&mut self) {
+        if self.missing.pop().is_none() && self.stack.len() > 1 {
+            self.stack.pop();
+        }
+    }
+}
+
 impl View {
     /// Returns a view of `layers`, lowest first.
     pub fn new(layers: impl IntoIterator<Item = PathBuf>) -> Self {
@@ -126,20 +142,13 @@ impl View {
     ///
     /// Fails as [`View::find`] does.
     pub fn real_path(&self, path: impl AsRef<Path>) -> Result<PathBuf, ViewError> {
-        let mut missing = Vec::new();
-        let mut path = clean(path.as_ref());
-        loop {
-            if let Some(found) = self.find(&path)? {
-                let mut real = found.path;
-                real.extend(missing.iter().rev());
-                return Ok(real);
-            }
-            match path.file_name() {
-                Some(name) => missing.push(name.to_owned()),
-                None => return Ok(Path::new("/").join(path)),
-            }
-            path.pop();
-        }
+        let walked = self.walk(path.as_ref(), true)?;
+        let mut real = match walked.stack.last() {
+            Some(found) => found.path.clone(),
+            None => PathBuf::from("/"),
+        };
+        real.extend(walked.missing);
+        Ok(real)
     }
 
     /// Returns a file's content, `None` when there is no such file.
@@ -217,25 +226,28 @@ impl View {
     }
 
     fn resolve(&self, path: &Path, follow_last: bool) -> Result<Option<Found>, ViewError> {
-        let mut todo: VecDeque<OsString> = components(path);
-        let Some(root) = self.root()? else {
-            return Ok(None);
+        let mut walked = self.walk(path, follow_last)?;
+        match walked.missing.is_empty() {
+            true => Ok(walked.stack.pop()),
+            false => Ok(None),
+        }
+    }
+
+    fn walk(&self, path: &Path, follow_last: bool) -> Result<Walked, ViewError> {
+        let mut todo = components(path);
+        let mut walked = Walked {
+            stack: self.root()?.into_iter().collect(),
+            missing: Vec::new(),
         };
-        let mut stack = vec![root];
         let mut links = 0;
         while let Some(name) = todo.pop_front() {
             if name == ".." {
-                if stack.len() > 1 {
-                    stack.pop();
-                }
+                walked.up();
                 continue;
             }
-            let current = &stack[stack.len() - 1];
-            if current.kind != FoundKind::Directory {
-                return Ok(None);
-            }
-            let Some(child) = self.child(current, &name)? else {
-                return Ok(None);
+            let Some(child) = self.next(&walked, &name)? else {
+                walked.missing.push(name);
+                continue;
             };
             match &child.kind {
                 FoundKind::Symlink(target) if follow_last || !todo.is_empty() => {
@@ -245,16 +257,25 @@ impl View {
                         return Err(ViewError::Loop { path });
                     }
                     if target.is_absolute() {
-                        stack.truncate(1);
+                        walked.stack.truncate(1);
                     }
                     for name in components(target).into_iter().rev() {
                         todo.push_front(name);
                     }
                 }
-                _ => stack.push(child),
+                _ => walked.stack.push(child),
             }
         }
-        Ok(stack.pop())
+        Ok(walked)
+    }
+
+    fn next(&self, walked: &Walked, name: &OsStr) -> Result<Option<Found>, ViewError> {
+        match walked.stack.last() {
+            Some(current) if walked.missing.is_empty() && current.kind == FoundKind::Directory => {
+                self.child(current, name)
+            }
+            _ => Ok(None),
+        }
     }
 
     // One component, looked up from the uppermost layer down: a whiteout or
@@ -373,7 +394,9 @@ fn relative(path: &Path) -> &Path {
 fn components(path: &Path) -> VecDeque<OsString> {
     let parts = path.as_os_str().as_bytes().split(|byte| *byte == b'/');
     let parts = parts.filter(|part| !matches!(*part, b"" | b"."));
-    parts.map(|part| OsStr::from_bytes(part).to_owned()).collect()
+    parts
+        .map(|part| OsStr::from_bytes(part).to_owned())
+        .collect()
 }
 
 /// Returns an absolute path without `.` and `..`, resolved as text.

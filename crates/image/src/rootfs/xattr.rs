@@ -110,5 +110,8 @@ fn list(file: impl AsFd) -> io::Result<Vec<Vec<u8>>> {
         }
     };
     let names = names[..length].split(|byte| *byte == 0);
-    Ok(names.filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
+    Ok(names
+        .filter(|name| !name.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect())
 }

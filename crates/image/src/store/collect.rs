@@ -184,11 +184,16 @@ fn list(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
         Err(error) => return Err(StoreError::io("list", directory)(error)),
     };
     let paths = entries.map(|entry| Ok(entry?.path()));
-    paths.collect::<io::Result<_>>().map_err(StoreError::io("list", directory))
+    paths
+        .collect::<io::Result<_>>()
+        .map_err(StoreError::io("list", directory))
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn size_of(path: &Path) -> u64 {

@@ -21,13 +21,17 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The disk is full.
-    #[error("no space left on the disk of the image store at {path}; remove images with `coracle image rm`, or free space")]
+    #[error(
+        "no space left on the disk of the image store at {path}; remove images with `coracle image rm`, or free space"
+    )]
     DiskFull {
         /// The file that found no room.
         path: PathBuf,
     },
     /// The store's own limit is reached.
-    #[error("the image store would grow beyond its limit of {limit_bytes} bytes; remove images with `coracle image rm`, or raise the limit")]
+    #[error(
+        "the image store would grow beyond its limit of {limit_bytes} bytes; remove images with `coracle image rm`, or raise the limit"
+    )]
     Limit {
         /// The limit.
         limit_bytes: u64,
@@ -86,7 +90,9 @@ pub enum StoreError {
     #[error("\"{0}\" is no cluster name: letters, digits, '.', '-' and '_' only")]
     ClusterName(String),
     /// Another process is adding images.
-    #[error("an image is being built, loaded or pulled right now; unused layers stay until it is done")]
+    #[error(
+        "an image is being built, loaded or pulled right now; unused layers stay until it is done"
+    )]
     Busy,
     /// A layer was refused or could not be written.
     #[error("cannot unpack layer {diff_id}")]

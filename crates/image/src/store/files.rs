@@ -24,7 +24,11 @@ pub(crate) enum Hold {
 /// Takes a lock file, which is released when the file is dropped, or when the
 /// process ends in whatever way.
 pub(crate) fn lock(path: &Path, hold: Hold) -> Result<File, StoreError> {
-    let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    let opened = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path);
     let file = opened.map_err(StoreError::io("open the lock", path))?;
     let operation = match hold {
         Hold::Shared => FlockOperation::LockShared,
@@ -61,7 +65,11 @@ pub(crate) fn replace(path: &Path, content: &[u8], durable: bool) -> Result<(), 
 }
 
 fn write_new(path: &Path, content: &[u8], durable: bool) -> io::Result<()> {
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(content)?;
     match durable {
         true => file.sync_all(),
@@ -76,7 +84,10 @@ pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
 
 /// Makes a directory private to the user; one that exists is left alone.
 pub(crate) fn make_directory(path: &Path) -> Result<(), StoreError> {
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
     made.map_err(StoreError::io("make the directory", path))
 }
 

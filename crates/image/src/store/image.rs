@@ -59,7 +59,10 @@ impl Image {
     pub fn default_command(&self) -> Vec<String> {
         let config = &self.config.config;
         let entrypoint = config.entrypoint.iter().flatten();
-        entrypoint.chain(config.cmd.iter().flatten()).cloned().collect()
+        entrypoint
+            .chain(config.cmd.iter().flatten())
+            .cloned()
+            .collect()
     }
 }
 

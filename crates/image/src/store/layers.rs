@@ -116,7 +116,9 @@ pub(crate) fn unpack_layer(
     let mut stream = HashingReader::new(stream);
     let unpacked = unpack(&mut stream, &dir, limits)
         .map_err(|error| StoreError::unpack(source.diff_id, directory, error))?;
-    let found = stream.finish().map_err(StoreError::io("read layer", directory))?;
+    let found = stream
+        .finish()
+        .map_err(StoreError::io("read layer", directory))?;
     if found != source.diff_id {
         return Err(StoreError::Mismatch {
             what: "an uncompressed layer".to_owned(),
@@ -141,9 +143,8 @@ pub(crate) fn unpack_layer(
 
 pub(crate) fn make_root(directory: &Path, dir: &Path) -> Result<(), StoreError> {
     super::files::make_directory(directory)?;
-    let made = std::fs::create_dir(dir).and_then(|()| {
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755))
-    });
+    let made = std::fs::create_dir(dir)
+        .and_then(|()| std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)));
     made.map_err(StoreError::io("make the directory", dir))
 }
 
@@ -166,10 +167,12 @@ fn inherit_directories(
     use std::os::unix::fs::lchown;
     let view = View::new(lowers.iter().cloned());
     for path in &unpacked.implicit_directories {
-        let below = view.find_no_follow(path).map_err(|error| StoreError::Broken {
-            what: format!("directory {} below the layer", path.display()),
-            reason: error.to_string(),
-        })?;
+        let below = view
+            .find_no_follow(path)
+            .map_err(|error| StoreError::Broken {
+                what: format!("directory {} below the layer", path.display()),
+                reason: error.to_string(),
+            })?;
         let Some(below) = below.filter(|found| found.kind == FoundKind::Directory) else {
             continue;
         };

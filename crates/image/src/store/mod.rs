@@ -100,7 +100,15 @@ impl ImageStore {
     ///
     /// Fails as [`ImageStore::open`] does.
     pub fn open_with(dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
-        for part in ["blobs/sha256", "layers", "names", "pins", "steps", "caches", "stage"] {
+        for part in [
+            "blobs/sha256",
+            "layers",
+            "names",
+            "pins",
+            "steps",
+            "caches",
+            "stage",
+        ] {
             make_directory(&dir.join(part))?;
         }
         let dir = dir.canonicalize().map_err(StoreError::io("resolve", dir))?;
@@ -130,7 +138,11 @@ impl ImageStore {
     /// # Errors
     ///
     /// Fails when the image's content is missing or broken.
-    pub fn resolve(&self, cluster: &str, reference: &Reference) -> Result<Option<Image>, StoreError> {
+    pub fn resolve(
+        &self,
+        cluster: &str,
+        reference: &Reference,
+    ) -> Result<Option<Image>, StoreError> {
         match self.resolve_digest(cluster, reference)? {
             Some(digest) => {
                 let mut image = self.image(digest)?;
@@ -293,7 +305,9 @@ impl ImageStore {
 
     fn listed(&self, key: &str, digest: Digest) -> Result<ListedImage, StoreError> {
         let (manifest, config) = self.documents(digest)?;
-        let layers = self.unpacked_layers(&manifest, &config)?.unwrap_or_default();
+        let layers = self
+            .unpacked_layers(&manifest, &config)?
+            .unwrap_or_default();
         Ok(ListedImage {
             reference: key_reference(key),
             digest,
@@ -351,7 +365,10 @@ impl ImageStore {
             Some(key) => vec![key],
             None => {
                 let digest = self.find_id(cluster, text)?;
-                let same = known.images.iter().filter(|(_, entry)| entry.digest == digest);
+                let same = known
+                    .images
+                    .iter()
+                    .filter(|(_, entry)| entry.digest == digest);
                 same.map(|(key, _)| key.clone()).collect()
             }
         };
@@ -417,7 +434,10 @@ impl ImageStore {
 
     /// Returns the directory of a `RUN --mount=type=cache`.
     pub(crate) fn cache_dir(&self, id: &str) -> Result<PathBuf, StoreError> {
-        let directory = self.dir.join("caches").join(layers::key(Digest::of(id.as_bytes())));
+        let directory = self
+            .dir
+            .join("caches")
+            .join(layers::key(Digest::of(id.as_bytes())));
         make_directory(&directory)?;
         Ok(directory)
     }
@@ -467,7 +487,9 @@ pub(crate) fn check_layers(manifest: &Manifest, config: &ImageConfig) -> Result<
     }
     match blobs {
         ..=LAYERS_MAX => Ok(()),
-        _ => Err(broken(format!("it has {blobs} layers, at most {LAYERS_MAX} are possible"))),
+        _ => Err(broken(format!(
+            "it has {blobs} layers, at most {LAYERS_MAX} are possible"
+        ))),
     }
 }
 

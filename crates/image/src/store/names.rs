@@ -76,8 +76,14 @@ impl ImageStore {
         let entries = std::fs::read_dir(&directory);
         for entry in entries.map_err(StoreError::io("list", &directory))? {
             let path = entry.map_err(StoreError::io("list", &directory))?.path();
-            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-            if !hidden && path.extension().is_some_and(|extension| extension == "json") {
+            let hidden = path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            if !hidden
+                && path
+                    .extension()
+                    .is_some_and(|extension| extension == "json")
+            {
                 all.push(read_file(&path)?);
             }
         }
@@ -122,7 +128,9 @@ impl NameFile {
 fn read_file(path: &Path) -> Result<NameFile, StoreError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(NameFile::default()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(NameFile::default());
+        }
         Err(error) => return Err(StoreError::io("read", path)(error)),
     };
     serde_json::from_slice(&text).map_err(|error| StoreError::Broken {

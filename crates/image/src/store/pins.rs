@@ -97,6 +97,8 @@ impl ImageStore {
             Err(error) => return Err(StoreError::io("list", directory)(error)),
         };
         let names = entries.flatten().map(|entry| entry.file_name());
-        Ok(names.filter_map(|name| Digest::from_hex(&name.to_string_lossy())).collect())
+        Ok(names
+            .filter_map(|name| Digest::from_hex(&name.to_string_lossy()))
+            .collect())
     }
 }

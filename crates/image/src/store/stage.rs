@@ -75,7 +75,11 @@ impl<'s> Stage<'s> {
     /// Fails when no file can be made.
     pub fn blob(&mut self) -> Result<BlobWriter, StoreError> {
         let path = self.scratch();
-        let opened = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path);
+        let opened = OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&path);
         let file = opened.map_err(StoreError::io("make", &path))?;
         let limited = LimitedFile {
             file,
@@ -98,7 +102,10 @@ impl<'s> Stage<'s> {
         expected: Option<Digest>,
     ) -> Result<(Digest, u64), StoreError> {
         let path = blob.path;
-        let flushed = blob.writer.into_inner().map_err(io::IntoInnerError::into_error);
+        let flushed = blob
+            .writer
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error);
         let written = flushed.map_err(|error| self.write_error(&path, error))?;
         let (_, digest, size) = written.finish();
         if let Some(expected) = expected.filter(|expected| *expected != digest) {
@@ -121,7 +128,8 @@ impl<'s> Stage<'s> {
     pub fn put(&mut self, content: &[u8]) -> Result<Digest, StoreError> {
         let mut blob = self.blob()?;
         let path = blob.path.clone();
-        blob.write_all(content).map_err(|error| self.write_error(&path, error))?;
+        blob.write_all(content)
+            .map_err(|error| self.write_error(&path, error))?;
         Ok(self.finish_blob(blob, None)?.0)
     }
 
@@ -134,7 +142,10 @@ impl<'s> Stage<'s> {
     /// Returns the error for a failed write of a blob.
     pub(crate) fn write_error(&self, path: &Path, error: io::Error) -> StoreError {
         let limit = self.store.options.disk_bytes_max;
-        match (error.get_ref().is_some_and(|inner| inner.is::<OverLimit>()), limit) {
+        match (
+            error.get_ref().is_some_and(|inner| inner.is::<OverLimit>()),
+            limit,
+        ) {
             (true, Some(limit_bytes)) => StoreError::Limit { limit_bytes },
             _ => StoreError::io("write", path)(error),
         }
@@ -185,7 +196,9 @@ impl<'s> Stage<'s> {
     pub(crate) fn describe_layer(&self, digest: Digest) -> Result<Descriptor, StoreError> {
         let mut first = [0; 4];
         let mut blob = self.open_blob(digest)?;
-        let count = blob.read(&mut first).map_err(StoreError::io("read", &self.dir))?;
+        let count = blob
+            .read(&mut first)
+            .map_err(StoreError::io("read", &self.dir))?;
         let kind = match layers::Compression::of(&first[..count]) {
             layers::Compression::None => media_type::LAYER,
             layers::Compression::Gzip => media_type::LAYER_GZIP,
@@ -281,7 +294,10 @@ impl<'s> Stage<'s> {
             return Ok(Vec::new());
         }
         self.store.change_names(cluster, |file| {
-            Ok(names.iter().map(|(key, digest)| file.set(key, *digest)).collect())
+            Ok(names
+                .iter()
+                .map(|(key, digest)| file.set(key, *digest))
+                .collect())
         })
     }
 

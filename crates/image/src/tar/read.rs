@@ -337,7 +337,9 @@ impl<R: Read> TarReader<R> {
 /// Reads the content of the current member.
 impl<R: Read> Read for TarReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let limit = buffer.len().min(self.remaining.min(usize::MAX as u64) as usize);
+        let limit = buffer
+            .len()
+            .min(self.remaining.min(usize::MAX as u64) as usize);
         if limit == 0 {
             return Ok(0);
         }

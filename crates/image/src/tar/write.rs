@@ -141,8 +141,14 @@ fn block(member: &Member, flag: u8) -> [u8; BLOCK] {
     let mut header = [0; BLOCK];
     put_text(&mut header[..100], &member.path);
     put_octal(&mut header[100..108], u64::from(member.mode & 0o7777));
-    put_octal(&mut header[108..116], u64::from(member.uid).min(OCTAL_7_MAX));
-    put_octal(&mut header[116..124], u64::from(member.gid).min(OCTAL_7_MAX));
+    put_octal(
+        &mut header[108..116],
+        u64::from(member.uid).min(OCTAL_7_MAX),
+    );
+    put_octal(
+        &mut header[116..124],
+        u64::from(member.gid).min(OCTAL_7_MAX),
+    );
     put_octal(&mut header[124..136], member.size.min(OCTAL_11_MAX));
     put_octal(&mut header[136..148], member.mtime.max(0).unsigned_abs());
     header[156] = flag;
@@ -203,7 +209,9 @@ mod tests {
         let mut big_owner = file("owner", 3);
         (big_owner.uid, big_owner.gid) = (3_000_000, 4_000_000_000);
         let mut labelled = file("labelled", 0);
-        labelled.xattrs.insert(b"user.a".to_vec(), vec![0, b'=', b'\n', 255]);
+        labelled
+            .xattrs
+            .insert(b"user.a".to_vec(), vec![0, b'=', b'\n', 255]);
         let mut link = Member::new("link", Kind::Symlink, 0o777);
         link.link = long.clone().into_bytes();
         let mut hard = Member::new("hard", Kind::HardLink, 0o644);
@@ -236,7 +244,9 @@ mod tests {
     fn content_of_another_length_is_refused() {
         for content in [&b"ab"[..], &b"abcd"[..]] {
             let mut writer = TarWriter::new(Vec::new());
-            let error = writer.file(&file("f", 3), &mut &content[..]).expect_err("length");
+            let error = writer
+                .file(&file("f", 3), &mut &content[..])
+                .expect_err("length");
             assert!(error.to_string().contains("while it was read"), "{error}");
         }
     }

@@ -4,7 +4,11 @@
 
 use serde_json::{Map, Value};
 
-use super::PatchError;
+use super::{PatchError, cannot_unmarshal};
+
+/// A document nests at most this deep, as the parser of bodies allows; deeper
+/// ones, built step by step, could not be walked safely.
+const DEPTH_MAX: usize = 128;
 
 /// Operations that one patch may have.
 pub const OPERATIONS_MAX: usize = 10_000;
@@ -13,59 +17,113 @@ pub const OPERATIONS_MAX: usize = 10_000;
 /// patch cannot double an object without end.
 const COPIED_BYTES_MAX: usize = 3 * 1024 * 1024;
 
+/// Nodes that the operations of one patch may move about, each move counted,
+/// so that a small patch cannot keep the server busy.
+const MOVED_NODES_MAX: usize = 20_000_000;
+
 /// Returns `document` with every operation of `patch` applied in order.
 ///
 /// # Errors
 /// When the patch is not an array of operations, or one of them does not
 /// apply; nothing is applied then.
 pub fn apply(document: &Value, patch: &Value) -> Result<Value, PatchError> {
+    let malformed = |value: &Value, into: &str| {
+        let text = cannot_unmarshal(value, into);
+        PatchError::Malformed(format!("error decoding patch: {text}"))
+    };
     let Value::Array(operations) = patch else {
-        return Err(PatchError::Malformed(
-            "a JSON patch must be an array of operations".to_owned(),
-        ));
+        return Err(malformed(patch, "[]handlers.jsonPatchOp"));
     };
     if operations.len() > OPERATIONS_MAX {
         return Err(PatchError::TooLarge(operations.len()));
     }
     let operations = operations.iter().map(|operation| {
-        operation.as_object().ok_or_else(|| {
-            PatchError::Malformed("a JSON patch operation must be an object".to_owned())
-        })
+        let refused = || malformed(operation, "handlers.jsonPatchOp");
+        operation.as_object().ok_or_else(refused)
     });
     let operations = operations.collect::<Result<Vec<_>, _>>()?;
     let mut patched = document.clone();
-    let mut copied_bytes = 0;
+    let mut spent = Spent::default();
     for operation in operations {
-        perform(&mut patched, operation, &mut copied_bytes).map_err(PatchError::Inapplicable)?;
+        perform(&mut patched, operation, &mut spent).map_err(PatchError::Inapplicable)?;
     }
     Ok(patched)
+}
+
+/// What the operations of a patch have cost so far.
+#[derive(Default)]
+struct Spent {
+    copied_bytes: usize,
+    moved_nodes: usize,
+}
+
+impl Spent {
+    fn copy(&mut self, value: &Value) -> Result<(), String> {
+        self.copied_bytes += size(value);
+        if self.copied_bytes > COPIED_BYTES_MAX {
+            return Err(format!(
+                "copy operations may add at most {COPIED_BYTES_MAX} bytes"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Checks that a value may be put at a path.
+    fn place(&mut self, path: &str, value: &Value) -> Result<(), String> {
+        if path.matches('/').count() + self.depth(value) > DEPTH_MAX {
+            return Err(format!("the document would nest deeper than {DEPTH_MAX}"));
+        }
+        if self.moved_nodes > MOVED_NODES_MAX {
+            return Err(format!(
+                "operations may move at most {MOVED_NODES_MAX} values"
+            ));
+        }
+        Ok(())
+    }
+
+    /// How deep a value nests; a scalar counts as one.
+    fn depth(&mut self, value: &Value) -> usize {
+        self.moved_nodes += 1;
+        let below = match value {
+            Value::Array(items) => items.iter().map(|item| self.depth(item)).max(),
+            Value::Object(map) => map.values().map(|item| self.depth(item)).max(),
+            _ => None,
+        };
+        below.unwrap_or(0) + 1
+    }
 }
 
 fn perform(
     document: &mut Value,
     operation: &Map<String, Value>,
-    copied_bytes: &mut usize,
+    spent: &mut Spent,
 ) -> Result<(), String> {
     let text = |name: &str| operation.get(name).and_then(Value::as_str);
     let path = text("path").ok_or("operation missing path field: missing value")?;
     let from = || text("from").ok_or("operation, missing from field: missing value");
     let value = operation.get("value");
     match text("op").unwrap_or("unknown") {
-        "add" => add(document, path, value.cloned().unwrap_or_default()),
+        "add" => {
+            let value = value.cloned().unwrap_or_default();
+            spent.place(path, &value)?;
+            add(document, path, value)
+        }
         "remove" => remove(document, path).map(drop),
-        "replace" => replace(document, path, value.cloned().unwrap_or_default()),
+        "replace" => {
+            let value = value.cloned().unwrap_or_default();
+            spent.place(path, &value)?;
+            replace(document, path, value)
+        }
         "move" => {
             let moved = remove(document, from()?)?;
+            spent.place(path, &moved)?;
             add(document, path, moved)
         }
         "copy" => {
-            let copy = get(document, from()?)?.cloned().unwrap_or_default();
-            *copied_bytes += size(&copy);
-            if *copied_bytes > COPIED_BYTES_MAX {
-                return Err(format!(
-                    "copy operations may add at most {COPIED_BYTES_MAX} bytes"
-                ));
-            }
+            let copy = get(document, from()?)?.unwrap_or(&Value::Null);
+            spent.copy(copy)?;
+            spent.place(path, copy)?;
+            let copy = copy.clone();
             add(document, path, copy)
         }
         "test" => test(document, path, value),
@@ -353,6 +411,22 @@ mod tests {
             Value::Array(vec![json!({}); OPERATIONS_MAX + 1]),
             413,
         );
+    }
+
+    #[test]
+    fn a_patch_of_another_type_is_told_as_by_upstream() {
+        let error = apply(&json!({}), &json!({"not": "an array"})).expect_err("refused");
+        let expected = "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn nesting_without_end_is_refused() {
+        let deeper = json!([{"op": "move", "from": "/a", "path": "/b"}, {"op": "add", "path": "/a", "value": {}}, {"op": "move", "from": "/b", "path": "/a/b"}]);
+        let operations: Vec<Value> = (0..1000)
+            .flat_map(|_| deeper.as_array().expect("a list").clone())
+            .collect();
+        check_error(json!({"a": {}}), Value::Array(operations), 422);
     }
 
     #[test]

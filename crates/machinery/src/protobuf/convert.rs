@@ -17,21 +17,21 @@ pub(super) struct Decoder<'t, 'u> {
     tags: &'t Tags,
     unknown: &'u mut Vec<String>,
     path: Vec<&'t str>,
-    /// How many envelopes this one stands in.
-    level: usize,
+    /// How deep the envelope stands in others.
+    depth: usize,
 }
 
 impl<'t, 'u> Decoder<'t, 'u> {
     pub(super) fn new(
         tags: &'t Tags,
         unknown: &'u mut Vec<String>,
-        level: usize,
+        depth: usize,
     ) -> Decoder<'t, 'u> {
         Decoder {
             tags,
             unknown,
             path: Vec::new(),
-            level,
+            depth,
         }
     }
 
@@ -42,7 +42,7 @@ impl<'t, 'u> Decoder<'t, 'u> {
         message: usize,
         bytes: &[u8],
     ) -> Result<(), DecodeError> {
-        if self.path.len() > DEPTH_MAX {
+        if self.depth + self.path.len() > DEPTH_MAX {
             return Err(DecodeError::TooDeep);
         }
         for field in Fields::new(bytes) {
@@ -257,7 +257,8 @@ impl<'t, 'u> Decoder<'t, 'u> {
                     return Ok(None);
                 }
                 if raw.starts_with(MAGIC) {
-                    return decode_at(raw, self.unknown, self.level + 1).map(Some);
+                    return decode_at(raw, self.unknown, self.depth + self.path.len() + 1)
+                        .map(Some);
                 }
                 return serde_json::from_slice(raw)
                     .map(Some)

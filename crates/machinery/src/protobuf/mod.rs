@@ -22,7 +22,7 @@ use wire::{Fields, Wire};
 /// (`k8s.io/apimachinery/pkg/runtime/serializer/protobuf`).
 const MAGIC: &[u8] = b"k8s\0";
 
-/// Messages nest at most this deep.
+/// Messages nest at most this deep, envelopes within envelopes included.
 const DEPTH_MAX: usize = 128;
 
 /// Why a body cannot be decoded.
@@ -75,13 +75,8 @@ pub fn decode_noting(body: &[u8], unknown: &mut Vec<String>) -> Result<Value, De
     decode_at(body, unknown, 0)
 }
 
-/// Envelopes stand inside others at most this deep.
-const ENVELOPES_MAX: usize = 4;
-
-fn decode_at(body: &[u8], unknown: &mut Vec<String>, level: usize) -> Result<Value, DecodeError> {
-    if level > ENVELOPES_MAX {
-        return Err(DecodeError::TooDeep);
-    }
+/// Decodes an envelope that stands `depth` messages deep in another.
+fn decode_at(body: &[u8], unknown: &mut Vec<String>, depth: usize) -> Result<Value, DecodeError> {
     let envelope = Envelope::read(body.strip_prefix(MAGIC).ok_or(DecodeError::NoEnvelope)?)?;
     if envelope.kind.is_empty() {
         return Err(DecodeError::NoType);
@@ -96,7 +91,7 @@ fn decode_at(body: &[u8], unknown: &mut Vec<String>, level: usize) -> Result<Val
     let mut object = Map::new();
     object.insert("apiVersion".to_owned(), envelope.api_version.into());
     object.insert("kind".to_owned(), envelope.kind.into());
-    Decoder::new(tags, unknown, level).fill(&mut object, message, envelope.raw)?;
+    Decoder::new(tags, unknown, depth).fill(&mut object, message, envelope.raw)?;
     Ok(Value::Object(object))
 }
 

@@ -224,7 +224,7 @@ fn depth_is_bounded() {
     };
     assert!(decode(&nested(100)).is_ok());
     assert_eq!(decode(&nested(300)), Err(DecodeError::TooDeep));
-    let envelopes = (0..20).fold(b"{}".to_vec(), |inner, _| {
+    let envelopes = (0..200).fold(b"{}".to_vec(), |inner, _| {
         body(
             "apps/v1",
             "ControllerRevision",

@@ -53,7 +53,13 @@ fn is_current(data: &Path, files: &BTreeMap<String, File>) -> bool {
 fn count(dir: &Path) -> usize {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries
-        .map(|entry| if entry.path().is_dir() { count(&entry.path()) } else { 1 })
+        .map(|entry| {
+            if entry.path().is_dir() {
+                count(&entry.path())
+            } else {
+                1
+            }
+        })
         .sum()
 }
 
@@ -80,13 +86,20 @@ fn write_file(path: &Path, file: &File, group: Option<u32>) -> io::Result<()> {
         give_to_group(path, group)?;
     }
     // A group that owns the volume can read all of it (upstream: SetVolumeOwnership).
-    let mode = if group.is_some() { file.mode | 0o440 } else { file.mode };
+    let mode = if group.is_some() {
+        file.mode | 0o440
+    } else {
+        file.mode
+    };
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
 }
 
 /// Links the first component of every path; removes links to what is gone.
 fn link_top_level(dir: &Path, files: &BTreeMap<String, File>) -> io::Result<()> {
-    let wanted: BTreeSet<&str> = files.keys().filter_map(|path| path.split('/').next()).collect();
+    let wanted: BTreeSet<&str> = files
+        .keys()
+        .filter_map(|path| path.split('/').next())
+        .collect();
     for name in &wanted {
         match symlink(Path::new("..data").join(name), dir.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -108,8 +121,13 @@ mod tests {
     use super::*;
 
     fn files(list: &[(&str, &str)]) -> BTreeMap<String, File> {
-        let file = |content: &str| File { content: content.into(), mode: 0o644 };
-        list.iter().map(|(path, content)| ((*path).to_owned(), file(content))).collect()
+        let file = |content: &str| File {
+            content: content.into(),
+            mode: 0o644,
+        };
+        list.iter()
+            .map(|(path, content)| ((*path).to_owned(), file(content)))
+            .collect()
     }
 
     #[test]

@@ -44,12 +44,26 @@ pub struct Prepared {
 ///
 /// # Errors
 /// Names the first volume that cannot be made and why.
-pub async fn prepare(shared: &Shared, facts: &PodFacts<'_>, paths: &PodPaths) -> Result<Prepared, VolumeError> {
+pub async fn prepare(
+    shared: &Shared,
+    facts: &PodFacts<'_>,
+    paths: &PodPaths,
+) -> Result<Prepared, VolumeError> {
     let mut prepared = Prepared::default();
-    let volumes = facts.pod.spec.as_ref().and_then(|spec| spec.volumes.clone()).unwrap_or_default();
+    let volumes = facts
+        .pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.volumes.clone())
+        .unwrap_or_default();
     for volume in volumes {
-        let failed = |message: String| VolumeError { volume: volume.name.clone(), message };
-        let path = set_up(shared, facts, paths, &volume, &mut prepared.renew_at).await.map_err(failed)?;
+        let failed = |message: String| VolumeError {
+            volume: volume.name.clone(),
+            message,
+        };
+        let path = set_up(shared, facts, paths, &volume, &mut prepared.renew_at)
+            .await
+            .map_err(failed)?;
         prepared.paths.insert(volume.name.clone(), path);
     }
     Ok(prepared)
@@ -98,7 +112,10 @@ fn fs_group(pod: &Pod) -> Option<u32> {
 }
 
 fn make_dir(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(path)
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
 }
 
 fn is_mounted(path: &Path) -> bool {
@@ -125,10 +142,24 @@ fn empty_dir(pod: &Pod, source: &EmptyDirVolumeSource, path: &Path) -> io::Resul
     }
     make_dir(path)?;
     if source.medium.as_deref() == Some("Memory") {
-        let size = source.size_limit.as_ref().and_then(quantity::units).unwrap_or(0);
-        let options = if size > 0 { format!("mode=777,size={size}") } else { "mode=777".into() };
+        let size = source
+            .size_limit
+            .as_ref()
+            .and_then(quantity::units)
+            .unwrap_or(0);
+        let options = if size > 0 {
+            format!("mode=777,size={size}")
+        } else {
+            "mode=777".into()
+        };
         let options = std::ffi::CString::new(options).map_err(io::Error::other)?;
-        mount("tmpfs", path, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(options.as_c_str()))?;
+        mount(
+            "tmpfs",
+            path,
+            "tmpfs",
+            MountFlags::NOSUID | MountFlags::NODEV,
+            Some(options.as_c_str()),
+        )?;
     }
     // Upstream makes it writable for everyone, whatever the container's user.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
@@ -151,10 +182,17 @@ fn give_to_group(path: &Path, group: u32) -> io::Result<()> {
 /// Returns the place of a hostPath: in the cluster's own tree, never the host's.
 fn host_path(shared: &Shared, source: &HostPathVolumeSource) -> Result<PathBuf, String> {
     let inner = Path::new(&source.path);
-    if inner.components().any(|part| part == std::path::Component::ParentDir) {
+    if inner
+        .components()
+        .any(|part| part == std::path::Component::ParentDir)
+    {
         return Err(format!("hostPath {} must not contain '..'", source.path));
     }
-    let path = shared.config.volumes.join("host").join(inner.strip_prefix("/").unwrap_or(inner));
+    let path = shared
+        .config
+        .volumes
+        .join("host")
+        .join(inner.strip_prefix("/").unwrap_or(inner));
     let kind = source.type_.as_deref().unwrap_or("");
     let meta = std::fs::metadata(&path);
     match (kind, &meta) {
@@ -166,13 +204,22 @@ fn host_path(shared: &Shared, source: &HostPathVolumeSource) -> Result<PathBuf, 
             std::fs::write(&path, b"").map_err(text)?;
         }
         ("Directory", meta) if !meta.as_ref().is_ok_and(|meta| meta.is_dir()) => {
-            return Err(format!("hostPath type check failed: {} is not a directory", source.path));
+            return Err(format!(
+                "hostPath type check failed: {} is not a directory",
+                source.path
+            ));
         }
         ("File", meta) if !meta.as_ref().is_ok_and(|meta| meta.is_file()) => {
-            return Err(format!("hostPath type check failed: {} is not a file", source.path));
+            return Err(format!(
+                "hostPath type check failed: {} is not a file",
+                source.path
+            ));
         }
         ("Socket" | "CharDevice" | "BlockDevice", _) => {
-            return Err(format!("hostPath type check failed: {} is not a {kind} of the cluster's own tree", source.path));
+            return Err(format!(
+                "hostPath type check failed: {} is not a {kind} of the cluster's own tree",
+                source.path
+            ));
         }
         _ => {}
     }
@@ -200,10 +247,16 @@ fn claim(shared: &Shared, pod: &Pod, name: &str) -> Result<PathBuf, String> {
         return host_path(shared, source);
     }
     if let Some(source) = &spec.local {
-        let source = HostPathVolumeSource { path: source.path.clone(), type_: None };
+        let source = HostPathVolumeSource {
+            path: source.path.clone(),
+            type_: None,
+        };
         return host_path(shared, &source);
     }
-    Err(format!("persistent volume {} is of a kind that is not supported", volume.name_any()))
+    Err(format!(
+        "persistent volume {} is of a kind that is not supported",
+        volume.name_any()
+    ))
 }
 
 /// Removes a pod's volumes; what is mounted is unmounted first.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use k8s_openapi::api::core::v1::{
-    ConfigMap, DownwardAPIVolumeFile, KeyToPath, Secret, ServiceAccountTokenProjection, Volume, VolumeProjection,
+    ConfigMap, DownwardAPIVolumeFile, KeyToPath, Secret, ServiceAccountTokenProjection, Volume,
+    VolumeProjection,
 };
 use kube::ResourceExt;
 
@@ -31,17 +32,39 @@ impl Payload {
     ///
     /// # Errors
     /// Says in upstream's words what is missing.
-    pub async fn of(shared: &Shared, facts: &PodFacts<'_>, volume: &Volume) -> Result<Option<Payload>, String> {
+    pub async fn of(
+        shared: &Shared,
+        facts: &PodFacts<'_>,
+        volume: &Volume,
+    ) -> Result<Option<Payload>, String> {
         let mut payload = Payload::default();
         if let Some(source) = &volume.config_map {
             let mode = source.default_mode.unwrap_or(MODE);
-            payload.config_map(shared, facts, &source.name, source.items.as_deref(), source.optional, mode)?;
+            payload.config_map(
+                shared,
+                facts,
+                &source.name,
+                source.items.as_deref(),
+                source.optional,
+                mode,
+            )?;
         } else if let Some(source) = &volume.secret {
             let mode = source.default_mode.unwrap_or(MODE);
             let name = source.secret_name.as_deref().unwrap_or_default();
-            payload.secret(shared, facts, name, source.items.as_deref(), source.optional, mode)?;
+            payload.secret(
+                shared,
+                facts,
+                name,
+                source.items.as_deref(),
+                source.optional,
+                mode,
+            )?;
         } else if let Some(source) = &volume.downward_api {
-            payload.downward(facts, source.items.as_deref(), source.default_mode.unwrap_or(MODE))?;
+            payload.downward(
+                facts,
+                source.items.as_deref(),
+                source.default_mode.unwrap_or(MODE),
+            )?;
         } else if let Some(source) = &volume.projected {
             let mode = source.default_mode.unwrap_or(MODE);
             for projection in source.sources.iter().flatten() {
@@ -61,10 +84,24 @@ impl Payload {
         mode: i32,
     ) -> Result<(), String> {
         if let Some(source) = &source.config_map {
-            self.config_map(shared, facts, &source.name, source.items.as_deref(), source.optional, mode)?;
+            self.config_map(
+                shared,
+                facts,
+                &source.name,
+                source.items.as_deref(),
+                source.optional,
+                mode,
+            )?;
         }
         if let Some(source) = &source.secret {
-            self.secret(shared, facts, &source.name, source.items.as_deref(), source.optional, mode)?;
+            self.secret(
+                shared,
+                facts,
+                &source.name,
+                source.items.as_deref(),
+                source.optional,
+                mode,
+            )?;
         }
         if let Some(source) = &source.downward_api {
             self.downward(facts, source.items.as_deref(), mode)?;
@@ -129,7 +166,12 @@ impl Payload {
             match data.get(&item.key) {
                 Some(content) => self.put(&item.path, content.clone(), item.mode.unwrap_or(mode)),
                 None if optional == Some(true) => {}
-                None => return Err(format!("{kind} references non-existent {kind} key: {}", item.key)),
+                None => {
+                    return Err(format!(
+                        "{kind} references non-existent {kind} key: {}",
+                        item.key
+                    ));
+                }
             }
         }
         Ok(())
@@ -151,7 +193,11 @@ impl Payload {
                     .into_iter()
                     .find(|container| container.name == name)
                     .ok_or_else(|| format!("container {name} not found"))?;
-                let divisor = reference.divisor.as_ref().map(|divisor| divisor.0.as_str()).unwrap_or("");
+                let divisor = reference
+                    .divisor
+                    .as_ref()
+                    .map(|divisor| divisor.0.as_str())
+                    .unwrap_or("");
                 env::resource(facts, container, &reference.resource, divisor)
             } else {
                 continue;
@@ -170,8 +216,15 @@ impl Payload {
         mode: i32,
     ) -> Result<(), String> {
         self.secret = true;
-        let token = shared.tokens.token(facts.pod, source).await.map_err(|error| format!("failed to fetch token: {error}"))?;
-        self.renew_at = Some(self.renew_at.map_or(token.renew_at, |at| at.min(token.renew_at)));
+        let token = shared
+            .tokens
+            .token(facts.pod, source)
+            .await
+            .map_err(|error| format!("failed to fetch token: {error}"))?;
+        self.renew_at = Some(
+            self.renew_at
+                .map_or(token.renew_at, |at| at.min(token.renew_at)),
+        );
         // The token is for the container's user alone, whoever that is
         // (upstream: projected volume, 0600 with fsGroup or runAsUser, else the mode).
         self.put(&source.path, token.text.into_bytes(), mode);
@@ -179,16 +232,35 @@ impl Payload {
     }
 
     fn put(&mut self, path: &str, content: Vec<u8>, mode: i32) {
-        self.files.insert(path.to_owned(), File { content, mode: mode.unsigned_abs() & 0o777 });
+        self.files.insert(
+            path.to_owned(),
+            File {
+                content,
+                mode: mode.unsigned_abs() & 0o777,
+            },
+        );
     }
 }
 
 fn config_map_data(map: &ConfigMap) -> BTreeMap<String, Vec<u8>> {
-    let text = map.data.iter().flatten().map(|(key, value)| (key.clone(), value.clone().into_bytes()));
-    let binary = map.binary_data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone()));
+    let text = map
+        .data
+        .iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), value.clone().into_bytes()));
+    let binary = map
+        .binary_data
+        .iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), value.0.clone()));
     text.chain(binary).collect()
 }
 
 fn secret_data(secret: &Secret) -> BTreeMap<String, Vec<u8>> {
-    secret.data.iter().flatten().map(|(key, value)| (key.clone(), value.0.clone())).collect()
+    secret
+        .data
+        .iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), value.0.clone()))
+        .collect()
 }

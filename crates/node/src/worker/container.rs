@@ -78,12 +78,20 @@ impl State {
 
     /// Returns whether its latest run ended well.
     pub fn has_succeeded(&self) -> bool {
-        self.run.is_none() && self.ended.as_ref().is_some_and(|ended| ended.exit_code == 0)
+        self.run.is_none()
+            && self
+                .ended
+                .as_ref()
+                .is_some_and(|ended| ended.exit_code == 0)
     }
 
     /// Returns whether its latest run ended badly.
     pub fn has_failed(&self) -> bool {
-        self.run.is_none() && self.ended.as_ref().is_some_and(|ended| ended.exit_code != 0)
+        self.run.is_none()
+            && self
+                .ended
+                .as_ref()
+                .is_some_and(|ended| ended.exit_code != 0)
     }
 
     /// Returns whether it runs and its startup probe has succeeded.
@@ -93,7 +101,9 @@ impl State {
 
     /// Returns whether it runs and may get traffic.
     pub fn is_ready(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| run.started && run.ready)
+        self.run
+            .as_ref()
+            .is_some_and(|run| run.started && run.ready)
     }
 
     /// Returns whether a container that does not run is to be started under `policy`.
@@ -110,7 +120,10 @@ impl State {
 
     /// Returns until when it must not be started.
     pub fn blocked_until(&self) -> Option<Instant> {
-        [self.crashes.until(), self.misses.until()].into_iter().flatten().max()
+        [self.crashes.until(), self.misses.until()]
+            .into_iter()
+            .flatten()
+            .max()
     }
 
     /// Takes the end of its run; returns whether the run had one.
@@ -118,7 +131,9 @@ impl State {
         if self.run.as_ref().is_none_or(|run| run.attempt != attempt) {
             return false;
         }
-        let Some(run) = self.run.take() else { return false };
+        let Some(run) = self.run.take() else {
+            return false;
+        };
         if run.since.elapsed() > STEADY {
             self.crashes.reset();
         }
@@ -131,8 +146,13 @@ impl State {
 /// Returns the API's form of an end.
 pub fn terminated(id: &str, exit: &Exit) -> ContainerStateTerminated {
     let reason = match exit {
-        Exit { oom_killed: true, .. } => "OOMKilled",
-        Exit { finished_at_nanos: 0, .. } => "ContainerStatusUnknown",
+        Exit {
+            oom_killed: true, ..
+        } => "OOMKilled",
+        Exit {
+            finished_at_nanos: 0,
+            ..
+        } => "ContainerStatusUnknown",
         Exit { code: 0, .. } => "Completed",
         _ => "Error",
     };

@@ -5,9 +5,13 @@ use std::path::PathBuf;
 
 use coracle_client::{Severity, reference};
 use coracle_image::store::Image;
-use coracle_runtime::spec::{ContainerSpec, Log, Mount, MountOptions, Propagation, Resources, Rootfs, Source, Upper};
+use coracle_runtime::spec::{
+    ContainerSpec, Log, Mount, MountOptions, Propagation, Resources, Rootfs, Source, Upper,
+};
 use coracle_runtime::{Container as Running, ExecSpec, RuntimeError};
-use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, LifecycleHandler, ObjectReference, VolumeMount};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStateTerminated, LifecycleHandler, ObjectReference, VolumeMount,
+};
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
@@ -34,13 +38,23 @@ impl Worker {
         let spec = match self.spec(container, &image, attempt) {
             Ok(spec) => spec,
             Err(ConfigError(message)) => {
-                self.event(container, Severity::Warning, "Failed", &format!("Error: {message}"));
+                self.event(
+                    container,
+                    Severity::Warning,
+                    "Failed",
+                    &format!("Error: {message}"),
+                );
                 return self.miss(container, "CreateContainerConfigError", message);
             }
         };
         let name = container.image.clone().unwrap_or_default();
         self.state(container).image = Some((name, image.id.to_string()));
-        self.event(container, Severity::Normal, "Created", &format!("Container created: {}", container.name));
+        self.event(
+            container,
+            Severity::Normal,
+            "Created",
+            &format!("Container created: {}", container.name),
+        );
         match self.shared.runtime.start(spec).await {
             Ok(running) => self.began(container, running, attempt),
             Err(error) => self.start_failed(container, attempt, &error),
@@ -63,7 +77,12 @@ impl Worker {
     fn find_image(&mut self, container: &Container) -> Result<Image, (&'static str, String)> {
         let name = container.image.clone().unwrap_or_default();
         let policy = container.image_pull_policy.as_deref();
-        match images::find(&self.shared.images, &self.shared.config.cluster, &name, policy) {
+        match images::find(
+            &self.shared.images,
+            &self.shared.config.cluster,
+            &name,
+            policy,
+        ) {
             Ok(image) => {
                 let text = format!("Container image \"{name}\" already present on machine");
                 self.event(container, Severity::Normal, "Pulled", &text);
@@ -71,7 +90,12 @@ impl Worker {
             }
             Err(error) => {
                 self.event(container, Severity::Warning, "Failed", &error.to_string());
-                self.event(container, Severity::Warning, "Failed", &format!("Error: {}", error.reason()));
+                self.event(
+                    container,
+                    Severity::Warning,
+                    "Failed",
+                    &format!("Error: {}", error.reason()),
+                );
                 Err((error.reason(), error.to_string()))
             }
         }
@@ -90,12 +114,22 @@ impl Worker {
         let state = self.state(container);
         if state.crashes.until().is_some() {
             let seconds = state.crashes.delay().as_secs();
-            let delay = if seconds < 60 { format!("{seconds}s") } else { format!("{}m{}s", seconds / 60, seconds % 60) };
-            let text = format!("back-off {delay} restarting failed container={} pod={pod}", container.name);
+            let delay = if seconds < 60 {
+                format!("{seconds}s")
+            } else {
+                format!("{}m{}s", seconds / 60, seconds % 60)
+            };
+            let text = format!(
+                "back-off {delay} restarting failed container={} pod={pod}",
+                container.name
+            );
             let waiting = Some(("CrashLoopBackOff".to_owned(), text));
             if state.waiting != waiting {
                 state.waiting = waiting;
-                let text = format!("Back-off restarting failed container {} in pod {pod}", container.name);
+                let text = format!(
+                    "Back-off restarting failed container {} in pod {pod}",
+                    container.name
+                );
                 self.event(container, Severity::Warning, "BackOff", &text);
             }
         } else if let Some((reason, message)) = &state.waiting
@@ -104,13 +138,23 @@ impl Worker {
             let image = container.image.as_deref().unwrap_or_default();
             let text = format!("Back-off pulling image \"{image}\": ErrImagePull: {message}");
             state.waiting = Some(("ImagePullBackOff".into(), text));
-            self.event(container, Severity::Normal, "BackOff", &format!("Back-off pulling image \"{image}\""));
+            self.event(
+                container,
+                Severity::Normal,
+                "BackOff",
+                &format!("Back-off pulling image \"{image}\""),
+            );
         }
     }
 
     fn start_failed(&mut self, container: &Container, attempt: i32, error: &RuntimeError) {
         let message = chain(error);
-        self.event(container, Severity::Warning, "Failed", &format!("Error: {message}"));
+        self.event(
+            container,
+            Severity::Warning,
+            "Failed",
+            &format!("Error: {message}"),
+        );
         let now = coracle_client::now();
         let state = self.state(container);
         state.restarts = attempt;
@@ -128,14 +172,28 @@ impl Worker {
 
     /// Takes note of a run and starts what belongs to it.
     fn began(&mut self, container: &Container, running: Running, attempt: i32) {
-        self.event(container, Severity::Normal, "Started", &format!("Container started: {}", container.name));
+        self.event(
+            container,
+            Severity::Normal,
+            "Started",
+            &format!("Container started: {}", container.name),
+        );
         self.attach_run(container, running, attempt, Instant::now());
         self.run_post_start(container, attempt);
     }
 
     /// Watches a run that has just begun or was found running.
-    pub(super) fn attach_run(&mut self, container: &Container, running: Running, attempt: i32, since: Instant) {
-        self.handle.live.write().insert(container.name.clone(), running.clone());
+    pub(super) fn attach_run(
+        &mut self,
+        container: &Container,
+        running: Running,
+        attempt: i32,
+        since: Instant,
+    ) {
+        self.handle
+            .live
+            .write()
+            .insert(container.name.clone(), running.clone());
         let tell = self.handle.tell.clone();
         let (name, watched) = (container.name.clone(), running.clone());
         tokio::spawn(async move {
@@ -156,7 +214,11 @@ impl Worker {
         state.waiting = None;
         state.misses.reset();
         state.run = Some(run);
-        let kind = if container.startup_probe.is_some() { &[Kind::Startup][..] } else { &[Kind::Readiness, Kind::Liveness] };
+        let kind = if container.startup_probe.is_some() {
+            &[Kind::Startup][..]
+        } else {
+            &[Kind::Readiness, Kind::Liveness]
+        };
         for kind in kind {
             self.start_probe(container, *kind);
         }
@@ -170,26 +232,39 @@ impl Worker {
             Kind::Liveness => container.liveness_probe.clone(),
         };
         let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address);
-        let (Some(probe), Some(address)) = (probe, address) else { return };
+        let (Some(probe), Some(address)) = (probe, address) else {
+            return;
+        };
         let tell = self.handle.tell.clone();
         let state = self.state(container);
         let Some(run) = &mut state.run else { return };
-        let target = RunningTarget { handle: run.handle.clone(), address };
+        let target = RunningTarget {
+            handle: run.handle.clone(),
+            address,
+        };
         let (name, attempt, since) = (container.name.clone(), run.attempt, run.since);
         let container = container.clone();
         run.tasks.spawn(async move {
-            let tell = |verdict| tell.send(Message::Probed(name.clone(), attempt, verdict)).is_ok();
+            let tell = |verdict| {
+                tell.send(Message::Probed(name.clone(), attempt, verdict))
+                    .is_ok()
+            };
             probe::run(kind, probe, container, target, since, tell).await;
         });
     }
 
     fn run_post_start(&mut self, container: &Container, attempt: i32) {
-        let hook = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.clone());
+        let hook = container
+            .lifecycle
+            .as_ref()
+            .and_then(|lifecycle| lifecycle.post_start.clone());
         let Some(hook) = hook else { return };
         let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address);
         let tell = self.handle.tell.clone();
         let container = container.clone();
-        let Some(run) = &mut self.state(&container).run else { return };
+        let Some(run) = &mut self.state(&container).run else {
+            return;
+        };
         let handle = run.handle.clone();
         run.tasks.spawn(async move {
             let result = run_hook(&hook, &handle, &container, address).await;
@@ -198,23 +273,46 @@ impl Worker {
     }
 
     /// Writes an event about a container.
-    pub(super) fn event(&self, container: &Container, severity: Severity, reason: &str, message: &str) {
-        let init = self.init_containers().iter().any(|init| init.name == container.name);
+    pub(super) fn event(
+        &self,
+        container: &Container,
+        severity: Severity,
+        reason: &str,
+        message: &str,
+    ) {
+        let init = self
+            .init_containers()
+            .iter()
+            .any(|init| init.name == container.name);
         let list = if init { "initContainers" } else { "containers" };
         let regarding = ObjectReference {
             field_path: Some(format!("spec.{list}{{{}}}", container.name)),
             ..reference(&*self.pod)
         };
-        self.shared.recorder.event_at(regarding, severity, reason, message.to_owned());
+        self.shared
+            .recorder
+            .event_at(regarding, severity, reason, message.to_owned());
     }
 
     /// Puts together all the runtime needs to know.
-    fn spec(&self, container: &Container, image: &Image, attempt: i32) -> Result<ContainerSpec, ConfigError> {
-        let ready = self.sandbox.as_ref().ok_or_else(|| ConfigError("the pod has no sandbox".into()))?;
+    fn spec(
+        &self,
+        container: &Container,
+        image: &Image,
+        attempt: i32,
+    ) -> Result<ContainerSpec, ConfigError> {
+        let ready = self
+            .sandbox
+            .as_ref()
+            .ok_or_else(|| ConfigError("the pod has no sandbox".into()))?;
         let dir = self.paths.container(&container.name, attempt);
         let io = |error: std::io::Error| ConfigError(format!("{}: {error}", dir.display()));
         for part in ["upper", "work"] {
-            std::fs::DirBuilder::new().recursive(true).mode(0o755).create(dir.join(part)).map_err(io)?;
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(dir.join(part))
+                .map_err(io)?;
         }
         let mut lowers = image.lower_dirs();
         lowers.reverse();
@@ -222,14 +320,24 @@ impl Worker {
         let mut env: Vec<(String, String)> = config
             .env
             .iter()
-            .flatten()
-            .filter_map(|entry| entry.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
+            .filter_map(|entry| {
+                entry
+                    .split_once('=')
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            })
             .collect();
         env.push(("HOSTNAME".into(), sandbox::hostname(&self.pod)));
-        let own = env::environment(&self.facts(), container, &self.shared.lookup(&self.key.namespace))?;
+        let own = env::environment(
+            &self.facts(),
+            container,
+            &self.shared.lookup(&self.key.namespace),
+        )?;
         let known = own.iter().cloned().collect();
         let expand = |list: &Option<Vec<String>>| -> Vec<String> {
-            list.iter().flatten().map(|text| env::expand(text, &known)).collect()
+            list.iter()
+                .flatten()
+                .map(|text| env::expand(text, &known))
+                .collect()
         };
         let (command, arguments) = (expand(&container.command), expand(&container.args));
         env.extend(own);
@@ -241,10 +349,20 @@ impl Worker {
                 ("attempt".to_owned(), attempt.to_string()),
             ]
             .into(),
-            root: Rootfs { lowers, upper: Some(Upper { dir: dir.join("upper"), work: dir.join("work") }), readonly: false },
+            root: Rootfs {
+                lowers,
+                upper: Some(Upper {
+                    dir: dir.join("upper"),
+                    work: dir.join("work"),
+                }),
+                readonly: false,
+            },
             args: arguments_of(command, arguments, image),
             env: last_wins(env),
-            cwd: container.working_dir.clone().or_else(|| config.working_dir.clone()).unwrap_or_default(),
+            cwd: container
+                .working_dir
+                .clone()
+                .unwrap_or_else(|| config.working_dir.clone()),
             mounts: self.mounts(container, &known)?,
             namespaces: ready.sandbox.namespaces(),
             terminal: container.tty == Some(true),
@@ -262,7 +380,7 @@ impl Worker {
         if let Some(signal) = config.stop_signal.as_deref().and_then(signal_number) {
             spec.stop_signal = signal;
         }
-        security::apply(&mut spec, &self.pod, container, config.user.as_deref().unwrap_or(""))?;
+        security::apply(&mut spec, &self.pod, container, &config.user)?;
         Ok(spec)
     }
 
@@ -273,13 +391,22 @@ impl Worker {
     ) -> Result<Vec<Mount>, ConfigError> {
         let mut mounts = Vec::new();
         for file in ["hosts", "hostname", "resolv.conf"] {
-            mounts.push(bind(self.paths.etc(file), &format!("/etc/{file}"), MountOptions::default()));
+            mounts.push(bind(
+                self.paths.etc(file),
+                &format!("/etc/{file}"),
+                MountOptions::default(),
+            ));
         }
         let prepared = self.volumes.as_ref();
         for wanted in container.volume_mounts.iter().flatten() {
             let path = prepared
                 .and_then(|volumes| volumes.paths.get(&wanted.name))
-                .ok_or_else(|| ConfigError(format!("volume {} of mount {} does not exist", wanted.name, wanted.mount_path)))?;
+                .ok_or_else(|| {
+                    ConfigError(format!(
+                        "volume {} of mount {} does not exist",
+                        wanted.name, wanted.mount_path
+                    ))
+                })?;
             mounts.push(volume_mount(path.clone(), wanted, known)?);
         }
         Ok(mounts)
@@ -287,13 +414,24 @@ impl Worker {
 
     /// Returns who is ended first when memory runs out (upstream: pkg/kubelet/qos/policy.go).
     fn oom_score_adj(&self, container: &Container) -> i32 {
-        let requests = container.resources.as_ref().and_then(|resources| resources.requests.clone()).unwrap_or_default();
-        let limits = container.resources.as_ref().and_then(|resources| resources.limits.clone()).unwrap_or_default();
+        let requests = container
+            .resources
+            .as_ref()
+            .and_then(|resources| resources.requests.clone())
+            .unwrap_or_default();
+        let limits = container
+            .resources
+            .as_ref()
+            .and_then(|resources| resources.limits.clone())
+            .unwrap_or_default();
         if requests.is_empty() && limits.is_empty() {
             return 1000;
         }
         let total = self.shared.allocatable.get("memory").copied().unwrap_or(0) / 1000;
-        let asked = requests.get("memory").and_then(quantity::units).unwrap_or(0);
+        let asked = requests
+            .get("memory")
+            .and_then(quantity::units)
+            .unwrap_or(0);
         if total <= 0 {
             return 999;
         }
@@ -303,10 +441,12 @@ impl Worker {
 
 fn new_id() -> String {
     use std::fmt::Write;
-    rand::random::<[u8; 32]>().iter().fold(String::new(), |mut id, byte| {
-        let _ = write!(id, "{byte:02x}");
-        id
-    })
+    rand::random::<[u8; 32]>()
+        .iter()
+        .fold(String::new(), |mut id, byte| {
+            let _ = write!(id, "{byte:02x}");
+            id
+        })
 }
 
 /// Returns what is executed (Kubernetes: Define a Command and Arguments for a Container).
@@ -315,7 +455,10 @@ fn arguments_of(command: Vec<String>, arguments: Vec<String>, image: &Image) -> 
     let own = |list: &Option<Vec<String>>| list.clone().unwrap_or_default();
     match (command.is_empty(), arguments.is_empty()) {
         (true, true) => image.default_command(),
-        (true, false) => own(&config.entrypoint).into_iter().chain(arguments).collect(),
+        (true, false) => own(&config.entrypoint)
+            .into_iter()
+            .chain(arguments)
+            .collect(),
         (false, _) => command.into_iter().chain(arguments).collect(),
     }
 }
@@ -332,7 +475,14 @@ fn last_wins(env: Vec<(String, String)>) -> Vec<(String, String)> {
 }
 
 fn bind(path: PathBuf, target: &str, options: MountOptions) -> Mount {
-    Mount { source: Source::Bind { path, sub_path: None }, target: target.into(), options }
+    Mount {
+        source: Source::Bind {
+            path,
+            sub_path: None,
+        },
+        target: target.into(),
+        options,
+    }
 }
 
 fn volume_mount(
@@ -351,7 +501,10 @@ fn volume_mount(
         _ => Propagation::Private,
     };
     Ok(Mount {
-        source: Source::Bind { path, sub_path: sub_path.map(PathBuf::from) },
+        source: Source::Bind {
+            path,
+            sub_path: sub_path.map(PathBuf::from),
+        },
         target: wanted.mount_path.clone(),
         options: MountOptions {
             readonly: wanted.read_only == Some(true),
@@ -366,12 +519,25 @@ fn volume_mount(
 /// (upstream: pkg/kubelet/cm/helpers_linux.go, MilliCPUToShares and MilliCPUToQuota).
 fn resources(container: &Container) -> Resources {
     let resources = container.resources.clone().unwrap_or_default();
-    let (requests, limits) = (resources.requests.unwrap_or_default(), resources.limits.unwrap_or_default());
+    let (requests, limits) = (
+        resources.requests.unwrap_or_default(),
+        resources.limits.unwrap_or_default(),
+    );
     let positive = |value: i64| u64::try_from(value).ok().filter(|value| *value > 0);
-    let cpu_limit = limits.get("cpu").and_then(quantity::milli).and_then(positive);
-    let cpu_request = requests.get("cpu").or(limits.get("cpu")).and_then(quantity::milli).and_then(positive);
+    let cpu_limit = limits
+        .get("cpu")
+        .and_then(quantity::milli)
+        .and_then(positive);
+    let cpu_request = requests
+        .get("cpu")
+        .or(limits.get("cpu"))
+        .and_then(quantity::milli)
+        .and_then(positive);
     Resources {
-        memory_bytes_max: limits.get("memory").and_then(quantity::units).and_then(positive),
+        memory_bytes_max: limits
+            .get("memory")
+            .and_then(quantity::units)
+            .and_then(positive),
         cpu_quota_us: cpu_limit.map(|milli| (milli * 100).max(1000)),
         cpu_period_us: cpu_limit.map(|_| 100_000),
         cpu_shares: Some(cpu_request.map_or(2, |milli| (milli * 1024 / 1000).clamp(2, 262_144))),
@@ -391,12 +557,17 @@ fn signal_number(name: &str) -> Option<i32> {
         "USR2" => 12,
         "TERM" => 15,
         "WINCH" => 28,
-        other => return other.parse().ok().filter(|number| (1..=64).contains(number)),
+        other => {
+            return other
+                .parse()
+                .ok()
+                .filter(|number| (1..=64).contains(number));
+        }
     })
 }
 
 /// Returns an error with all its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -428,7 +599,10 @@ impl Target for RunningTarget {
 
 /// Runs a command in a container: its exit code and the start of its output.
 pub(super) async fn exec(handle: &Running, command: Vec<String>) -> Result<(i32, String), String> {
-    let spec = ExecSpec { args: command, ..ExecSpec::default() };
+    let spec = ExecSpec {
+        args: command,
+        ..ExecSpec::default()
+    };
     let mut session = handle.exec(spec).await.map_err(|error| chain(&error))?;
     let (stdout, stderr) = (session.stdout.take(), session.stderr.take());
     let read = |stream: Option<tokio::net::unix::pipe::Receiver>| async move {
@@ -471,26 +645,42 @@ pub(super) async fn run_hook(
 impl Worker {
     /// Finds the containers of an earlier engine again.
     pub(super) async fn adopt(&mut self, adopted: Vec<Running>) {
-        let containers: Vec<Container> =
-            self.init_containers().into_iter().chain(self.app_containers()).collect();
+        let containers: Vec<Container> = self
+            .init_containers()
+            .into_iter()
+            .chain(self.app_containers())
+            .collect();
         self.recall(&containers);
         let address = std::fs::read(self.paths.dir.join("sandbox.json"))
             .ok()
             .and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok())
             .and_then(|record| record["address"].as_str()?.parse().ok());
-        let alive = self.shared.runtime.sandboxes().unwrap_or_default().into_iter().find(|sandbox| {
-            sandbox.id() == self.uid && sandbox.is_alive()
-        });
+        let alive = self
+            .shared
+            .runtime
+            .sandboxes()
+            .unwrap_or_default()
+            .into_iter()
+            .find(|sandbox| sandbox.id() == self.uid && sandbox.is_alive());
         if let (Some(address), Some(sandbox)) = (address, alive) {
-            self.sandbox = Some(sandbox::Ready { sandbox, address: Some(address) });
+            self.sandbox = Some(sandbox::Ready {
+                sandbox,
+                address: Some(address),
+            });
             *self.handle.address.write() = Some(address);
         }
         for running in adopted {
-            let Some(container) = containers.iter().find(|one| running.label("container") == Some(&one.name)) else {
+            let Some(container) = containers
+                .iter()
+                .find(|one| running.label("container") == Some(&one.name))
+            else {
                 let _ = running.remove().await;
                 continue;
             };
-            let attempt = running.label("attempt").and_then(|attempt| attempt.parse().ok()).unwrap_or(0);
+            let attempt = running
+                .label("attempt")
+                .and_then(|attempt| attempt.parse().ok())
+                .unwrap_or(0);
             let age = Duration::from_nanos(now_nanos().saturating_sub(running.started_at_nanos()));
             let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
             let state = self.state(container);
@@ -509,22 +699,35 @@ impl Worker {
             .flatten()
             .collect();
         for container in containers {
-            let Some(before) = known.iter().find(|status| status.name == container.name) else { continue };
+            let Some(before) = known.iter().find(|status| status.name == container.name) else {
+                continue;
+            };
             let state = self.containers.entry(container.name.clone()).or_default();
             state.restarts = before.restart_count;
             if !before.image_id.is_empty() {
                 state.image = Some((before.image.clone(), before.image_id.clone()));
             }
-            let terminated = before.state.as_ref().and_then(|state| state.terminated.clone());
-            let earlier = before.last_state.as_ref().and_then(|state| state.terminated.clone());
-            let running = before.state.as_ref().and_then(|state| state.running.clone());
+            let terminated = before
+                .state
+                .as_ref()
+                .and_then(|state| state.terminated.clone());
+            let earlier = before
+                .last_state
+                .as_ref()
+                .and_then(|state| state.terminated.clone());
+            let running = before
+                .state
+                .as_ref()
+                .and_then(|state| state.running.clone());
             state.ended = terminated.or(earlier).or_else(|| {
                 // It ran and is not among the adopted: it ended unseen.
                 running.map(|running| ContainerStateTerminated {
                     container_id: before.container_id.clone(),
                     exit_code: 137,
                     reason: Some("ContainerStatusUnknown".into()),
-                    message: Some("The container could not be located when the pod was terminated".into()),
+                    message: Some(
+                        "The container could not be located when the pod was terminated".into(),
+                    ),
                     started_at: running.started_at,
                     ..Default::default()
                 })
@@ -534,21 +737,27 @@ impl Worker {
 }
 
 fn now_nanos() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Worker {
     /// Takes the end of a run.
     pub(super) fn on_exit(&mut self, name: &str, attempt: i32, exit: &coracle_runtime::Exit) {
-        let Some(state) = self.containers.get_mut(name) else { return };
+        let Some(state) = self.containers.get_mut(name) else {
+            return;
+        };
         let Some(run) = &state.run else { return };
         let handle = run.handle.clone();
         if !state.end(attempt, exit) {
             return;
         }
         self.handle.live.write().remove(name);
-        if self.will_restart(name) && let Some(state) = self.containers.get_mut(name) {
+        if self.will_restart(name)
+            && let Some(state) = self.containers.get_mut(name)
+        {
             // The first restart is immediate, later ones wait longer and longer.
             let first = state.restarts == 0 && state.crashes.delay().is_zero();
             if !first {
@@ -566,13 +775,18 @@ impl Worker {
 
     fn will_restart(&self, name: &str) -> bool {
         let policy = self.restart_policy();
-        self.containers.get(name).is_some_and(|state| state.wants_restart(policy)) && !self.is_stopping()
+        self.containers
+            .get(name)
+            .is_some_and(|state| state.wants_restart(policy))
+            && !self.is_stopping()
     }
 }
 
 /// Only for the words of a status.
 pub(super) fn running_since(run: &Run) -> k8s_openapi::api::core::v1::ContainerStateRunning {
-    k8s_openapi::api::core::v1::ContainerStateRunning { started_at: Some(time(run.handle.started_at_nanos())) }
+    k8s_openapi::api::core::v1::ContainerStateRunning {
+        started_at: Some(time(run.handle.started_at_nanos())),
+    }
 }
 
 /// Only for the words of a status.
@@ -594,4 +808,3 @@ impl super::Handle {
         live.get(name).cloned()
     }
 }
-

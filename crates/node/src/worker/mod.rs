@@ -25,6 +25,7 @@ use crate::probe::Verdict;
 use crate::shared::Shared;
 use crate::volumes::{self, Prepared};
 use container::State;
+pub(crate) use launch::chain;
 use restart::Backoff;
 
 /// What a worker is told.
@@ -102,7 +103,12 @@ pub fn start(shared: Arc<Shared>, pod: Arc<Pod>, adopted: Vec<Running>) -> Handl
     let uid = pod.uid().unwrap_or_default();
     let paths = PodPaths::new(&shared.config, &key.namespace, &key.name, &uid);
     let (tell, inbox) = mpsc::unbounded_channel();
-    let handle = Handle { tell, live: Live::default(), address: Arc::default(), paths: paths.clone() };
+    let handle = Handle {
+        tell,
+        live: Live::default(),
+        address: Arc::default(),
+        paths: paths.clone(),
+    };
     let mut worker = Worker {
         shared,
         pod,
@@ -133,7 +139,9 @@ impl Worker {
             let message = match next {
                 Next::Finished => return,
                 Next::Wait => self.inbox.recv().await,
-                Next::At(at) => tokio::time::timeout_at(at, self.inbox.recv()).await.unwrap_or(None),
+                Next::At(at) => tokio::time::timeout_at(at, self.inbox.recv())
+                    .await
+                    .unwrap_or(None),
             };
             if let Some(message) = message {
                 self.hear(message);
@@ -163,15 +171,24 @@ impl Worker {
 
     fn restart_policy(&self) -> &str {
         let spec = self.pod.spec.as_ref();
-        spec.and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always")
+        spec.and_then(|spec| spec.restart_policy.as_deref())
+            .unwrap_or("Always")
     }
 
     fn init_containers(&self) -> Vec<Container> {
-        self.pod.spec.as_ref().and_then(|spec| spec.init_containers.clone()).unwrap_or_default()
+        self.pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.init_containers.clone())
+            .unwrap_or_default()
     }
 
     fn app_containers(&self) -> Vec<Container> {
-        self.pod.spec.as_ref().map(|spec| spec.containers.clone()).unwrap_or_default()
+        self.pod
+            .spec
+            .as_ref()
+            .map(|spec| spec.containers.clone())
+            .unwrap_or_default()
     }
 
     /// Takes one step towards the spec and writes what was observed.
@@ -181,7 +198,7 @@ impl Worker {
         }
         if self.has_ended() {
             self.write_status().await;
-            self.release_sandbox();
+            self.release_sandbox().await;
             return Next::Wait;
         }
         let next = match self.prepare().await {
@@ -192,7 +209,11 @@ impl Worker {
             Some(at) => next.sooner(instant_of(at)),
             None => next,
         };
-        if self.write_status().await { next } else { next.sooner(Instant::now() + Duration::from_millis(200)) }
+        if self.write_status().await {
+            next
+        } else {
+            next.sooner(Instant::now() + Duration::from_millis(200))
+        }
     }
 
     /// Makes sandbox and volumes where they are missing.
@@ -231,7 +252,9 @@ impl Worker {
     }
 
     fn setup_failed(&mut self, reason: &str, message: &str) -> Instant {
-        self.shared.recorder.event(&*self.pod, Severity::Warning, reason, message);
+        self.shared
+            .recorder
+            .event(&*self.pod, Severity::Warning, reason, message);
         self.setup.failed()
     }
 
@@ -245,7 +268,9 @@ impl Worker {
             }
         }
         for container in self.app_containers() {
-            next = self.advance_one(&container, self.restart_policy().to_owned().as_str(), next).await;
+            next = self
+                .advance_one(&container, self.restart_policy().to_owned().as_str(), next)
+                .await;
         }
         next
     }
@@ -254,14 +279,29 @@ impl Worker {
         let sidecar = container.restart_policy.as_deref() == Some("Always");
         if sidecar {
             *next = self.advance_one(container, "Always", *next).await;
-            let started = self.containers.get(&container.name).is_some_and(State::has_started);
-            return if started { InitStep::Passed } else { InitStep::Blocked };
+            let started = self
+                .containers
+                .get(&container.name)
+                .is_some_and(State::has_started);
+            return if started {
+                InitStep::Passed
+            } else {
+                InitStep::Blocked
+            };
         }
-        if self.containers.get(&container.name).is_some_and(State::has_succeeded) {
+        if self
+            .containers
+            .get(&container.name)
+            .is_some_and(State::has_succeeded)
+        {
             return InitStep::Passed;
         }
         // An init container that fails is tried again, unless the pod is never restarted.
-        let policy = if self.restart_policy() == "Never" { "Never" } else { "OnFailure" };
+        let policy = if self.restart_policy() == "Never" {
+            "Never"
+        } else {
+            "OnFailure"
+        };
         *next = self.advance_one(container, policy, *next).await;
         InitStep::Blocked
     }
@@ -280,7 +320,11 @@ impl Worker {
             return next.sooner(at);
         }
         self.launch(container).await;
-        match self.containers.get(&container.name).and_then(State::blocked_until) {
+        match self
+            .containers
+            .get(&container.name)
+            .and_then(State::blocked_until)
+        {
             Some(at) => next.sooner(at),
             None => next,
         }
@@ -291,7 +335,10 @@ impl Worker {
         let policy = self.restart_policy();
         let init_failed = self.init_containers().iter().any(|container| {
             container.restart_policy.is_none()
-                && self.containers.get(&container.name).is_some_and(|state| state.has_failed() && policy == "Never")
+                && self
+                    .containers
+                    .get(&container.name)
+                    .is_some_and(|state| state.has_failed() && policy == "Never")
         });
         if init_failed {
             return true;
@@ -299,9 +346,9 @@ impl Worker {
         let apps = self.app_containers();
         !apps.is_empty()
             && apps.iter().all(|container| {
-                self.containers
-                    .get(&container.name)
-                    .is_some_and(|state| !state.is_running() && state.has_run() && !state.wants_restart(policy))
+                self.containers.get(&container.name).is_some_and(|state| {
+                    !state.is_running() && state.has_run() && !state.wants_restart(policy)
+                })
             })
     }
 }

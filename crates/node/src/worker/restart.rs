@@ -14,7 +14,12 @@ pub struct Backoff {
 impl Backoff {
     /// Returns a delay that begins at `first` and ends at `max`.
     pub fn new(first: Duration, max: Duration) -> Backoff {
-        Backoff { first, max, delay: Duration::ZERO, until: None }
+        Backoff {
+            first,
+            max,
+            delay: Duration::ZERO,
+            until: None,
+        }
     }
 
     /// Counts a failure; returns when to try again.

@@ -50,9 +50,17 @@ fn uses_host_network(pod: &Pod) -> bool {
 
 /// Returns the pod's host name: its own, or its name cut to 63 characters.
 pub fn hostname(pod: &Pod) -> String {
-    let own = pod.spec.as_ref().and_then(|spec| spec.hostname.clone()).filter(|name| !name.is_empty());
+    let own = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.hostname.clone())
+        .filter(|name| !name.is_empty());
     let name = own.unwrap_or_else(|| pod.name_any());
-    name.chars().take(63).collect::<String>().trim_end_matches(['-', '.']).to_owned()
+    name.chars()
+        .take(63)
+        .collect::<String>()
+        .trim_end_matches(['-', '.'])
+        .to_owned()
 }
 
 impl Worker {
@@ -61,7 +69,9 @@ impl Worker {
         let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address);
         PodFacts {
             pod: &self.pod,
-            pod_ip: address.map(|address| address.to_string()).unwrap_or_default(),
+            pod_ip: address
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
             host_ip: self.shared.config.address().to_string(),
             allocatable: self.shared.allocatable.clone(),
         }
@@ -73,29 +83,45 @@ impl Worker {
         let address = if host_network {
             self.shared.config.address()
         } else {
-            self.shared.addresses.take(&self.uid).ok_or(Error::NoAddress)?
+            self.shared
+                .addresses
+                .take(&self.uid)
+                .ok_or(Error::NoAddress)?
         };
         let sandbox = self.namespaces(host_network, address).await?;
         self.write_files(host_network, address)?;
-        fs::write(self.paths.dir.join("sandbox.json"), serde_json::json!({"address": address}).to_string())?;
-        Ok(Ready { sandbox, address: Some(address) })
+        fs::write(
+            self.paths.dir.join("sandbox.json"),
+            serde_json::json!({"address": address}).to_string(),
+        )?;
+        Ok(Ready {
+            sandbox,
+            address: Some(address),
+        })
     }
 
     async fn namespaces(&self, host_network: bool, address: Ipv4Addr) -> Result<Sandbox, Error> {
         let existing = self.shared.runtime.sandboxes().unwrap_or_default();
-        if let Some(old) = existing.into_iter().find(|sandbox| sandbox.id() == self.uid) {
+        if let Some(old) = existing
+            .into_iter()
+            .find(|sandbox| sandbox.id() == self.uid)
+        {
             if old.is_alive() {
                 return Ok(old);
             }
-            let _ = old.remove();
+            let _ = old.remove().await;
         }
         let spec = self.pod.spec.clone().unwrap_or_default();
-        let sandbox = self.shared.runtime.create_sandbox(self.sandbox_spec(&spec, host_network)).await;
+        let sandbox = self
+            .shared
+            .runtime
+            .create_sandbox(self.sandbox_spec(&spec, host_network))
+            .await;
         let sandbox = sandbox.map_err(Error::Sandbox)?;
         if let Some(net) = sandbox.net() {
             let connected = self.connect(File::open(net)?, address);
             if let Err(error) = connected {
-                let _ = sandbox.remove();
+                let _ = sandbox.remove().await;
                 return Err(Error::Network(error));
             }
         }
@@ -103,13 +129,20 @@ impl Worker {
     }
 
     fn sandbox_spec(&self, spec: &PodSpec, host_network: bool) -> SandboxSpec {
-        let sysctls = spec.security_context.as_ref().and_then(|context| context.sysctls.clone());
+        let sysctls = spec
+            .security_context
+            .as_ref()
+            .and_then(|context| context.sysctls.clone());
         SandboxSpec {
             id: self.uid.clone(),
             hostname: hostname(&self.pod),
             host_network,
             share_pids: spec.share_process_namespace == Some(true),
-            sysctls: sysctls.into_iter().flatten().map(|sysctl| (sysctl.name, sysctl.value)).collect(),
+            sysctls: sysctls
+                .into_iter()
+                .flatten()
+                .map(|sysctl| (sysctl.name, sysctl.value))
+                .collect(),
         }
     }
 
@@ -128,23 +161,38 @@ impl Worker {
     fn write_files(&self, host_network: bool, address: Ipv4Addr) -> io::Result<()> {
         fs::create_dir_all(self.paths.etc(""))?;
         let spec = self.pod.spec.clone().unwrap_or_default();
-        let mut hosts = String::from("# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n");
+        let mut hosts = String::from(
+            "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n",
+        );
         if !host_network {
             let name = hostname(&self.pod);
             let domain = spec.subdomain.as_ref().map(|subdomain| {
-                format!("{name}.{subdomain}.{}.svc.{}\t", self.key.namespace, self.shared.config.domain)
+                format!(
+                    "{name}.{subdomain}.{}.svc.{}\t",
+                    self.key.namespace, self.shared.config.domain
+                )
             });
-            hosts.push_str(&format!("{address}\t{}{name}\n", domain.unwrap_or_default()));
+            hosts.push_str(&format!(
+                "{address}\t{}{name}\n",
+                domain.unwrap_or_default()
+            ));
         }
         let aliases = spec.host_aliases.clone().unwrap_or_default();
         if !aliases.is_empty() {
             hosts.push_str("\n# Entries added by HostAliases.\n");
         }
         for alias in aliases {
-            hosts.push_str(&format!("{}\t{}\n", alias.ip, alias.hostnames.unwrap_or_default().join("\t")));
+            hosts.push_str(&format!(
+                "{}\t{}\n",
+                alias.ip,
+                alias.hostnames.unwrap_or_default().join("\t")
+            ));
         }
         fs::write(self.paths.etc("hosts"), hosts)?;
-        fs::write(self.paths.etc("hostname"), format!("{}\n", hostname(&self.pod)))?;
+        fs::write(
+            self.paths.etc("hostname"),
+            format!("{}\n", hostname(&self.pod)),
+        )?;
         fs::write(self.paths.etc("resolv.conf"), self.resolv_conf(&spec))
     }
 
@@ -167,7 +215,11 @@ impl Worker {
         for option in config.options.into_iter().flatten() {
             let Some(name) = option.name else { continue };
             options.retain(|have: &String| have.split(':').next() != Some(&name));
-            options.push(option.value.map_or(name.clone(), |value| format!("{name}:{value}")));
+            options.push(
+                option
+                    .value
+                    .map_or(name.clone(), |value| format!("{name}:{value}")),
+            );
         }
         let mut text = String::new();
         if !searches.is_empty() {
@@ -183,14 +235,16 @@ impl Worker {
     }
 
     /// Lets the pod's namespaces and address go.
-    pub(super) fn release_sandbox(&mut self) {
-        let Some(ready) = self.sandbox.take() else { return };
+    pub(super) async fn release_sandbox(&mut self) {
+        let Some(ready) = self.sandbox.take() else {
+            return;
+        };
         if let Some(address) = ready.address.filter(|_| !uses_host_network(&self.pod))
             && let Err(error) = netdev::detach(&interface(address))
         {
             tracing::warn!(pod = %self.key, %error, "the pod's interface was not removed");
         }
-        if let Err(error) = ready.sandbox.remove() {
+        if let Err(error) = ready.sandbox.remove().await {
             tracing::warn!(pod = %self.key, %error, "the pod's namespaces were not removed");
         }
         self.shared.addresses.release(&self.uid);

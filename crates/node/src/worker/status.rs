@@ -3,7 +3,8 @@
 
 use coracle_client::now;
 use k8s_openapi::api::core::v1::{
-    Container, ContainerState, ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
+    Container, ContainerState, ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodCondition,
+    PodIP, PodStatus,
 };
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -21,13 +22,36 @@ impl Worker {
             return true;
         }
         let api: Api<Pod> = Api::namespaced(self.shared.client.clone(), &self.key.namespace);
-        let patch = json!({"metadata": {"uid": self.uid}, "status": status});
-        match api.patch_status(&self.key.name, &PatchParams::default(), &Patch::Strategic(&patch)).await {
+        let mut patch = json!({"metadata": {"uid": self.uid}, "status": status});
+        // Conditions are merged one by one: what one no longer says is taken away by name.
+        for condition in patch["status"]["conditions"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+        {
+            for field in ["reason", "message"] {
+                if condition.get(field).is_none() {
+                    condition[field] = serde_json::Value::Null;
+                }
+            }
+        }
+        match api
+            .patch_status(
+                &self.key.name,
+                &PatchParams::default(),
+                &Patch::Strategic(&patch),
+            )
+            .await
+        {
             Ok(_) => {
                 self.written = Some(status);
                 true
             }
-            Err(error) if coracle_client::is_not_found(&error) || coracle_client::is_conflict(&error) => true,
+            Err(error)
+                if coracle_client::is_not_found(&error) || coracle_client::is_conflict(&error) =>
+            {
+                true
+            }
             Err(error) => {
                 tracing::warn!(pod = %self.key, %error, "the pod's status was not written, trying again");
                 false
@@ -36,15 +60,26 @@ impl Worker {
     }
 
     fn status(&self) -> PodStatus {
-        let old = self.written.clone().or_else(|| self.pod.status.clone()).unwrap_or_default();
+        let old = self
+            .written
+            .clone()
+            .or_else(|| self.pod.status.clone())
+            .unwrap_or_default();
         let phase = self.phase();
         let ended = matches!(phase, "Succeeded" | "Failed");
-        let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address).map(|address| address.to_string());
+        let address = self
+            .sandbox
+            .as_ref()
+            .and_then(|sandbox| sandbox.address)
+            .map(|address| address.to_string());
         let address = address.or_else(|| old.pod_ip.clone());
         let host = self.shared.config.address().to_string();
         let init = self.init_containers();
         let statuses = |containers: &[Container]| -> Option<Vec<ContainerStatus>> {
-            let list: Vec<_> = containers.iter().map(|container| self.container_status(container, ended)).collect();
+            let list: Vec<_> = containers
+                .iter()
+                .map(|container| self.container_status(container, ended))
+                .collect();
             (!list.is_empty()).then_some(list)
         };
         PodStatus {
@@ -58,7 +93,11 @@ impl Worker {
             start_time: old.start_time.clone().or_else(|| Some(now())),
             init_container_statuses: statuses(&init),
             container_statuses: statuses(&self.app_containers()),
-            qos_class: self.pod.status.as_ref().and_then(|status| status.qos_class.clone()),
+            qos_class: self
+                .pod
+                .status
+                .as_ref()
+                .and_then(|status| status.qos_class.clone()),
             ..Default::default()
         }
     }
@@ -70,7 +109,10 @@ impl Worker {
             .image
             .clone()
             .unwrap_or_else(|| (container.image.clone().unwrap_or_default(), String::new()));
-        let init = self.init_containers().iter().any(|init| init.name == container.name);
+        let init = self
+            .init_containers()
+            .iter()
+            .any(|init| init.name == container.name);
         let plain_init = init && container.restart_policy.is_none();
         let (present, last) = self.states(state, init);
         ContainerStatus {
@@ -79,7 +121,11 @@ impl Worker {
             image_id,
             container_id: id_of(state),
             restart_count: state.restarts,
-            ready: if plain_init { state.has_succeeded() } else { state.is_ready() && !ended },
+            ready: if plain_init {
+                state.has_succeeded()
+            } else {
+                state.is_ready() && !ended
+            },
             started: Some(state.has_started() && !plain_init || plain_init && state.is_running()),
             state: Some(present),
             last_state: Some(last.unwrap_or_default()),
@@ -89,19 +135,32 @@ impl Worker {
 
     /// Returns the present state and the last one.
     fn states(&self, state: &State, init: bool) -> (ContainerState, Option<ContainerState>) {
-        let ended = state.ended.clone().map(|ended| ContainerState { terminated: Some(ended), ..Default::default() });
+        let ended = state.ended.clone().map(|ended| ContainerState {
+            terminated: Some(ended),
+            ..Default::default()
+        });
         if let Some(run) = &state.run {
-            let present = ContainerState { running: Some(running_since(run)), ..Default::default() };
+            let present = ContainerState {
+                running: Some(running_since(run)),
+                ..Default::default()
+            };
             return (present, ended);
         }
         if let Some((reason, message)) = &state.waiting {
-            let blocked = reason == "ContainerCreating" && (!init && self.init_is_pending() || self.sandbox.is_none() && init);
+            let blocked = reason == "ContainerCreating"
+                && (!init && self.init_is_pending() || self.sandbox.is_none() && init);
             let reason = if blocked { "PodInitializing" } else { reason };
             let waiting = ContainerStateWaiting {
                 reason: Some(reason.into()),
                 message: (!message.is_empty()).then(|| message.clone()),
             };
-            return (ContainerState { waiting: Some(waiting), ..Default::default() }, ended);
+            return (
+                ContainerState {
+                    waiting: Some(waiting),
+                    ..Default::default()
+                },
+                ended,
+            );
         }
         (ended.unwrap_or_default(), None)
     }
@@ -120,13 +179,26 @@ impl Worker {
     fn phase(&self) -> &'static str {
         let policy = self.restart_policy();
         let init = self.init_containers();
-        let plain = || init.iter().filter(|container| container.restart_policy.is_none());
-        if plain().any(|one| self.containers.get(&one.name).is_some_and(State::has_failed)) && policy == "Never" {
+        let plain = || {
+            init.iter()
+                .filter(|container| container.restart_policy.is_none())
+        };
+        if plain().any(|one| {
+            self.containers
+                .get(&one.name)
+                .is_some_and(State::has_failed)
+        }) && policy == "Never"
+        {
             return "Failed";
         }
         let apps = self.app_containers();
-        let states: Vec<Option<&State>> = apps.iter().map(|one| self.containers.get(&one.name)).collect();
-        let ran = |state: &Option<&State>| state.is_some_and(|state| state.is_running() || state.has_run());
+        let states: Vec<Option<&State>> = apps
+            .iter()
+            .map(|one| self.containers.get(&one.name))
+            .collect();
+        let ran = |state: &Option<&State>| {
+            state.is_some_and(|state| state.is_running() || state.has_run())
+        };
         if self.init_is_pending() && !states.iter().any(ran) {
             return "Pending";
         }
@@ -151,21 +223,33 @@ impl Worker {
         let make = |type_: &str, verdict: Result<(), (&str, String)>| {
             let (status, reason, message) = match verdict {
                 Ok(()) => ("True", None, None),
-                Err((reason, message)) => ("False", Some(reason.to_owned()), (!message.is_empty()).then_some(message)),
+                Err((reason, message)) => (
+                    "False",
+                    Some(reason.to_owned()),
+                    (!message.is_empty()).then_some(message),
+                ),
             };
-            let earlier = before.iter().find(|one| one.type_ == type_ && one.status == status);
+            let earlier = before
+                .iter()
+                .find(|one| one.type_ == type_ && one.status == status);
             PodCondition {
                 type_: type_.into(),
                 status: status.into(),
                 reason,
                 message,
                 observed_generation: generation,
-                last_transition_time: earlier.and_then(|one| one.last_transition_time.clone()).or_else(|| Some(now())),
+                last_transition_time: earlier
+                    .and_then(|one| one.last_transition_time.clone())
+                    .or_else(|| Some(now())),
                 last_probe_time: None,
             }
         };
         let ready = self.readiness(phase);
-        let sandbox = if self.sandbox.is_some() { Ok(()) } else { Err(("", String::new())) };
+        let sandbox = if self.sandbox.is_some() {
+            Ok(())
+        } else {
+            Err(("", String::new()))
+        };
         let mut conditions = vec![
             make("PodReadyToStartContainers", sandbox),
             make("Initialized", self.initialized(phase)),
@@ -190,11 +274,19 @@ impl Worker {
             .init_containers()
             .iter()
             .filter(|one| {
-                !self.containers.get(&one.name).is_some_and(|state| state.has_succeeded() || state.has_started() && one.restart_policy.is_some())
+                !self.containers.get(&one.name).is_some_and(|state| {
+                    state.has_succeeded() || state.has_started() && one.restart_policy.is_some()
+                })
             })
             .map(|one| one.name.clone())
             .collect();
-        Err(("ContainersNotInitialized", format!("containers with incomplete status: [{}]", incomplete.join(" "))))
+        Err((
+            "ContainersNotInitialized",
+            format!(
+                "containers with incomplete status: [{}]",
+                incomplete.join(" ")
+            ),
+        ))
     }
 
     fn readiness(&self, phase: &str) -> Result<(), (&'static str, String)> {
@@ -214,6 +306,9 @@ impl Worker {
         if unready.is_empty() {
             return Ok(());
         }
-        Err(("ContainersNotReady", format!("containers with unready status: [{}]", unready.join(" "))))
+        Err((
+            "ContainersNotReady",
+            format!("containers with unready status: [{}]", unready.join(" ")),
+        ))
     }
 }

@@ -23,10 +23,19 @@ impl Worker {
             .pod
             .metadata
             .deletion_grace_period_seconds
-            .or_else(|| self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds))
+            .or_else(|| {
+                self.pod
+                    .spec
+                    .as_ref()
+                    .and_then(|spec| spec.termination_grace_period_seconds)
+            })
             .unwrap_or(30);
         let grace = Duration::from_secs(seconds.max(0).unsigned_abs());
-        if self.gone { grace.min(GRACE_MIN) } else { grace }
+        if self.gone {
+            grace.min(GRACE_MIN)
+        } else {
+            grace
+        }
     }
 
     /// Stops all containers and, when the last has ended, removes the pod.
@@ -35,7 +44,7 @@ impl Worker {
         if !self.gone {
             self.write_status().await;
         }
-        self.release_sandbox();
+        self.release_sandbox().await;
         self.remove_files();
         self.shared.tokens.forget(&self.uid);
         if !self.gone && !self.delete_object().await {
@@ -58,11 +67,22 @@ impl Worker {
         let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address);
         let mut stops = Vec::new();
         for container in containers {
-            let Some(run) = self.containers.get_mut(&container.name).and_then(|state| state.run.as_mut()) else { continue };
+            let Some(run) = self
+                .containers
+                .get_mut(&container.name)
+                .and_then(|state| state.run.as_mut())
+            else {
+                continue;
+            };
             run.tasks.abort_all();
             run.stopping = true;
             let handle = run.handle.clone();
-            self.event(container, Severity::Normal, "Killing", &format!("Stopping container {}", container.name));
+            self.event(
+                container,
+                Severity::Normal,
+                "Killing",
+                &format!("Stopping container {}", container.name),
+            );
             stops.push(stop_one(handle, container.clone(), until, address));
         }
         if stops.is_empty() {
@@ -96,7 +116,11 @@ impl Worker {
                 Ok(Some(message)) => self.hear(message),
                 _ => break,
             }
-            if !containers.iter().any(|container| self.containers.get(&container.name).is_some_and(|state| state.is_running())) {
+            if !containers.iter().any(|container| {
+                self.containers
+                    .get(&container.name)
+                    .is_some_and(|state| state.is_running())
+            }) {
                 break;
             }
         }
@@ -124,11 +148,20 @@ impl Worker {
     /// Removes the pod's object; returns whether it is gone.
     async fn delete_object(&self) -> bool {
         let api: Api<Pod> = Api::namespaced(self.shared.client.clone(), &self.key.namespace);
-        let preconditions = Preconditions { uid: Some(self.uid.clone()), resource_version: None };
-        let params = DeleteParams::default().grace_period(0).preconditions(preconditions);
+        let preconditions = Preconditions {
+            uid: Some(self.uid.clone()),
+            resource_version: None,
+        };
+        let params = DeleteParams::default()
+            .grace_period(0)
+            .preconditions(preconditions);
         match api.delete(&self.key.name, &params).await {
             Ok(_) => true,
-            Err(error) if coracle_client::is_not_found(&error) || coracle_client::is_conflict(&error) => true,
+            Err(error)
+                if coracle_client::is_not_found(&error) || coracle_client::is_conflict(&error) =>
+            {
+                true
+            }
             Err(error) => {
                 tracing::warn!(pod = %self.key, %error, "the pod's object was not removed, trying again");
                 false
@@ -138,9 +171,19 @@ impl Worker {
 
     /// Takes a probe's verdict.
     pub(super) fn on_verdict(&mut self, name: &str, attempt: i32, verdict: &Verdict) {
-        let container = self.init_containers().into_iter().chain(self.app_containers()).find(|one| one.name == name);
+        let container = self
+            .init_containers()
+            .into_iter()
+            .chain(self.app_containers())
+            .find(|one| one.name == name);
         let Some(container) = container else { return };
-        let Some(run) = self.containers.get_mut(name).and_then(|state| state.run.as_mut()) else { return };
+        let Some(run) = self
+            .containers
+            .get_mut(name)
+            .and_then(|state| state.run.as_mut())
+        else {
+            return;
+        };
         if run.attempt != attempt || run.stopping {
             return;
         }
@@ -157,9 +200,17 @@ impl Worker {
             return;
         }
         let word = verdict.kind.word();
-        self.event(&container, Severity::Warning, "Unhealthy", &format!("{word} probe failed: {}", verdict.message));
+        self.event(
+            &container,
+            Severity::Warning,
+            "Unhealthy",
+            &format!("{word} probe failed: {}", verdict.message),
+        );
         if verdict.kind != Kind::Readiness && verdict.healthy == Some(false) {
-            let text = format!("Container {name} failed {} probe, will be restarted", word.to_lowercase());
+            let text = format!(
+                "Container {name} failed {} probe, will be restarted",
+                word.to_lowercase()
+            );
             self.restart(&container, &text);
         }
     }
@@ -167,10 +218,23 @@ impl Worker {
     /// Takes the end of a hook after the start.
     pub(super) fn on_hook(&mut self, name: &str, attempt: i32, result: Result<(), String>) {
         let Err(message) = result else { return };
-        let container = self.app_containers().into_iter().chain(self.init_containers()).find(|one| one.name == name);
-        let current = self.containers.get(name).and_then(|state| state.run.as_ref()).is_some_and(|run| run.attempt == attempt);
+        let container = self
+            .app_containers()
+            .into_iter()
+            .chain(self.init_containers())
+            .find(|one| one.name == name);
+        let current = self
+            .containers
+            .get(name)
+            .and_then(|state| state.run.as_ref())
+            .is_some_and(|run| run.attempt == attempt);
         if let Some(container) = container.filter(|_| current) {
-            self.event(&container, Severity::Warning, "FailedPostStartHook", &format!("PostStartHook failed: {message}"));
+            self.event(
+                &container,
+                Severity::Warning,
+                "FailedPostStartHook",
+                &format!("PostStartHook failed: {message}"),
+            );
             self.restart(&container, "FailedPostStartHook");
         }
     }
@@ -178,13 +242,29 @@ impl Worker {
     /// Stops a run in the background; its end makes the container start again.
     fn restart(&mut self, container: &Container, message: &str) {
         let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address);
-        let grace = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(30);
+        let grace = self
+            .pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.termination_grace_period_seconds)
+            .unwrap_or(30);
         self.event(container, Severity::Normal, "Killing", message);
-        let Some(run) = self.containers.get_mut(&container.name).and_then(|state| state.run.as_mut()) else { return };
+        let Some(run) = self
+            .containers
+            .get_mut(&container.name)
+            .and_then(|state| state.run.as_mut())
+        else {
+            return;
+        };
         run.stopping = true;
         run.ready = false;
         let until = Instant::now() + Duration::from_secs(grace.max(0).unsigned_abs());
-        tokio::spawn(stop_one(run.handle.clone(), container.clone(), until, address));
+        tokio::spawn(stop_one(
+            run.handle.clone(),
+            container.clone(),
+            until,
+            address,
+        ));
     }
 }
 
@@ -193,12 +273,26 @@ fn is_shorter(new: &Pod, old: &Pod) -> bool {
 }
 
 /// Runs the hook, asks the container to stop, ends it when the time is over.
-async fn stop_one(handle: Running, container: Container, until: Instant, address: Option<std::net::Ipv4Addr>) {
-    if let Some(hook) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref()) {
+async fn stop_one(
+    handle: Running,
+    container: Container,
+    until: Instant,
+    address: Option<std::net::Ipv4Addr>,
+) {
+    if let Some(hook) = container
+        .lifecycle
+        .as_ref()
+        .and_then(|lifecycle| lifecycle.pre_stop.as_ref())
+    {
         match tokio::time::timeout_at(until, run_hook(hook, &handle, &container, address)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(container = container.name, %error, "the hook before the stop failed"),
-            Err(_) => tracing::warn!(container = container.name, "the hook before the stop took all of the grace period"),
+            Ok(Err(error)) => {
+                tracing::warn!(container = container.name, %error, "the hook before the stop failed")
+            }
+            Err(_) => tracing::warn!(
+                container = container.name,
+                "the hook before the stop took all of the grace period"
+            ),
         }
     }
     let grace = until.saturating_duration_since(Instant::now());

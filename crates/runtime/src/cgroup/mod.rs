@@ -208,18 +208,16 @@ impl Cgroup {
         }
     }
 
-    /// Moves the calling process into it.
+    /// Moves the calling process, which must have a single thread, into it.
     pub(crate) fn join_self(&self) -> io::Result<()> {
-        self.join("0")
-    }
-
-    /// Moves the process with this id, 0 for the caller, into it.
-    pub(crate) fn join(&self, pid: &str) -> io::Result<()> {
         match self {
+            // Through `tasks`: a write to `cgroup.procs` stops every fork and
+            // exit on the machine for a grace period, 10 ms on a busy one.
+            // The kernel spares that only a thread that moves itself.
             Self::V1(directories) => directories
                 .values()
-                .try_for_each(|dir| write(&dir.join("cgroup.procs"), pid)),
-            Self::V2(directory) => write(&directory.join("cgroup.procs"), pid),
+                .try_for_each(|dir| write(&dir.join("tasks"), "0")),
+            Self::V2(directory) => write(&directory.join("cgroup.procs"), "0"),
         }
     }
 

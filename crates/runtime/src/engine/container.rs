@@ -54,7 +54,7 @@ pub enum ExecError {
 }
 
 impl Container {
-    pub(super) fn started(directory: PathBuf, state: State, cgroups: &Cgroups) -> Self {
+    pub(super) fn new(directory: PathBuf, state: State, cgroups: &Cgroups) -> Self {
         let cgroup = state.cgroup.as_ref().and_then(|path| cgroups.at(path).ok());
         Self(Arc::new(Inner {
             directory,
@@ -62,10 +62,6 @@ impl Container {
             cgroup,
             exit: OnceCell::new(),
         }))
-    }
-
-    pub(super) async fn adopted(directory: PathBuf, state: State, cgroups: &Cgroups) -> Self {
-        Self::started(directory, state, cgroups)
     }
 
     /// The id of its spec.

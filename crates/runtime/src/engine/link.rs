@@ -14,7 +14,7 @@ use rustix::net::{
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use crate::protocol::{self, Kind, Reply};
+use crate::protocol::{self, Kind, Reply, Request};
 use crate::record;
 
 /// A connection. Receiving may be cancelled at any point; nothing is lost.
@@ -134,5 +134,11 @@ impl Link {
 
 /// Tells whether a shim serves in `directory`.
 pub(super) async fn answers(directory: &Path) -> bool {
-    Link::connect(directory).await.is_ok()
+    let ask = async || {
+        let mut link = Link::connect(directory).await?;
+        link.send(&protocol::control(&Request::Status)?, &[])
+            .await?;
+        link.reply().await
+    };
+    matches!(ask().await, Ok(Some(_)))
 }

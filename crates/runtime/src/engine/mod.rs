@@ -143,16 +143,18 @@ impl Runtime {
     pub async fn adopt(&self) -> Result<Vec<Container>, RuntimeError> {
         let mut found = Vec::new();
         for directory in directories(&self.containers)? {
-            let read = record::read::<State>(&directory, record::STATE);
-            match read.map_err(failed("read the record in", directory.display()))? {
-                Some(state) => {
-                    found.push(Container::adopted(directory, state, &self.cgroups).await)
-                }
-                // With neither a record nor a shim there is nothing to find.
-                None if !link::answers(&directory).await => {
-                    let _ = fs::remove_dir_all(&directory);
-                }
-                None => tracing::warn!(path = %directory.display(), "container is still starting"),
+            let read = || {
+                record::read::<State>(&directory, record::STATE)
+                    .map_err(failed("read the record in", directory.display()))
+            };
+            let state = match read()? {
+                // A shim in the midst of starting answers when it has done so.
+                None if link::answers(&directory).await => read()?,
+                state => state,
+            };
+            match state {
+                Some(state) => found.push(Container::new(directory, state, &self.cgroups)),
+                None => drop(fs::remove_dir_all(&directory)),
             }
         }
         Ok(found)
@@ -245,11 +247,7 @@ impl Runtime {
                     mount_namespace,
                     ..state
                 };
-                Ok(Container::started(
-                    directory.to_owned(),
-                    state,
-                    &self.cgroups,
-                ))
+                Ok(Container::new(directory.to_owned(), state, &self.cgroups))
             }
             Ok(Some(Reply::Failed(error))) => Err(error.into()),
             _ => Err(StartError::Shim(last_words(directory)).into()),

@@ -135,7 +135,7 @@ fn attach_volume(root: &OwnedFd, mount: &Mount, tree: &Tree) -> Result<(), Start
     // A file of one's own in /proc could fake what a later step writes to,
     // such as /proc/self/attr.
     let file_system = rustix::fs::fstatfs(&target).during("inspect", &mount.target)?;
-    if file_system.f_type as i64 == PROC_SUPER_MAGIC {
+    if file_system.f_type == PROC_SUPER_MAGIC {
         return Err(StartError::Invalid(format!(
             "mount {}: nothing may be mounted inside /proc",
             mount.target

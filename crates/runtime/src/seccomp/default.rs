@@ -85,7 +85,7 @@ const WITH_CAPABILITY: &[(&str, &[&str])] = &[
         "bpf", "clone", "clone3", "fanotify_init", "fsconfig", "fsmount", "fsopen",
         "fspick", "lookup_dcookie", "mount", "mount_setattr", "move_mount", "open_tree",
         "perf_event_open", "quotactl", "quotactl_fd", "setdomainname", "sethostname",
-        "setns", "syslog", "umount", "umount2", "unshare",
+        "setns", "syslog", "umount2", "unshare",
     ]),
     ("SYS_BOOT", &[
         "reboot",

@@ -20,6 +20,7 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
 };
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::DumpableBehavior;
 use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use crate::cgroup::Cgroup;
@@ -48,6 +49,10 @@ pub fn shim_main(args: impl IntoIterator<Item = OsString>) -> ! {
     }
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"coracle-shim");
+    // Inherited by the processes that become further programs: from their
+    // birth on they are seen inside the container while they still hold
+    // descriptors of the outside (CVE-2016-9962). Exec ends it.
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     match run() {
         Ok(()) => exit(0),
         Err(_) => exit(1),
@@ -144,10 +149,7 @@ fn begin(message: Start, engine: &mut Conn) -> Result<Shim, StartError> {
         }
     })?;
     if spec.namespaces.pid == Namespace::Own {
-        // From now on our children are born in the container, which is how
-        // further programs get there.
-        move_into_thread_name_spaces(pidfd.as_fd(), ThreadNameSpaceType::PROCESS_ID)
-            .during("enter the pid namespace of", &spec.id)?;
+        enter_pid_namespace(&pidfd).during("enter the pid namespace of", &spec.id)?;
     }
     let number = pid.as_raw_nonzero().get();
     let state = State {
@@ -163,6 +165,16 @@ fn begin(message: Start, engine: &mut Conn) -> Result<Shim, StartError> {
     Ok(Shim::new(
         spec, settings, cgroup, state, pidfd, terminal, ends, log, listener,
     ))
+}
+
+/// From then on our children are born in the container, which is how further
+/// programs get there.
+fn enter_pid_namespace(pidfd: &OwnedFd) -> io::Result<()> {
+    match move_into_thread_name_spaces(pidfd.as_fd(), ThreadNameSpaceType::PROCESS_ID) {
+        // It has ended already, and nothing will be started in it.
+        Err(Errno::SRCH) => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 /// Makes the pipes of a container; without a log its output goes nowhere

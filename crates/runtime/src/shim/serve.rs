@@ -71,7 +71,6 @@ struct Running {
     /// Open until the program has started.
     line: Option<control::Parent>,
     terminal: Option<OwnedFd>,
-    size: Option<(u16, u16)>,
     started_at_nanos: u64,
 }
 
@@ -365,16 +364,19 @@ impl Shim {
                 Ok(request) => self.answer(number, request),
                 Err(error) => self.reply(number, &Reply::Error(error.to_string())),
             },
-            Kind::Stdin if self.conn(number).is_some_and(|conn| conn.role.stdin) => {
-                if self.ends.stdin.is_some() || self.terminal.is_some() {
-                    self.stdin.extend_from_slice(payload);
-                    self.feed();
-                }
+            Kind::Stdin if self.takes_input(number) => {
+                self.stdin.extend_from_slice(payload);
+                self.feed();
             }
             // A terminal has no end of input but the character for it.
             Kind::StdinEnd if self.spec.stdin_once && self.terminal.is_none() => self.end_stdin(),
             _ => {}
         }
+    }
+
+    fn takes_input(&mut self, number: u64) -> bool {
+        let open = self.ends.stdin.is_some() || self.terminal.is_some();
+        open && self.conn(number).is_some_and(|conn| conn.role.stdin)
     }
 
     fn answer(&mut self, number: u64, request: Request) {
@@ -393,7 +395,7 @@ impl Shim {
                 stdout,
                 stderr,
             } => {
-                let feeds = stdin && (self.spec.stdin || self.spec.terminal);
+                let feeds = stdin && self.spec.stdin;
                 self.take_role(number, |role| {
                     *role = Role {
                         stdin: feeds,
@@ -473,7 +475,6 @@ impl Shim {
                 pidfd,
                 line: Some(line),
                 terminal: None,
-                size: exec.size,
                 started_at_nanos,
             }),
             Err(error) => self.reply(number, &Reply::Failed(error)),
@@ -487,12 +488,7 @@ impl Shim {
         };
         let Some(line) = &program.line else { return };
         match line.receive() {
-            Ok(Note::Terminal(terminal)) => {
-                if let Some((columns, rows)) = program.size {
-                    let _ = pty::resize(terminal.as_fd(), columns, rows);
-                }
-                program.terminal = Some(terminal);
-            }
+            Ok(Note::Terminal(terminal)) => program.terminal = Some(terminal),
             Ok(Note::Started) => {
                 program.line = None;
                 let (conn, pid) = (program.conn, program.pid);

@@ -4,6 +4,11 @@
 //!
 //! This program is also the shim of those containers and the program in them.
 
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    reason = "plain calls into libc with numbers and C strings, in a process of the test's own"
+)]
+
 mod cases;
 mod outer;
 mod probe;

@@ -73,7 +73,7 @@ pub fn run(args: &[String]) -> i32 {
         let result = tokio.block_on(async {
             let case = tokio::spawn(case(ctx));
             match tokio::time::timeout(Duration::from_secs(60), case).await {
-                Ok(Ok(result)) => result.map_err(|error| format!("{error:?}")),
+                Ok(Ok(result)) => result.map_err(|error| format!("{error:#}")),
                 Ok(Err(panic)) => Err(format!("{panic}")),
                 Err(_) => Err("no end after a minute".into()),
             }

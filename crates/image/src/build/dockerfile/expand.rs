@@ -214,7 +214,10 @@ fn name(scan: &mut Scan<'_>) -> String {
             }
         }
         _ => {
-            while let Some(c) = scan.chars.next_if(|c| c.is_ascii_alphanumeric() || *c == '_') {
+            while let Some(c) = scan
+                .chars
+                .next_if(|c| c.is_ascii_alphanumeric() || *c == '_')
+            {
                 name.push(c);
             }
         }
@@ -231,7 +234,11 @@ fn strip(value: &str, pattern: &str, from_start: bool, longest: bool) -> String 
     }
     for cut in cuts {
         let (head, tail) = value.split_at(cut);
-        let (candidate, rest) = if from_start { (head, tail) } else { (tail, head) };
+        let (candidate, rest) = if from_start {
+            (head, tail)
+        } else {
+            (tail, head)
+        };
         if glob::matches_text(pattern, candidate) {
             return rest.to_owned();
         }
@@ -336,7 +343,10 @@ mod tests {
 
     #[test]
     fn one_text_may_be_several_words() {
-        assert_eq!(expander().words("$two"), Ok(vec!["80".to_owned(), "443".to_owned()]));
+        assert_eq!(
+            expander().words("$two"),
+            Ok(vec!["80".to_owned(), "443".to_owned()])
+        );
     }
 
     #[test]

@@ -88,10 +88,14 @@ pub(super) fn duration_nanoseconds(text: &str) -> Result<i64, String> {
         return Err(broken());
     }
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(broken)?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(broken)?;
         let number: f64 = rest[..digits].parse().map_err(|_| broken())?;
         rest = &rest[digits..];
-        let unit = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let unit = rest
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(rest.len());
         total += number
             * match &rest[..unit] {
                 "ns" => 1.0,
@@ -146,7 +150,8 @@ impl MountFields {
         };
         let number = || {
             let text = text()?;
-            text.parse().map_err(|_| format!("the mount's {key} is no number"))
+            text.parse()
+                .map_err(|_| format!("the mount's {key} is no number"))
         };
         let flag = || match value {
             None | Some("true" | "1") => Ok(true),
@@ -182,7 +187,9 @@ impl MountFields {
     fn finish(self) -> Result<Mount, String> {
         let kind = self.kind.as_deref().unwrap_or("bind");
         if let "secret" | "ssh" = kind {
-            return Err(format!("--mount=type={kind} is not supported; pass what is not secret as --build-arg"));
+            return Err(format!(
+                "--mount=type={kind} is not supported; pass what is not secret as --build-arg"
+            ));
         }
         let target = self.target.ok_or("a mount needs target=/path")?;
         let (kind, writable) = match kind {
@@ -207,7 +214,11 @@ impl MountFields {
                 let bytes_max = self.bytes_max;
                 (MountKind::Tmpfs { bytes_max }, true)
             }
-            other => return Err(format!("unknown mount type \"{other}\"; there are bind, cache and tmpfs")),
+            other => {
+                return Err(format!(
+                    "unknown mount type \"{other}\"; there are bind, cache and tmpfs"
+                ));
+            }
         };
         Ok(Mount {
             kind,
@@ -219,7 +230,9 @@ impl MountFields {
 
 fn size(text: &str) -> Result<u64, String> {
     let lower = text.to_ascii_lowercase();
-    let digits = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
+    let digits = lower
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(lower.len());
     let shift = match lower[digits..].trim_end_matches(['b', 'i']) {
         "" => 0,
         "k" => 10,
@@ -265,8 +278,19 @@ mod tests {
         let bind = mount("target=/src,source=a,from=deps,rw").expect("valid");
         assert!(bind.writable && bind.target == "/src");
         let tmpfs = mount("type=tmpfs,dst=/tmp,size=64m").expect("valid");
-        assert_eq!(tmpfs.kind, MountKind::Tmpfs { bytes_max: Some(64 << 20) });
-        for text in ["type=secret,id=x", "type=cache", "type=what,target=/x", "bad", "type=tmpfs,target=/x,size=1q"] {
+        assert_eq!(
+            tmpfs.kind,
+            MountKind::Tmpfs {
+                bytes_max: Some(64 << 20)
+            }
+        );
+        for text in [
+            "type=secret,id=x",
+            "type=cache",
+            "type=what,target=/x",
+            "bad",
+            "type=tmpfs,target=/x,size=1q",
+        ] {
             assert!(mount(text).is_err(), "{text}");
         }
     }

@@ -159,7 +159,9 @@ impl Splitter<'_> {
 
     // The escape character at the end, but not an escaped escape.
     fn continued<'p>(&self, line: &'p str) -> Option<&'p str> {
-        let rest = line.trim_end_matches([' ', '\t']).strip_suffix(self.escape)?;
+        let rest = line
+            .trim_end_matches([' ', '\t'])
+            .strip_suffix(self.escape)?;
         match rest.ends_with(self.escape) {
             true => None,
             false => Some(rest),
@@ -169,7 +171,11 @@ impl Splitter<'_> {
     fn heredocs(&mut self, text: &str, line: u32) -> Result<Vec<Heredoc>, (u32, String)> {
         let instruction = text.split_whitespace().next().unwrap_or_default();
         let takes = ["RUN", "COPY", "ADD"];
-        if !text.contains("<<") || !takes.iter().any(|name| name.eq_ignore_ascii_case(instruction)) {
+        if !text.contains("<<")
+            || !takes
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(instruction))
+        {
             return Ok(Vec::new());
         }
         let words = split_words(text, self.escape);
@@ -195,7 +201,10 @@ impl Splitter<'_> {
             heredoc.content.push('\n');
         }
         let name = &heredoc.name;
-        Err((line, format!("the heredoc is not ended: no line says {name}")))
+        Err((
+            line,
+            format!("the heredoc is not ended: no line says {name}"),
+        ))
     }
 }
 

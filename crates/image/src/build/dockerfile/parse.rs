@@ -9,8 +9,24 @@ use super::lines::{self, LogicalLine, opening};
 use super::words::{json_words, split_words};
 
 const INSTRUCTIONS: [&str; 18] = [
-    "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL",
-    "MAINTAINER", "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "FROM",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
 ];
 
 /// Parses a Dockerfile; `file` is its name in messages.
@@ -24,7 +40,10 @@ pub fn parse(file: &str, text: &str) -> Result<Dockerfile, Located> {
         escape: '\\',
         arguments: Vec::new(),
         stages: Vec::new(),
-        lines: text.lines().map(|line| line.trim_end().to_owned()).collect(),
+        lines: text
+            .lines()
+            .map(|line| line.trim_end().to_owned())
+            .collect(),
     };
     let lines = lines::split(text).map_err(|(line, message)| dockerfile.located(line, message))?;
     dockerfile.escape = lines.escape;
@@ -73,14 +92,20 @@ fn add(dockerfile: &mut Dockerfile, line: &LogicalLine) -> Result<(), String> {
             kind,
         }),
         (None, Kind::Arg(arguments)) => dockerfile.arguments.extend(arguments),
-        (None, _) => return Err(format!("{name} before the first FROM; only ARG may stand there")),
+        (None, _) => {
+            return Err(format!(
+                "{name} before the first FROM; only ARG may stand there"
+            ));
+        }
     }
     Ok(())
 }
 
 fn unknown(word: &str) -> String {
     let upper = word.to_ascii_uppercase();
-    let near = INSTRUCTIONS.iter().find(|known| distance(known, &upper) <= 2);
+    let near = INSTRUCTIONS
+        .iter()
+        .find(|known| distance(known, &upper) <= 2);
     match near {
         Some(near) => format!("unknown instruction {word}; did you mean {near}?"),
         None => format!("unknown instruction {word}"),
@@ -219,11 +244,13 @@ impl Parser<'_> {
             "COPY" => flags.only(&["from", "chown", "chmod", "link", "exclude"], "COPY")?,
             _ => flags.only(&["chown", "chmod", "link", "exclude"], "ADD")?,
         }
-        let mut words =
-            json_words(rest).unwrap_or_else(|| split_words(rest, self.escape));
+        let mut words = json_words(rest).unwrap_or_else(|| split_words(rest, self.escape));
         let destination = words.pop().unwrap_or_default();
         if words.is_empty() {
-            return Err(format!("{} needs at least one source and a destination", self.name));
+            return Err(format!(
+                "{} needs at least one source and a destination",
+                self.name
+            ));
         }
         if words.len() > 1 && !destination.trim_matches(['"', '\'']).ends_with(['/', '.']) {
             return Err(format!(
@@ -231,10 +258,14 @@ impl Parser<'_> {
             ));
         }
         let remote = |word: &&String| {
-            ["http://", "https://", "git@", "ftp://"].iter().any(|scheme| word.starts_with(scheme))
+            ["http://", "https://", "git@", "ftp://"]
+                .iter()
+                .any(|scheme| word.starts_with(scheme))
         };
         if let Some(url) = words.iter().find(remote) {
-            return Err(format!("{url} is remote; download it into the context, or in a RUN step"));
+            return Err(format!(
+                "{url} is remote; download it into the context, or in a RUN step"
+            ));
         }
         Ok(Copy {
             unpack: self.name == "ADD",
@@ -296,7 +327,13 @@ impl Parser<'_> {
 
     fn healthcheck(&self) -> Result<Healthcheck, String> {
         let (flags, rest) = Flags::take(self.rest, self.escape);
-        let known = ["interval", "timeout", "start-period", "start-interval", "retries"];
+        let known = [
+            "interval",
+            "timeout",
+            "start-period",
+            "start-interval",
+            "retries",
+        ];
         flags.only(&known, "HEALTHCHECK")?;
         let (kind, command) = match rest.split_once(char::is_whitespace) {
             Some((kind, command)) => (kind, command.trim()),
@@ -336,16 +373,22 @@ fn arguments(text: &str) -> Arguments {
 }
 
 fn is_name(name: &str) -> bool {
-    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' || byte == b'.';
+    let word =
+        |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' || byte == b'.';
     !name.is_empty() && name.bytes().all(word)
 }
 
 fn check_stage_name(name: &str, dockerfile: &Dockerfile) -> Result<(), String> {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.bytes().all(word) {
-        return Err(format!("\"{name}\" is no stage name: it starts with a letter and holds letters, digits, '-', '_' and '.'"));
+        return Err(format!(
+            "\"{name}\" is no stage name: it starts with a letter and holds letters, digits, '-', '_' and '.'"
+        ));
     }
-    let twice = dockerfile.stages.iter().any(|stage| stage.name.as_deref() == Some(name));
+    let twice = dockerfile
+        .stages
+        .iter()
+        .any(|stage| stage.name.as_deref() == Some(name));
     match twice || name == "scratch" {
         true if name == "scratch" => Err("a stage cannot be named scratch".to_owned()),
         true => Err(format!("a stage named {name} exists already")),
