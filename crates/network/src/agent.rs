@@ -32,8 +32,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// What the resident lives on.
 pub struct Options {
-    /// A client with the resident's own identity.
+    /// A client with the resident's own identity: it patches statuses of
+    /// Services and writes events (upstream's `service-controller`).
     pub client: Client,
+    /// A client that may write the built-in Services and their endpoints.
+    pub admin: Client,
     /// The shared caches.
     pub caches: Caches,
     /// What is the same for the life of the cluster.
@@ -59,6 +62,7 @@ pub enum Error {
 pub async fn run(options: Options) -> Result<(), Error> {
     let Options {
         client,
+        admin,
         caches,
         settings,
         dataplane,
@@ -66,7 +70,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     let kernel = Kernel::open().map_err(Error::Table)?;
     let (config, wanted) = watch::channel(Arc::new(Config::default()));
     let (report, reports) = watch::channel(Arc::new(Report::default()));
-    tokio::spawn(ensure(client.clone(), settings.plan.clone()));
+    tokio::spawn(ensure(admin, settings.plan.clone()));
     tokio::spawn(
         Pusher {
             path: dataplane,
