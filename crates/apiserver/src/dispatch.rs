@@ -50,7 +50,11 @@ async fn route(core: Arc<Core>, request: Request<Body>) -> ApiResult<Response<Bo
     let target = Target::parse(parts.uri.path());
     // A body that is left unread would cost the client its connection, also
     // when the answer is a refusal. Streams are another matter.
-    let body = if streams(&parts, &target) { body } else { body::full(body::read(body).await?) };
+    let body = if streams(&parts, &target) {
+        body
+    } else {
+        body::full(body::read(body).await?)
+    };
     let user = authn::authenticate(&core, &parts)?;
     let user = authn::impersonate(&core, user, &parts.headers)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
@@ -100,7 +104,8 @@ async fn resource(
 }
 
 fn streams(parts: &Parts, target: &Target) -> bool {
-    let proxied = matches!(target, Target::Resource(path) if path.subresource.as_deref() == Some("proxy"));
+    let proxied =
+        matches!(target, Target::Resource(path) if path.subresource.as_deref() == Some("proxy"));
     proxied || parts.headers.contains_key(header::UPGRADE)
 }
 

@@ -11,6 +11,7 @@ use crate::accept::{self, Encoding, Form, Shape};
 use crate::body::{self, Body};
 use crate::context::Context;
 use crate::object::{Stored, to_vec};
+use crate::rules;
 use crate::status::{ApiError, ApiResult};
 use crate::table;
 
@@ -79,6 +80,7 @@ pub fn served(kind: &'static Kind, stored: &Stored) -> Value {
     let mut value = stored.to_value();
     if kind.stored_as.is_some() {
         convert::from_storage(kind, &mut value);
+        rules::canonicalize(kind, &mut value);
     }
     value
 }
@@ -228,7 +230,7 @@ pub fn list(
                 "kind": "PartialObjectMetadataList",
                 "apiVersion": format!("meta.k8s.io/{version}"),
                 "metadata": meta.to_value(),
-                "items": items,
+                "items": null_if_empty(items),
             })
         }
         Shape::Metadata(_) => {
@@ -336,8 +338,17 @@ pub fn table_of(
         "apiVersion": format!("meta.k8s.io/{version}"),
         "metadata": meta.to_value(),
         "columnDefinitions": if columns { table::columns(kind) } else { Value::Null },
-        "rows": rows,
+        "rows": if table::is_default(kind) { null_if_empty(rows) } else { json!(rows) },
     })
+}
+
+/// Go's nil slices: what upstream builds by appending is `null` when empty.
+fn null_if_empty(list: Vec<Value>) -> Value {
+    if list.is_empty() {
+        Value::Null
+    } else {
+        Value::Array(list)
+    }
 }
 
 /// Reduces an object to its metadata.

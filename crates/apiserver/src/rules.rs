@@ -2,7 +2,7 @@
 //! status, validation, warnings. Nothing is decided here.
 
 use coracle_machinery::kind::Kind;
-use coracle_machinery::{canonical, convert, default, strategy};
+use coracle_machinery::{canonical, convert, default, strategy, validate};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -25,6 +25,13 @@ pub fn canonicalize(kind: &Kind, object: &mut Value) {
     canonical::canonicalize(kind.schema(), object);
 }
 
+/// Brings an object into the form it has when it is read back: what is stored
+/// is defaulted once more, as upstream does on every read.
+pub fn stored_form(kind: &'static Kind, object: &mut Value) {
+    default(kind, object);
+    canonicalize(kind, object);
+}
+
 /// Prepares a new object.
 pub fn prepare_create(kind: &Kind, object: &mut Value) {
     strategy::prepare_create(kind, object, Timestamp::now());
@@ -36,23 +43,29 @@ pub fn prepare_update(kind: &Kind, subresource: Option<&str>, object: &mut Value
 }
 
 /// Validates a new object.
-pub fn validate_create(_kind: &Kind, _object: &Value) -> Vec<Cause> {
-    Vec::new()
+pub fn validate_create(kind: &Kind, object: &Value) -> Vec<Cause> {
+    causes(validate::create(kind, object))
+}
+
+fn causes(found: Vec<validate::Cause>) -> Vec<Cause> {
+    found
+        .into_iter()
+        .map(|cause| Cause {
+            reason: cause.reason.as_str().to_owned(),
+            message: cause.message,
+            field: cause.field,
+        })
+        .collect()
 }
 
 /// Validates an update.
-pub fn validate_update(
-    _kind: &Kind,
-    _subresource: Option<&str>,
-    _object: &Value,
-    _old: &Value,
-) -> Vec<Cause> {
-    Vec::new()
+pub fn validate_update(kind: &Kind, subresource: Option<&str>, object: &Value, old: &Value) -> Vec<Cause> {
+    causes(validate::update(kind, subresource, object, old))
 }
 
 /// Returns what is questionable about a new or changed object.
-pub fn warnings(_kind: &Kind, _object: &Value, _old: Option<&Value>) -> Vec<String> {
-    Vec::new()
+pub fn warnings(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<String> {
+    validate::warnings(kind, object, old)
 }
 
 /// Turns causes into the error that names them.

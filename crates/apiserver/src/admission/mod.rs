@@ -2,12 +2,17 @@
 //! itself prescribes: namespaces, service accounts, addresses. The order is
 //! upstream's: change, allocate, check.
 
+mod escalation;
+mod limits;
 pub mod namespaces;
 mod network;
 mod pods;
 mod priority;
+mod quota;
+mod runtime_class;
 pub mod services;
 mod storage;
+mod totals;
 
 use coracle_machinery::kind::Kind;
 use serde_json::Value;
@@ -30,17 +35,22 @@ pub fn mutate_create(context: &Context, kind: &'static Kind, object: &mut Value)
     namespaces::check_create(context, kind, object)?;
     match (kind.group, kind.plural) {
         ("", "pods") => {
+            limits::pod(context, kind, object)?;
             pods::service_account(context, kind, object)?;
             priority::mutate(context, kind, object)?;
             pods::tolerations(object);
+            runtime_class::mutate(context, kind, object)?;
         }
         ("", "nodes") => network::taint_new_node(object),
-        ("", "persistentvolumeclaims") => storage::default_class(context, object),
+        ("", "persistentvolumeclaims") => {
+            limits::claim(context, kind, object)?;
+            storage::default_class(context, object);
+        }
         ("networking.k8s.io", "ingresses") => network::default_class(context, kind, object)?,
         _ => {}
     }
     storage::protect(kind, object);
-    Ok(())
+    escalation::check(context, kind, object)
 }
 
 /// Gives a new object the addresses and ports it needs.
@@ -66,11 +76,16 @@ pub fn allocate_create(
 ///
 /// # Errors
 /// 403, as the plug-in says.
-pub fn check_create(context: &Context, kind: &'static Kind, object: &Value, _dry_run: bool) -> ApiResult<()> {
+pub async fn check_create(
+    context: &Context,
+    kind: &'static Kind,
+    object: &Value,
+    dry_run: bool,
+) -> ApiResult<()> {
     if is(kind, "scheduling.k8s.io", "priorityclasses") {
         priority::check_class(context, kind, object)?;
     }
-    Ok(())
+    quota::charge(context, kind, object, dry_run).await
 }
 
 /// Changes an update, or refuses it.
@@ -78,12 +93,15 @@ pub fn check_create(context: &Context, kind: &'static Kind, object: &Value, _dry
 /// # Errors
 /// 403, as the plug-in says.
 pub fn mutate_update(
-    _context: &Context,
-    _kind: &'static Kind,
-    _object: &mut Value,
+    context: &Context,
+    kind: &'static Kind,
+    object: &mut Value,
     _live: &Value,
 ) -> ApiResult<()> {
-    Ok(())
+    if is(kind, "", "pods") && context.path.subresource.is_none() {
+        pods::tolerations(object);
+    }
+    escalation::check(context, kind, object)
 }
 
 /// Gives an update the addresses and ports it newly needs.

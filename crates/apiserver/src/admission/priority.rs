@@ -15,7 +15,10 @@ const POLICY_DEFAULT: &str = "PreemptLowerPriority";
 
 fn classes(context: &Context) -> Vec<Arc<Stored>> {
     let kind = resource::builtin("scheduling.k8s.io", "priorityclasses");
-    let page = context.core.store.list(&resource::prefix(kind, None), None, usize::MAX);
+    let page = context
+        .core
+        .store
+        .list(&resource::prefix(kind, None), None, usize::MAX);
     page.items.into_iter().map(|(_, class)| class).collect()
 }
 
@@ -24,23 +27,39 @@ fn classes(context: &Context) -> Vec<Arc<Stored>> {
 /// # Errors
 /// 403 for an unknown class or a number of the client's own.
 pub fn mutate(context: &Context, kind: &'static Kind, pod: &mut Value) -> ApiResult<()> {
-    let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let name = pod["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     let forbidden = |why: String| ApiError::forbidden(kind, &name, &why);
     let spec = &mut pod["spec"];
-    let asked = spec["priorityClassName"].as_str().unwrap_or_default().to_owned();
-    let mut found = classes(context).into_iter().map(|class| class.to_plain_value());
-    let class = if asked.is_empty() {
-        found.filter(|class| class["globalDefault"] == true).min_by_key(|class| class["value"].as_i64())
-    } else {
-        let class = found.find(|class| class["metadata"]["name"] == *asked);
-        Some(class.ok_or_else(|| forbidden(format!("no PriorityClass with name {asked} was found")))?)
-    };
+    let asked = spec["priorityClassName"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let mut found = classes(context)
+        .into_iter()
+        .map(|class| class.to_plain_value());
+    let class =
+        if asked.is_empty() {
+            found
+                .filter(|class| class["globalDefault"] == true)
+                .min_by_key(|class| class["value"].as_i64())
+        } else {
+            let class = found.find(|class| class["metadata"]["name"] == *asked);
+            Some(class.ok_or_else(|| {
+                forbidden(format!("no PriorityClass with name {asked} was found"))
+            })?)
+        };
     let (value, policy) = match &class {
         Some(class) => {
             if asked.is_empty() {
                 spec["priorityClassName"] = class["metadata"]["name"].clone();
             }
-            (class["value"].as_i64().unwrap_or(0), class["preemptionPolicy"].as_str().unwrap_or(POLICY_DEFAULT))
+            (
+                class["value"].as_i64().unwrap_or(0),
+                class["preemptionPolicy"].as_str().unwrap_or(POLICY_DEFAULT),
+            )
         }
         None => (0, POLICY_DEFAULT),
     };
@@ -49,7 +68,10 @@ pub fn mutate(context: &Context, kind: &'static Kind, pod: &mut Value) -> ApiRes
             "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller computed {value} from the given PriorityClass name"
         )));
     }
-    if let Some(given) = spec["preemptionPolicy"].as_str().filter(|given| *given != policy) {
+    if let Some(given) = spec["preemptionPolicy"]
+        .as_str()
+        .filter(|given| *given != policy)
+    {
         return Err(forbidden(format!(
             "the string value of PreemptionPolicy ({given}) must not be provided in pod spec; priority admission controller computed {policy} from the given PriorityClass name"
         )));

@@ -23,7 +23,10 @@ pub fn protect(kind: &Kind, object: &mut Value) {
         "volumeattributesclasses" => "kubernetes.io/vac-protection",
         _ => return,
     };
-    let mut finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    let mut finalizers = object["metadata"]["finalizers"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     if !finalizers.iter().any(|one| one == finalizer) {
         finalizers.push(json!(finalizer));
     }
@@ -32,21 +35,35 @@ pub fn protect(kind: &Kind, object: &mut Value) {
 
 /// Gives a claim without a class the default one.
 pub fn default_class(context: &Context, claim: &mut Value) {
-    if claim["spec"].get("storageClassName").is_some_and(|class| !class.is_null())
+    if claim["spec"]
+        .get("storageClassName")
+        .is_some_and(|class| !class.is_null())
         || claim["metadata"]["annotations"].get(CLASS_BETA).is_some()
     {
         return;
     }
     let kind = resource::builtin("storage.k8s.io", "storageclasses");
-    let page = context.core.store.list(&resource::prefix(kind, None), None, usize::MAX);
-    let defaults = page.items.iter().map(|(_, class)| class.to_plain_value()).filter(|class| {
-        let annotations = &class["metadata"]["annotations"];
-        annotations[DEFAULT] == "true" || annotations[DEFAULT_BETA] == "true"
-    });
+    let page = context
+        .core
+        .store
+        .list(&resource::prefix(kind, None), None, usize::MAX);
+    let defaults = page
+        .items
+        .iter()
+        .map(|(_, class)| class.to_plain_value())
+        .filter(|class| {
+            let annotations = &class["metadata"]["annotations"];
+            annotations[DEFAULT] == "true" || annotations[DEFAULT_BETA] == "true"
+        });
     // The newest counts, among those of one second the first by name.
     let mut defaults: Vec<Value> = defaults.collect();
     defaults.sort_by(|left, right| {
-        let key = |class: &Value, field: &str| class["metadata"][field].as_str().unwrap_or_default().to_owned();
+        let key = |class: &Value, field: &str| {
+            class["metadata"][field]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
         key(right, "creationTimestamp")
             .cmp(&key(left, "creationTimestamp"))
             .then_with(|| key(left, "name").cmp(&key(right, "name")))
@@ -60,18 +77,33 @@ pub fn default_class(context: &Context, claim: &mut Value) {
 ///
 /// # Errors
 /// 403.
-pub fn check_resize(context: &Context, kind: &'static Kind, claim: &Value, live: &Value) -> ApiResult<()> {
-    let size = |claim: &Value| Quantity::from_json(&claim["spec"]["resources"]["requests"]["storage"]).ok();
-    let (Some(now), Some(before)) = (size(claim), size(live)) else { return Ok(()) };
+pub fn check_resize(
+    context: &Context,
+    kind: &'static Kind,
+    claim: &Value,
+    live: &Value,
+) -> ApiResult<()> {
+    let size = |claim: &Value| {
+        Quantity::from_json(&claim["spec"]["resources"]["requests"]["storage"]).ok()
+    };
+    let (Some(now), Some(before)) = (size(claim), size(live)) else {
+        return Ok(());
+    };
     if now <= before {
         return Ok(());
     }
     let name = claim["metadata"]["name"].as_str().unwrap_or_default();
     if live["status"]["phase"] != "Bound" {
-        return Err(ApiError::forbidden(kind, name, "Only bound persistent volume claims can be expanded"));
+        return Err(ApiError::forbidden(
+            kind,
+            name,
+            "Only bound persistent volume claims can be expanded",
+        ));
     }
     let classes = resource::builtin("storage.k8s.io", "storageclasses");
-    let class = claim["spec"]["storageClassName"].as_str().unwrap_or_default();
+    let class = claim["spec"]["storageClassName"]
+        .as_str()
+        .unwrap_or_default();
     let allowed = context
         .core
         .store

@@ -28,6 +28,22 @@ pub fn seed(store: &Store<Stored>, config: &Config) -> Result<(), String> {
         resource::builtin("", "services"),
         kubernetes_service(config),
     ));
+    let group = "rbac.authorization.k8s.io";
+    objects.extend(
+        roles::all()
+            .into_iter()
+            .map(|(plural, object)| (resource::builtin(group, plural), object)),
+    );
+    let classes = resource::builtin("scheduling.k8s.io", "priorityclasses");
+    objects.extend(
+        priority_classes()
+            .into_iter()
+            .map(|object| (classes, object)),
+    );
+    objects.push((
+        resource::builtin("networking.k8s.io", "servicecidrs"),
+        service_range(config),
+    ));
     let missing = objects.into_iter().filter_map(|(kind, object)| {
         let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
         let key = resource::key(kind, text("namespace"), text("name"));
@@ -88,7 +104,15 @@ fn kubernetes_service(config: &Config) -> Value {
 /// Gives a first object what a created one has.
 fn finish(kind: &'static Kind, mut object: Value) -> Stored {
     rules::default(kind, &mut object);
-    managed::update(kind, &Value::Null, &mut object, &Writer { manager: "kube-apiserver", subresource: "" });
+    managed::update(
+        kind,
+        &Value::Null,
+        &mut object,
+        &Writer {
+            manager: "kube-apiserver",
+            subresource: "",
+        },
+    );
     object["metadata"]["uid"] = json!(uuid::Uuid::new_v4().to_string());
     object["metadata"]["creationTimestamp"] =
         json!(coracle_machinery::time::seconds(Timestamp::now()));

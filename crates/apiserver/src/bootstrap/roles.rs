@@ -26,7 +26,9 @@ pub fn all() -> Vec<(&'static str, Value)> {
                 }
             }
             ["role", namespace, name, labels @ ..] => objects.push(role(namespace, name, labels)),
-            ["aggregate", name, selected, labels @ ..] => objects.push(aggregate(name, selected, labels)),
+            ["aggregate", name, selected, labels @ ..] => {
+                objects.push(aggregate(name, selected, labels))
+            }
             ["bind", namespace, name, kind, role, subjects @ ..] => {
                 objects.push(binding(namespace, name, kind, role, subjects));
             }
@@ -38,7 +40,10 @@ pub fn all() -> Vec<(&'static str, Value)> {
 
 fn metadata(namespace: &str, name: &str, labels: &[&str]) -> Value {
     let mut own = Map::new();
-    own.insert("kubernetes.io/bootstrapping".to_owned(), json!("rbac-defaults"));
+    own.insert(
+        "kubernetes.io/bootstrapping".to_owned(),
+        json!("rbac-defaults"),
+    );
     for label in labels {
         own.insert(format!("rbac.authorization.k8s.io/{label}"), json!("true"));
     }
@@ -54,7 +59,11 @@ fn metadata(namespace: &str, name: &str, labels: &[&str]) -> Value {
 }
 
 fn role(namespace: &str, name: &str, labels: &[&str]) -> (&'static str, Value) {
-    let (kind, plural) = if namespace == "-" { ("ClusterRole", "clusterroles") } else { ("Role", "roles") };
+    let (kind, plural) = if namespace == "-" {
+        ("ClusterRole", "clusterroles")
+    } else {
+        ("Role", "roles")
+    };
     let object = json!({
         "apiVersion": VERSION, "kind": kind, "metadata": metadata(namespace, name, labels), "rules": [],
     });
@@ -69,7 +78,9 @@ fn aggregate(name: &str, selected: &str, labels: &[&str]) -> (&'static str, Valu
 }
 
 fn list(text: &str) -> Vec<&str> {
-    text.split(',').map(|word| if word == "\"\"" { "" } else { word }).collect()
+    text.split(',')
+        .map(|word| if word == "\"\"" { "" } else { word })
+        .collect()
 }
 
 fn add_rule(role: &mut Value, line: &str) {
@@ -89,9 +100,18 @@ fn add_rule(role: &mut Value, line: &str) {
     }
 }
 
-fn binding(namespace: &str, name: &str, kind: &str, role: &str, subjects: &[&str]) -> (&'static str, Value) {
-    let (own, plural) =
-        if namespace == "-" { ("ClusterRoleBinding", "clusterrolebindings") } else { ("RoleBinding", "rolebindings") };
+fn binding(
+    namespace: &str,
+    name: &str,
+    kind: &str,
+    role: &str,
+    subjects: &[&str],
+) -> (&'static str, Value) {
+    let (own, plural) = if namespace == "-" {
+        ("ClusterRoleBinding", "clusterrolebindings")
+    } else {
+        ("RoleBinding", "rolebindings")
+    };
     let group = "rbac.authorization.k8s.io";
     let subjects: Vec<Value> = subjects
         .iter()
@@ -123,10 +143,18 @@ mod tests {
         let objects = all();
         let lines = TEXT.lines().filter(|line| !line.starts_with(' ')).count();
         assert_eq!(objects.len(), lines);
-        assert!(objects.iter().any(|(_, object)| object["metadata"]["name"] == "admin"));
+        assert!(
+            objects
+                .iter()
+                .any(|(_, object)| object["metadata"]["name"] == "admin")
+        );
         let empty = objects.iter().filter(|(plural, object)| {
             plural.ends_with("roles") && object["rules"].as_array().is_some_and(Vec::is_empty)
         });
-        assert_eq!(empty.count(), 3, "only the aggregated roles begin without rules");
+        assert_eq!(
+            empty.count(),
+            3,
+            "only the aggregated roles begin without rules"
+        );
     }
 }

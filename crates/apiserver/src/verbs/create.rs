@@ -110,8 +110,8 @@ async fn create_once(
         context.warn(warning);
     }
     rules::refuse(kind, &name, rules::validate_create(kind, &object))?;
-    rules::canonicalize(kind, &mut object);
-    admission::check_create(context, kind, &object, dry_run)?;
+    rules::stored_form(kind, &mut object);
+    admission::check_create(context, kind, &object, dry_run).await?;
     if dry_run {
         let key = crate::resource::key(kind, context.namespace(), &name);
         return match context.core.store.get(&key) {

@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::decode;
 use crate::managed::{self, Writer};
 use crate::object::Stored;
-use crate::options::WriteOptions;
+use crate::options::{WriteOptions, cause};
 use crate::resource;
 use crate::respond;
 use crate::rules;
@@ -195,7 +195,7 @@ async fn change_once(
         context.name(),
         rules::validate_update(kind, subresource, &object, live),
     )?;
-    rules::canonicalize(kind, &mut object);
+    rules::stored_form(kind, &mut object);
     keep_managed_times(&mut object, live);
     admission::check_update(context, kind, &object, live, dry_run)?;
     if stored.says_the_same(&to_storage(kind, &object)) {
@@ -247,13 +247,12 @@ fn check_revision(
             return Ok(());
         }
         let message = "Invalid value: 0: must be specified for an update".to_owned();
-        return Err(ApiError::invalid_field(
-            kind,
-            name,
+        let causes = vec![cause(
             "FieldValueInvalid",
             "metadata.resourceVersion",
             message,
-        ));
+        )];
+        return Err(ApiError::invalid(kind.group, kind.plural, name, causes));
     }
     if live["metadata"]["resourceVersion"].as_str() != Some(&given) {
         return Err(ApiError::modified(kind, name));
