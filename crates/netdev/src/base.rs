@@ -11,6 +11,11 @@ use crate::route::Route;
 use crate::socket::Netlink;
 use crate::sysctl;
 
+/// The mark of packets that the egress proxy takes in though they go elsewhere.
+pub const MARK_TAKEN: u32 = 0x436f;
+/// The routing table for them.
+const TABLE_TAKEN: u8 = 100;
+
 /// Prepares the calling thread's network namespace; doing it again is harmless.
 pub fn setup(plan: &AddressPlan) -> Result<()> {
     let mut netlink = Netlink::route()?;
@@ -30,7 +35,14 @@ pub fn setup(plan: &AddressPlan) -> Result<()> {
         index: loopback,
         gateway: None,
         source: Some(plan.node()),
-    })
+    })?;
+    match netlink.take_marked(MARK_TAKEN, TABLE_TAKEN, loopback) {
+        // A kernel without policy routing has no way out for datagrams.
+        Err(error) if matches!(error.errno(), Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT)) => {
+            Ok(())
+        }
+        result => result,
+    }
 }
 
 /// Raises loopback in the namespace of the socket.

@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use coracle_client::{Cache, Caches, Key, Recorder, key_of};
 use coracle_dataplane::{Config, Report};
+use coracle_netdev::Netlink;
+use coracle_netdev::conntrack::{self, Flow};
 use coracle_netdev::nft::Kernel;
+use coracle_netdev::nft::expr::UDP;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -19,6 +22,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use crate::balancer;
+use crate::base;
 use crate::bootstrap;
 use crate::core::{Core, Settings};
 use crate::endpoints::SERVICE_LABEL;
@@ -64,10 +68,12 @@ pub async fn run(options: Options) -> Result<(), Error> {
         client,
         admin,
         caches,
-        settings,
+        mut settings,
         dataplane,
     } = options;
     let kernel = Kernel::open().map_err(Error::Table)?;
+    let trial = Kernel::open().map_err(Error::Table)?;
+    settings.datagrams = base::has_datagrams(&settings.plan, trial);
     let (config, wanted) = watch::channel(Arc::new(Config::default()));
     let (report, reports) = watch::channel(Arc::new(Report::default()));
     tokio::spawn(ensure(admin, settings.plan.clone()));
@@ -279,8 +285,27 @@ impl Agent {
                 "rules not written, trying again"
             );
         }
+        self.forget_flows();
         if let Some(config) = self.core.config() {
             self.config.send_replace(Arc::new(config));
+        }
+    }
+
+    /// Lets datagrams to endpoints that are gone find another.
+    fn forget_flows(&mut self) {
+        let stale = self.core.take_stale();
+        if stale.is_empty() || self.failed {
+            return;
+        }
+        let gone = |flow: &Flow| {
+            flow.original.protocol == UDP
+                && stale.contains(&flow.reply.source)
+                && flow.original.destination != flow.reply.source
+        };
+        let forgotten =
+            Netlink::netfilter().and_then(|mut netlink| conntrack::forget(&mut netlink, gone));
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, "datagrams may go on to an endpoint that is gone");
         }
     }
 

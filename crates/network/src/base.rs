@@ -3,6 +3,7 @@
 //! | chain | hook, priority | what it does |
 //! | --- | --- | --- |
 //! | `guard` | prerouting, −150 | judges what leaves the cluster, on its original destination |
+//! | `datagrams` | prerouting, −140 | takes datagrams that leave in, for the egress proxy |
 //! | `pre` | prerouting, −100 | services; then what leaves goes to the egress proxy |
 //! | `out` | output, −100 | services for the node itself |
 //! | `forward-out`, `input-out`, `output-out` | 0 | the sender's policies; a ClusterIP nobody serves is refused |
@@ -13,11 +14,12 @@
 //! `ingress`. Two base chains per hook, because acceptance by the sender's
 //! policy must not end the judgement of the receiver's.
 
+use coracle_netdev::base::MARK_TAKEN;
 use coracle_netdev::nft::expr::{
     self, ICMP_PORT, ICMP_PROHIBITED, Reg, Reject, Rule, STATE_ESTABLISHED, STATE_INVALID,
     STATE_RELATED, Verdict,
 };
-use coracle_netdev::nft::{Base, ChainType, Fragment, Hook, SetKind, Type};
+use coracle_netdev::nft::{Base, ChainType, Fragment, Hook, Kernel, SetKind, Table, Type};
 
 use crate::plan::AddressPlan;
 
@@ -39,6 +41,36 @@ pub const INGRESS: &str = "restricted-receivers";
 
 /// How a flow that no policy allows is answered: at once and by name.
 pub const DENIAL: Reject = Reject::Icmp(ICMP_PROHIBITED);
+
+/// The owner of the part that needs a kernel with transparent proxying.
+pub const DATAGRAMS_OWNER: &str = "base/datagrams";
+
+/// Returns the part that takes datagrams in which leave the cluster.
+pub fn datagrams(plan: &AddressPlan) -> Fragment {
+    let mut fragment = Fragment::default();
+    let base = Base {
+        kind: ChainType::Filter,
+        hook: Hook::Prerouting,
+        priority: -140,
+    };
+    let rule = from_pods_outwards(plan).protocol(expr::UDP).take_in(
+        plan.node(),
+        plan.egress_port,
+        MARK_TAKEN,
+    );
+    fragment.chain("datagrams", Some(base), vec![rule]);
+    fragment
+}
+
+/// Tells whether the kernel can take datagrams in; tried in a table of its own.
+pub fn has_datagrams(plan: &AddressPlan, kernel: Kernel) -> bool {
+    let mut probe = Table::new("coracle-probe", kernel);
+    let tried = probe.apply(vec![(DATAGRAMS_OWNER.to_owned(), Some(datagrams(plan)))]);
+    if let Err(error) = probe.delete() {
+        tracing::warn!(%error, "a table made for a trial was not deleted");
+    }
+    tried.is_ok()
+}
 
 /// Returns the constant fragment.
 pub fn fragment(plan: &AddressPlan) -> Fragment {
@@ -160,7 +192,8 @@ fn filters(fragment: &mut Fragment, plan: &AddressPlan) {
     let unserved = Rule::new()
         .destination(plan.services, true)
         .reject(Reject::Icmp(ICMP_PORT));
-    // Judged in `guard` already, where it still had its destination.
+    // Judged in `guard` already, where it still had its destination. Datagrams
+    // keep it, and are judged once more with the same result.
     let redirected = Rule::new()
         .destination(plan.node().into(), true)
         .protocol(expr::TCP)

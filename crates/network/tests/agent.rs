@@ -91,6 +91,7 @@ impl Cluster {
                 settings: Settings {
                     plan: AddressPlan::default(),
                     domain: "cluster.local".into(),
+                    datagrams: true,
                     host_addresses: vec![IpAddr::from([127, 0, 0, 1]), Ipv6Addr::LOCALHOST.into()],
                 },
                 dataplane: control,

@@ -49,6 +49,7 @@ fn settings() -> Settings {
     Settings {
         plan: AddressPlan::default(),
         domain: "cluster.local".into(),
+        datagrams: true,
         host_addresses: vec![IpAddr::from([127, 0, 0, 1])],
     }
 }
