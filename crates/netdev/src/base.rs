@@ -60,6 +60,9 @@ fn switches() -> Result<()> {
     // came from, which would earn it an ICMP redirect.
     sysctl::set("ipv4/conf/all/send_redirects", "0")?;
     sysctl::set("ipv4/conf/default/send_redirects", "0")?;
+    // What is refused is refused at once each time: by default a sender gets
+    // one ICMP error a second, and waits for its own time-out otherwise.
+    sysctl::set_where_present("ipv4/icmp_ratelimit", "0")?;
     // Veths carry IPv4 only; this keeps them free of neighbour discovery.
     // Loopback exists already and keeps ::1.
     sysctl::set_where_present("ipv6/conf/default/disable_ipv6", "1")

@@ -3,7 +3,7 @@
 //! [`run`] reads shared caches, marks what has changed, and hands it to the
 //! [`Core`]. Nothing is polled; a failure is tried again after a pause.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,8 +90,10 @@ pub async fn run(options: Options) -> Result<(), Error> {
         teller: Teller {
             client: client.clone(),
             services: watched.services.clone(),
+            pods: watched.pods.clone(),
             recorder: Recorder::new(client, "coracle-network"),
             told: HashSet::new(),
+            refused: HashSet::new(),
         },
         core: Core::new(settings, kernel),
         watched,
@@ -206,10 +208,18 @@ impl Watched {
         self.dirty.1.notified().await;
     }
 
-    fn slices_of(&self, service: &Key) -> Vec<Arc<EndpointSlice>> {
-        let mut slices = self.slices.within(&service.namespace);
-        slices.retain(|slice| service_of(slice).as_ref() == Some(service));
-        slices
+    /// Returns the slices of each of these Services.
+    fn slices_of(&self, services: &HashSet<Key>) -> HashMap<Key, Vec<Arc<EndpointSlice>>> {
+        let namespaces: BTreeSet<&String> = services.iter().map(|key| &key.namespace).collect();
+        let mut found: HashMap<Key, Vec<Arc<EndpointSlice>>> = HashMap::new();
+        for namespace in namespaces {
+            for slice in self.slices.within(namespace) {
+                if let Some(key) = service_of(&slice).filter(|key| services.contains(key)) {
+                    found.entry(key).or_default().push(slice);
+                }
+            }
+        }
+        found
     }
 }
 
@@ -264,9 +274,10 @@ impl Agent {
             self.core
                 .set_pod(key, facts.and_then(|pod| PodFacts::of(&pod)));
         }
+        let mut slices = self.watched.slices_of(&dirty.services);
         for key in dirty.services {
             let service = self.watched.services.of(&key);
-            let slices = self.watched.slices_of(&key);
+            let slices = slices.remove(&key).unwrap_or_default();
             self.core.set_service(&key, service, slices);
         }
     }

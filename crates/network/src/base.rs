@@ -14,6 +14,9 @@
 //! `ingress`. Two base chains per hook, because acceptance by the sender's
 //! policy must not end the judgement of the receiver's.
 
+use std::net::Ipv4Addr;
+
+use coracle_netdev::Cidr;
 use coracle_netdev::base::MARK_TAKEN;
 use coracle_netdev::nft::expr::{
     self, ICMP_PORT, ICMP_PROHIBITED, Reg, Reject, Rule, STATE_ESTABLISHED, STATE_INVALID,
@@ -32,6 +35,8 @@ pub const OWNER: &str = "base";
 pub const SERVICES: &str = "services-by-address";
 /// Verdicts by protocol and node port.
 pub const NODE_PORTS: &str = "services-by-node-port";
+/// Verdicts by protocol and port that a pod opens on the node.
+pub const HOST_PORTS: &str = "pods-by-host-port";
 /// Pairs of a pod's address with itself.
 pub const HAIRPIN: &str = "hairpin";
 /// Verdicts by the address of a pod whose sending is restricted.
@@ -91,6 +96,11 @@ fn sets(fragment: &mut Fragment) {
             &[Type::Protocol, Type::Port],
             SetKind::VerdictMap,
         )
+        .set(
+            HOST_PORTS,
+            &[Type::Protocol, Type::Port],
+            SetKind::VerdictMap,
+        )
         .set(HAIRPIN, &[Type::Address, Type::Address], SetKind::Plain)
         .set(EGRESS, &[Type::Address], SetKind::VerdictMap)
         .set(INGRESS, &[Type::Address], SetKind::VerdictMap);
@@ -100,11 +110,14 @@ fn services(fragment: &mut Fragment, plan: &AddressPlan) {
     let by_address = Rule::new()
         .load_service(Reg(0))
         .verdict_map(SERVICES, Reg(0));
-    let by_node_port = Rule::new()
-        .destination(plan.node().into(), true)
-        .load_protocol(Reg(0))
-        .load_port(Reg(1))
-        .verdict_map(NODE_PORTS, Reg(0));
+    let by_port = |map: &str| {
+        Rule::new()
+            .destination(plan.node().into(), true)
+            .load_protocol(Reg(0))
+            .load_port(Reg(1))
+            .verdict_map(map, Reg(0))
+    };
+    let at_node = [by_port(NODE_PORTS), by_port(HOST_PORTS)];
     let leaving = from_pods_outwards(plan)
         .protocol(expr::TCP)
         .dnat_to(plan.node(), plan.egress_port);
@@ -114,7 +127,11 @@ fn services(fragment: &mut Fragment, plan: &AddressPlan) {
         .in_set(HAIRPIN, Reg(0))
         .snat_to(plan.node());
     fragment
-        .chain("services", None, vec![by_address, by_node_port])
+        .chain(
+            "services",
+            None,
+            [by_address].into_iter().chain(at_node).collect(),
+        )
         .chain(
             "pre",
             nat(Hook::Prerouting, -100),

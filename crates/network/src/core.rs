@@ -20,7 +20,7 @@ use crate::names::Records;
 use crate::plan::AddressPlan;
 use crate::policy::world::Labels;
 use crate::policy::{self, PodFacts, Policy, World};
-use crate::{base, endpoints, forward, names, service};
+use crate::{base, endpoints, forward, hostport, names, service};
 
 /// How long askers may keep an answer, in seconds: the default of CoreDNS'
 /// kubernetes plugin.
@@ -169,10 +169,17 @@ impl<S: Sink> Core<S> {
     pub fn set_pod(&mut self, key: Key, facts: Option<PodFacts>) {
         let before = self.world.pods.get(&key).map(|pod| pod.address);
         let now = facts.as_ref().map(|pod| pod.address);
-        if !self.world.set_pod(key, facts) {
+        let opened = self.world.pods.get(&key).is_some_and(has_host_ports);
+        if !self.world.set_pod(key.clone(), facts) {
             return;
         }
         self.policies_changed |= !self.world.policies.is_empty();
+        if opened || self.world.pods.get(&key).is_some_and(has_host_ports) {
+            let fragment = hostport::fragment(&self.world.pods);
+            self.pending
+                .insert(hostport::OWNER.to_owned(), Some(fragment));
+            self.config_changed = true;
+        }
         if before != now {
             for address in before.into_iter().chain(now) {
                 self.set_hairpin(address);
@@ -220,7 +227,11 @@ impl<S: Sink> Core<S> {
         }
         self.generation += 1;
         let plan = &self.settings.plan;
+        let addresses = &self.settings.host_addresses;
+        let pods = self.world.pods.iter();
+        let of_pods = pods.flat_map(|(key, pod)| hostport::forwards(key, pod, addresses));
         let forwards = self.services.values().flat_map(|e| e.forwards.clone());
+        let forwards = forwards.chain(of_pods);
         Some(Config {
             generation: self.generation,
             forward_source: Some(plan.forwarder()),
@@ -302,11 +313,19 @@ impl Core<Kernel> {
         for pod in self.world.pods.values() {
             wanted.insert(format!("hairpin/{}", pod.address), hairpin(pod.address));
         }
+        wanted.insert(
+            hostport::OWNER.to_owned(),
+            hostport::fragment(&self.world.pods),
+        );
         wanted.extend(policy::fragments(&self.policies()));
         let edits = self.table.resume(wanted)?;
         self.pending.clear();
         Ok(edits)
     }
+}
+
+fn has_host_ports(pod: &PodFacts) -> bool {
+    !pod.host_ports.is_empty()
 }
 
 fn constant(settings: &Settings) -> BTreeMap<String, Fragment> {

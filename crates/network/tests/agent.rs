@@ -219,6 +219,19 @@ impl Cluster {
         panic!("not in time: {what}");
     }
 
+    /// Waits for an event and returns its message.
+    fn event(&self, reason: &str) -> String {
+        self.wait(reason, || {
+            let events: Api<Event> = self.api();
+            let list = self.runtime.block_on(events.list(&Default::default()));
+            list.ok()?
+                .items
+                .into_iter()
+                .find(|event| event.reason.as_deref() == Some(reason))?
+                .message
+        })
+    }
+
     fn balancer(&self, name: &str) -> String {
         self.wait("an address for the balancer", || {
             let service: Service = self.get(name);
@@ -274,6 +287,7 @@ fn what_the_api_says_is_what_connections_meet() {
         names(&cluster, vip);
         policies(&cluster, vip, local);
         balancers(&cluster);
+        refusals(&cluster);
     });
 }
 
@@ -343,15 +357,7 @@ fn balancers(cluster: &Cluster) {
     cluster.slice("third", &[one]);
     let address = cluster.balancer("third");
     assert_ne!(address, "127.0.0.1");
-    let message = cluster.wait("an event", || {
-        let events: Api<Event> = cluster.api();
-        let list = cluster.runtime.block_on(events.list(&Default::default()));
-        list.ok()?
-            .items
-            .into_iter()
-            .find(|event| event.reason.as_deref() == Some("PortTaken"))?
-            .message
-    });
+    let message = cluster.event("PortTaken");
     assert!(message.contains(&format!("127.0.0.1:{port}")), "{message}");
     let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
     assert!(
@@ -359,5 +365,18 @@ fn balancers(cluster: &Cluster) {
             .runtime
             .block_on(namespaces.get("kube-system"))
             .is_ok()
+    );
+}
+
+/// A pod that tries to reach the host is told how it could.
+fn refusals(cluster: &Cluster) {
+    let secret = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let port = secret.local_addr().expect("address").port();
+    let host = SocketAddr::from((AddressPlan::default().host(), port));
+    assert!(cluster.in_pod(0, || ask(host)).is_err());
+    let message = cluster.event("EgressRefused");
+    assert!(
+        message.contains(&format!("--host-port {port}")),
+        "{message}"
     );
 }
