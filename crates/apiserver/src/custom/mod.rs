@@ -364,6 +364,7 @@ fn row(spec: &Value, version: &Value) -> &'static Kind {
 /// A row with nothing in it.
 pub fn copy_of_unknown() -> Kind {
     Kind {
+        custom: None,
         group: "",
         version: "",
         kind: "",

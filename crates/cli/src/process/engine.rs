@@ -116,11 +116,7 @@ fn start_residents(
 ) -> anyhow::Result<()> {
     let client = {
         let server = server.clone();
-        move |identity: Identity| {
-            let mut identity = identity;
-            identity.groups.push("system:masters".into());
-            Client::new(server.service(identity), "default")
-        }
+        move |identity: Identity| Client::new(server.service(identity), "default")
     };
     let caches = Caches::new(client(Identity::new("system:kube-controller-manager", &[])));
     let as_user = {
@@ -145,10 +141,7 @@ fn start_residents(
         client(Identity::new("system:kube-scheduler", &[])),
     ));
     let network = coracle_network::run(coracle_network::Options {
-        client: client(Identity::new(
-            "system:serviceaccount:kube-system:coracle-network",
-            &[],
-        )),
+        client: client(Identity::new("system:coracle-network", &["system:masters"])),
         caches,
         settings: coracle_network::Settings {
             plan,
