@@ -58,11 +58,12 @@ pub fn datagrams(plan: &AddressPlan) -> Fragment {
         hook: Hook::Prerouting,
         priority: -140,
     };
-    let rule = from_pods_outwards(plan).protocol(expr::UDP).take_in(
-        plan.node(),
-        plan.egress_port,
-        MARK_TAKEN,
-    );
+    // Multicast and what lies behind it is for neighbours, and there are none.
+    let many = Cidr::new(Ipv4Addr::new(224, 0, 0, 0), 3);
+    let rule = from_pods_outwards(plan)
+        .destination(many, false)
+        .protocol(expr::UDP)
+        .take_in(plan.node(), plan.egress_port, MARK_TAKEN);
     fragment.chain("datagrams", Some(base), vec![rule]);
     fragment
 }

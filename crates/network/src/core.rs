@@ -34,12 +34,24 @@ pub struct Settings {
     pub plan: AddressPlan,
     /// The domain of the cluster's names, `cluster.local`.
     pub domain: String,
-    /// Whether the kernel can take datagrams in that leave the cluster
-    /// ([`base::has_datagrams`]).
+    /// Whether the kernel can take datagrams in that leave the cluster; the
+    /// resident finds out by itself ([`base::has_datagrams`]).
     pub datagrams: bool,
     /// Host addresses on which node ports are opened; the first is also the
     /// first address of LoadBalancers.
     pub host_addresses: Vec<IpAddr>,
+}
+
+impl Settings {
+    /// Returns the usual settings: `cluster.local`, host ports on `localhost`.
+    pub fn new(plan: AddressPlan) -> Self {
+        Settings {
+            plan,
+            domain: "cluster.local".to_owned(),
+            datagrams: true,
+            host_addresses: forward::with_twin(Ipv4Addr::LOCALHOST.into()).collect(),
+        }
+    }
 }
 
 /// All that is known and wanted.
