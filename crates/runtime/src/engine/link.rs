@@ -110,7 +110,7 @@ impl Link {
     }
 
     async fn fill(&mut self) -> io::Result<bool> {
-        let mut bytes = [0; 16 * 1024];
+        let mut bytes = vec![0; 16 * 1024];
         let (stream, received) = (&self.stream, &mut self.received);
         let length = stream
             .async_io(Interest::READABLE, || {

@@ -179,7 +179,25 @@ impl Runtime {
         Ok(found.collect())
     }
 
+    /// Runs in a task of its own: a caller that gives up in the midst of it
+    /// must not leave a container behind that nobody knows.
     async fn start_inner(
+        &self,
+        spec: ContainerSpec,
+        streams: Option<StartStreams>,
+    ) -> Result<Container, RuntimeError> {
+        let (runtime, id) = (self.clone(), spec.id.clone());
+        let (tell, told) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            if let Err(Ok(unwanted)) = tell.send(runtime.start_whole(spec, streams).await) {
+                let _ = unwanted.remove().await;
+            }
+        });
+        let ended = |_| failed("start", id)(io::ErrorKind::Interrupted.into());
+        told.await.map_err(ended)?
+    }
+
+    async fn start_whole(
         &self,
         spec: ContainerSpec,
         streams: Option<StartStreams>,
@@ -192,13 +210,21 @@ impl Runtime {
             }
             other => other.map_err(failed("make", directory.display()))?,
         }
-        match self.start_shim(&directory, spec, streams).await {
-            Ok(container) => Ok(container),
-            Err(error) => {
+        let cgroup = spec.cgroup.clone();
+        let started = self.start_shim(&directory, spec, streams).await;
+        if started.is_err() {
+            // A shim that was killed has not cleared up after itself.
+            let cgroup = cgroup.and_then(|path| self.cgroups.at(&path).ok());
+            let clear = tokio::task::spawn_blocking(move || {
+                if let Some(cgroup) = cgroup {
+                    cgroup.kill();
+                    let _ = cgroup.remove();
+                }
                 let _ = fs::remove_dir_all(&directory);
-                Err(error)
-            }
+            });
+            let _ = clear.await;
         }
+        started
     }
 
     async fn start_shim(

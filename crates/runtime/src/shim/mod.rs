@@ -11,7 +11,7 @@ mod serve;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::exit;
 
@@ -21,14 +21,12 @@ use rustix::net::{
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::DumpableBehavior;
-use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
 
 use crate::cgroup::Cgroup;
 use crate::clock;
 use crate::error::{During, StartError};
 use crate::protocol::{self, Kind, Reply, Request, Start};
 use crate::record::{self, State};
-use crate::spec::Namespace;
 use crate::start::{self, Settings, Started, Streams};
 use crate::sys;
 pub(crate) use pause::WORD as PAUSE_WORD;
@@ -148,9 +146,6 @@ fn begin(message: Start, engine: &mut Conn) -> Result<Shim, StartError> {
             let _ = cgroup.remove();
         }
     })?;
-    if spec.namespaces.pid == Namespace::Own {
-        enter_pid_namespace(&pidfd).during("enter the pid namespace of", &spec.id)?;
-    }
     let number = pid.as_raw_nonzero().get();
     let state = State {
         id: spec.id.clone(),
@@ -165,16 +160,6 @@ fn begin(message: Start, engine: &mut Conn) -> Result<Shim, StartError> {
     Ok(Shim::new(
         spec, settings, cgroup, state, pidfd, terminal, ends, log, listener,
     ))
-}
-
-/// From then on our children are born in the container, which is how further
-/// programs get there.
-fn enter_pid_namespace(pidfd: &OwnedFd) -> io::Result<()> {
-    match move_into_thread_name_spaces(pidfd.as_fd(), ThreadNameSpaceType::PROCESS_ID) {
-        // It has ended already, and nothing will be started in it.
-        Err(Errno::SRCH) => Ok(()),
-        other => Ok(other?),
-    }
 }
 
 /// Makes the pipes of a container; without a log its output goes nowhere

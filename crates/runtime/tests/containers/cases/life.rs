@@ -16,6 +16,8 @@ cases![
     the_end_is_told_to_all,
     an_ended_container_has_an_end,
     containers_outlive_their_engine,
+    no_line_is_lost_when_engines_come_and_go,
+    a_start_given_up_leaves_nothing,
     a_container_does_not_outlive_its_shim,
     an_ended_one_is_adopted_with_its_end,
     removal_clears_everything,
@@ -120,6 +122,47 @@ async fn containers_outlive_their_engine(ctx: Ctx) -> Result<()> {
     container.kill(libc::SIGKILL).await?;
     assert_eq!(container.wait().await.code, 137);
     container.remove().await?;
+    Ok(())
+}
+
+async fn no_line_is_lost_when_engines_come_and_go(ctx: Ctx) -> Result<()> {
+    let spec = ctx.spec("ticks 1500");
+    let log = spec.log.clone().context("a log")?.path;
+    let container = ctx.runtime.start(spec).await?;
+    for _ in 0..20 {
+        let mut engine = Command::new("/proc/self/exe")
+            .args([
+                "engine",
+                ctx.base.to_str().context("a path")?,
+                container.id(),
+            ])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(engine.stdout.take().context("stdout")?).read_line(&mut line)?;
+        engine.kill()?;
+        engine.wait()?;
+        assert_eq!(line.trim(), container.pid().to_string());
+    }
+    assert_eq!(container.wait().await.code, 0);
+    container.remove().await?;
+    let said = stream(&fs::read_to_string(log)?, "stdout");
+    let expected: String = (0..1500).map(|number| format!("line {number}\n")).collect();
+    assert_eq!(said, expected);
+    Ok(())
+}
+
+async fn a_start_given_up_leaves_nothing(ctx: Ctx) -> Result<()> {
+    for wait in 0..10 {
+        let spec = ctx.spec("wait");
+        let directory = ctx.base.join("state/containers").join(&spec.id);
+        let start = ctx.runtime.start(spec);
+        let given_up = tokio::time::timeout(Duration::from_micros(wait * 300), start).await;
+        match given_up {
+            Ok(container) => container?.remove().await?,
+            Err(_) => until(|| !directory.exists()).await,
+        }
+    }
     Ok(())
 }
 

@@ -23,6 +23,7 @@ cases![
     exec_can_be_killed,
     exec_ends_with_the_container,
     exec_has_a_terminal,
+    a_terminal_hangs_up,
     many_execs_at_once,
     attach_joins_the_streams,
     attach_feeds_input_once,
@@ -297,6 +298,19 @@ async fn read_until(pty: &mut coracle_runtime::Pty, seen: &mut String, text: &st
         ensure!(length > 0, "no {text:?} in {seen:?}");
         seen.push_str(&String::from_utf8_lossy(&bytes[..length]));
     }
+    Ok(())
+}
+
+async fn a_terminal_hangs_up(ctx: Ctx) -> Result<()> {
+    let container = waiting(&ctx).await?;
+    let spec = ExecSpec {
+        terminal: true,
+        ..probe("wait")
+    };
+    let mut session = container.exec(spec).await?;
+    session.pty = None;
+    assert_eq!(session.wait().await?.signal, Some(libc::SIGHUP));
+    container.remove().await?;
     Ok(())
 }
 
