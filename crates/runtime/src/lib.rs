@@ -18,6 +18,7 @@ mod engine;
 mod error;
 mod exec;
 mod idmap;
+pub mod logs;
 mod mount;
 mod process;
 mod protocol;

@@ -120,6 +120,20 @@ impl Cgroups {
         Ok(cgroup)
     }
 
+    /// Names the controllers that were delegated, of `cpu`, `memory`, `pids` and
+    /// others. A limit whose controller is missing is not enforced.
+    pub fn controllers(&self) -> Vec<String> {
+        match self {
+            Self::V1(directories) => directories.keys().cloned().collect(),
+            Self::V2(root) => fs::read_to_string(root.join("cgroup.subtree_control"))
+                .unwrap_or_default()
+                .split_ascii_whitespace()
+                .map(str::to_owned)
+                .collect(),
+            Self::None(_) => Vec::new(),
+        }
+    }
+
     /// Tells whether containers can be limited.
     pub fn available(&self) -> bool {
         !matches!(self, Self::None(_))
