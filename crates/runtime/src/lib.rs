@@ -21,6 +21,7 @@ mod idmap;
 pub mod logs;
 mod mount;
 mod process;
+mod procfs;
 mod protocol;
 mod pty;
 mod record;

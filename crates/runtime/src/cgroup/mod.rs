@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 
 pub use delegation::{Delegation, DelegationError};
 pub use usage::{Usage, usage_by_mount_namespace};
-pub(crate) use usage::{mount_namespace, processes_of_mount_namespace};
 
 use crate::spec::Resources;
 

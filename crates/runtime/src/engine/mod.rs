@@ -19,6 +19,7 @@ use tokio::process::Command;
 
 use crate::cgroup::Cgroups;
 use crate::error::StartError;
+use crate::procfs;
 use crate::protocol::{self, Reply, Request, Start};
 use crate::record::{self, State};
 use crate::sandbox::{self, Sandbox, SandboxError, SandboxSpec};
@@ -242,6 +243,7 @@ impl Runtime {
             cgroup: spec.cgroup.clone().filter(|_| self.cgroups.available()),
             mount_namespace: 0,
             stop_signal: spec.stop_signal,
+            started_ticks: 0,
         };
         let mut link = self
             .spawn_shim(directory, &id)
@@ -266,11 +268,13 @@ impl Runtime {
                 pid,
                 started_at_nanos,
             })) => {
-                let mount_namespace = crate::cgroup::mount_namespace(pid).unwrap_or(0);
+                let mount_namespace = procfs::mount_namespace(pid).unwrap_or(0);
+                let started_ticks = procfs::started_ticks(pid).unwrap_or(0);
                 let state = State {
                     pid,
                     started_at_nanos,
                     mount_namespace,
+                    started_ticks,
                     ..state
                 };
                 Ok(Container::new(directory.to_owned(), state, &self.cgroups))

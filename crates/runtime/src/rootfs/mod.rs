@@ -17,7 +17,7 @@ use crate::error::{During, StartError};
 use crate::idmap::IdMap;
 use crate::mount::{self, Tree};
 use crate::resolve::{self, Make};
-use crate::spec::{ContainerSpec, Mount, MountOptions, Source};
+use crate::spec::{Bind, ContainerSpec, Create, Mount, MountOptions, Source};
 use crate::user::Identity;
 
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
@@ -91,15 +91,16 @@ fn pivot(root: &OwnedFd) -> io::Result<()> {
 
 fn open_source(mount: &Mount) -> Result<Tree, StartError> {
     let tree = match &mount.source {
-        Source::Bind { path, sub_path } => {
-            let mut place = mount::place(path).during("open", path.display())?;
-            if let Some(sub_path) = sub_path {
+        Source::Bind(bind) => {
+            let path = bind.path.display();
+            let mut place = open_bind(bind).during("open", &path)?;
+            if let Some(sub_path) = &bind.sub_path {
                 place = resolve::open_beneath(place.as_fd(), sub_path)
                     .during("open the sub path", sub_path.display())?;
             }
-            let tree = Tree::clone_of(place, true).during("clone", path.display())?;
+            let tree = Tree::clone_of(place, true).during("clone", &path)?;
             tree.propagate(mount.options.propagation)
-                .during("propagate", path.display())?;
+                .during("propagate", &path)?;
             tree
         }
         Source::Tmpfs { bytes_max, mode } => {
@@ -111,6 +112,17 @@ fn open_source(mount: &Mount) -> Result<Tree, StartError> {
     tree.set(attributes(options), options.readonly_recursive)
         .during("set mount options of", &mount.target)?;
     Ok(tree)
+}
+
+fn open_bind(bind: &Bind) -> io::Result<OwnedFd> {
+    let root = bind.inside.as_deref().unwrap_or(Path::new("/"));
+    let make = match bind.create {
+        Create::Nothing if bind.inside.is_none() => return mount::place(&bind.path),
+        Create::Nothing => return resolve::open(mount::place(root)?.as_fd(), &bind.path),
+        Create::Directory => Make::Directory(0o755),
+        Create::File => Make::File,
+    };
+    resolve::ensure(mount::place(root)?.as_fd(), &bind.path, make)
 }
 
 fn attributes(options: &MountOptions) -> MountAttrFlags {

@@ -25,6 +25,7 @@ use rustix::process::DumpableBehavior;
 use crate::cgroup::Cgroup;
 use crate::clock;
 use crate::error::{During, StartError};
+use crate::procfs;
 use crate::protocol::{self, Kind, Reply, Request, Start};
 use crate::record::{self, State};
 use crate::start::{self, Settings, Started, Streams};
@@ -153,8 +154,9 @@ fn begin(message: Start, engine: &mut Conn) -> Result<Shim, StartError> {
         pid: number,
         started_at_nanos,
         cgroup: cgroup.as_ref().and(spec.cgroup.clone()),
-        mount_namespace: crate::cgroup::mount_namespace(number).unwrap_or(0),
+        mount_namespace: procfs::mount_namespace(number).unwrap_or(0),
         stop_signal: spec.stop_signal,
+        started_ticks: procfs::started_ticks(number).unwrap_or(0),
     };
     record::write(Path::new("."), record::STATE, &state).during("write", record::STATE)?;
     Ok(Shim::new(
@@ -224,13 +226,5 @@ fn kill_rest(cgroup: Option<&Cgroup>, mount_namespace: u64) {
     if let Some(cgroup) = cgroup {
         return cgroup.kill();
     }
-    for _ in 0..100 {
-        let pids = crate::cgroup::processes_of_mount_namespace(mount_namespace);
-        if pids.is_empty() {
-            return;
-        }
-        for pid in pids.into_iter().filter_map(rustix::process::Pid::from_raw) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
-    }
+    procfs::kill_in_mount_namespace(mount_namespace);
 }

@@ -27,7 +27,7 @@ fn run(name: &str, args: &[&str]) -> io::Result<()> {
     match name {
         "" => {}
         "say" => println!("{}", args.join(" ")),
-        "warn" => eprintln!("{}", args.join(" ")),
+        "warn" => io::stderr().write_all(format!("{}\n", args.join(" ")).as_bytes())?,
         "print" => print!("{}", args.join(" ")),
         "ticks" => ticks(arg(0).parse().unwrap_or(0)),
         "lines" => lines(arg(0).parse().unwrap_or(0)),

@@ -264,3 +264,20 @@ pub fn stream(log: &str, name: &str) -> String {
     }
     text
 }
+
+/// The parent of a process; that of a container's first one is its shim.
+pub fn parent_of(pid: i32) -> Result<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("PPid:"))
+        .context("a parent")?;
+    Ok(line.trim().parse()?)
+}
+
+/// Kills the shim of a container without giving it a chance to tell.
+pub fn kill_shim(container: &Container) -> Result<()> {
+    let shim = parent_of(container.pid())?;
+    anyhow::ensure!(unsafe { libc::kill(shim, libc::SIGKILL) } == 0);
+    Ok(())
+}

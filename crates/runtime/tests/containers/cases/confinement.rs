@@ -1,11 +1,13 @@
 //! What a container must not be able to do.
 
+use std::fs;
+
 use anyhow::{Result, ensure};
 use coracle_runtime::spec::{Capabilities, Mount, MountOptions, Seccomp, Source};
 use coracle_runtime::{CapSet, ExecSpec};
 
 use super::cases;
-use crate::support::Ctx;
+use crate::support::{Ctx, until};
 
 cases![
     capabilities_are_dropped,
@@ -89,18 +91,15 @@ async fn set_user_id_programs_need_permission(ctx: Ctx) -> Result<()> {
     }
     let volume = ctx.folder();
     let program = volume.join("probe");
-    std::fs::copy("/proc/self/exe", &program)?;
+    fs::copy("/proc/self/exe", &program)?;
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o4755);
-    std::fs::set_permissions(&program, mode)?;
+    fs::set_permissions(&program, mode)?;
     let with = |script: &str, no_new_privileges: bool| {
         let mut spec = ctx.spec(script);
         spec.args[0] = "/v/probe".into();
         spec.user.name = "1000:1000".into();
         spec.no_new_privileges = no_new_privileges;
-        let source = Source::Bind {
-            path: volume.clone(),
-            sub_path: None,
-        };
+        let source = Source::bind(&volume);
         let options = MountOptions::default();
         spec.mounts = vec![Mount {
             source,
@@ -127,6 +126,10 @@ async fn set_user_id_programs_need_permission(ctx: Ctx) -> Result<()> {
         })
         .await?;
     assert_eq!(session.wait().await?.code, 3);
+    // And it does not hear that its shim has died.
+    crate::support::kill_shim(&container)?;
+    assert_eq!(container.wait().await.code, 255);
+    until(|| !fs::exists(format!("/proc/{}", container.pid())).unwrap_or(true)).await;
     container.remove().await?;
     Ok(())
 }
@@ -258,12 +261,12 @@ async fn secrets_are_not_on_disk(ctx: Ctx) -> Result<()> {
 
 fn grep(dir: &std::path::Path, text: &str) -> Result<Vec<std::path::PathBuf>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
+    for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             found.extend(grep(&entry.path(), text)?);
         } else if entry.file_type()?.is_file() {
-            let bytes = std::fs::read(entry.path())?;
+            let bytes = fs::read(entry.path())?;
             if String::from_utf8_lossy(&bytes).contains(text) {
                 found.push(entry.path());
             }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use coracle_runtime::spec::{Mount, MountOptions, Propagation, Source, Upper};
+use coracle_runtime::spec::{Bind, Create, Mount, MountOptions, Propagation, Source, Upper};
 
 use super::cases;
 use crate::support::Ctx;
@@ -19,6 +19,7 @@ cases![
     options_are_honoured,
     later_mounts_appear_if_wished,
     sub_paths_are_made_and_stay_inside,
+    sources_can_be_held_inside_a_directory,
     targets_stay_inside_the_root,
     nothing_is_mounted_in_proc,
     many_layers_with_long_names,
@@ -26,10 +27,7 @@ cases![
 ];
 
 fn bind(path: &Path, target: &str) -> Mount {
-    let source = Source::Bind {
-        path: path.to_owned(),
-        sub_path: None,
-    };
+    let source = Source::bind(path);
     Mount {
         source,
         target: target.into(),
@@ -186,10 +184,12 @@ async fn sub_paths_are_made_and_stay_inside(ctx: Ctx) -> Result<()> {
     let with = |sub_path: &str| {
         let mut spec = ctx.spec("write /v/x y");
         let sub_path = Some(PathBuf::from(sub_path));
-        let source = Source::Bind {
-            path: volume.clone(),
+        let path = volume.clone();
+        let source = Source::Bind(Bind {
+            path,
             sub_path,
-        };
+            ..Bind::default()
+        });
         spec.mounts = vec![Mount {
             source,
             ..bind(&volume, "/v")
@@ -208,6 +208,48 @@ async fn sub_paths_are_made_and_stay_inside(ctx: Ctx) -> Result<()> {
         ensure!(error.starts_with("open the sub path"), "{escape}: {error}");
     }
     assert_eq!(fs::read_dir(outside)?.count(), 0);
+    Ok(())
+}
+
+async fn sources_can_be_held_inside_a_directory(ctx: Ctx) -> Result<()> {
+    let tree = ctx.folder();
+    fs::create_dir(tree.join("var"))?;
+    fs::write(tree.join("var/mark"), "inside")?;
+    symlink("/var", tree.join("absolute"))?;
+    symlink("../../../../../../etc", tree.join("upward"))?;
+    let with = |path: &str, create: Create| {
+        let mut spec = ctx.spec("cat /v/mark; owner /v");
+        let inside = Some(tree.clone());
+        let source = Source::Bind(Bind {
+            path: path.into(),
+            inside,
+            create,
+            sub_path: None,
+        });
+        spec.mounts = vec![Mount {
+            source,
+            ..bind(&tree, "/v")
+        }];
+        spec
+    };
+    for path in ["/var", "/absolute", "/../../var"] {
+        let said = ctx.spec_says(with(path, Create::Nothing)).await?;
+        ensure!(said.starts_with("inside"), "{path}: {said}");
+    }
+    let error = ctx
+        .runtime
+        .start(with("/upward", Create::Nothing))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert_eq!(error, "open /upward: no such file or directory");
+    let said = ctx
+        .spec_says(with("/upward/new", Create::Directory))
+        .await?;
+    assert_eq!(said, "! no such file or directory\n0:0 755\n");
+    ensure!(tree.join("etc/new").is_dir());
+    let said = ctx.spec_says(with("/made/file", Create::File)).await?;
+    assert_eq!(said, "! not a directory\n0:0 644\n");
     Ok(())
 }
 

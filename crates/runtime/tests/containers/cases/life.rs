@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::cases;
-use crate::support::{Ctx, stream, until};
+use crate::support::{Ctx, kill_shim, parent_of, stream, until};
 
 cases![
     signals_end_it,
@@ -171,21 +171,12 @@ async fn a_container_does_not_outlive_its_shim(ctx: Ctx) -> Result<()> {
     let shim = parent_of(container.pid())?;
     let command = fs::read_to_string(format!("/proc/{shim}/cmdline"))?;
     assert_eq!(command, format!("coracle\0shim\0{}\0", container.id()));
-    ensure!(unsafe { libc::kill(shim, libc::SIGKILL) } == 0);
+    kill_shim(&container)?;
     let exit = container.wait().await;
     assert_eq!((exit.code, exit.finished_at_nanos), (255, 0));
     until(|| !fs::exists(format!("/proc/{}", container.pid())).unwrap_or(true)).await;
     container.remove().await?;
     Ok(())
-}
-
-fn parent_of(pid: i32) -> Result<i32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("PPid:"))
-        .context("a parent")?;
-    Ok(line.trim().parse()?)
 }
 
 async fn an_ended_one_is_adopted_with_its_end(ctx: Ctx) -> Result<()> {
