@@ -161,7 +161,9 @@ pub struct Rootfs {
 }
 
 /// The writable part of a root file system. Both directories must exist on
-/// one file system that is not itself an overlay.
+/// one file system that is not itself an overlay. The container's `/` gets its
+/// owner and permissions from `dir`; mount points that the image lacks (`/proc`,
+/// `/dev`, `/sys` among them) are made in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Upper {
     /// Holds what the container changed.

@@ -21,6 +21,7 @@ use crate::spec::{Bind, ContainerSpec, Create, Mount, MountOptions, Source};
 use crate::user::Identity;
 
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+const OVERLAYFS_SUPER_MAGIC: i64 = 0x794c_7630;
 
 /// What was learnt while the container's files were at hand.
 pub(crate) struct Entered {
@@ -48,10 +49,9 @@ pub(crate) fn enter(
     )
     .during("make private", "/")?;
 
-    mount::overlay(&spec.root)
-        .during("mount the root file system of", &spec.id)?
-        .attach(mount::place(place).during("open", place.display())?)
-        .during("mount on", place.display())?;
+    let overlay = mount::overlay(&spec.root).map_err(|error| explain(spec, &error))?;
+    let target = mount::place(place).during("open", place.display())?;
+    overlay.attach(target).during("mount on", place.display())?;
     let root = mount::place(place).during("open", place.display())?;
 
     mount_proc(&root)?;
@@ -78,6 +78,25 @@ pub(crate) fn enter(
     }
     pivot(&root).during("pivot into", place.display())?;
     Ok(Entered { identity })
+}
+
+/// Adds what the kernel does not say about a root file system it refused.
+fn explain(spec: &ContainerSpec, error: &io::Error) -> StartError {
+    let dir = spec.root.upper.as_ref().map(|upper| upper.dir.as_path());
+    let on_overlay = dir.is_some_and(|dir| {
+        rustix::fs::statfs(dir).is_ok_and(|stat| stat.f_type == OVERLAYFS_SUPER_MAGIC)
+    });
+    match (error.raw_os_error(), dir) {
+        (Some(libc::ENODEV), _) => StartError::Invalid(
+            "this kernel has no overlay file system; load the module `overlay`".into(),
+        ),
+        (Some(libc::EINVAL), Some(dir)) if on_overlay => StartError::Invalid(format!(
+            "the writable layer {} lies on an overlay file system, which cannot hold another; \
+             keep it on a disk, a volume or in memory",
+            dir.display()
+        )),
+        _ => StartError::step("mount the root file system of", &spec.id, error),
+    }
 }
 
 /// Makes `root` the root of this mount namespace and drops the old one.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use super::conn::{Conn, Role};
 use super::log::{LogWriter, Stream};
@@ -445,7 +445,15 @@ impl Shim {
 
     fn signal_program(&self, number: u64, signal: i32) -> io::Result<()> {
         let program = self.programs.iter().find(|program| program.conn == number);
-        sys::signal(&program.ok_or(Errno::SRCH)?.pidfd, signal)
+        let program = program.ok_or(Errno::SRCH)?;
+        if signal == libc::SIGKILL
+            && let Some(group) = Pid::from_raw(program.pid)
+        {
+            // It leads a group; its children shall not stay when, say, a probe
+            // takes too long. Not reaped yet, its number is still its own.
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
+        sys::signal(&program.pidfd, signal)
     }
 
     fn run_program(&mut self, number: u64, exec: ExecSpec) {

@@ -24,6 +24,7 @@ cases![
     nothing_is_mounted_in_proc,
     many_layers_with_long_names,
     mounts_of_the_engine_are_not_seen,
+    an_overlay_on_an_overlay_is_explained,
 ];
 
 fn bind(path: &Path, target: &str) -> Mount {
@@ -307,5 +308,33 @@ async fn mounts_of_the_engine_are_not_seen(ctx: Ctx) -> Result<()> {
             .is_some_and(|line| line.contains(" / overlay ")),
         "{said}"
     );
+    Ok(())
+}
+
+async fn an_overlay_on_an_overlay_is_explained(ctx: Ctx) -> Result<()> {
+    let (lower, upper, work, on) = (ctx.folder(), ctx.folder(), ctx.folder(), ctx.folder());
+    mount_overlay(&lower, &upper, &work, &on)?;
+    let mut spec = ctx.spec("");
+    for name in ["upper", "work"] {
+        fs::create_dir(on.join(name))?;
+    }
+    spec.root.upper = Some(Upper {
+        dir: on.join("upper"),
+        work: on.join("work"),
+    });
+    let error = ctx.runtime.start(spec).await.unwrap_err().to_string();
+    coracle_runtime::unmount(&on)?;
+    ensure!(error.contains("lies on an overlay file system"), "{error}");
+    Ok(())
+}
+
+fn mount_overlay(lower: &Path, upper: &Path, work: &Path, on: &Path) -> Result<()> {
+    let (lower, upper, work) = (lower.display(), upper.display(), work.display());
+    let options = format!("userxattr,lowerdir={lower},upperdir={upper},workdir={work}");
+    let options = std::ffi::CString::new(options)?;
+    let on = std::ffi::CString::new(on.to_str().unwrap_or(""))?;
+    let kind = c"overlay".as_ptr();
+    let answer = unsafe { libc::mount(kind, on.as_ptr(), kind, 0, options.as_ptr().cast()) };
+    ensure!(answer == 0, "{}", std::io::Error::last_os_error());
     Ok(())
 }
