@@ -208,6 +208,7 @@ fn become_container(
         rlimits: &spec.rlimits,
         terminal: spec.terminal,
         proc: &settings.proc,
+        line,
         nested: false,
     }
     .run()

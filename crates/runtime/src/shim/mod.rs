@@ -20,7 +20,7 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
 };
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::DumpableBehavior;
+use rustix::process::{DumpableBehavior, WaitOptions};
 
 use crate::cgroup::Cgroup;
 use crate::clock;
@@ -158,7 +158,16 @@ fn begin(message: Start, engine: &mut Conn) -> Result<Shim, StartError> {
         stop_signal: spec.stop_signal,
         started_ticks: procfs::started_ticks(number).unwrap_or(0),
     };
-    record::write(Path::new("."), record::STATE, &state).during("write", record::STATE)?;
+    if let Err(error) = record::write(Path::new("."), record::STATE, &state) {
+        // A container that nobody could find again must not run.
+        let _ = sys::signal(&pidfd, libc::SIGKILL);
+        let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
+        kill_rest(cgroup.as_ref(), state.mount_namespace);
+        if let Some(cgroup) = &cgroup {
+            let _ = cgroup.remove();
+        }
+        return Err(StartError::step("write", record::STATE, &error));
+    }
     Ok(Shim::new(
         spec, settings, cgroup, state, pidfd, terminal, ends, log, listener,
     ))

@@ -369,7 +369,11 @@ impl Shim {
                 self.feed();
             }
             // A terminal has no end of input but the character for it.
-            Kind::StdinEnd if self.spec.stdin_once && self.terminal.is_none() => self.end_stdin(),
+            Kind::StdinEnd
+                if self.spec.stdin_once && self.terminal.is_none() && self.takes_input(number) =>
+            {
+                self.end_stdin();
+            }
             _ => {}
         }
     }

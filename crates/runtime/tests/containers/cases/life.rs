@@ -18,6 +18,7 @@ cases![
     containers_outlive_their_engine,
     no_line_is_lost_when_engines_come_and_go,
     a_start_given_up_leaves_nothing,
+    an_engine_may_die_while_it_starts_one,
     a_container_does_not_outlive_its_shim,
     an_ended_one_is_adopted_with_its_end,
     removal_clears_everything,
@@ -164,6 +165,41 @@ async fn a_start_given_up_leaves_nothing(ctx: Ctx) -> Result<()> {
         }
     }
     Ok(())
+}
+
+async fn an_engine_may_die_while_it_starts_one(ctx: Ctx) -> Result<()> {
+    let mut found = 0;
+    for round in 0..30 {
+        let id = ctx.id();
+        let mut engine = Command::new("/proc/self/exe")
+            .args(["engine", ctx.base.to_str().context("a path")?, &id, "wait"])
+            .stdout(Stdio::null())
+            .spawn()?;
+        let directory = ctx.base.join("state/containers").join(&id);
+        until(|| directory.exists()).await;
+        tokio::time::sleep(Duration::from_micros(round * 200)).await;
+        engine.kill()?;
+        engine.wait()?;
+        let adopted = ctx.runtime.adopt().await?;
+        for container in adopted.iter().filter(|container| container.id() == id) {
+            found += 1;
+            container.remove().await?;
+        }
+        until(|| !directory.exists() && !processes().contains(&format!("shim\0{id}\0"))).await;
+        ensure!(
+            !ctx.base.join("cgroup/memory/pods").join(&id).exists(),
+            "round {round}"
+        );
+    }
+    ensure!(found > 0, "no round was slow enough");
+    Ok(())
+}
+
+/// The command lines of all processes.
+fn processes() -> String {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let command = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("cmdline")).ok();
+    entries.filter_map(command).collect()
 }
 
 async fn a_container_does_not_outlive_its_shim(ctx: Ctx) -> Result<()> {
