@@ -6,6 +6,7 @@
 mod conn;
 mod log;
 mod pause;
+mod programs;
 mod serve;
 
 use std::ffi::OsString;

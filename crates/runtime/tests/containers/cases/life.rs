@@ -176,8 +176,10 @@ async fn an_engine_may_die_while_it_starts_one(ctx: Ctx) -> Result<()> {
             .stdout(Stdio::null())
             .spawn()?;
         let directory = ctx.base.join("state/containers").join(&id);
-        until(|| directory.exists()).await;
-        tokio::time::sleep(Duration::from_micros(round * 200)).await;
+        // In the midst of each step, at a different moment each time.
+        let step = ["", "shim.log", "shim.sock", "state.json"][round % 4];
+        until(|| directory.join(step).exists()).await;
+        tokio::time::sleep(Duration::from_micros(round as u64 * 50)).await;
         engine.kill()?;
         engine.wait()?;
         let adopted = ctx.runtime.adopt().await?;
@@ -191,7 +193,7 @@ async fn an_engine_may_die_while_it_starts_one(ctx: Ctx) -> Result<()> {
             "round {round}"
         );
     }
-    ensure!(found > 0, "no round was slow enough");
+    ensure!(found > 0, "those with a record are found");
     Ok(())
 }
 
