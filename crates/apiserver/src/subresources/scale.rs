@@ -187,6 +187,7 @@ async fn patched(
 ) -> ApiResult<Response<Body>> {
     let form = patch::Form::of(&body::content_type(&context.headers))?;
     let options = WriteOptions::read(&context.query, "PatchOptions")?;
+    patch::check_options(context, form)?;
     if form == patch::Form::Apply {
         return apply(context, kind, body, options).await;
     }

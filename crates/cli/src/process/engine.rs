@@ -152,7 +152,8 @@ fn start_residents(
         caches,
         settings: coracle_network::Settings {
             plan,
-            ..Default::default()
+            domain: DOMAIN.into(),
+            host_addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
         },
         dataplane: paths::dataplane_socket(),
     });
