@@ -101,7 +101,7 @@ pub(super) fn clean(path: &str) -> Option<String> {
 /// Returns the images of an archive whose files are staged.
 pub(super) fn find_images(
     members: &Members,
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     machine: &Platform,
 ) -> Result<Vec<FoundImage>, ArchiveError> {
     let finder = Finder { members, machine };
@@ -120,11 +120,7 @@ struct Finder<'a> {
 }
 
 impl Finder<'_> {
-    fn docker(
-        &self,
-        digest: Digest,
-        stage: &mut Stage<'_>,
-    ) -> Result<Vec<FoundImage>, ArchiveError> {
+    fn docker(&self, digest: Digest, stage: &mut Stage) -> Result<Vec<FoundImage>, ArchiveError> {
         let images: Vec<DockerImage> = read(stage, digest, "manifest.json")?;
         let originals = self.original_manifests(stage);
         let mut found = Vec::new();
@@ -141,7 +137,7 @@ impl Finder<'_> {
         &self,
         image: DockerImage,
         originals: &BTreeMap<Digest, Digest>,
-        stage: &mut Stage<'_>,
+        stage: &mut Stage,
     ) -> Result<FoundImage, ArchiveError> {
         let config_digest = self.members.needed("manifest.json", &image.config)?;
         let config: ImageConfig = read(stage, config_digest, &image.config)?;
@@ -184,7 +180,7 @@ impl Finder<'_> {
 
     // An image keeps its digest through save and load where the archive
     // carries its manifest; an unreadable index is not needed here.
-    fn original_manifests(&self, stage: &Stage<'_>) -> BTreeMap<Digest, Digest> {
+    fn original_manifests(&self, stage: &Stage) -> BTreeMap<Digest, Digest> {
         let mut found = BTreeMap::new();
         let Some(digest) = self.members.digest("index.json") else {
             return found;
@@ -206,7 +202,7 @@ impl Finder<'_> {
         found
     }
 
-    fn oci(&self, digest: Digest, stage: &mut Stage<'_>) -> Result<Vec<FoundImage>, ArchiveError> {
+    fn oci(&self, digest: Digest, stage: &mut Stage) -> Result<Vec<FoundImage>, ArchiveError> {
         let index: Index = read(stage, digest, "index.json")?;
         let mut manifests = Vec::new();
         self.flatten(index, stage, 0, &mut manifests)?;
@@ -243,7 +239,7 @@ impl Finder<'_> {
     fn flatten(
         &self,
         index: Index,
-        stage: &Stage<'_>,
+        stage: &Stage,
         depth: usize,
         manifests: &mut Vec<Descriptor>,
     ) -> Result<(), ArchiveError> {
@@ -322,7 +318,7 @@ fn reference_of(annotations: &BTreeMap<String, String>) -> Option<Reference> {
 }
 
 pub(super) fn put_document<T: serde::Serialize>(
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     document: &T,
 ) -> Result<Digest, ArchiveError> {
     let text = serde_json::to_vec(document).map_err(|error| ArchiveError::Document {
@@ -333,7 +329,7 @@ pub(super) fn put_document<T: serde::Serialize>(
 }
 
 fn read<T: serde::de::DeserializeOwned>(
-    stage: &Stage<'_>,
+    stage: &Stage,
     digest: Digest,
     document: &str,
 ) -> Result<T, ArchiveError> {

@@ -138,7 +138,7 @@ pub fn load(
 }
 
 fn stage_member(
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     member: &Member,
     content: &mut impl Read,
     members: &mut Members,
@@ -183,12 +183,12 @@ fn stage_member(
 }
 
 // A file named by its digest need not be read again when the store has it.
-fn known_blob(stage: &Stage<'_>, path: &str) -> Option<Digest> {
+fn known_blob(stage: &Stage, path: &str) -> Option<Digest> {
     let digest = Digest::from_hex(path.strip_prefix("blobs/sha256/")?)?;
     stage.store().has_blob(digest).then_some(digest)
 }
 
-fn stage_content(stage: &mut Stage<'_>, content: &mut impl Read) -> Result<Digest, ArchiveError> {
+fn stage_content(stage: &mut Stage, content: &mut impl Read) -> Result<Digest, ArchiveError> {
     let mut blob = stage.blob()?;
     let mut buffer = vec![0; 256 << 10];
     loop {
@@ -209,7 +209,7 @@ fn stage_content(stage: &mut Stage<'_>, content: &mut impl Read) -> Result<Diges
 }
 
 fn stage_directory(
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     directory: &Path,
     members: &mut Members,
     progress: &mut dyn FnMut(LoadEvent),
@@ -248,7 +248,7 @@ fn stage_directory(
 }
 
 fn finish(
-    mut stage: Stage<'_>,
+    mut stage: Stage,
     cluster: &str,
     members: &Members,
     options: &LoadOptions,
@@ -290,7 +290,7 @@ fn finish(
 }
 
 fn unpack(
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     image: &FoundImage,
     progress: &mut dyn FnMut(LoadEvent),
 ) -> Result<Loaded, ArchiveError> {

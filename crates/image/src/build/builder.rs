@@ -95,7 +95,7 @@ pub(super) struct Builder<'a> {
     pub(super) dockerfile: &'a Dockerfile,
     pub(super) tools: &'a Tools<'a>,
     pub(super) progress: &'a mut dyn FnMut(BuildEvent),
-    pub(super) stage: Stage<'a>,
+    pub(super) stage: Stage,
     /// `ARG`s before the first `FROM`, and the platform's.
     pub(super) arguments: BTreeMap<String, String>,
     bases: Vec<String>,

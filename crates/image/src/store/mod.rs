@@ -123,12 +123,17 @@ impl ImageStore {
         &self.dir
     }
 
+    /// Returns the bounds of a single layer.
+    pub fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
     /// Starts a stage, in which images are put together.
     ///
     /// # Errors
     ///
     /// Fails when no directory can be made.
-    pub fn stage(&self) -> Result<Stage<'_>, StoreError> {
+    pub fn stage(&self) -> Result<Stage, StoreError> {
         Stage::new(self)
     }
 
@@ -330,7 +335,7 @@ impl ImageStore {
     ) -> Result<NameChange, StoreError> {
         let _in_use = self.hold_in_use(Hold::Shared)?;
         let digest = self.find(cluster, source)?.digest;
-        self.change_names(cluster, |names| Ok(names.set(&target.key(), digest)))
+        self.set_name(cluster, target, digest)
     }
 
     /// Copies a name from one cluster to another; layers belong to both.
@@ -349,7 +354,7 @@ impl ImageStore {
         let digest = digest.ok_or_else(|| StoreError::NoSuchImage {
             name: reference.familiar(),
         })?;
-        self.change_names(to, |names| Ok(names.set(&reference.key(), digest)))
+        self.set_name(to, reference, digest)
     }
 
     /// Removes a name, or, given an image id, all names of that image. The
@@ -372,17 +377,24 @@ impl ImageStore {
                 same.map(|(key, _)| key.clone()).collect()
             }
         };
-        self.change_names(cluster, |names| {
-            let removed = keys.iter().filter_map(|key| {
-                let entry = names.images.remove(key)?;
-                Some(NameChange {
-                    reference: key_reference(key),
-                    old: Some(entry.digest),
-                    new: None,
-                })
-            });
-            Ok(removed.collect())
-        })
+        let removed = self.change_names(cluster, |names| {
+            let removed = keys.iter().map(|key| names.images.remove(key));
+            Ok(removed.collect::<Vec<_>>())
+        })?;
+        let pairs = keys.iter().zip(removed);
+        let changes =
+            pairs.map(|(key, entry)| self.changed(key, entry.map(|entry| entry.digest), None));
+        Ok(changes.collect())
+    }
+
+    fn set_name(
+        &self,
+        cluster: &str,
+        reference: &Reference,
+        digest: Digest,
+    ) -> Result<NameChange, StoreError> {
+        let mut changes = self.set_names(cluster, &[(reference.key(), digest)])?;
+        Ok(changes.remove(0))
     }
 
     /// Returns an image's manifest and configuration.
@@ -451,7 +463,7 @@ impl ImageStore {
     }
 }
 
-impl Stage<'_> {
+impl Stage {
     /// Unpacks every layer of an image that is not unpacked yet, lowest first;
     /// `progress` hears of each layer's number and whether it was new.
     pub(crate) fn unpack_image(

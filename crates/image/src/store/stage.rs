@@ -19,8 +19,8 @@ use crate::digest::{Digest, HashingWriter};
 use crate::oci::{Descriptor, media_type};
 
 /// Images in the making.
-pub struct Stage<'s> {
-    store: &'s ImageStore,
+pub struct Stage {
+    store: ImageStore,
     dir: PathBuf,
     /// Blobs not yet in the store, with their sizes.
     blobs: BTreeMap<Digest, u64>,
@@ -34,8 +34,8 @@ pub struct Stage<'s> {
     _in_use: File,
 }
 
-impl<'s> Stage<'s> {
-    pub(crate) fn new(store: &'s ImageStore) -> Result<Self, StoreError> {
+impl Stage {
+    pub(crate) fn new(store: &ImageStore) -> Result<Self, StoreError> {
         let in_use = store.hold_in_use(Hold::Shared)?;
         let dir = store.dir.join("stage").join(unique());
         make_directory(&dir)?;
@@ -47,7 +47,7 @@ impl<'s> Stage<'s> {
             None => None,
         };
         Ok(Self {
-            store,
+            store: store.clone(),
             dir,
             blobs: BTreeMap::new(),
             layers: Vec::new(),
@@ -58,8 +58,8 @@ impl<'s> Stage<'s> {
     }
 
     /// Returns the store this stage belongs to.
-    pub fn store(&self) -> &'s ImageStore {
-        self.store
+    pub fn store(&self) -> &ImageStore {
+        &self.store
     }
 
     /// Returns a fresh path inside the stage, on the store's file system.
@@ -149,6 +149,17 @@ impl<'s> Stage<'s> {
             (true, Some(limit_bytes)) => StoreError::Limit { limit_bytes },
             _ => StoreError::io("write", path)(error),
         }
+    }
+
+    /// Takes a file of the stage, whose digest the caller has checked, over as
+    /// a blob, and returns its size.
+    pub(crate) fn adopt_blob(&mut self, path: &Path, digest: Digest) -> Result<u64, StoreError> {
+        let size = std::fs::metadata(path)
+            .map_err(StoreError::io("read", path))?
+            .len();
+        self.spend(size)?;
+        self.take_blob(path, digest, size)?;
+        Ok(size)
     }
 
     /// Takes a finished file of the stage over as a blob.
@@ -293,12 +304,7 @@ impl<'s> Stage<'s> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        self.store.change_names(cluster, |file| {
-            Ok(names
-                .iter()
-                .map(|(key, digest)| file.set(key, *digest))
-                .collect())
-        })
+        self.store.set_names(cluster, names)
     }
 
     /// Makes everything staged part of the store, without a name.
@@ -338,7 +344,7 @@ impl<'s> Stage<'s> {
     }
 }
 
-impl Drop for Stage<'_> {
+impl Drop for Stage {
     fn drop(&mut self) {
         if let Err(error) = remove_tree(&self.dir) {
             tracing::warn!(dir = %self.dir.display(), %error, "cannot remove a stage");
