@@ -43,7 +43,7 @@ use crate::digest::Digest;
 use crate::oci::{ImageConfig, Manifest};
 use crate::reference::Reference;
 use crate::rootfs::Limits;
-use files::{Hold, lock, make_directory, replace};
+use files::{Hold, Lock, lock, make_directory, replace};
 use layers::chain_id;
 use names::key_reference;
 
@@ -454,11 +454,11 @@ impl ImageStore {
         Ok(directory)
     }
 
-    pub(crate) fn hold_in_use(&self, hold: Hold) -> Result<File, StoreError> {
+    pub(crate) fn hold_in_use(&self, hold: Hold) -> Result<Lock, StoreError> {
         lock(&self.dir.join("in-use.lock"), hold)
     }
 
-    pub(crate) fn lock_names(&self) -> Result<File, StoreError> {
+    pub(crate) fn lock_names(&self) -> Result<Lock, StoreError> {
         lock(&self.dir.join("names.lock"), Hold::Exclusive)
     }
 }

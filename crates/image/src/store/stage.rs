@@ -11,7 +11,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::files::{Hold, make_directory, remove_tree, sync_directory, unique};
+use super::files::{Hold, Lock, make_directory, remove_tree, sync_directory, unique};
 use super::layers::{self, LayerMeta, LayerSource, UnpackedLayer};
 use super::names::NameChange;
 use super::{ImageStore, StoreError};
@@ -31,7 +31,7 @@ pub struct Stage {
     counter: u64,
     // Held as long as the stage lives: who takes this lock alone knows that
     // every stage is of a dead process.
-    _in_use: File,
+    _in_use: Lock,
 }
 
 impl Stage {
