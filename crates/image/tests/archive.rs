@@ -517,3 +517,48 @@ fn configuration_nobody_expects_does_not_hurt() {
     .expect("loads");
     assert!(store.image("x:1").default_command().is_empty());
 }
+
+#[test]
+fn a_layer_compressed_with_zstd_loads() {
+    let zstd = std::process::Command::new("zstd").arg("--version").output();
+    let compressed = match zstd {
+        Ok(_) => {
+            let dir = tempfile::tempdir().expect("directory");
+            std::fs::write(dir.path().join("l"), layer()).expect("writes");
+            let run = std::process::Command::new("zstd")
+                .arg("-q")
+                .arg(dir.path().join("l"))
+                .status();
+            assert!(run.expect("zstd runs").success());
+            std::fs::read(dir.path().join("l.zst")).expect("reads")
+        }
+        // One raw block in one frame says the same to a decoder (RFC 8878).
+        Err(_) => raw_zstd(&layer()),
+    };
+    let store = test_store();
+    let config = serde_json::json!({"architecture": coracle_image::oci::Platform::host().architecture, "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [coracle_image::Digest::of(&layer()).to_string()]}});
+    let manifest = r#"[{"Config":"c","RepoTags":["x:1"],"Layers":["l"]}]"#;
+    let archive = Tar::default()
+        .file("l", compressed)
+        .file("c", config.to_string())
+        .file("manifest.json", manifest)
+        .finish();
+    load_bytes(&store.store, &archive).expect("loads");
+    let image = store.image("x:1");
+    assert_eq!(
+        image.layers[0].blob.media_type,
+        coracle_image::oci::media_type::LAYER_ZSTD
+    );
+    assert_eq!(tree(&image.view()).len(), 2);
+}
+
+fn raw_zstd(content: &[u8]) -> Vec<u8> {
+    let length = content.len() as u32;
+    // Magic, a single segment with a four-byte size, one raw last block.
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0xa0];
+    frame.extend_from_slice(&length.to_le_bytes());
+    frame.extend_from_slice(&(length << 3 | 1).to_le_bytes()[..3]);
+    frame.extend_from_slice(content);
+    frame
+}

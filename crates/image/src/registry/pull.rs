@@ -289,31 +289,29 @@ impl Pull {
             }
         }
         let mut received = 0;
-        for (digest, task) in &mut downloads.tasks {
-            let done = task
-                .await
-                .map_err(|error| self.unusable(error.to_string()))?;
-            let path = done?;
-            let digest = *digest;
+        let (manifest, config) = (Arc::new(manifest.clone()), Arc::new(config));
+        for (index, layer) in manifest.layers.iter().enumerate() {
+            let path = downloads
+                .finished(layer.digest, &self.scope.registry)
+                .await?;
+            let (manifest, config) = (manifest.clone(), config.clone());
+            let (progress, digest) = (self.progress.clone(), layer.digest);
             let size;
             (stage, size) = blocking(move || {
-                let size = stage.adopt_blob(&path, digest)?;
+                let size = match path {
+                    Some(path) => stage.adopt_blob(&path, digest)?,
+                    None => 0,
+                };
+                stage.unpack_lowest(index + 1, &manifest, &config, &mut |index, new| {
+                    if new {
+                        progress(PullEvent::Unpacked { number: index + 1 });
+                    }
+                })?;
                 Ok((stage, size))
             })
             .await?;
             received += size;
         }
-        let manifest = manifest.clone();
-        let progress = self.progress.clone();
-        let stage = blocking(move || {
-            stage.unpack_image(&manifest, &config, &mut |index, new| {
-                if new {
-                    progress(PullEvent::Unpacked { number: index + 1 });
-                }
-            })?;
-            Ok(stage)
-        })
-        .await?;
         Ok((stage, received))
     }
 
@@ -439,6 +437,26 @@ struct Downloads {
         Digest,
         tokio::task::JoinHandle<Result<PathBuf, RegistryError>>,
     )>,
+}
+
+impl Downloads {
+    /// Waits for the download of a blob; `None` when it needs none.
+    async fn finished(
+        &mut self,
+        digest: Digest,
+        host: &str,
+    ) -> Result<Option<PathBuf>, RegistryError> {
+        let Some(index) = self.tasks.iter().position(|(known, _)| *known == digest) else {
+            return Ok(None);
+        };
+        let done = (&mut self.tasks[index].1).await;
+        self.tasks.remove(index);
+        let path = done.map_err(|error| RegistryError::Broken {
+            host: host.to_owned(),
+            reason: error.to_string(),
+        })?;
+        path.map(Some)
+    }
 }
 
 impl Drop for Downloads {

@@ -229,10 +229,10 @@ pub(crate) fn decompress<'a>(stream: impl Read + 'a) -> io::Result<Box<dyn Read 
     match compression {
         Compression::None => Ok(Box::new(stream)),
         Compression::Gzip => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(stream))),
-        Compression::Zstd => Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "zstd compression is not supported",
-        )),
+        Compression::Zstd => {
+            let decoder = ruzstd::decoding::StreamingDecoder::new(stream);
+            Ok(Box::new(decoder.map_err(io::Error::other)?))
+        }
     }
 }
 

@@ -472,10 +472,21 @@ impl Stage {
         config: &ImageConfig,
         progress: &mut dyn FnMut(usize, bool),
     ) -> Result<u64, StoreError> {
+        self.unpack_lowest(manifest.layers.len(), manifest, config, progress)
+    }
+
+    /// Unpacks the lowest `count` layers of an image, whose blobs are here.
+    pub(crate) fn unpack_lowest(
+        &mut self,
+        count: usize,
+        manifest: &Manifest,
+        config: &ImageConfig,
+        progress: &mut dyn FnMut(usize, bool),
+    ) -> Result<u64, StoreError> {
         check_layers(manifest, config)?;
         let (mut parent, mut lowers, mut size_bytes) = (None, Vec::new(), 0);
         let layers = manifest.layers.iter().zip(&config.rootfs.diff_ids);
-        for (index, (blob, diff_id)) in layers.enumerate() {
+        for (index, (blob, diff_id)) in layers.enumerate().take(count) {
             let chain = chain_id(parent, *diff_id);
             let (layer, new) = self.ensure_layer(blob.digest, *diff_id, chain, &lowers)?;
             progress(index, new);

@@ -17,6 +17,10 @@ use super::names::NameChange;
 use super::{ImageStore, StoreError};
 use crate::digest::{Digest, HashingWriter};
 use crate::oci::{Descriptor, media_type};
+use crate::rootfs::UnpackError;
+
+/// Most bytes of the disk left free; at most a fiftieth.
+const RESERVE_BYTES_MAX: u64 = 1 << 30;
 
 /// Images in the making.
 pub struct Stage {
@@ -26,8 +30,7 @@ pub struct Stage {
     blobs: BTreeMap<Digest, u64>,
     /// Keys of layers not yet in the store.
     layers: Vec<String>,
-    /// Bytes this stage may still write; `None` without a limit.
-    budget: Option<u64>,
+    budget: Budget,
     counter: u64,
     // Held as long as the stage lives: who takes this lock alone knows that
     // every stage is of a dead process.
@@ -42,10 +45,7 @@ impl Stage {
         for part in ["blobs", "layers", "scratch"] {
             make_directory(&dir.join(part))?;
         }
-        let budget = match store.options.disk_bytes_max {
-            Some(limit) => Some(limit.saturating_sub(store.usage()?.total_bytes())),
-            None => None,
-        };
+        let budget = Budget::new(store)?;
         Ok(Self {
             store: store.clone(),
             dir,
@@ -83,7 +83,7 @@ impl Stage {
         let file = opened.map_err(StoreError::io("make", &path))?;
         let limited = LimitedFile {
             file,
-            left: self.budget,
+            left: self.budget.left,
         };
         let writer = HashingWriter::new(limited);
         let writer = io::BufWriter::with_capacity(256 << 10, writer);
@@ -141,13 +141,9 @@ impl Stage {
 
     /// Returns the error for a failed write of a blob.
     pub(crate) fn write_error(&self, path: &Path, error: io::Error) -> StoreError {
-        let limit = self.store.options.disk_bytes_max;
-        match (
-            error.get_ref().is_some_and(|inner| inner.is::<OverLimit>()),
-            limit,
-        ) {
-            (true, Some(limit_bytes)) => StoreError::Limit { limit_bytes },
-            _ => StoreError::io("write", path)(error),
+        match error.get_ref().is_some_and(|inner| inner.is::<OverLimit>()) {
+            true => self.budget.exhausted(path),
+            false => StoreError::io("write", path)(error),
         }
     }
 
@@ -244,9 +240,8 @@ impl Stage {
             return Ok((layer, false));
         }
         let mut limits = self.store.options.limits.clone();
-        if let Some(budget) = self.budget {
-            limits.layer_bytes_max = limits.layer_bytes_max.min(budget);
-        }
+        let budget_is_tighter = self.budget.left < limits.layer_bytes_max;
+        limits.layer_bytes_max = limits.layer_bytes_max.min(self.budget.left);
         let source = LayerSource {
             blob: self.open_blob(blob)?,
             diff_id,
@@ -254,7 +249,14 @@ impl Stage {
             lowers,
         };
         let directory = self.scratch();
-        let layer = layers::unpack_layer(source, &directory, &limits)?;
+        let unpacked = layers::unpack_layer(source, &directory, &limits);
+        let layer = unpacked.map_err(|error| match error {
+            StoreError::Unpack {
+                source: UnpackError::TooLarge { unit: "bytes", .. },
+                ..
+            } if budget_is_tighter => self.budget.exhausted(&directory),
+            error => error,
+        })?;
         self.spend(layer.meta.size_bytes)?;
         Ok((self.take_layer(&directory, layer.meta)?, true))
     }
@@ -274,16 +276,12 @@ impl Stage {
     }
 
     pub(crate) fn spend(&mut self, bytes: u64) -> Result<(), StoreError> {
-        let Some(budget) = self.budget else {
-            return Ok(());
-        };
-        self.budget = budget.checked_sub(bytes);
-        match (self.budget, self.store.options.disk_bytes_max) {
-            (None, Some(limit_bytes)) => {
-                self.budget = Some(0);
-                Err(StoreError::Limit { limit_bytes })
+        match self.budget.left.checked_sub(bytes) {
+            Some(left) => {
+                self.budget.left = left;
+                Ok(())
             }
-            _ => Ok(()),
+            None => Err(self.budget.exhausted(&self.dir)),
         }
     }
 
@@ -392,9 +390,53 @@ impl Write for BlobWriter {
     }
 }
 
+/// How much a stage may write: up to the store's limit, and never the last of
+/// the disk, which others need too.
+struct Budget {
+    left: u64,
+    /// The store's limit, when that is the tighter one.
+    limit_bytes: Option<u64>,
+}
+
+impl Budget {
+    fn new(store: &ImageStore) -> Result<Self, StoreError> {
+        let disk = rustix::fs::statvfs(&store.dir)
+            .map_err(|error| StoreError::io("measure the disk of", &store.dir)(error.into()))?;
+        let reserve = (disk.f_blocks.saturating_mul(disk.f_frsize) / 50).min(RESERVE_BYTES_MAX);
+        let free = match disk.f_blocks {
+            // A file system that does not say.
+            0 => u64::MAX,
+            _ => disk
+                .f_bavail
+                .saturating_mul(disk.f_frsize)
+                .saturating_sub(reserve),
+        };
+        let Some(limit) = store.options.disk_bytes_max else {
+            return Ok(Self {
+                left: free,
+                limit_bytes: None,
+            });
+        };
+        let allowed = limit.saturating_sub(store.usage()?.total_bytes());
+        Ok(Self {
+            left: allowed.min(free),
+            limit_bytes: (allowed <= free).then_some(limit),
+        })
+    }
+
+    fn exhausted(&self, path: &Path) -> StoreError {
+        match self.limit_bytes {
+            Some(limit_bytes) => StoreError::Limit { limit_bytes },
+            None => StoreError::DiskFull {
+                path: path.to_owned(),
+            },
+        }
+    }
+}
+
 struct LimitedFile {
     file: File,
-    left: Option<u64>,
+    left: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -403,10 +445,8 @@ struct OverLimit;
 
 impl Write for LimitedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(left) = self.left {
-            let next = left.checked_sub(bytes.len() as u64);
-            self.left = Some(next.ok_or_else(|| io::Error::other(OverLimit))?);
-        }
+        let left = self.left.checked_sub(bytes.len() as u64);
+        self.left = left.ok_or_else(|| io::Error::other(OverLimit))?;
         self.file.write_all(bytes)?;
         Ok(bytes.len())
     }
