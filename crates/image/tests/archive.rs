@@ -562,3 +562,78 @@ fn raw_zstd(content: &[u8]) -> Vec<u8> {
     frame.extend_from_slice(content);
     frame
 }
+
+#[test]
+fn a_file_is_read_only_where_something_is_new() {
+    let store = test_store();
+    let dir = tempfile::tempdir().expect("directory");
+    let path = dir.path().join("a.tar");
+    let file = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).expect("writes");
+        load_file(
+            &store.store,
+            CLUSTER,
+            &path,
+            &LoadOptions::default(),
+            &mut |_| {},
+        )
+    };
+    let big = Tar::default().file("big", vec![7; 300_000]).finish();
+    let first = docker_archive(Some("x:1"), &[big.clone(), layer()]);
+    let loaded = file(&first).expect("loads");
+    assert_eq!(loaded[0].layers_new, 2);
+    // A layer that is known by its digest is not read: its bytes do not matter.
+    let mut spoiled = first.clone();
+    let at = spoiled
+        .windows(64)
+        .position(|window| window == [7; 64])
+        .expect("content");
+    spoiled[at] = 8;
+    let again = file(&spoiled).expect("loads");
+    assert_eq!(
+        (again[0].layers_new, again[0].digest),
+        (0, loaded[0].digest)
+    );
+    assert_eq!(
+        store
+            .image("x:1")
+            .view()
+            .read("/big", 1 << 20)
+            .expect("reads"),
+        Some(vec![7; 300_000])
+    );
+    // One that is not known is read and checked.
+    let third = Tar::default().file("third", vec![9; 100_000]).finish();
+    let mut other = docker_archive(Some("x:2"), &[big, third]);
+    assert_eq!(file(&other).expect("loads")[0].layers_new, 1);
+    let at = other
+        .windows(64)
+        .position(|window| window == [9; 64])
+        .expect("content");
+    other[at] = 8;
+    let fresh = test_store();
+    std::fs::write(&path, &other).expect("writes");
+    let error = load_file(
+        &fresh.store,
+        CLUSTER,
+        &path,
+        &LoadOptions::default(),
+        &mut |_| {},
+    );
+    assert!(
+        error
+            .expect_err("spoiled")
+            .to_string()
+            .contains("has digest")
+    );
+    std::fs::write(&path, &other[..60_000]).expect("writes");
+    let error = load_file(
+        &fresh.store,
+        CLUSTER,
+        &path,
+        &LoadOptions::default(),
+        &mut |_| {},
+    );
+    assert!(error.is_err(), "cut short");
+    assert_eq!(fresh.store.usage().expect("usage").total_bytes(), 0);
+}

@@ -9,6 +9,7 @@
 
 mod builder;
 mod copy;
+mod digests;
 pub mod dockerfile;
 mod error;
 mod event;

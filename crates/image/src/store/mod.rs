@@ -11,6 +11,7 @@
 //! | `pins/<cluster>/<hex>` | images in use by containers |
 //! | `steps/<hex>.json` | remembered build steps |
 //! | `caches/<hex>` | directories of `RUN --mount=type=cache` |
+//! | `caches/<hex>.digests` | digests of a build context's files |
 //! | `stage/<process>-<random>` | images in the making |
 //! | `in-use.lock`, `names.lock` | locks (flock) |
 //!
@@ -454,6 +455,14 @@ impl ImageStore {
         Ok(directory)
     }
 
+    /// Returns where digests of a context's files are remembered.
+    pub(crate) fn digests_path(&self, context: &Path) -> PathBuf {
+        let digest = Digest::of(context.as_os_str().as_encoded_bytes());
+        self.dir
+            .join("caches")
+            .join(format!("{}.digests", layers::key(digest)))
+    }
+
     pub(crate) fn hold_in_use(&self, hold: Hold) -> Result<Lock, StoreError> {
         lock(&self.dir.join("in-use.lock"), hold)
     }
@@ -461,6 +470,11 @@ impl ImageStore {
     pub(crate) fn lock_names(&self) -> Result<Lock, StoreError> {
         lock(&self.dir.join("names.lock"), Hold::Exclusive)
     }
+}
+
+/// Replaces a file that may be lost in a crash, but not torn.
+pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    replace(path, content, false)
 }
 
 impl Stage {

@@ -242,8 +242,9 @@ impl Stage {
         let mut limits = self.store.options.limits.clone();
         let budget_is_tighter = self.budget.left < limits.layer_bytes_max;
         limits.layer_bytes_max = limits.layer_bytes_max.min(self.budget.left);
+        let blob = self.open_blob(blob)?;
         let source = LayerSource {
-            blob: self.open_blob(blob)?,
+            blob: &blob,
             diff_id,
             chain_id,
             lowers,
