@@ -1,6 +1,7 @@
 //! Calls of pages to the API, and what can come of them.
 
 use axum::body::Body;
+use http::request::Builder;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -78,22 +79,37 @@ pub async fn call(
             Body::from(body.to_string())
         }
     };
-    let request = request.body(sent).map_err(|error| ApiFailure::Refused {
+    exchange(client, request, sent).await
+}
+
+/// Sends a request that a page has made itself.
+///
+/// # Errors
+/// As [`ApiFailure`] says.
+pub async fn send(
+    client: &Client,
+    visitor: &Visitor,
+    mut request: Builder,
+    body: Body,
+) -> Result<Answer, ApiFailure> {
+    for (name, value) in &visitor.forwarded {
+        request = request.header(name, value);
+    }
+    exchange(client, request, body).await
+}
+
+async fn exchange(client: &Client, request: Builder, body: Body) -> Result<Answer, ApiFailure> {
+    let request = request.body(body).map_err(|error| ApiFailure::Refused {
         status: StatusCode::BAD_REQUEST,
         detail: error.to_string(),
     })?;
     let answer = client.send(request).await?;
     let (parts, body) = answer.into_parts();
     let read = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-    let bytes = read
-        .map(http_body_util::Collected::to_bytes)
-        .unwrap_or_default();
+    let bytes = read.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
     if parts.status.is_success() {
-        return Ok(Answer {
-            headers: parts.headers,
-            body,
-        });
+        return Ok(Answer { headers: parts.headers, body });
     }
     Err(refusal(parts.status, &body))
 }
