@@ -70,7 +70,6 @@ function addMessage(list, mine) {
   list.querySelector(".hello")?.remove();
   const item = element("li", mine ? "message mine" : "message");
   const bubble = element("div", mine ? "bubble user" : "bubble");
-  bubble.dir = "auto";
   item.append(bubble);
   list.append(item);
   item.scrollIntoView({ block: "nearest" });

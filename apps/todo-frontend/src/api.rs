@@ -1,8 +1,8 @@
 //! Calls of pages to the API, and what can come of them.
 
 use axum::body::Body;
-use http::request::Builder;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::request::Builder;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
@@ -106,10 +106,15 @@ async fn exchange(client: &Client, request: Builder, body: Body) -> Result<Answe
     let answer = client.send(request).await?;
     let (parts, body) = answer.into_parts();
     let read = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-    let bytes = read.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let bytes = read
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
     let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
     if parts.status.is_success() {
-        return Ok(Answer { headers: parts.headers, body });
+        return Ok(Answer {
+            headers: parts.headers,
+            body,
+        });
     }
     Err(refusal(parts.status, &body))
 }

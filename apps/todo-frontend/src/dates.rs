@@ -4,6 +4,7 @@ use jiff::civil::{Date, DateTime, time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
+use crate::language::Language;
 use crate::visitor::Visitor;
 
 /// When a task is due, seen from now.
@@ -57,11 +58,18 @@ pub fn label(due: &str, visitor: &Visitor, now: &Zoned) -> String {
     let due = due.to_zoned(now.time_zone().clone());
     let day = day_label(due.date(), now.date(), visitor);
     // The end of a day stands for the day.
-    if due.time() >= time(23, 59, 0, 0) { day } else { format!("{day}, {}", due.strftime("%H:%M")) }
+    if due.time() >= time(23, 59, 0, 0) {
+        day
+    } else {
+        format!("{day}, {}", due.strftime("%H:%M"))
+    }
 }
 
 fn day_label(day: Date, today: Date, visitor: &Visitor) -> String {
-    let apart = today.until(day).map(|span| span.get_days()).unwrap_or_default();
+    let apart = today
+        .until(day)
+        .map(|span| span.get_days())
+        .unwrap_or_default();
     match apart {
         0 => visitor.t("Today").to_owned(),
         1 => visitor.t("Tomorrow").to_owned(),
@@ -79,13 +87,28 @@ pub fn read(text: &str, zone: &TimeZone) -> Option<String> {
         Ok(day) if text.len() == 10 => day.to_datetime(time(23, 59, 0, 0)),
         _ => text.parse().ok()?,
     };
-    at.to_zoned(zone.clone()).ok().map(|at| at.timestamp().to_string())
+    at.to_zoned(zone.clone())
+        .ok()
+        .map(|at| at.timestamp().to_string())
 }
 
 /// Returns a due date for a `datetime-local` field.
 pub fn field(due: &str, zone: &TimeZone) -> String {
-    let due = due.parse::<Timestamp>().map(|due| due.to_zoned(zone.clone()));
-    due.map(|due| due.strftime("%Y-%m-%dT%H:%M").to_string()).unwrap_or_default()
+    let due = due
+        .parse::<Timestamp>()
+        .map(|due| due.to_zoned(zone.clone()));
+    due.map(|due| due.strftime("%Y-%m-%dT%H:%M").to_string())
+        .unwrap_or_default()
+}
+
+/// Returns the day in words; in figures where the words are not English.
+pub fn today(visitor: &Visitor, now: &Zoned) -> String {
+    let form = if visitor.language == Language::English {
+        "%A, %-d %B"
+    } else {
+        "%Y-%m-%d"
+    };
+    now.strftime(form).to_string()
 }
 
 /// Returns the greeting for the hour.
@@ -117,7 +140,9 @@ mod tests {
     #[test]
     fn groups_follow_the_clock() {
         let now: Zoned = "2026-01-05T10:00:00+00:00[UTC]".parse().expect("zoned");
-        let check = |due: Option<&str>, expected: When| assert_eq!(When::of(due, &now), expected, "{due:?}");
+        let check = |due: Option<&str>, expected: When| {
+            assert_eq!(When::of(due, &now), expected, "{due:?}")
+        };
         check(None, When::Whenever);
         check(Some("2026-01-05T09:00:00Z"), When::Overdue);
         check(Some("2026-01-05T23:59:00Z"), When::Today);

@@ -95,7 +95,10 @@ const URDU: &[(&str, &str)] = &[
     ("Apply", "لاگو کریں"),
     ("Filter", "چھانٹیں"),
     ("Nothing to do", "کوئی کام نہیں"),
-    ("A clear list. Add a task above, or tell the assistant what is on your mind.", "فہرست خالی ہے۔ اوپر کام شامل کریں، یا معاون کو بتائیں۔"),
+    (
+        "A clear list. Add a task above, or tell the assistant what is on your mind.",
+        "فہرست خالی ہے۔ اوپر کام شامل کریں، یا معاون کو بتائیں۔",
+    ),
     ("Nothing fits", "کچھ نہیں ملا"),
     ("No task fits this filter.", "اس چھانٹ میں کوئی کام نہیں۔"),
     ("Show all tasks", "سب کام دکھائیں"),
@@ -128,14 +131,20 @@ const URDU: &[(&str, &str)] = &[
     ("Dark", "تاریک"),
     ("Language", "زبان"),
     ("Time zone", "ٹائم زون"),
-    ("Also send reminders by email", "یاد دہانیاں ای میل سے بھی بھیجیں"),
+    (
+        "Also send reminders by email",
+        "یاد دہانیاں ای میل سے بھی بھیجیں",
+    ),
     ("Upload", "اپ لوڈ"),
     ("Saved.", "محفوظ ہو گیا۔"),
     ("Forgot your password?", "پاس ورڈ بھول گئے؟"),
     ("Mark all read", "سب پڑھا ہوا کریں"),
     ("Nothing new", "کچھ نیا نہیں"),
     ("Due today", "آج کے کام"),
-    ("Say what you want to get done.", "بتائیں آپ کیا کرنا چاہتے ہیں۔"),
+    (
+        "Say what you want to get done.",
+        "بتائیں آپ کیا کرنا چاہتے ہیں۔",
+    ),
 ];
 
 #[cfg(test)]
@@ -146,7 +155,10 @@ mod tests {
     fn every_text_has_one_translation() {
         for (place, (english, urdu)) in URDU.iter().enumerate() {
             assert!(!urdu.is_empty(), "{english}");
-            assert!(!URDU[..place].iter().any(|(other, _)| other == english), "{english} twice");
+            assert!(
+                !URDU[..place].iter().any(|(other, _)| other == english),
+                "{english} twice"
+            );
         }
         assert_eq!(Language::Urdu.say("Tasks"), "کام");
         assert_eq!(Language::Urdu.say("no such text"), "no such text");

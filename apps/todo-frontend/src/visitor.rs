@@ -67,7 +67,10 @@ impl Visitor {
 
     /// Returns the same visitor with a session just begun.
     pub fn signed_in(&self, token: &str) -> Option<Self> {
-        Some(Self { session: Some(Session::read(token)?), ..self.clone() })
+        Some(Self {
+            session: Some(Session::read(token)?),
+            ..self.clone()
+        })
     }
 
     /// Returns the present moment where the visitor is.

@@ -32,12 +32,29 @@ pub struct Words {
 }
 
 /// `GET /chat`.
-pub async fn show(State(app): State<App>, visitor: Visitor, Query(place): Query<Place>) -> Response {
+pub async fn show(
+    State(app): State<App>,
+    visitor: Visitor,
+    Query(place): Query<Place>,
+) -> Response {
     render(&app, &visitor, place.c, StatusCode::OK, None).await
 }
 
-async fn render(app: &App, visitor: &Visitor, open: Option<i64>, status: StatusCode, error: Option<&str>) -> Response {
-    let list = call(app.client(), visitor, Method::GET, "/api/conversations", None).await;
+async fn render(
+    app: &App,
+    visitor: &Visitor,
+    open: Option<i64>,
+    status: StatusCode,
+    error: Option<&str>,
+) -> Response {
+    let list = call(
+        app.client(),
+        visitor,
+        Method::GET,
+        "/api/conversations",
+        None,
+    )
+    .await;
     let list = match list {
         Ok(list) => list.body,
         Err(failure) => return failure::page(app, visitor, &failure),
@@ -48,13 +65,22 @@ async fn render(app: &App, visitor: &Visitor, open: Option<i64>, status: StatusC
             let path = format!("/api/conversations/{id}/messages");
             match call(app.client(), visitor, Method::GET, &path, None).await {
                 Ok(messages) => messages.body,
-                Err(ApiFailure::Refused { status: StatusCode::NOT_FOUND, .. }) => return Redirect::to("/chat").into_response(),
+                Err(ApiFailure::Refused {
+                    status: StatusCode::NOT_FOUND,
+                    ..
+                }) => return Redirect::to("/chat").into_response(),
                 Err(failure) => return failure::page(app, visitor, &failure),
             }
         }
     };
     let body = body(visitor, &list, open, &messages, error);
-    Page { title: "Assistant", path: "/chat", width: Width::Wide, body }.answer(visitor, status)
+    Page {
+        title: "Assistant",
+        path: "/chat",
+        width: Width::Wide,
+        body,
+    }
+    .answer(visitor, status)
 }
 
 /// `POST /chat`.
@@ -64,8 +90,18 @@ pub async fn say(State(app): State<App>, visitor: Visitor, Form(words): Form<Wor
     }
     let open: Option<i64> = words.conversation_id.parse().ok();
     let body = json!({"message": words.message, "conversation_id": open});
-    match call(app.client(), &visitor, Method::POST, "/api/chat", Some(&body)).await {
-        Ok(answer) => Redirect::to(&format!("/chat?c={}#end", answer.body["conversation_id"])).into_response(),
+    match call(
+        app.client(),
+        &visitor,
+        Method::POST,
+        "/api/chat",
+        Some(&body),
+    )
+    .await
+    {
+        Ok(answer) => {
+            Redirect::to(&format!("/chat?c={}#end", answer.body["conversation_id"])).into_response()
+        }
         Err(ApiFailure::Refused { status, detail }) if !status.is_server_error() => {
             render(&app, &visitor, open, status, Some(&sentence(&detail))).await
         }
@@ -78,13 +114,27 @@ pub async fn forget(State(app): State<App>, visitor: Visitor, Path(id): Path<i64
     if !visitor.same_origin {
         return failure::foreign_form(&visitor);
     }
-    match call(app.client(), &visitor, Method::DELETE, &format!("/api/conversations/{id}"), None).await {
+    match call(
+        app.client(),
+        &visitor,
+        Method::DELETE,
+        &format!("/api/conversations/{id}"),
+        None,
+    )
+    .await
+    {
         Ok(_) => Redirect::to("/chat").into_response(),
         Err(failure) => failure::page(&app, &visitor, &failure),
     }
 }
 
-fn body(visitor: &Visitor, list: &Value, open: Option<i64>, messages: &Value, error: Option<&str>) -> Markup {
+fn body(
+    visitor: &Visitor,
+    list: &Value,
+    open: Option<i64>,
+    messages: &Value,
+    error: Option<&str>,
+) -> Markup {
     let empty = Vec::new();
     let list = list.as_array().unwrap_or(&empty);
     let messages = messages.as_array().unwrap_or(&empty);
@@ -111,6 +161,7 @@ fn body(visitor: &Visitor, list: &Value, open: Option<i64>, messages: &Value, er
                     @for message in messages { (bubble(message)) }
                 }
                 (composer(visitor, open))
+                span id="end" {}
                 @if let Some(open) = open {
                     form method="post" action={ "/chat/" (open) "/delete" } { button.plain type="submit" { (visitor.t("Delete conversation")) } }
                 }
@@ -120,7 +171,11 @@ fn body(visitor: &Visitor, list: &Value, open: Option<i64>, messages: &Value, er
 }
 
 fn hello(visitor: &Visitor) -> Markup {
-    let examples = ["Add a task to buy groceries tomorrow at 5pm", "What's pending?", "باقی کام دکھاؤ"];
+    let examples = [
+        "Add a task to buy groceries tomorrow at 5pm",
+        "What's pending?",
+        "باقی کام دکھاؤ",
+    ];
     html! {
         li.hello {
             span.big { (icons::spark()) }
@@ -144,7 +199,7 @@ fn bubble(message: &Value) -> Markup {
     html! {
         li.message.mine[mine] {
             @for call in calls { @if let Some(text) = call_text(call) { span.deed { (text) } } }
-            div.bubble.user[mine] dir="auto" { (message["content"].as_str().unwrap_or_default()) }
+            div.bubble.user[mine] { (message["content"].as_str().unwrap_or_default()) }
             @if let Some(provider) = provider {
                 span.provider { (provider) @if let Some(model) = message["model"].as_str() { " · " (model) } }
             }
@@ -157,7 +212,10 @@ fn call_text(call: &Value) -> Option<String> {
     let tool = call["tool"].as_str().filter(|tool| *tool != "ask_user")?;
     let result = &call["result"];
     Some(match (result["task_id"].as_i64(), result.as_array()) {
-        (Some(id), _) => format!("{tool} → #{id} {}", result["title"].as_str().unwrap_or_default()),
+        (Some(id), _) => format!(
+            "{tool} → #{id} {}",
+            result["title"].as_str().unwrap_or_default()
+        ),
         (None, Some(list)) => format!("{tool} → {}", list.len()),
         _ => tool.to_owned(),
     })
@@ -173,7 +231,6 @@ fn composer(visitor: &Visitor, open: Option<i64>) -> Markup {
             button.quiet.speak type="button" hidden data-speak="" aria-label=(visitor.t("Speak")) { (icons::microphone()) }
             button type="submit" aria-label=(visitor.t("Send")) { (icons::send()) }
         }
-        span id="end" {}
     }
 }
 

@@ -64,7 +64,11 @@ impl Filter {
 
     fn query(&self) -> String {
         let mut query = format!("status={}&sort={}", self.status(), self.sort());
-        for (name, value) in [("priority", &self.priority), ("tag", &self.tag), ("q", &self.q)] {
+        for (name, value) in [
+            ("priority", &self.priority),
+            ("tag", &self.tag),
+            ("q", &self.q),
+        ] {
             if !value.is_empty() {
                 query.push_str(&format!("&{name}={}", encode(value)));
             }
@@ -78,7 +82,11 @@ impl Filter {
 }
 
 /// `GET /dashboard`.
-pub async fn show(State(app): State<App>, visitor: Visitor, Query(filter): Query<Filter>) -> Response {
+pub async fn show(
+    State(app): State<App>,
+    visitor: Visitor,
+    Query(filter): Query<Filter>,
+) -> Response {
     render(&app, &visitor, &filter, StatusCode::OK, None).await
 }
 
@@ -97,14 +105,24 @@ async fn render(
     match (list, stats) {
         (Ok(list), Ok(stats)) => {
             let body = body(visitor, filter, &list.body, &stats.body, error);
-            Page { title: "Tasks", path: "/dashboard", width: Width::Wide, body }.answer(visitor, status)
+            Page {
+                title: "Tasks",
+                path: "/dashboard",
+                width: Width::Wide,
+                body,
+            }
+            .answer(visitor, status)
         }
         (Err(failure), _) | (_, Err(failure)) => failure::page(app, visitor, &failure),
     }
 }
 
 /// `POST /tasks`.
-pub async fn add(State(app): State<App>, visitor: Visitor, Form(addition): Form<Addition>) -> Response {
+pub async fn add(
+    State(app): State<App>,
+    visitor: Visitor,
+    Form(addition): Form<Addition>,
+) -> Response {
     if !visitor.same_origin {
         return failure::foreign_form(&visitor);
     }
@@ -116,13 +134,23 @@ pub async fn add(State(app): State<App>, visitor: Visitor, Form(addition): Form<
         body["due_date"] = due.into();
     }
     body["tags"] = tags(&addition.tags);
-    let made = call(app.client(), &visitor, Method::POST, "/api/tasks", Some(&body)).await;
+    let made = call(
+        app.client(),
+        &visitor,
+        Method::POST,
+        "/api/tasks",
+        Some(&body),
+    )
+    .await;
     after(&app, &visitor, made.map(|_| ()), "/dashboard").await
 }
 
 /// Reads tags that are written with commas.
 pub fn tags(text: &str) -> Value {
-    text.split(',').map(|tag| tag.trim().trim_start_matches('#')).filter(|tag| !tag.is_empty()).collect()
+    text.split(',')
+        .map(|tag| tag.trim().trim_start_matches('#'))
+        .filter(|tag| !tag.is_empty())
+        .collect()
 }
 
 /// `POST /tasks/{id}/toggle`.
@@ -158,27 +186,52 @@ pub async fn delete(
 impl Back {
     /// Only to the list: a form must not become a way to other sites.
     fn path(&self) -> String {
-        if self.back.starts_with("/dashboard") { self.back.clone() } else { "/dashboard".to_owned() }
+        if self.back.starts_with("/dashboard") {
+            self.back.clone()
+        } else {
+            "/dashboard".to_owned()
+        }
     }
 }
 
-async fn after(app: &App, visitor: &Visitor, outcome: Result<(), ApiFailure>, path: &str) -> Response {
+async fn after(
+    app: &App,
+    visitor: &Visitor,
+    outcome: Result<(), ApiFailure>,
+    path: &str,
+) -> Response {
     match outcome {
         Ok(()) => Redirect::to(path).into_response(),
         Err(ApiFailure::Refused { status, detail }) if !status.is_server_error() => {
-            render(app, visitor, &Filter::default(), status, Some(&sentence(&detail))).await
+            render(
+                app,
+                visitor,
+                &Filter::default(),
+                status,
+                Some(&sentence(&detail)),
+            )
+            .await
         }
         Err(failure) => failure::page(app, visitor, &failure),
     }
 }
 
-fn body(visitor: &Visitor, filter: &Filter, list: &Value, stats: &Value, error: Option<&str>) -> Markup {
+fn body(
+    visitor: &Visitor,
+    filter: &Filter,
+    list: &Value,
+    stats: &Value,
+    error: Option<&str>,
+) -> Markup {
     let now = visitor.now();
-    let name = visitor.session.as_ref().map_or("", |session| session.name.as_str());
+    let name = visitor
+        .session
+        .as_ref()
+        .map_or("", |session| session.name.as_str());
     html! {
         div.head {
             div {
-                p.eyebrow { (now.strftime("%A, %-d %B").to_string()) }
+                p.eyebrow { (dates::today(visitor, &now)) }
                 h1 { (visitor.t(dates::greeting(&now))) @if !name.is_empty() { ", " (name) } }
             }
             (counts(visitor, stats))
@@ -204,7 +257,12 @@ fn counts(visitor: &Visitor, stats: &Value) -> Markup {
     }
 }
 
-const PRIORITIES: [(&str, &str); 4] = [("low", "Low"), ("medium", "Medium"), ("high", "High"), ("urgent", "Urgent")];
+const PRIORITIES: [(&str, &str); 4] = [
+    ("low", "Low"),
+    ("medium", "Medium"),
+    ("high", "High"),
+    ("urgent", "Urgent"),
+];
 
 /// The choices of a priority.
 pub fn priority_options(visitor: &Visitor, chosen: &str) -> Markup {
@@ -243,7 +301,12 @@ fn add_form(visitor: &Visitor) -> Markup {
 
 fn filters(visitor: &Visitor, filter: &Filter) -> Markup {
     let choices = [("pending", "Open"), ("completed", "Done"), ("all", "All")];
-    let sorts = [("due_date", "By date"), ("created", "Newest first"), ("priority", "By priority"), ("title", "By title")];
+    let sorts = [
+        ("due_date", "By date"),
+        ("created", "Newest first"),
+        ("priority", "By priority"),
+        ("title", "By title"),
+    ];
     html! {
         div.filters {
             nav.segments aria-label=(visitor.t("Filter")) {
@@ -254,9 +317,11 @@ fn filters(visitor: &Visitor, filter: &Filter) -> Markup {
             }
             form.search method="get" action="/dashboard" role="search" {
                 input type="hidden" name="status" value=(filter.status());
-                span.glass { (icons::glass()) }
-                label.hidden for="q" { (visitor.t("Search tasks")) }
-                input id="q" name="q" type="search" value=(filter.q) placeholder=(visitor.t("Search"));
+                div.seek {
+                    (icons::glass())
+                    label.hidden for="q" { (visitor.t("Search tasks")) }
+                    input id="q" name="q" type="search" value=(filter.q) placeholder=(visitor.t("Search"));
+                }
                 label.hidden for="by_priority" { (visitor.t("Priority")) }
                 select id="by_priority" name="priority" data-submit-on-change="" {
                     option value="" { (visitor.t("Any priority")) }
@@ -303,7 +368,13 @@ fn groups(visitor: &Visitor, filter: &Filter, list: &Value) -> Markup {
     }
 }
 
-fn section(visitor: &Visitor, heading: &str, tasks: &[&Value], filter: &Filter, now: &jiff::Zoned) -> Markup {
+fn section(
+    visitor: &Visitor,
+    heading: &str,
+    tasks: &[&Value],
+    filter: &Filter,
+    now: &jiff::Zoned,
+) -> Markup {
     html! {
         @if !tasks.is_empty() {
             section {
@@ -352,7 +423,7 @@ fn row(visitor: &Visitor, task: &Value, filter: &Filter, now: &jiff::Zoned) -> M
                         span.due.late[late] { (icons::calendar()) (dates::label(due, visitor, now)) }
                     }
                     @if !task["recurrence"].is_null() { span title="Repeats" { (icons::repeat()) } }
-                    @if priority != "medium" { span.chip class=(priority) { (visitor.t(priority)) } }
+                    @if priority != "medium" { span class={ "chip " (priority) } { (visitor.t(priority)) } }
                     @for tag in tags.iter().filter_map(Value::as_str) {
                         a.chip href={ "/dashboard?tag=" (encode(tag)) } { "#" (tag) }
                     }

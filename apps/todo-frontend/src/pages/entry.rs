@@ -35,20 +35,36 @@ pub async fn sign_in_form(visitor: Visitor) -> Response {
 }
 
 /// `POST /signup`.
-pub async fn sign_up(State(app): State<App>, visitor: Visitor, Form(entry): Form<Entry>) -> Response {
+pub async fn sign_up(
+    State(app): State<App>,
+    visitor: Visitor,
+    Form(entry): Form<Entry>,
+) -> Response {
     let body = json!({"email": entry.email, "password": entry.password, "name": entry.name});
-    enter(&app, &visitor, "/api/auth/signup", &body, |status, detail| {
-        sign_up_page(&visitor, status, &entry, Some(detail))
-    })
+    enter(
+        &app,
+        &visitor,
+        "/api/auth/signup",
+        &body,
+        |status, detail| sign_up_page(&visitor, status, &entry, Some(detail)),
+    )
     .await
 }
 
 /// `POST /signin`.
-pub async fn sign_in(State(app): State<App>, visitor: Visitor, Form(entry): Form<Entry>) -> Response {
+pub async fn sign_in(
+    State(app): State<App>,
+    visitor: Visitor,
+    Form(entry): Form<Entry>,
+) -> Response {
     let body = json!({"email": entry.email, "password": entry.password});
-    enter(&app, &visitor, "/api/auth/signin", &body, |status, detail| {
-        sign_in_page(&visitor, status, &entry, Some(detail))
-    })
+    enter(
+        &app,
+        &visitor,
+        "/api/auth/signin",
+        &body,
+        |status, detail| sign_in_page(&visitor, status, &entry, Some(detail)),
+    )
     .await
 }
 
@@ -87,17 +103,33 @@ async fn enter(
 /// Tells the API the time zone that the browser found; a failure costs only
 /// that the person sets it later.
 async fn keep_zone(app: &App, visitor: &Visitor, answer: &Value) {
-    let Some(zone) = visitor.zone.iana_name().filter(|zone| *zone != "UTC") else { return };
-    let Some(signed_in) = visitor.signed_in(answer["token"].as_str().unwrap_or_default()) else { return };
+    let Some(zone) = visitor.zone.iana_name().filter(|zone| *zone != "UTC") else {
+        return;
+    };
+    let Some(signed_in) = visitor.signed_in(answer["token"].as_str().unwrap_or_default()) else {
+        return;
+    };
     let body = json!({"timezone": zone});
-    if let Err(error) = call(app.client(), &signed_in, Method::PATCH, "/api/users/me", Some(&body)).await {
+    if let Err(error) = call(
+        app.client(),
+        &signed_in,
+        Method::PATCH,
+        "/api/users/me",
+        Some(&body),
+    )
+    .await
+    {
         tracing::info!("the time zone was not kept: {error}");
     }
 }
 
 /// Puts a person's choices into cookies, where every page finds them.
 pub fn set_choices(response: &mut Response, prefs: &Value) {
-    for (cookie, key) in [(THEME_COOKIE, "theme"), (LANGUAGE_COOKIE, "language"), (ZONE_COOKIE, "timezone")] {
+    for (cookie, key) in [
+        (THEME_COOKIE, "theme"),
+        (LANGUAGE_COOKIE, "language"),
+        (ZONE_COOKIE, "timezone"),
+    ] {
         let value = prefs[key].as_str().unwrap_or_default();
         let text = format!("{cookie}={value}; Path=/; SameSite=Lax; Max-Age=31536000");
         if let Ok(value) = HeaderValue::from_str(&text) {
@@ -119,7 +151,12 @@ pub async fn sign_out(visitor: Visitor) -> Response {
     response
 }
 
-fn sign_up_page(visitor: &Visitor, status: StatusCode, entry: &Entry, error: Option<&str>) -> Response {
+fn sign_up_page(
+    visitor: &Visitor,
+    status: StatusCode,
+    entry: &Entry,
+    error: Option<&str>,
+) -> Response {
     let fields = html! {
         (field(visitor, "name", "Name", "text", "name", &entry.name, false))
         (field(visitor, "email", "Email", "email", "email", &entry.email, true))
@@ -127,23 +164,57 @@ fn sign_up_page(visitor: &Visitor, status: StatusCode, entry: &Entry, error: Opt
         p.hint { "8 characters or more." }
     };
     let other = html! { p.aside { "Already here? " a href="/signin" { (visitor.t("Sign in")) } } };
-    let form = EntryForm { path: "/signup", heading: "Create your account", button: "Create account", fields, other };
+    let form = EntryForm {
+        path: "/signup",
+        heading: "Create your account",
+        button: "Create account",
+        fields,
+        other,
+    };
     form.answer(visitor, status, error)
 }
 
-fn sign_in_page(visitor: &Visitor, status: StatusCode, entry: &Entry, error: Option<&str>) -> Response {
+fn sign_in_page(
+    visitor: &Visitor,
+    status: StatusCode,
+    entry: &Entry,
+    error: Option<&str>,
+) -> Response {
     let fields = html! {
         (field(visitor, "email", "Email", "email", "email", &entry.email, true))
         (field(visitor, "password", "Password", "password", "current-password", "", true))
         p.hint { a href="/forgot-password" { (visitor.t("Forgot your password?")) } }
     };
-    let other = html! { p.aside { "New here? " a href="/signup" { (visitor.t("Create your account")) } } };
-    let form = EntryForm { path: "/signin", heading: "Welcome back", button: "Sign in", fields, other };
+    let other =
+        html! { p.aside { "New here? " a href="/signup" { (visitor.t("Create your account")) } } };
+    let form = EntryForm {
+        path: "/signin",
+        heading: "Welcome back",
+        button: "Sign in",
+        fields,
+        other,
+    };
     form.answer(visitor, status, error)
 }
 
-fn field(visitor: &Visitor, name: &str, label: &str, kind: &str, complete: &str, value: &str, required: bool) -> Markup {
-    Field { name, label: visitor.t(label), kind, complete, value, required }.markup()
+fn field(
+    visitor: &Visitor,
+    name: &str,
+    label: &str,
+    kind: &str,
+    complete: &str,
+    value: &str,
+    required: bool,
+) -> Markup {
+    Field {
+        name,
+        label: visitor.t(label),
+        kind,
+        complete,
+        value,
+        required,
+    }
+    .markup()
 }
 
 /// A page that is one form.
@@ -174,6 +245,12 @@ impl EntryForm<'_> {
                 (self.other)
             }
         };
-        Page { title: self.heading, path: self.path, width: Width::Narrow, body }.answer(visitor, status)
+        Page {
+            title: self.heading,
+            path: self.path,
+            width: Width::Narrow,
+            body,
+        }
+        .answer(visitor, status)
     }
 }

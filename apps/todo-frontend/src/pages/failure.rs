@@ -44,7 +44,12 @@ fn away(visitor: &Visitor, cause: Option<&str>) -> Response {
             }
         }
     };
-    let page = Page { title: "Not reachable", path: "", width: Width::Medium, body };
+    let page = Page {
+        title: "Not reachable",
+        path: "",
+        width: Width::Medium,
+        body,
+    };
     page.answer(visitor, StatusCode::BAD_GATEWAY)
 }
 
@@ -57,7 +62,13 @@ pub fn simple(visitor: &Visitor, status: StatusCode, heading: &str, detail: &str
             div { a.button href="/" { "Go to the start page" } }
         }
     };
-    Page { title: heading, path: "", width: Width::Medium, body }.answer(visitor, status)
+    Page {
+        title: heading,
+        path: "",
+        width: Width::Medium,
+        body,
+    }
+    .answer(visitor, status)
 }
 
 /// Answers a path that has no page.

@@ -99,7 +99,13 @@ fn header(visitor: &Visitor, path: &str) -> Markup {
 }
 
 fn account(visitor: &Visitor, session: &Session) -> Markup {
-    let initial: String = session.name.chars().next().into_iter().flat_map(char::to_uppercase).collect();
+    let initial: String = session
+        .name
+        .chars()
+        .next()
+        .into_iter()
+        .flat_map(char::to_uppercase)
+        .collect();
     html! {
         details.account {
             summary aria-label={ "Account of " (session.name) } { span.avatar aria-hidden="true" { (initial) } }

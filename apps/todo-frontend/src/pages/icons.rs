@@ -50,7 +50,9 @@ pub fn send() -> Markup {
 
 /// A microphone.
 pub fn microphone() -> Markup {
-    icon(r#"<rect x="9" y="3" width="6" height="11" rx="3"/><path d="M5 11a7 7 0 0 0 14 0M12 18v3"/>"#)
+    icon(
+        r#"<rect x="9" y="3" width="6" height="11" rx="3"/><path d="M5 11a7 7 0 0 0 14 0M12 18v3"/>"#,
+    )
 }
 
 /// A looking glass.

@@ -32,7 +32,13 @@ pub async fn show(visitor: Visitor) -> Response {
             (point("Yours, and offline", "No key and no account elsewhere is needed. Add an OpenAI, Gemini or Cohere key when you want more."))
         }
     };
-    Page { title: "Tasks you can talk to", path: "/", width: Width::Wide, body }.answer(&visitor, StatusCode::OK)
+    Page {
+        title: "Tasks you can talk to",
+        path: "/",
+        width: Width::Wide,
+        body,
+    }
+    .answer(&visitor, StatusCode::OK)
 }
 
 fn point(heading: &str, text: &str) -> Markup {

@@ -15,10 +15,24 @@ use crate::visitor::Visitor;
 
 /// `GET /notifications`.
 pub async fn show(State(app): State<App>, visitor: Visitor) -> Response {
-    match call(app.client(), &visitor, Method::GET, "/api/notifications", None).await {
+    match call(
+        app.client(),
+        &visitor,
+        Method::GET,
+        "/api/notifications",
+        None,
+    )
+    .await
+    {
         Ok(answer) => {
             let body = body(&visitor, &answer.body);
-            Page { title: "Reminders", path: "/notifications", width: Width::Medium, body }.answer(&visitor, StatusCode::OK)
+            Page {
+                title: "Reminders",
+                path: "/notifications",
+                width: Width::Medium,
+                body,
+            }
+            .answer(&visitor, StatusCode::OK)
         }
         Err(failure) => failure::page(&app, &visitor, &failure),
     }
@@ -29,7 +43,15 @@ pub async fn mark_all(State(app): State<App>, visitor: Visitor) -> Response {
     if !visitor.same_origin {
         return failure::foreign_form(&visitor);
     }
-    match call(app.client(), &visitor, Method::POST, "/api/notifications/mark-all-read", None).await {
+    match call(
+        app.client(),
+        &visitor,
+        Method::POST,
+        "/api/notifications/mark-all-read",
+        None,
+    )
+    .await
+    {
         Ok(_) => Redirect::to("/notifications").into_response(),
         Err(failure) => failure::page(&app, &visitor, &failure),
     }

@@ -31,21 +31,50 @@ pub async fn forgot_form(visitor: Visitor) -> Response {
 
 fn forgot_page(visitor: &Visitor, status: StatusCode, error: Option<&str>) -> Response {
     let label = visitor.t("Email");
-    let email = Field { name: "email", label, kind: "email", complete: "email", value: "", required: true };
+    let email = Field {
+        name: "email",
+        label,
+        kind: "email",
+        complete: "email",
+        value: "",
+        required: true,
+    };
     let fields = html! { p.hint { "We send you a link that is good for a day." } (email.markup()) };
     let other = html! { p.aside { a href="/signin" { (visitor.t("Sign in")) } } };
-    let form = EntryForm { path: "/forgot-password", heading: "Forgot your password?", button: "Send", fields, other };
+    let form = EntryForm {
+        path: "/forgot-password",
+        heading: "Forgot your password?",
+        button: "Send",
+        fields,
+        other,
+    };
     form.answer(visitor, status, error)
 }
 
 /// `POST /forgot-password`.
-pub async fn forgot(State(app): State<App>, visitor: Visitor, Form(fields): Form<Fields>) -> Response {
+pub async fn forgot(
+    State(app): State<App>,
+    visitor: Visitor,
+    Form(fields): Form<Fields>,
+) -> Response {
     if !visitor.same_origin {
         return failure::foreign_form(&visitor);
     }
     let body = json!({"email": fields.email});
-    match call(app.client(), &visitor, Method::POST, "/api/auth/forgot-password", Some(&body)).await {
-        Ok(_) => said(&visitor, "Look into your mail", "If the address has an account, a link is on its way."),
+    match call(
+        app.client(),
+        &visitor,
+        Method::POST,
+        "/api/auth/forgot-password",
+        Some(&body),
+    )
+    .await
+    {
+        Ok(_) => said(
+            &visitor,
+            "Look into your mail",
+            "If the address has an account, a link is on its way.",
+        ),
         Err(ApiFailure::Refused { status, detail }) if !status.is_server_error() => {
             forgot_page(&visitor, status, Some(&sentence(&detail)))
         }
@@ -60,21 +89,50 @@ pub async fn reset_form(visitor: Visitor, Query(fields): Query<Fields>) -> Respo
 
 fn reset_page(visitor: &Visitor, status: StatusCode, token: &str, error: Option<&str>) -> Response {
     let label = visitor.t("Password");
-    let password = Field { name: "password", label, kind: "password", complete: "new-password", value: "", required: true };
+    let password = Field {
+        name: "password",
+        label,
+        kind: "password",
+        complete: "new-password",
+        value: "",
+        required: true,
+    };
     let fields = html! { input type="hidden" name="token" value=(token); (password.markup()) p.hint { "8 characters or more." } };
     let other = html! {};
-    let form = EntryForm { path: "/reset-password", heading: "Choose a new password", button: "Save", fields, other };
+    let form = EntryForm {
+        path: "/reset-password",
+        heading: "Choose a new password",
+        button: "Save",
+        fields,
+        other,
+    };
     form.answer(visitor, status, error)
 }
 
 /// `POST /reset-password`.
-pub async fn reset(State(app): State<App>, visitor: Visitor, Form(fields): Form<Fields>) -> Response {
+pub async fn reset(
+    State(app): State<App>,
+    visitor: Visitor,
+    Form(fields): Form<Fields>,
+) -> Response {
     if !visitor.same_origin {
         return failure::foreign_form(&visitor);
     }
     let body = json!({"token": fields.token, "password": fields.password});
-    match call(app.client(), &visitor, Method::POST, "/api/auth/reset-password", Some(&body)).await {
-        Ok(_) => said(&visitor, "Your password is changed", "Sign in with the new one."),
+    match call(
+        app.client(),
+        &visitor,
+        Method::POST,
+        "/api/auth/reset-password",
+        Some(&body),
+    )
+    .await
+    {
+        Ok(_) => said(
+            &visitor,
+            "Your password is changed",
+            "Sign in with the new one.",
+        ),
         Err(ApiFailure::Refused { status, detail }) if !status.is_server_error() => {
             reset_page(&visitor, status, &fields.token, Some(&sentence(&detail)))
         }
@@ -90,5 +148,11 @@ fn said(visitor: &Visitor, heading: &str, text: &str) -> Response {
             div { a.button href="/signin" { (visitor.t("Sign in")) } }
         }
     };
-    Page { title: heading, path: "", width: Width::Narrow, body }.answer(visitor, StatusCode::OK)
+    Page {
+        title: heading,
+        path: "",
+        width: Width::Narrow,
+        body,
+    }
+    .answer(visitor, StatusCode::OK)
 }

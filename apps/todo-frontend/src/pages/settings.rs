@@ -34,22 +34,49 @@ pub struct Outcome {
 }
 
 /// `GET /settings`.
-pub async fn show(State(app): State<App>, visitor: Visitor, Query(outcome): Query<Outcome>) -> Response {
-    render(&app, &visitor, StatusCode::OK, outcome.saved.is_some(), None).await
+pub async fn show(
+    State(app): State<App>,
+    visitor: Visitor,
+    Query(outcome): Query<Outcome>,
+) -> Response {
+    render(
+        &app,
+        &visitor,
+        StatusCode::OK,
+        outcome.saved.is_some(),
+        None,
+    )
+    .await
 }
 
-async fn render(app: &App, visitor: &Visitor, status: StatusCode, saved: bool, error: Option<&str>) -> Response {
+async fn render(
+    app: &App,
+    visitor: &Visitor,
+    status: StatusCode,
+    saved: bool,
+    error: Option<&str>,
+) -> Response {
     match call(app.client(), visitor, Method::GET, "/api/users/me", None).await {
         Ok(answer) => {
             let body = body(visitor, &answer.body, saved, error);
-            Page { title: "Settings", path: "/settings", width: Width::Medium, body }.answer(visitor, status)
+            Page {
+                title: "Settings",
+                path: "/settings",
+                width: Width::Medium,
+                body,
+            }
+            .answer(visitor, status)
         }
         Err(failure) => failure::page(app, visitor, &failure),
     }
 }
 
 /// `POST /settings`.
-pub async fn save(State(app): State<App>, visitor: Visitor, Form(choices): Form<Choices>) -> Response {
+pub async fn save(
+    State(app): State<App>,
+    visitor: Visitor,
+    Form(choices): Form<Choices>,
+) -> Response {
     if !visitor.same_origin {
         return failure::foreign_form(&visitor);
     }
@@ -62,7 +89,15 @@ pub async fn save(State(app): State<App>, visitor: Visitor, Form(choices): Form<
             "email_reminders": choices.email_reminders.is_some(),
         },
     });
-    match call(app.client(), &visitor, Method::PATCH, "/api/users/me", Some(&body)).await {
+    match call(
+        app.client(),
+        &visitor,
+        Method::PATCH,
+        "/api/users/me",
+        Some(&body),
+    )
+    .await
+    {
         Ok(answer) => {
             let mut response = Redirect::to("/settings?saved=1").into_response();
             set_choices(&mut response, &answer.body["prefs"]);
@@ -103,7 +138,11 @@ fn body(visitor: &Visitor, user: &Value, saved: bool, error: Option<&str>) -> Ma
 
 fn choices_form(visitor: &Visitor, user: &Value) -> Markup {
     let prefs = &user["prefs"];
-    let themes = [("system", "Like the device"), ("light", "Light"), ("dark", "Dark")];
+    let themes = [
+        ("system", "Like the device"),
+        ("light", "Light"),
+        ("dark", "Dark"),
+    ];
     let languages = [("en", "English"), ("ur", "اردو")];
     html! {
         form.card.stack method="post" action="/settings" {

@@ -19,7 +19,15 @@ pub async fn show(State(app): State<App>, visitor: Visitor) -> Response {
     let health = call(app.client(), &visitor, Method::GET, "/api/health", None).await;
     let keys = match &visitor.session {
         None => None,
-        Some(_) => call(app.client(), &visitor, Method::GET, "/api/config/effective", None).await.ok(),
+        Some(_) => call(
+            app.client(),
+            &visitor,
+            Method::GET,
+            "/api/config/effective",
+            None,
+        )
+        .await
+        .ok(),
     };
     let body = html! {
         div.head { div { h1 { "Status" } p.hint { "Load the page again, or just wait, and see which pods answer." } } }
@@ -36,7 +44,13 @@ pub async fn show(State(app): State<App>, visitor: Visitor) -> Response {
             @if let Some(keys) = keys { (configuration(&keys.body)) }
         }
     };
-    Page { title: "Status", path: "/status", width: Width::Medium, body }.answer(&visitor, StatusCode::OK)
+    Page {
+        title: "Status",
+        path: "/status",
+        width: Width::Wide,
+        body,
+    }
+    .answer(&visitor, StatusCode::OK)
 }
 
 /// `GET /status/live`: what the page asks once a second.
@@ -68,13 +82,24 @@ fn frontend(app: &App) -> Markup {
     let rows = [
         ("Pod", app.config().pod.clone()),
         ("Version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("Mode", if app.config().production { "production" } else { "development" }.to_owned()),
+        (
+            "Mode",
+            if app.config().production {
+                "production"
+            } else {
+                "development"
+            }
+            .to_owned(),
+        ),
     ];
     card("Frontend", true, "healthy", &rows)
 }
 
 fn backend(app: &App, health: &Result<Answer, ApiFailure>) -> Markup {
-    let named = app.client().upstream().map_or("nowhere", |upstream| upstream.key);
+    let named = app
+        .client()
+        .upstream()
+        .map_or("nowhere", |upstream| upstream.key);
     let text = |value: &Value| value.as_str().unwrap_or("unknown").to_owned();
     match health {
         Ok(answer) => {
@@ -89,8 +114,17 @@ fn backend(app: &App, health: &Result<Answer, ApiFailure>) -> Markup {
         }
         Err(error) => {
             tracing::warn!("{error}");
-            let cause = if app.config().production { "see the log".to_owned() } else { error.to_string() };
-            card("Backend", false, "no answer", &[("Reason", cause), ("Address from", named.to_owned())])
+            let cause = if app.config().production {
+                "see the log".to_owned()
+            } else {
+                error.to_string()
+            };
+            card(
+                "Backend",
+                false,
+                "no answer",
+                &[("Reason", cause), ("Address from", named.to_owned())],
+            )
         }
     }
 }

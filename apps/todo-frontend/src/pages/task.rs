@@ -39,16 +39,29 @@ const REMINDERS: [(&str, &str); 5] = [
     ("PT24H", "A day before"),
 ];
 
-const REPEATS: [(&str, &str); 4] =
-    [("", "Never"), ("daily", "Every day"), ("weekly", "Every week"), ("monthly", "Every month")];
+const REPEATS: [(&str, &str); 4] = [
+    ("", "Never"),
+    ("daily", "Every day"),
+    ("weekly", "Every week"),
+    ("monthly", "Every month"),
+];
 
 /// `GET /tasks/{id}`.
 pub async fn show(State(app): State<App>, visitor: Visitor, Path(id): Path<i64>) -> Response {
     render(&app, &visitor, id, StatusCode::OK, None).await
 }
 
-async fn render(app: &App, visitor: &Visitor, id: i64, status: StatusCode, error: Option<&str>) -> Response {
-    let (task, files) = (format!("/api/tasks/{id}"), format!("/api/tasks/{id}/attachments"));
+async fn render(
+    app: &App,
+    visitor: &Visitor,
+    id: i64,
+    status: StatusCode,
+    error: Option<&str>,
+) -> Response {
+    let (task, files) = (
+        format!("/api/tasks/{id}"),
+        format!("/api/tasks/{id}/attachments"),
+    );
     let (task, files) = tokio::join!(
         call(app.client(), visitor, Method::GET, &task, None),
         call(app.client(), visitor, Method::GET, &files, None),
@@ -57,11 +70,26 @@ async fn render(app: &App, visitor: &Visitor, id: i64, status: StatusCode, error
         (Ok(task), Ok(files)) => {
             let body = body(visitor, &task.body, &files.body, error);
             let title = task.body["title"].as_str().unwrap_or("Task").to_owned();
-            Page { title: &title, path: "", width: Width::Medium, body }.answer(visitor, status)
+            Page {
+                title: &title,
+                path: "",
+                width: Width::Medium,
+                body,
+            }
+            .answer(visitor, status)
         }
-        (Err(ApiFailure::Refused { status: StatusCode::NOT_FOUND, .. }), _) => {
-            failure::simple(visitor, StatusCode::NOT_FOUND, "No such task", "It may have been deleted.")
-        }
+        (
+            Err(ApiFailure::Refused {
+                status: StatusCode::NOT_FOUND,
+                ..
+            }),
+            _,
+        ) => failure::simple(
+            visitor,
+            StatusCode::NOT_FOUND,
+            "No such task",
+            "It may have been deleted.",
+        ),
         (Err(failure), _) | (_, Err(failure)) => failure::page(app, visitor, &failure),
     }
 }
@@ -77,13 +105,21 @@ pub async fn save(
         return failure::foreign_form(&visitor);
     }
     let due = dates::read(&fields.due_date, &visitor.zone);
-    let channel = if fields.by_email.is_some() { "email" } else { "push" };
+    let channel = if fields.by_email.is_some() {
+        "email"
+    } else {
+        "push"
+    };
     let reminders = if fields.remind.is_empty() || due.is_none() {
         json!([])
     } else {
         json!([{"before": fields.remind, "channel": channel}])
     };
-    let repeat = if fields.repeat.is_empty() { Value::Null } else { json!({"frequency": fields.repeat}) };
+    let repeat = if fields.repeat.is_empty() {
+        Value::Null
+    } else {
+        json!({"frequency": fields.repeat})
+    };
     let body = json!({
         "title": fields.title,
         "description": fields.description,
@@ -93,7 +129,14 @@ pub async fn save(
         "recurrence": repeat,
         "reminders": reminders,
     });
-    let saved = call(app.client(), &visitor, Method::PUT, &format!("/api/tasks/{id}"), Some(&body)).await;
+    let saved = call(
+        app.client(),
+        &visitor,
+        Method::PUT,
+        &format!("/api/tasks/{id}"),
+        Some(&body),
+    )
+    .await;
     match saved {
         Ok(_) => Redirect::to("/dashboard").into_response(),
         Err(ApiFailure::Refused { status, detail }) if !status.is_server_error() => {
@@ -104,11 +147,23 @@ pub async fn save(
 }
 
 /// `POST /tasks/{id}/attachments`: the form goes on to the API as it is.
-pub async fn attach(State(app): State<App>, visitor: Visitor, Path(id): Path<i64>, request: Request) -> Response {
+pub async fn attach(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(id): Path<i64>,
+    request: Request,
+) -> Response {
     if !visitor.same_origin {
         return failure::foreign_form(&visitor);
     }
-    match pass_on(&app, &visitor, request, &format!("/api/tasks/{id}/attachments")).await {
+    match pass_on(
+        &app,
+        &visitor,
+        request,
+        &format!("/api/tasks/{id}/attachments"),
+    )
+    .await
+    {
         Ok(()) => Redirect::to(&format!("/tasks/{id}")).into_response(),
         Err(ApiFailure::Refused { detail, status }) => {
             render(&app, &visitor, id, status, Some(&sentence(&detail))).await
@@ -118,7 +173,12 @@ pub async fn attach(State(app): State<App>, visitor: Visitor, Path(id): Path<i64
 }
 
 /// Sends the body of a form to a path of the API.
-pub async fn pass_on(app: &App, visitor: &Visitor, request: Request, path: &str) -> Result<(), ApiFailure> {
+pub async fn pass_on(
+    app: &App,
+    visitor: &Visitor,
+    request: Request,
+    path: &str,
+) -> Result<(), ApiFailure> {
     let (parts, body) = request.into_parts();
     let mut outgoing = Request::builder().method(Method::POST).uri(path);
     for name in [CONTENT_TYPE, CONTENT_LENGTH] {
@@ -129,11 +189,17 @@ pub async fn pass_on(app: &App, visitor: &Visitor, request: Request, path: &str)
     if let Some(session) = &visitor.session {
         outgoing = outgoing.header(AUTHORIZATION, format!("Bearer {}", session.token));
     }
-    send(app.client(), visitor, outgoing, body).await.map(|_| ())
+    send(app.client(), visitor, outgoing, body)
+        .await
+        .map(|_| ())
 }
 
 /// `POST /tasks/{id}/attachments/{aid}/delete`.
-pub async fn detach(State(app): State<App>, visitor: Visitor, Path((id, aid)): Path<(i64, String)>) -> Response {
+pub async fn detach(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path((id, aid)): Path<(i64, String)>,
+) -> Response {
     if !visitor.same_origin {
         return failure::foreign_form(&visitor);
     }
@@ -163,11 +229,27 @@ fn body(visitor: &Visitor, task: &Value, files: &Value, error: Option<&str>) -> 
 
 fn edit_form(visitor: &Visitor, task: &Value, id: i64) -> Markup {
     let text = |key: &str| task[key].as_str().unwrap_or_default();
-    let tags: Vec<&str> = task["tags"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let due = task["due_date"].as_str().map(|due| dates::field(due, &visitor.zone)).unwrap_or_default();
-    let repeat = task.pointer("/recurrence/frequency").and_then(Value::as_str).unwrap_or_default();
-    let remind = task.pointer("/reminders/0/before").and_then(Value::as_str).unwrap_or_default();
-    let by_email = task.pointer("/reminders/0/channel").is_some_and(|channel| channel == "email");
+    let tags: Vec<&str> = task["tags"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let due = task["due_date"]
+        .as_str()
+        .map(|due| dates::field(due, &visitor.zone))
+        .unwrap_or_default();
+    let repeat = task
+        .pointer("/recurrence/frequency")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let remind = task
+        .pointer("/reminders/0/before")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let by_email = task
+        .pointer("/reminders/0/channel")
+        .is_some_and(|channel| channel == "email");
     html! {
         form.card.stack method="post" action={ "/tasks/" (id) } {
             div.field { label for="title" { (visitor.t("Title")) } input id="title" name="title" value=(text("title")) required maxlength="200"; }
