@@ -1,8 +1,19 @@
 //! Chores of the repository, run as `cargo xtask CHORE`.
 
 mod arrows;
+mod facts;
+mod protobuf_facts;
 
-fn main() {
-    eprintln!("usage: cargo xtask CHORE");
-    std::process::exit(2);
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.split_first() {
+        Some((chore, rest)) if chore == "facts" => facts::run(rest),
+        Some((chore, rest)) if chore == "protobuf-facts" => {
+            protobuf_facts::run(rest).map_err(anyhow::Error::msg)
+        }
+        _ => {
+            eprintln!("usage: cargo xtask facts DEFINITIONS_JSON GO_SOURCES");
+            std::process::exit(2);
+        }
+    }
 }

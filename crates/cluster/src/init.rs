@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use coracle_netdev::plan::AddressPlan;
 use serde::{Deserialize, Serialize};
 
 use crate::idmap::IdMap;
@@ -114,6 +115,7 @@ fn run(config: &Config) -> Result<(), Failure> {
     let executable = std::fs::File::open("/proc/self/exe")?;
     rustix::system::sethostname(config.name.as_bytes())?;
     root::enter(&config.name, &config.cgroups)?;
+    coracle_netdev::base::setup(&AddressPlan::default())?;
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT])?;
     let mut keeper = Keeper {
         config,

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -73,6 +72,22 @@ pub struct Lock {
     _file: fs::File,
 }
 
+impl Home {
+    /// Makes the folders that all clusters share where they are missing; the
+    /// image store belongs to user 0 of `ids`.
+    ///
+    /// # Errors
+    /// Fails if a folder cannot be made.
+    pub fn prepare(&self, ids: &IdMap) -> Result<(), LaunchError> {
+        // User 0 inside is another user than the one outside and must pass.
+        let traversable = 0o711;
+        make_dir(self.path(), traversable)?;
+        make_dir(&self.path().join("clusters"), traversable)?;
+        make_dir(&self.images(), 0o700)?;
+        ids.own(&self.images()).map_err(file(&self.images()))
+    }
+}
+
 impl ClusterDir {
     /// Makes the cluster's folders where they are missing, owned by user 0 of
     /// `ids`, and checks their format.
@@ -80,13 +95,9 @@ impl ClusterDir {
     /// # Errors
     /// Fails if a folder cannot be made or a newer version wrote it.
     pub fn prepare(&self, home: &Home, ids: &IdMap) -> Result<(), LaunchError> {
-        let traversable = 0o711;
-        make_dir(home.path(), traversable)?;
-        make_dir(&home.path().join("clusters"), traversable)?;
-        for path in [self.path().to_owned(), home.images()] {
-            make_dir(&path, 0o700)?;
-            ids.own(&path).map_err(file(&path))?;
-        }
+        home.prepare(ids)?;
+        make_dir(self.path(), 0o700)?;
+        ids.own(self.path()).map_err(file(self.path()))?;
         self.check_format(ids)?;
         for path in [
             self.pki(),
@@ -299,13 +310,18 @@ pub fn start_gateway(cluster: &ClusterDir, init: Process) -> Result<Process, Lau
     })
 }
 
-/// Listens on a socket whose path may be longer than an address can hold
-/// (unix(7): 108 bytes), by way of its folder's descriptor.
-fn listen(path: &Path) -> io::Result<UnixListener> {
+/// Listens on a socket of whole messages, whose path may be longer than an
+/// address can hold (unix(7): 108 bytes), by way of its folder's descriptor.
+fn listen(path: &Path) -> io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
     let folder = fs::File::open(path.parent().unwrap_or(Path::new("/")))?;
     let name = path.file_name().unwrap_or_default();
     let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
-    UnixListener::bind(short)
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(&short)?)?;
+    rustix::net::listen(&socket, 16)?;
+    Ok(socket)
 }
 
 /// Stops a running cluster: asks pid 1 to end everything and waits.

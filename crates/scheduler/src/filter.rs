@@ -323,10 +323,7 @@ mod tests {
 
     fn check(pod: &Pod, node: &Arc<Node>, placed: &[Arc<Pod>], expected: Result<(), &str>) {
         let result = choose(pod, std::slice::from_ref(node), placed);
-        assert_eq!(
-            result.map(drop).map_err(|text| text),
-            expected.map_err(String::from)
-        );
+        assert_eq!(result.map(drop), expected.map_err(String::from));
     }
 
     #[test]

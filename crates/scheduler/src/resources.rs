@@ -8,37 +8,17 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 /// Amounts by resource name; cpu in millicores, everything else in units.
 pub type Amounts = BTreeMap<String, i128>;
 
-/// Parses a quantity into units of a thousandth for cpu, of one for the rest,
-/// rounding up; an unreadable one counts as nothing.
+/// Returns a quantity in thousandths for cpu and in units for the rest,
+/// rounded up; an unreadable one counts as nothing.
 pub fn amount(resource: &str, quantity: &Quantity) -> i128 {
-    let scale = if resource == "cpu" { 1000.0 } else { 1.0 };
-    parse(&quantity.0).map_or(0, |value| (value * scale).ceil() as i128)
-}
-
-/// Parses a quantity as a number (Kubernetes API: resource.Quantity).
-fn parse(text: &str) -> Option<f64> {
-    let split = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-')));
-    let (number, suffix) = text.split_at(split.unwrap_or(text.len()));
-    let factor = match suffix {
-        "" => 1.0,
-        "n" => 1e-9,
-        "u" => 1e-6,
-        "m" => 1e-3,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "P" => 1e15,
-        "E" => 1e18,
-        "Ki" => 1024.0,
-        "Mi" => 1024f64.powi(2),
-        "Gi" => 1024f64.powi(3),
-        "Ti" => 1024f64.powi(4),
-        "Pi" => 1024f64.powi(5),
-        "Ei" => 1024f64.powi(6),
-        exponent => 10f64.powi(exponent.strip_prefix(['e', 'E'])?.parse().ok()?),
-    };
-    Some(number.parse::<f64>().ok()? * factor)
+    let parsed = quantity.0.parse::<coracle_machinery::quantity::Quantity>();
+    parsed.map_or(0, |value| {
+        i128::from(if resource == "cpu" {
+            value.milli_value()
+        } else {
+            value.value()
+        })
+    })
 }
 
 fn requests(container: &Container) -> Amounts {

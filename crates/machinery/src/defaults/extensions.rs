@@ -1,0 +1,36 @@
+//! Defaults of custom resource definitions.
+
+use serde_json::json;
+
+use super::{Object, child, each, text};
+use crate::default::{child_or_new, get_text, value};
+
+/// Defaults of a `CustomResourceDefinition`.
+pub fn definition(object: &mut Object) {
+    let Some(spec) = child_or_new(object, "spec") else {
+        return;
+    };
+    if let Some(names) = child_or_new(spec, "names") {
+        let kind = get_text(names, "kind").to_owned();
+        if !kind.is_empty() {
+            text(names, "singular", &kind.to_lowercase());
+            text(names, "listKind", &format!("{kind}List"));
+        }
+    }
+    value(spec, "conversion", || json!({"strategy": "None"}));
+    let service = child(spec, "conversion")
+        .and_then(|conversion| child(conversion, "webhook"))
+        .and_then(|webhook| child(webhook, "clientConfig"))
+        .and_then(|config| child(config, "service"));
+    if let Some(service) = service {
+        value(service, "port", || 443);
+    }
+    for version in each(spec, "versions") {
+        let conversions = version
+            .get("additionalPrinterColumns")
+            .and_then(|c| c.as_array());
+        if conversions.is_some_and(Vec::is_empty) {
+            version.remove("additionalPrinterColumns");
+        }
+    }
+}

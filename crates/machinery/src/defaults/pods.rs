@@ -1,0 +1,253 @@
+//! Defaults of pods, pod templates and containers (`pkg/apis/core/v1/defaults.go`
+//! upstream).
+
+use serde_json::{Value, json};
+
+use super::{Object, child, each, text, volumes};
+use crate::default::{child_or_new, get_text, number, value};
+
+/// Lists of containers in a pod.
+const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
+
+/// Defaults of a `Pod`.
+pub fn pod(object: &mut Object) {
+    let Some(spec) = child_or_new(object, "spec") else {
+        return;
+    };
+    for list in ["initContainers", "containers"] {
+        for container in each(spec, list) {
+            requests_from_limits(container);
+        }
+    }
+    pod_level_requests(spec);
+    value(spec, "enableServiceLinks", || true);
+    pod_spec(spec);
+    if spec.get("hostNetwork") == Some(&Value::Bool(true)) {
+        host_ports(spec);
+    }
+}
+
+/// Defaults of the pod template at `name`; it is made where absent.
+pub fn template(object: &mut Object, name: &str) {
+    let Some(template) = child_or_new(object, name) else {
+        return;
+    };
+    child_or_new(template, "metadata");
+    if let Some(spec) = child_or_new(template, "spec") {
+        pod_spec(spec);
+    }
+}
+
+/// Defaults of a `PodSpec`, in a pod or in a template.
+pub fn pod_spec(spec: &mut Object) {
+    service_account(spec);
+    text(spec, "dnsPolicy", "ClusterFirst");
+    text(spec, "restartPolicy", "Always");
+    value(spec, "securityContext", || json!({}));
+    value(spec, "terminationGracePeriodSeconds", || 30);
+    text(spec, "schedulerName", "default-scheduler");
+    for volume in each(spec, "volumes") {
+        volumes::volume(volume);
+    }
+    for list in CONTAINERS {
+        for each in each(spec, list) {
+            container(each);
+        }
+    }
+}
+
+/// `serviceAccount` is the old name of `serviceAccountName`; both are kept equal.
+fn service_account(spec: &mut Object) {
+    let name = match get_text(spec, "serviceAccountName") {
+        "" => get_text(spec, "serviceAccount"),
+        name => name,
+    }
+    .to_owned();
+    if !name.is_empty() {
+        spec.insert("serviceAccountName".into(), name.clone().into());
+        spec.insert("serviceAccount".into(), name.into());
+    }
+}
+
+fn container(container: &mut Object) {
+    let policy = match tag(get_text(container, "image")) {
+        "latest" => "Always",
+        _ => "IfNotPresent",
+    };
+    text(container, "imagePullPolicy", policy);
+    text(container, "terminationMessagePath", "/dev/termination-log");
+    text(container, "terminationMessagePolicy", "File");
+    for port in each(container, "ports") {
+        text(port, "protocol", "TCP");
+    }
+    for env in each(container, "env") {
+        field_reference(child(env, "valueFrom").and_then(|from| child(from, "fieldRef")));
+    }
+    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        if let Some(found) = child(container, name) {
+            probe(found);
+        }
+    }
+    if let Some(lifecycle) = child(container, "lifecycle") {
+        for name in ["postStart", "preStop"] {
+            if let Some(get) = child(lifecycle, name).and_then(|hook| child(hook, "httpGet")) {
+                http_get(get);
+            }
+        }
+    }
+}
+
+fn probe(probe: &mut Object) {
+    number(probe, "timeoutSeconds", 1);
+    number(probe, "periodSeconds", 10);
+    number(probe, "successThreshold", 1);
+    number(probe, "failureThreshold", 3);
+    if let Some(get) = child(probe, "httpGet") {
+        http_get(get);
+    }
+    if let Some(grpc) = child(probe, "grpc") {
+        value(grpc, "service", || "");
+    }
+}
+
+fn http_get(get: &mut Object) {
+    text(get, "path", "/");
+    text(get, "scheme", "HTTP");
+}
+
+/// Defaults of an `ObjectFieldSelector`.
+pub fn field_reference(reference: Option<&mut Object>) {
+    if let Some(reference) = reference {
+        text(reference, "apiVersion", "v1");
+    }
+}
+
+/// The tag of an image reference, `latest` where neither tag nor digest stands.
+fn tag(image: &str) -> &str {
+    if image.contains('@') {
+        return "";
+    }
+    let last = image.rsplit('/').next().unwrap_or_default();
+    match last.rsplit_once(':') {
+        Some((_, tag)) => tag,
+        None => "latest",
+    }
+}
+
+/// A limit without a request is the request, too.
+fn requests_from_limits(container: &mut Object) {
+    let Some(resources) = child(container, "resources") else {
+        return;
+    };
+    let Some(Value::Object(limits)) = resources.get("limits").cloned() else {
+        return;
+    };
+    if let Some(requests) = child_or_new(resources, "requests") {
+        for (name, limit) in limits {
+            value(requests, &name, || limit);
+        }
+    }
+}
+
+/// Requests of the pod as a whole (`spec.resources`) start from its limits for
+/// the resources that no container requests.
+fn pod_level_requests(spec: &mut Object) {
+    let Some(Value::Object(limits)) = spec
+        .get("resources")
+        .and_then(|resources| resources.get("limits"))
+        .cloned()
+    else {
+        return;
+    };
+    let totals = aggregate_requests(spec);
+    let Some(resources) = child(spec, "resources") else {
+        return;
+    };
+    if let Some(requests) = child_or_new(resources, "requests") {
+        for (name, total) in totals {
+            if name.starts_with("hugepages-") || matches!(name.as_str(), "cpu" | "memory") {
+                value(requests, &name, || total);
+            }
+        }
+        for (name, limit) in limits {
+            value(requests, &name, || limit);
+        }
+    }
+}
+
+/// Sums the containers' requests, raised to the largest init container.
+fn aggregate_requests(spec: &Object) -> Object {
+    use crate::quantity::Quantity;
+    let requests = |container: &Value| -> Vec<(String, Quantity)> {
+        let requests = container.pointer("/resources/requests");
+        let entries = requests.and_then(Value::as_object).into_iter().flatten();
+        entries
+            .filter_map(|(name, amount)| Some((name.clone(), Quantity::from_json(amount).ok()?)))
+            .collect()
+    };
+    let list = |name: &str| {
+        spec.get(name)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
+    let mut totals: std::collections::BTreeMap<String, Quantity> = Default::default();
+    for (name, amount) in list("containers").flat_map(requests) {
+        let total = totals.entry(name).or_default();
+        *total = total.saturating_add(amount);
+    }
+    let mut sidecars: std::collections::BTreeMap<String, Quantity> = Default::default();
+    for container in list("initContainers") {
+        let restarts = container["restartPolicy"] == "Always";
+        for (name, amount) in requests(container) {
+            let running = sidecars.entry(name.clone()).or_default();
+            let peak = running.saturating_add(amount);
+            let total = totals.entry(name).or_default();
+            if restarts {
+                *running = peak;
+                *total = total.saturating_add(amount);
+            } else if *total < peak {
+                *total = peak;
+            }
+        }
+    }
+    let entries = totals.into_iter();
+    entries
+        .map(|(name, amount)| (name, amount.to_string().into()))
+        .collect()
+}
+
+/// On the host's network a container's port is the host's port.
+fn host_ports(spec: &mut Object) {
+    for list in ["initContainers", "containers"] {
+        for container in each(spec, list) {
+            for port in each(container, "ports") {
+                if let Some(number @ Value::Number(_)) = port.get("containerPort").cloned()
+                    && port.get("hostPort").is_none_or(|host| *host == 0)
+                {
+                    port.insert("hostPort".into(), number);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tag;
+
+    #[test]
+    fn an_image_without_tag_is_latest() {
+        for (image, expected) in [
+            ("a", "latest"),
+            ("a:1", "1"),
+            ("a:latest", "latest"),
+            ("host:5000/a", "latest"),
+            ("host:5000/a:2", "2"),
+            ("a@sha256:0", ""),
+            ("a:1@sha256:0", ""),
+        ] {
+            assert_eq!(tag(image), expected, "{image}");
+        }
+    }
+}

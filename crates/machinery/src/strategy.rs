@@ -1,0 +1,413 @@
+//! What a write does to an object besides what the client asked for: status
+//! starts empty and survives spec updates, spec survives status updates,
+//! generation counts, identity stays.
+//!
+//! The server calls [`prepare_create`] once identity (name, uid, creation
+//! time) is given and before admission and validation, [`prepare_update`]
+//! before validation of an update. Allocation of addresses and ports is the
+//! server's.
+
+mod job;
+mod pod;
+mod service;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::kind::Kind;
+use crate::schema::Node;
+use crate::time;
+
+pub use pod::qos_class;
+
+/// Prepares a new object of `kind`.
+pub fn prepare_create(kind: &Kind, object: &mut Value, now: Timestamp) {
+    let metadata = object_at(object, "metadata");
+    for name in [
+        "selfLink",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+    ] {
+        metadata.remove(name);
+    }
+    if !kind.generation.is_empty() {
+        metadata.insert("generation".into(), 1.into());
+    }
+    match (kind.group, kind.kind) {
+        ("", "Node") => {}
+        ("", "Pod") => pod::create(object),
+        ("", "Namespace") => create_namespace(object),
+        ("", "PersistentVolume") => {
+            let status = json!({"phase": "Pending", "lastPhaseTransitionTime": time::seconds(now)});
+            set(object, "status", status);
+        }
+        ("", "PersistentVolumeClaim") => set(object, "status", json!({"phase": "Pending"})),
+        ("", "Service") => {
+            remove(object, "status");
+            service::drop_unused(object);
+        }
+        ("batch", "Job") => {
+            remove(object, "status");
+            job::create(object);
+        }
+        _ if kind.has_status() => remove(object, "status"),
+        _ => {}
+    }
+    fold_string_data(kind, object);
+}
+
+/// Prepares an update of `old` to `object`, of the resource itself or of a
+/// subresource. Parts that the (sub)resource may not change are taken from
+/// `old`.
+pub fn prepare_update(
+    kind: &Kind,
+    subresource: Option<&str>,
+    object: &mut Value,
+    old: &Value,
+    now: Timestamp,
+) {
+    keep_identity(object, old);
+    match subresource {
+        None => update_main(kind, object, old),
+        Some("status") => update_status(kind, object, old, now),
+        Some("ephemeralcontainers") => {
+            keep_all_but(object, old, "spec", &["ephemeralContainers"]);
+        }
+        Some("resize") => pod::keep_all_but_resources(object, old),
+        Some("finalize") => copy(object, old, "status"),
+        Some(_) => {}
+    }
+    fold_string_data(kind, object);
+    if subresource != Some("status") && changed(kind, object, old) {
+        let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
+        object_at(object, "metadata").insert("generation".into(), generation.into());
+    }
+}
+
+/// Returns the top-level fields that a write through a (sub)resource never
+/// changes, and so never owns (`resetFields` of server-side apply).
+pub fn reset_fields(kind: &Kind, subresource: Option<&str>) -> &'static [&'static str] {
+    match (subresource, kind.kind) {
+        (None, "Node") if kind.group.is_empty() => &["status"],
+        (None, _) if kind.has_status() => &["status"],
+        (Some("status"), "CustomResourceDefinition" | "VolumeAttachment") => &["metadata", "spec"],
+        (Some("status"), "Deployment") => &["spec", "metadata.labels"],
+        (Some("status"), "Pod") => &[
+            "spec",
+            "metadata.deletionTimestamp",
+            "metadata.ownerReferences",
+        ],
+        (Some("status"), _) => &["spec"],
+        _ => &[],
+    }
+}
+
+/// Whether a `PUT` to a name that does not exist creates the object.
+pub fn creates_on_update(kind: &Kind) -> bool {
+    matches!(
+        (kind.group, kind.kind),
+        ("", "Endpoints" | "Event" | "LimitRange" | "Service")
+            | ("events.k8s.io", "Event")
+            | ("rbac.authorization.k8s.io", _)
+            | ("coordination.k8s.io", "Lease")
+            | ("networking.k8s.io", "IPAddress" | "ServiceCIDR")
+    )
+}
+
+/// Whether an update may leave out `metadata.resourceVersion`.
+pub fn updates_unconditionally(kind: &Kind) -> bool {
+    !matches!(
+        (kind.group, kind.kind),
+        (
+            "storage.k8s.io",
+            "CSIDriver" | "CSINode" | "CSIStorageCapacity" | "VolumeAttachment"
+        ) | ("coordination.k8s.io" | "policy" | "node.k8s.io", _)
+            | ("admissionregistration.k8s.io" | "apiextensions.k8s.io", _)
+    )
+}
+
+fn create_namespace(object: &mut Value) {
+    set(object, "status", json!({"phase": "Active"}));
+    let spec = object_at(object, "spec");
+    let finalizers = spec
+        .entry("finalizers")
+        .or_insert_with(|| Value::Array(Vec::new()));
+    if finalizers.is_null() {
+        *finalizers = Value::Array(Vec::new());
+    }
+    if let Value::Array(list) = finalizers
+        && !list.iter().any(|finalizer| finalizer == "kubernetes")
+    {
+        list.push("kubernetes".into());
+    }
+}
+
+fn update_main(kind: &Kind, object: &mut Value, old: &Value) {
+    if kind.has_status() {
+        copy(object, old, "status");
+    }
+    match (kind.group, kind.kind) {
+        ("", "Namespace") => {
+            let finalizers = old["spec"].get("finalizers").cloned();
+            let spec = object_at(object, "spec");
+            match finalizers {
+                Some(finalizers) => spec.insert("finalizers".into(), finalizers),
+                None => spec.remove("finalizers"),
+            };
+        }
+        ("", "Service") => service::update(object, old),
+        _ => {}
+    }
+}
+
+fn update_status(kind: &Kind, object: &mut Value, old: &Value, now: Timestamp) {
+    let all_metadata = matches!(kind.kind, "CustomResourceDefinition" | "VolumeAttachment");
+    copy(object, old, "spec");
+    for part in ["data", "webhooks", "template"] {
+        if old.get(part).is_some() {
+            copy(object, old, part);
+        }
+    }
+    if all_metadata {
+        reset_metadata(object, old);
+    }
+    match (kind.group, kind.kind) {
+        ("apps", "Deployment") => copy_metadata(object, old, &["labels"]),
+        ("", "Pod") => {
+            copy_metadata(object, old, &["ownerReferences", "deletionTimestamp"]);
+            let class = qos_class(&old["spec"]);
+            if object["status"]["qosClass"]
+                .as_str()
+                .is_none_or(str::is_empty)
+            {
+                object_at(object, "status").insert("qosClass".into(), class.into());
+            }
+        }
+        ("", "PersistentVolume") => {
+            let phase = |object: &Value| object["status"]["phase"].clone();
+            let given = object["status"].get("lastPhaseTransitionTime");
+            if phase(object) != phase(old)
+                && (given.is_none() || given == old["status"].get("lastPhaseTransitionTime"))
+            {
+                let status = object_at(object, "status");
+                status.insert("lastPhaseTransitionTime".into(), time::seconds(now).into());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `rest.BeforeUpdate`: what no update changes.
+fn keep_identity(object: &mut Value, old: &Value) {
+    let before = &old["metadata"];
+    let metadata = object_at(object, "metadata");
+    let mut keep = |name: &str| match before.get(name) {
+        Some(value) => metadata.insert(name.to_owned(), value.clone()),
+        None => metadata.remove(name),
+    };
+    keep("generation");
+    keep("creationTimestamp");
+    if before.get("deletionTimestamp").is_some() {
+        keep("deletionTimestamp");
+    }
+    for name in ["uid", "deletionGracePeriodSeconds"] {
+        let given = metadata.get(name);
+        if given.is_none_or(|value| value.is_null() || *value == "")
+            && let Some(value) = before.get(name)
+        {
+            metadata.insert(name.to_owned(), value.clone());
+        }
+    }
+    metadata.remove("selfLink");
+}
+
+/// Everything of the metadata that a status update leaves alone.
+fn reset_metadata(object: &mut Value, old: &Value) {
+    let names = [
+        "deletionTimestamp",
+        "labels",
+        "annotations",
+        "finalizers",
+        "ownerReferences",
+    ];
+    copy_metadata(object, old, &names);
+}
+
+fn copy_metadata(object: &mut Value, old: &Value, names: &[&str]) {
+    let metadata = object_at(object, "metadata");
+    for name in names {
+        match old["metadata"].get(*name) {
+            Some(value) => metadata.insert((*name).to_owned(), value.clone()),
+            None => metadata.remove(*name),
+        };
+    }
+}
+
+/// Whether a part that the generation counts differs.
+fn changed(kind: &Kind, object: &Value, old: &Value) -> bool {
+    let schema = kind.schema();
+    kind.generation.iter().any(|part| {
+        let at = |object| {
+            part.split('.')
+                .try_fold(object, |value: &Value, name| value.get(name))
+        };
+        let node = schema.at(part);
+        canonical(node, at(object)) != canonical(node, at(old))
+    })
+}
+
+/// A part in canonical form, empty ones as absent, so that two spellings of
+/// the same thing compare equal (`apiequality.Semantic`).
+fn canonical(node: Option<Node<'_>>, value: Option<&Value>) -> Option<Value> {
+    let mut value = value?.clone();
+    if let Some(node) = node {
+        crate::canonical::canonicalize(node, &mut value);
+    }
+    let is_empty = value.is_null()
+        || value.as_object().is_some_and(serde_json::Map::is_empty)
+        || value.as_array().is_some_and(Vec::is_empty);
+    (!is_empty).then_some(value)
+}
+
+/// `stringData` of a Secret is written as `data` and never read back.
+fn fold_string_data(kind: &Kind, object: &mut Value) {
+    use base64::Engine as _;
+    if kind.kind != "Secret" || !kind.group.is_empty() {
+        return;
+    }
+    let Some(Value::Object(texts)) = object.as_object_mut().and_then(|o| o.remove("stringData"))
+    else {
+        return;
+    };
+    if texts.is_empty() {
+        return;
+    }
+    let data = object_at(object, "data");
+    for (key, text) in texts {
+        let bytes = text.as_str().unwrap_or_default();
+        let text = base64::engine::general_purpose::STANDARD.encode(bytes);
+        data.insert(key, text.into());
+    }
+}
+
+/// Takes a part from `old` but for some of its fields.
+fn keep_all_but(object: &mut Value, old: &Value, part: &str, names: &[&str]) {
+    let mut kept = old.get(part).cloned().unwrap_or(Value::Null);
+    if let (Some(kept), Some(new)) = (kept.as_object_mut(), object.get(part)) {
+        for name in names {
+            match new.get(*name) {
+                Some(value) => kept.insert((*name).to_owned(), value.clone()),
+                None => kept.remove(*name),
+            };
+        }
+    }
+    let metadata = object["metadata"].get("resourceVersion").cloned();
+    *object = old.clone();
+    if let Some(version) = metadata {
+        object_at(object, "metadata").insert("resourceVersion".into(), version);
+    }
+    set(object, part, kept);
+}
+
+pub(crate) fn object_at<'a>(
+    object: &'a mut Value,
+    name: &str,
+) -> &'a mut serde_json::Map<String, Value> {
+    if !object.is_object() {
+        *object = json!({});
+    }
+    let map = object.as_object_mut().expect("made an object above");
+    let child = map.entry(name.to_owned()).or_insert_with(|| json!({}));
+    if !child.is_object() {
+        *child = json!({});
+    }
+    child.as_object_mut().expect("made an object above")
+}
+
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Some(map) = object.as_object_mut() {
+        map.insert(name.to_owned(), value);
+    }
+}
+
+fn remove(object: &mut Value, name: &str) {
+    if let Some(map) = object.as_object_mut() {
+        map.remove(name);
+    }
+}
+
+fn copy(object: &mut Value, old: &Value, name: &str) {
+    match old.get(name) {
+        Some(value) => set(object, name, value.clone()),
+        None => remove(object, name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds;
+
+    fn kind(name: &str) -> &'static Kind {
+        let found = kinds::all().iter().find(|kind| kind.kind == name);
+        found.expect("a built-in kind")
+    }
+
+    fn now() -> Timestamp {
+        "2024-01-01T00:00:00Z".parse().expect("a time")
+    }
+
+    #[test]
+    fn new_objects_start_without_status() {
+        let mut object = json!({"metadata": {"generation": 7}, "status": {"replicas": 3}});
+        prepare_create(kind("Deployment"), &mut object, now());
+        assert_eq!(object, json!({"metadata": {"generation": 1}}));
+        let mut object = json!({"metadata": {}, "status": {"phase": "Terminating"}});
+        prepare_create(kind("Namespace"), &mut object, now());
+        assert_eq!(
+            object,
+            json!({
+                "metadata": {},
+                "status": {"phase": "Active"},
+                "spec": {"finalizers": ["kubernetes"]}
+            })
+        );
+    }
+
+    #[test]
+    fn generation_counts_changes_of_the_spec() {
+        let old = json!({
+            "metadata": {"generation": 3, "uid": "u", "creationTimestamp": "t"},
+            "spec": {"replicas": 1}, "status": {"replicas": 1}
+        });
+        let check = |mut object: Value, subresource, generation: i64| {
+            prepare_update(kind("Deployment"), subresource, &mut object, &old, now());
+            assert_eq!(object["metadata"]["generation"], generation, "{object}");
+            assert_eq!(object["metadata"]["uid"], "u");
+            object
+        };
+        let same = check(json!({"spec": {"replicas": 1}}), None, 3);
+        assert_eq!(same["status"], json!({"replicas": 1}));
+        check(json!({"spec": {"replicas": 1, "paused": false}}), None, 3);
+        check(json!({"spec": {"replicas": 2}}), None, 4);
+        check(
+            json!({"spec": {"replicas": 1}, "metadata": {"annotations": {"a": "b"}}}),
+            None,
+            4,
+        );
+        let status = check(json!({"status": {"replicas": 5}}), Some("status"), 3);
+        assert_eq!(status["spec"], json!({"replicas": 1}));
+        assert_eq!(status["status"], json!({"replicas": 5}));
+    }
+
+    #[test]
+    fn string_data_becomes_data() {
+        let mut secret = json!({"data": {"a": "eA=="}, "stringData": {"a": "y", "b": "z"}});
+        prepare_create(kind("Secret"), &mut secret, now());
+        assert_eq!(
+            secret,
+            json!({"data": {"a": "eQ==", "b": "eg=="}, "metadata": {}})
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! What writes of pods do: the first status, the quality-of-service class.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::quantity::Quantity;
+
+/// Gives a new pod its first status.
+pub(super) fn create(object: &mut Value) {
+    let class = qos_class(&object["spec"]);
+    let mut status = json!({"phase": "Pending", "qosClass": class});
+    let gates = object["spec"]["schedulingGates"].as_array();
+    if gates.is_some_and(|gates| !gates.is_empty()) {
+        status["conditions"] = json!([{
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "SchedulingGated",
+            "message": "Scheduling is blocked due to non-empty scheduling gates"
+        }]);
+    }
+    if let Some(map) = object.as_object_mut() {
+        map.insert("status".into(), status);
+    }
+}
+
+/// Through `resize` only the containers' resources change.
+pub(super) fn keep_all_but_resources(object: &mut Value, old: &Value) {
+    let mut kept = old.clone();
+    for list in ["containers", "initContainers"] {
+        let new = object["spec"][list].as_array().cloned().unwrap_or_default();
+        let Some(before) = kept["spec"].get_mut(list).and_then(Value::as_array_mut) else {
+            continue;
+        };
+        for container in before {
+            let Some(map) = container.as_object_mut() else {
+                continue;
+            };
+            let Some(found) = new
+                .iter()
+                .find(|other| other.get("name") == map.get("name"))
+            else {
+                continue;
+            };
+            for field in ["resources", "resizePolicy"] {
+                match found.get(field) {
+                    Some(value) => map.insert(field.into(), value.clone()),
+                    None => map.remove(field),
+                };
+            }
+        }
+    }
+    if let Some(version) = object["metadata"].get("resourceVersion") {
+        kept["metadata"]["resourceVersion"] = version.clone();
+    }
+    *object = kept;
+}
+
+/// Returns the quality-of-service class of a pod spec: `Guaranteed`,
+/// `Burstable` or `BestEffort`.
+pub fn qos_class(spec: &Value) -> &'static str {
+    if let Some(resources) = spec.get("resources").filter(|r| has_any(r)) {
+        return class(std::slice::from_ref(resources));
+    }
+    let containers = ["containers", "initContainers"]
+        .iter()
+        .filter_map(|list| spec[*list].as_array())
+        .flatten()
+        .map(|container| container["resources"].clone());
+    class(&containers.collect::<Vec<_>>())
+}
+
+fn has_any(resources: &Value) -> bool {
+    !amounts(&resources["requests"]).is_empty() || !amounts(&resources["limits"]).is_empty()
+}
+
+/// Amounts of cpu and memory that are more than nothing.
+fn amounts(list: &Value) -> BTreeMap<&str, Quantity> {
+    ["cpu", "memory"]
+        .into_iter()
+        .filter_map(|name| Some((name, Quantity::from_json(list.get(name)?).ok()?)))
+        .filter(|(_, amount)| amount.signum() > 0)
+        .collect()
+}
+
+fn class(all: &[Value]) -> &'static str {
+    let pairs: Vec<_> = all
+        .iter()
+        .map(|resources| {
+            (
+                amounts(&resources["requests"]),
+                amounts(&resources["limits"]),
+            )
+        })
+        .collect();
+    if pairs
+        .iter()
+        .all(|(requests, limits)| requests.is_empty() && limits.is_empty())
+    {
+        return "BestEffort";
+    }
+    let guaranteed = pairs.iter().all(|(requests, limits)| {
+        limits.len() == 2
+            && requests
+                .iter()
+                .all(|(name, amount)| limits.get(name) == Some(amount))
+    });
+    if guaranteed {
+        "Guaranteed"
+    } else {
+        "Burstable"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_follow_requests_and_limits() {
+        let check = |resources: Value, expected: &str| {
+            let spec = json!({"containers": [{"resources": resources}]});
+            assert_eq!(qos_class(&spec), expected, "{spec}");
+        };
+        check(json!({}), "BestEffort");
+        check(json!({"requests": {"cpu": "0"}}), "BestEffort");
+        check(json!({"requests": {"cpu": "1"}}), "Burstable");
+        check(json!({"limits": {"cpu": "1"}}), "Burstable");
+        check(
+            json!({"limits": {"cpu": "1", "memory": "1Gi"}}),
+            "Guaranteed",
+        );
+        check(
+            json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1000m", "memory": "1Gi"}}),
+            "Guaranteed",
+        );
+        check(
+            json!({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m", "memory": "1Gi"}}),
+            "Burstable",
+        );
+    }
+}
