@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped test says so loudly")]
 
+mod browser;
 mod flows;
 mod proxy;
 mod support;
