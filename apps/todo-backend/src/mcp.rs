@@ -98,14 +98,19 @@ fn is_near(name: &str) -> bool {
             .is_ok()
 }
 
-/// `<service>.<namespace>` as pods may write it: only our own namespace's
-/// search domain can answer it, so it is taken when resolv.conf has one.
+/// `<service>.<namespace>` as pods may write it: known when the namespace is
+/// ours, which the first search domain of resolv.conf tells.
 fn is_service(name: &str) -> bool {
     let Some((_, namespace)) = name.split_once('.') else {
         return false;
     };
-    let file = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
-    std::fs::read_to_string(file).is_ok_and(|own| own.trim() == namespace)
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    own_namespace(&text).is_some_and(|own| own == namespace)
+}
+
+fn own_namespace(resolv_conf: &str) -> Option<&str> {
+    let search = resolv_conf.lines().find_map(|line| line.strip_prefix("search "))?;
+    search.split_whitespace().find_map(|domain| domain.strip_suffix(".svc.cluster.local"))
 }
 
 fn host_name(host: &str) -> &str {
@@ -292,5 +297,8 @@ mod tests {
         check("mcp.example.com", true);
         check("evil.example.com:8001", false);
         check("", false);
+        let pod = "search todo-app.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.43.0.10\n";
+        assert_eq!(own_namespace(pod), Some("todo-app"));
+        assert_eq!(own_namespace("nameserver 1.1.1.1\nsearch example.com\n"), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::{StatusCode, Uri};
+use http::{HeaderValue, StatusCode, Uri};
 use maud::html;
 
 use super::frame::{Page, Width};
@@ -50,7 +50,11 @@ fn away(visitor: &Visitor, cause: Option<&str>) -> Response {
         width: Width::Medium,
         body,
     };
-    page.answer(visitor, StatusCode::BAD_GATEWAY)
+    let mut response = page.answer(visitor, StatusCode::BAD_GATEWAY);
+    // The page looks again by itself: nobody has to press a key when the
+    // service is back.
+    response.headers_mut().insert("refresh", HeaderValue::from_static("5"));
+    response
 }
 
 /// Answers with a heading and a sentence.

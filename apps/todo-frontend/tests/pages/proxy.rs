@@ -111,6 +111,7 @@ fn an_api_that_is_away_is_a_page_not_a_crash() {
         );
         assert_eq!(page.status, 502);
         assert!(page.text().contains("We cannot reach your tasks"));
+        assert_eq!(page.header("refresh"), Some("5"), "it recovers by itself");
         assert_eq!(
             page.text().contains(words),
             mode == "development",
