@@ -28,11 +28,6 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
         .boxed_unsync()
 }
 
-/// An empty body.
-pub fn empty() -> Body {
-    full(Bytes::new())
-}
-
 /// A body that is written as it comes.
 pub fn stream(chunks: impl Stream<Item = Bytes> + Send + 'static) -> Body {
     use futures::StreamExt;

@@ -7,7 +7,8 @@ use coracle_machinery::{protobuf, strict};
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::options::FieldValidation;
+use crate::custom::{self, Custom};
+use crate::options::{FieldValidation, cause};
 use crate::status::{ApiError, ApiResult};
 
 /// Media types of objects in requests.
@@ -135,6 +136,9 @@ pub fn typed(
     parsed: Parsed,
     validation: FieldValidation,
 ) -> ApiResult<Value> {
+    if let Some(custom) = custom::of(kind) {
+        return typed_custom(context, custom, parsed, validation);
+    }
     let Parsed {
         mut value,
         mut findings,
@@ -188,6 +192,50 @@ pub fn typed(
     if !value["metadata"].is_object() {
         value["metadata"] = Value::Object(serde_json::Map::new());
     }
+    Ok(value)
+}
+
+/// Reads a parsed value as a custom object.
+fn typed_custom(
+    context: &Context,
+    custom: &'static Custom,
+    parsed: Parsed,
+    validation: FieldValidation,
+) -> ApiResult<Value> {
+    let kind = custom.kind;
+    let Parsed {
+        mut value,
+        mut findings,
+    } = parsed;
+    let (api_version, name) = type_of(kind, &value);
+    if api_version != kind.api_version() {
+        return Err(ApiError::bad_request(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({})",
+            kind.api_version()
+        )));
+    }
+    if name != kind.kind {
+        let message = format!("Invalid value: {name:?}: must be {}", kind.kind);
+        let object = value["metadata"]["name"].as_str().unwrap_or_default();
+        let causes = vec![cause("FieldValueInvalid", "kind", message)];
+        return Err(ApiError::invalid(kind.group, &name, object, causes));
+    }
+    value["apiVersion"] = api_version.into();
+    value["kind"] = name.into();
+    if !value["metadata"].is_object() {
+        value["metadata"] = Value::Object(serde_json::Map::new());
+    }
+    let mut unknown = custom::objects::prune(custom, &mut value);
+    unknown.sort();
+    let doubled = |finding: &String| finding.replacen("duplicate", "unknown", 1);
+    findings.retain(|finding| !unknown.contains(&doubled(finding)));
+    findings.extend(unknown);
+    judge(context, findings, validation).map_err(|why| {
+        let (version, kind) = (kind.version, kind.kind);
+        ApiError::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: {why}"
+        ))
+    })?;
     Ok(value)
 }
 

@@ -13,10 +13,10 @@ use crate::authn;
 use crate::authz::{self, Attributes};
 use crate::body::{self, Body};
 use crate::context::Context;
+use crate::custom;
 use crate::identity::Identity;
 use crate::misc;
 use crate::request::{Query, ResourcePath, Target};
-use crate::resource;
 use crate::respond;
 use crate::server::Core;
 use crate::status::{ApiError, ApiResult};
@@ -77,8 +77,7 @@ async fn resource(
 ) -> ApiResult<Response<Body>> {
     let mut verb = path.verb(&parts.method, &query);
     authorize(&core, &user, &path, verb, &query)?;
-    let kind =
-        resource::find(&path.group, &path.version, &path.resource).ok_or_else(|| unknown(&path))?;
+    let kind = find(&core, &path)?;
     check_scope(kind, &path)?;
     if path.legacy_watch {
         verb = "watch";
@@ -128,15 +127,23 @@ fn single_name(selector: &str) -> Option<String> {
     selector.exact("metadata.name").map(str::to_owned)
 }
 
-fn unknown(path: &ResourcePath) -> ApiError {
-    let known = coracle_machinery::kinds::groups()
-        .iter()
-        .any(|(group, _)| *group == path.group);
-    if known {
-        ApiError::no_such_resource()
-    } else {
-        ApiError::no_such_path()
-    }
+fn find(core: &Core, path: &ResourcePath) -> ApiResult<&'static Kind> {
+    let found = custom::find(&core.customs, &path.group, &path.version, &path.resource);
+    found.ok_or_else(|| {
+        let known = coracle_machinery::kinds::groups()
+            .iter()
+            .any(|(group, _)| *group == path.group)
+            || core
+                .customs
+                .groups()
+                .iter()
+                .any(|(group, _)| *group == path.group);
+        if known {
+            ApiError::no_such_resource()
+        } else {
+            ApiError::no_such_path()
+        }
+    })
 }
 
 fn check_scope(kind: &Kind, path: &ResourcePath) -> ApiResult<()> {

@@ -11,6 +11,7 @@ mod authz;
 mod body;
 mod bootstrap;
 mod context;
+mod custom;
 mod decode;
 mod discovery;
 mod dispatch;

@@ -6,6 +6,7 @@ use coracle_machinery::{strategy, time};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::custom;
 use crate::rules;
 use crate::status::{ApiError, ApiResult, Cause, Details};
 
@@ -35,12 +36,12 @@ pub fn put(object: &mut Value, managed: &ManagedFields) {
 
 /// Records an update of `live` (`Null` for a new object) to `object`.
 pub fn update(kind: &'static Kind, live: &Value, object: &mut Value, writer: &Writer<'_>) {
-    rules::canonicalize(kind, object);
+    rules::compared_form(kind, object);
     let owners = of(live);
     let now = time::seconds(Timestamp::now());
     let version = kind.api_version();
     let manager = writer.manager(kind, &version, &now);
-    let managed = apply::track_update(Some(kind.schema()), live, &owners, object, manager);
+    let managed = apply::track_update(custom::schema(kind), live, &owners, object, manager);
     put(object, &managed);
 }
 
@@ -60,7 +61,7 @@ pub fn apply(
     let version = kind.api_version();
     let manager = writer.manager(kind, &version, &now);
     let live = (!live.is_null()).then_some((live, &owners));
-    let (mut object, managed) = apply::apply(Some(kind.schema()), live, patch, manager, force)
+    let (mut object, managed) = apply::apply(custom::schema(kind), live, patch, manager, force)
         .map_err(|error| refused(&error))?;
     put(&mut object, &managed);
     Ok(object)

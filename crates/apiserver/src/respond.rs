@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::accept::{self, Encoding, Form, Shape};
 use crate::body::{self, Body};
 use crate::context::Context;
+use crate::custom;
 use crate::object::{Stored, to_vec};
 use crate::rules;
 use crate::status::{ApiError, ApiResult};
@@ -78,6 +79,11 @@ fn encoded(status: StatusCode, encoding: Encoding, json: Bytes) -> ApiResult<Res
 /// Returns an object as `kind` serves it.
 pub fn served(kind: &'static Kind, stored: &Stored) -> Value {
     let mut value = stored.to_value();
+    if custom::of(kind).is_some() {
+        // Versions differ in name alone (conversion strategy None).
+        value["apiVersion"] = json!(kind.api_version());
+        return value;
+    }
     if kind.stored_as.is_some() {
         convert::from_storage(kind, &mut value);
         rules::canonicalize(kind, &mut value);
@@ -87,7 +93,7 @@ pub fn served(kind: &'static Kind, stored: &Stored) -> Value {
 
 /// Returns an object's JSON as `kind` serves it, parsed only for a conversion.
 pub fn served_json(kind: &'static Kind, stored: &Stored) -> Bytes {
-    if kind.stored_as.is_some() {
+    if kind.stored_as.is_some() || custom::of(kind).is_some() {
         Bytes::from(to_vec(&served(kind, stored)))
     } else {
         stored.to_json()
@@ -248,10 +254,27 @@ pub fn list(
 }
 
 /// Joins stored bytes. Items of built-in lists carry neither kind nor version.
+/// Joins custom objects. Their items keep kind and version.
+fn custom_list_json(
+    kind: &'static Kind,
+    meta: &ListMeta,
+    items: &[std::sync::Arc<Stored>],
+) -> Bytes {
+    let mut metadata = meta.to_value();
+    metadata["continue"] = json!(meta.continue_token);
+    let items: Vec<Value> = items.iter().map(|item| served(kind, item)).collect();
+    Bytes::from(to_vec(&json!({
+        "apiVersion": kind.api_version(), "items": items, "kind": custom::list_kind(kind), "metadata": metadata,
+    })))
+}
+
 fn list_json(kind: &'static Kind, meta: &ListMeta, items: &[std::sync::Arc<Stored>]) -> Bytes {
+    if custom::of(kind).is_some() {
+        return custom_list_json(kind, meta, items);
+    }
     let head = format!(
         "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
-        kind.list_kind(),
+        custom::list_kind(kind),
         kind.api_version(),
         meta.to_value()
     );
@@ -353,9 +376,21 @@ fn null_if_empty(list: Vec<Value>) -> Value {
 
 /// Reduces an object to its metadata.
 pub fn partial(value: &Value, version: &str) -> Value {
+    let mut metadata = value["metadata"].clone();
+    // Tables are made of upstream's internal objects, which count templates elsewhere.
+    if value["kind"] == "DaemonSet"
+        && let Some(annotations) = metadata["annotations"].as_object_mut()
+    {
+        annotations.shift_remove(rules::TEMPLATE_GENERATION);
+        if annotations.is_empty()
+            && let Some(metadata) = metadata.as_object_mut()
+        {
+            metadata.shift_remove("annotations");
+        }
+    }
     json!({
         "kind": "PartialObjectMetadata",
         "apiVersion": format!("meta.k8s.io/{version}"),
-        "metadata": value["metadata"],
+        "metadata": metadata,
     })
 }

@@ -19,6 +19,7 @@ use crate::authn::tokens::{TokenError, TokenKeys};
 use crate::authz::Authorizer;
 use crate::body::{self, Body, BoxError};
 use crate::bootstrap;
+use crate::custom::Customs;
 use crate::dispatch;
 use crate::identity::Identity;
 use crate::kubelet::Kubelet;
@@ -102,6 +103,8 @@ pub struct Core {
     pub authorizer: Authorizer,
     /// Addresses and ports of Services.
     pub allocations: Allocations,
+    /// Custom resources.
+    pub customs: Customs,
     /// OpenAPI documents.
     pub documents: Documents,
     /// Counters.
@@ -152,6 +155,7 @@ impl ApiServer {
             authorizer: Authorizer::new(&store),
             allocations: Allocations::new(&store, config.service_range, config.node_port_range),
             documents: Documents::default(),
+            customs: Customs::new(&store),
             metrics: Metrics::default(),
             kubelet: RwLock::new(None),
             closing: watch::channel(false).0,

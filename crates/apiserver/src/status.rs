@@ -173,7 +173,11 @@ impl ApiError {
         };
         let mut list: Vec<String> = Vec::new();
         for cause in &causes {
-            let field = if cause.field.is_empty() { "<nil>" } else { &cause.field };
+            let field = if cause.field.is_empty() {
+                "<nil>"
+            } else {
+                &cause.field
+            };
             let text = format!("{field}: {}", cause.message);
             if !list.contains(&text) {
                 list.push(text);

@@ -11,6 +11,7 @@
 pub mod apply;
 pub mod canonical;
 pub mod convert;
+pub mod custom;
 pub mod default;
 mod defaults;
 pub mod jsonpath;

@@ -12,6 +12,7 @@ use base64::Engine as _;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::kind::Kind;
 use crate::path::Path;
 use crate::quantity;
 use crate::schema::{Format, Node, Shape};
@@ -83,6 +84,27 @@ pub fn decode(schema: Node<'_>, value: &mut Value) -> Result<Vec<String>, Decode
         unknown: Vec::new(),
     };
     reader.read(schema, value, &Path::ROOT, schema)?;
+    Ok(reader.unknown)
+}
+
+/// Reads an object of any kind: [`decode`] for a built-in one; of a custom one
+/// the metadata is decoded and the rest pruned. Returns one message per
+/// unknown field.
+///
+/// # Errors
+/// When a value has another type than its field.
+pub fn read(kind: &Kind, object: &mut Value) -> Result<Vec<String>, DecodeError> {
+    let schema = kind.schema();
+    if kind.custom.is_none() {
+        return decode(schema, object);
+    }
+    let mut reader = Reader {
+        unknown: Vec::new(),
+    };
+    if let (Some(node), Some(metadata)) = (schema.field("metadata"), object.get_mut("metadata")) {
+        reader.read(node, metadata, &Path::new("metadata"), schema)?;
+    }
+    prune_at(schema, object, &Path::ROOT, &mut reader.unknown);
     Ok(reader.unknown)
 }
 
@@ -201,7 +223,7 @@ impl Reader {
                     return Ok(());
                 };
                 for (key, value) in map.iter_mut() {
-                    self.read(element, value, &path.field(key), owner)?;
+                    self.read(element, value, &path.entry(key), owner)?;
                     replace_null(element, value);
                 }
                 Ok(())

@@ -29,6 +29,7 @@ mod storage;
 
 use serde_json::Value;
 
+use crate::custom;
 use crate::kind::Kind;
 use crate::path::Path;
 
@@ -204,7 +205,7 @@ impl From<&Value> for Bad {
     fn from(value: &Value) -> Bad {
         match value {
             Value::String(text) => Bad(quote(text)),
-            other => Bad(other.to_string()),
+            other => Bad(go_text(other)),
         }
     }
 }
@@ -217,7 +218,7 @@ impl Bad {
 }
 
 impl Causes {
-    fn push(&mut self, reason: Reason, path: &Path<'_>, bad: Option<Bad>, detail: &str) {
+    pub(crate) fn push(&mut self, reason: Reason, path: &Path<'_>, bad: Option<Bad>, detail: &str) {
         let mut message = reason.words().to_owned();
         if let Some(Bad(text)) = bad {
             message.push_str(": ");
@@ -334,6 +335,49 @@ pub(crate) fn quote(text: &str) -> String {
     out
 }
 
+/// Fields of structures that messages show, in the order of their types.
+const SHOWN_ORDER: [&str; 13] = [
+    "matchLabels",
+    "matchExpressions",
+    "apiVersion",
+    "kind",
+    "key",
+    "operator",
+    "values",
+    "name",
+    "uid",
+    "controller",
+    "blockOwnerDeletion",
+    "apiGroup",
+    "namespace",
+];
+
+/// A value as Go prints it: structures in the order of their fields, maps in
+/// that of their keys.
+fn go_text(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let place = |name: &str| SHOWN_ORDER.iter().position(|known| *known == name);
+            let is_structure = map.keys().all(|name| place(name).is_some());
+            let mut entries: Vec<_> = map.iter().collect();
+            match is_structure {
+                true => entries.sort_by_key(|(name, _)| place(name)),
+                false => entries.sort_by_key(|(name, _)| name.as_str()),
+            }
+            let parts: Vec<String> = entries
+                .iter()
+                .map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), go_text(value)))
+                .collect();
+            format!("{{{}}}", parts.join(","))
+        }
+        Value::Array(list) => {
+            let parts: Vec<String> = list.iter().map(go_text).collect();
+            format!("[{}]", parts.join(","))
+        }
+        other => other.to_string(),
+    }
+}
+
 /// The name that upstream's internal types give a field: without JSON names,
 /// Go's own are printed.
 pub(crate) fn go_name(name: &str) -> String {
@@ -362,6 +406,12 @@ pub(crate) fn go_json(value: &Value) -> String {
 
 /// Everything below the metadata.
 fn body(kind: &Kind, object: &At<'_>, old: Option<&Value>, causes: &mut Causes) {
+    if kind.custom.is_some() {
+        return match old {
+            None => custom::create(kind, object.value, causes),
+            Some(old) => custom::update(kind, object.value, old, causes),
+        };
+    }
     match (kind.group, kind.kind) {
         ("", "Pod") => pod::pod(object, old, causes),
         ("", "PodTemplate") => pod::template(&object.field("template"), causes),
@@ -413,6 +463,9 @@ fn body(kind: &Kind, object: &At<'_>, old: Option<&Value>, causes: &mut Causes) 
 
 /// What a status must look like.
 fn status(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Causes) {
+    if kind.custom.is_some() {
+        return custom::update(kind, object.value, old, causes);
+    }
     match (kind.group, kind.kind) {
         ("apps", _) | ("", "ReplicationController") => {
             apps::status(kind.kind, object, old, causes);

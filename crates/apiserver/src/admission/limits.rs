@@ -157,28 +157,24 @@ fn check(
 ) {
     let kind = item["type"].as_str().unwrap_or_default();
     for (name, least) in totals::read(&item["min"]) {
-        let head = format!("minimum {name} usage per {kind} is {least}");
-        match requests.get(&name) {
-            None => broken.push(format!("{head}.  No request is specified")),
-            Some(request) if *request < least => {
-                broken.push(format!("{head}, but request is {request}"))
-            }
-            Some(_) => {}
-        }
-        if let Some(limit) = limits.get(&name).filter(|limit| **limit < least) {
-            broken.push(format!("{head}, but limit is {limit}"));
-        }
+        let (request, limit) = (requests.get(&name), limits.get(&name));
+        let why = match (request, limit) {
+            (None, _) => ".  No request is specified".to_owned(),
+            (Some(request), _) if *request < least => format!(", but request is {request}"),
+            (_, Some(limit)) if *limit < least => format!(", but limit is {limit}"),
+            _ => continue,
+        };
+        broken.push(format!("minimum {name} usage per {kind} is {least}{why}"));
     }
     for (name, most) in totals::read(&item["max"]) {
-        let head = format!("maximum {name} usage per {kind} is {most}");
-        match limits.get(&name) {
-            None if with_limits => broken.push(format!("{head}.  No limit is specified")),
-            Some(limit) if *limit > most => broken.push(format!("{head}, but limit is {limit}")),
-            _ => {}
-        }
-        if let Some(request) = requests.get(&name).filter(|request| **request > most) {
-            broken.push(format!("{head}, but request is {request}"));
-        }
+        let (request, limit) = (requests.get(&name), limits.get(&name));
+        let why = match (limit, request) {
+            (None, _) if with_limits => ".  No limit is specified".to_owned(),
+            (Some(limit), _) if *limit > most => format!(", but limit is {limit}"),
+            (_, Some(request)) if *request > most => format!(", but request is {request}"),
+            _ => continue,
+        };
+        broken.push(format!("maximum {name} usage per {kind} is {most}{why}"));
     }
     for (name, most) in totals::read(&item["maxLimitRequestRatio"]) {
         let head = format!("{name} max limit to request ratio per {kind} is {most}");

@@ -36,7 +36,8 @@ pub async fn run(
     }
     let verb = verb(&parts.method);
     let streams = matches!(name, "log" | "exec" | "attach" | "portforward" | "proxy");
-    if !sub.verbs.contains(&verb) && !(streams && matches!(verb, "get" | "create")) {
+    let allowed = sub.verbs.contains(&verb) || (streams && matches!(verb, "get" | "create"));
+    if !allowed {
         return Err(ApiError::method_not_allowed());
     }
     if !context.path.rest.is_empty() && name != "proxy" {

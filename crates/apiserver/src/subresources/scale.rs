@@ -56,6 +56,7 @@ fn scale_kind() -> &'static Kind {
 
 fn copy_of_unknown() -> Kind {
     Kind {
+        custom: None,
         group: "",
         version: "",
         kind: "",
@@ -187,6 +188,7 @@ async fn patched(
 ) -> ApiResult<Response<Body>> {
     let form = patch::Form::of(&body::content_type(&context.headers))?;
     let options = WriteOptions::read(&context.query, "PatchOptions")?;
+    patch::check_options(context, form)?;
     if form == patch::Form::Apply {
         return apply(context, kind, body, options).await;
     }

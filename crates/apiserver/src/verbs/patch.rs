@@ -8,10 +8,12 @@ use http::{Response, StatusCode};
 use serde_json::Value;
 
 use super::create;
+use super::owners;
 use super::update;
 use super::write::Written;
 use crate::body::{self, Body};
 use crate::context::Context;
+use crate::custom;
 use crate::decode::{self, Parsed};
 use crate::managed::{self, Writer};
 use crate::options::{WriteOptions, cause, invalid_options};
@@ -19,6 +21,9 @@ use crate::rules;
 use crate::status::{ApiError, ApiResult, Details};
 
 const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml";
+
+const ACCEPTED_CUSTOM: &str =
+    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 
 /// The form of a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +87,7 @@ pub async fn run(
         .map_err(|error| reword(kind, live, error))?;
         rules::default(kind, &mut object);
         check_place(context, kind, &mut object)?;
+        owners::dedup(context, &mut object);
         managed::update(
             kind,
             live,
@@ -97,7 +103,11 @@ pub async fn run(
     written.answer(context, kind, StatusCode::OK)
 }
 
-fn check_options(context: &Context, form: Form) -> ApiResult<bool> {
+/// Reads `force` and checks what a form of patch asks for.
+///
+/// # Errors
+/// 422 naming every wrong parameter.
+pub fn check_options(context: &Context, form: Form) -> ApiResult<bool> {
     let force = context.query.flag("force");
     let mut causes = Vec::new();
     if form == Form::Apply {
@@ -139,7 +149,10 @@ pub fn apply_to(kind: &'static Kind, form: Form, live: &Value, patch: &Parsed) -
     let patched = match form {
         Form::Json => patch::json_patch(live, &patch.value),
         Form::Merge => patch::merge_patch(live, &patch.value),
-        Form::Strategic | Form::Apply => patch::strategic_patch(kind.schema(), live, &patch.value),
+        Form::Strategic | Form::Apply => match custom::of(kind) {
+            None => patch::strategic_patch(kind.schema(), live, &patch.value),
+            Some(_) => return Err(ApiError::unsupported_media_type(ACCEPTED_CUSTOM)),
+        },
     };
     patched.map_err(|error| patch_error(&error))
 }

@@ -11,6 +11,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::create;
+use super::owners;
 use super::write::{self, Written};
 use crate::admission;
 use crate::body::{self, Body};
@@ -42,6 +43,7 @@ pub async fn run(
     rules::default(kind, &mut object);
     check_name(context, &mut object)?;
     create::check_namespace(context, kind, &mut object)?;
+    owners::dedup(context, &mut object);
     let manager = context.field_manager();
     let subresource = context.path.subresource.as_deref();
     if subresource.is_none() && strategy::creates_on_update(kind) && current(context, kind).is_err()
@@ -187,18 +189,18 @@ async fn change_once(
     keep_system_fields(&mut object, live);
     rules::prepare_update(kind, subresource, &mut object, live);
     let allocation = admission::allocate_update(context, kind, &mut object, live, dry_run)?;
-    for warning in rules::warnings(kind, &object, Some(live)) {
-        context.warn(warning);
-    }
     rules::refuse(
         kind,
         context.name(),
         rules::validate_update(kind, subresource, &object, live),
     )?;
+    for warning in rules::warnings(kind, &object, Some(live)) {
+        context.warn(warning);
+    }
     rules::stored_form(kind, &mut object);
     keep_managed_times(&mut object, live);
     admission::check_update(context, kind, &object, live, dry_run)?;
-    if stored.says_the_same(&to_storage(kind, &object)) {
+    if stored.says_the_same(&write::stored_value(kind, &object)) {
         return Ok(Ok(Written::Stored(stored.clone())));
     }
     if dry_run {
@@ -220,17 +222,9 @@ async fn change_once(
     };
     if outcome.is_ok() {
         allocation.keep();
+        create::settle(context, kind, context.name()).await;
     }
     Ok(outcome)
-}
-
-fn to_storage(kind: &'static Kind, object: &Value) -> Value {
-    let mut object = object.clone();
-    if kind.stored_as.is_some() {
-        coracle_machinery::convert::to_storage(kind, &mut object);
-        rules::canonicalize(kind.storage(), &mut object);
-    }
-    object
 }
 
 fn check_revision(

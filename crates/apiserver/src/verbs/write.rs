@@ -1,5 +1,6 @@
 //! What all writes share: from a finished object to the store, and back to an answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,10 +8,11 @@ use coracle_machinery::convert;
 use coracle_machinery::kind::Kind;
 use coracle_store::{Durability, Expect, WriteError, WriteOptions};
 use http::{Response, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::body::Body;
 use crate::context::Context;
+use crate::custom;
 use crate::object::Stored;
 use crate::resource;
 use crate::respond;
@@ -78,14 +80,23 @@ pub fn store_options(kind: &Kind) -> WriteOptions {
 
 /// Serialises an object in the form its storage has.
 pub fn draft(kind: &'static Kind, object: &Value) -> Stored {
+    Stored::draft(kind.storage(), &stored_value(kind, object))
+}
+
+/// Returns an object as its storage has it.
+pub fn stored_value<'a>(kind: &'static Kind, object: &'a Value) -> Cow<'a, Value> {
+    if let Some(custom) = custom::of(kind) {
+        let mut object = object.clone();
+        object["apiVersion"] = json!(format!("{}/{}", kind.group, custom.storage_version));
+        return Cow::Owned(object);
+    }
     if kind.stored_as.is_some() {
-        let storage = kind.storage();
         let mut converted = object.clone();
         convert::to_storage(kind, &mut converted);
-        rules::canonicalize(storage, &mut converted);
-        return Stored::draft(storage, &converted);
+        rules::canonicalize(kind.storage(), &mut converted);
+        return Cow::Owned(converted);
     }
-    Stored::draft(kind, object)
+    Cow::Borrowed(object)
 }
 
 /// Stores an object.

@@ -51,8 +51,14 @@ fn replica_template(spec: &At<'_>, owner: &str, readable: bool, causes: &mut Cau
     }
     let template = spec.field("template");
     let selector = spec.field("selector");
-    if selector.is_set() && !labels::is_empty(&selector) {
+    if !selector.is_set() {
+        not_selected(&template, causes);
+    } else if !labels::is_empty(&selector) {
         matches_template(&selector, &template, causes);
+    }
+    if owner == "StatefulSet" {
+        // Upstream looks at these twice.
+        pod::template_labels(&template, causes);
     }
     pod::template(&template, causes);
     long_running(&template, owner, causes);
@@ -61,11 +67,18 @@ fn replica_template(spec: &At<'_>, owner: &str, readable: bool, causes: &mut Cau
 /// The selector selects the template's labels.
 pub(super) fn matches_template(selector: &At<'_>, template: &At<'_>, causes: &mut Causes) {
     let metadata = template.field("metadata");
-    let given = metadata.field("labels");
-    if !labels::selects(selector, &given) {
-        let detail = "`selector` does not match template `labels`";
-        causes.invalid(&given.path, given.value, detail);
+    if !labels::selects(selector, &metadata.field("labels")) {
+        not_selected(template, causes);
     }
+}
+
+/// The template's labels are not those that are selected; an absent selector
+/// selects nothing.
+pub(super) fn not_selected(template: &At<'_>, causes: &mut Causes) {
+    let metadata = template.field("metadata");
+    let given = metadata.field("labels");
+    let detail = "`selector` does not match template `labels`";
+    causes.invalid(&given.path, given.value, detail);
 }
 
 fn long_running(template: &At<'_>, owner: &str, causes: &mut Causes) {
@@ -228,10 +241,7 @@ pub(super) fn daemon_set(object: &At<'_>, causes: &mut Causes) {
     let (selector, template) = (spec.field("selector"), spec.field("template"));
     labels::selector(&selector, causes);
     if !selector.is_set() {
-        let metadata = template.field("metadata");
-        let given = metadata.field("labels");
-        let detail = "`selector` does not match template `labels`";
-        causes.invalid(&given.path, given.value, detail);
+        not_selected(&template, causes);
     } else {
         if labels::is_readable(&selector) {
             matches_template(&selector, &template, causes);

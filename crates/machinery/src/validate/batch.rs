@@ -18,6 +18,7 @@ pub(super) fn job(object: &At<'_>, _old: Option<&Value>, causes: &mut Causes) {
     let selector = spec.field("selector");
     if !selector.is_set() {
         causes.required(&selector.path, "");
+        apps::not_selected(&spec.field("template"), causes);
     } else {
         labels::selector(&selector, causes);
         if labels::is_readable(&selector) {

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::pod;
 use super::{At, Causes, labels, meta, names, resources};
+use crate::path::Path;
 
 /// Most bytes of data in a ConfigMap or Secret.
 const DATA_MAX: usize = 1024 * 1024;
@@ -73,10 +74,10 @@ pub(super) fn secret(object: &At<'_>, causes: &mut Causes) {
             if data
                 .value
                 .get("ssh-privatekey")
-                .is_none_or(|key| *key == "")
-            => {
-                causes.required(&data.path.key("ssh-privatekey"), "");
-            }
+                .is_none_or(|key| *key == "") =>
+        {
+            causes.required(&data.path.key("ssh-privatekey"), "");
+        }
         "kubernetes.io/tls" => {
             required("tls.crt", causes);
             required("tls.key", causes);
@@ -140,21 +141,24 @@ pub(super) fn frozen(object: &At<'_>, old: &Value, parts: &[&str], causes: &mut 
 /// A `Namespace`.
 pub(super) fn namespace(object: &At<'_>, causes: &mut Causes) {
     let spec = object.field("spec");
-    namespace_finalizers(&spec.field("finalizers"), causes);
+    let finalizers = spec.field("finalizers");
+    for finalizer in finalizers.items() {
+        namespace_finalizer(&finalizers.path, finalizer.text(), causes);
+    }
 }
 
 /// A `Namespace` through `finalize`.
 pub(super) fn namespace_finalize(object: &At<'_>, causes: &mut Causes) {
-    namespace(object, causes);
+    let spec = object.field("spec");
+    for finalizer in spec.field("finalizers").items() {
+        namespace_finalizer(&finalizer.path, finalizer.text(), causes);
+    }
 }
 
-fn namespace_finalizers(finalizers: &At<'_>, causes: &mut Causes) {
-    for finalizer in finalizers.items() {
-        let text = finalizer.text();
-        causes.invalid_text(&finalizers.path, text, names::qualified(text));
-        if !text.contains('/') && !matches!(text, "kubernetes" | "orphan" | "foregroundDeletion") {
-            causes.invalid(&finalizers.path, text, meta::UNQUALIFIED_FINALIZER);
-        }
+fn namespace_finalizer(path: &Path<'_>, text: &str, causes: &mut Causes) {
+    causes.invalid_text(path, text, names::qualified(text));
+    if !text.contains('/') && !matches!(text, "kubernetes" | "orphan" | "foregroundDeletion") {
+        causes.invalid(path, text, meta::UNQUALIFIED_FINALIZER);
     }
 }
 

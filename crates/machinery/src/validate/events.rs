@@ -6,8 +6,13 @@ use super::{At, Causes, names};
 
 /// A core/v1 `Event`. Those with an `eventTime` follow the newer group's rules.
 pub(super) fn core_event(object: &At<'_>, updating: bool, causes: &mut Causes) {
-    namespace(object, "involvedObject", causes);
-    if !object.field("eventTime").is_set() || updating {
+    if !object.field("eventTime").is_set() {
+        namespace(object, "involvedObject", causes);
+        return;
+    }
+    let about = object.field("involvedObject");
+    homeless(object, &about, causes);
+    if updating {
         return;
     }
     let controller = object.field("reportingComponent");
@@ -16,7 +21,11 @@ pub(super) fn core_event(object: &At<'_>, updating: bool, causes: &mut Causes) {
 
 /// An events.k8s.io/v1 `Event`.
 pub(super) fn event(object: &At<'_>, old: Option<&Value>, causes: &mut Causes) {
-    namespace(object, "regarding", causes);
+    if object.field("eventTime").is_set() {
+        newer_namespace(object, causes);
+    } else {
+        namespace(object, "regarding", causes);
+    }
     if old.is_some() {
         return;
     }
@@ -36,6 +45,20 @@ pub(super) fn event(object: &At<'_>, old: Option<&Value>, causes: &mut Causes) {
     }
 }
 
+fn newer_namespace(object: &At<'_>, causes: &mut Causes) {
+    homeless(object, &object.field("regarding"), causes);
+}
+
+/// Events about things outside of namespaces live in two namespaces only.
+fn homeless(object: &At<'_>, about: &At<'_>, causes: &mut Causes) {
+    let metadata = object.field("metadata");
+    let own = metadata.field("namespace");
+    if about.field("namespace").is_empty() && !matches!(own.text(), "default" | "kube-system") {
+        let path = object.path.field("involvedObject.namespace");
+        causes.invalid(&path, "", "does not match event.namespace");
+    }
+}
+
 fn namespace(object: &At<'_>, about: &str, causes: &mut Causes) {
     let metadata = object.field("metadata");
     let own = metadata.field("namespace");
@@ -44,7 +67,7 @@ fn namespace(object: &At<'_>, about: &str, causes: &mut Causes) {
     let text = namespace.text();
     // Events about things outside of namespaces live in `default`.
     if text.is_empty() {
-        if !matches!(own.text(), "default" | "kube-system" | "") && is_cluster_kind(&about) {
+        if !matches!(own.text(), "default" | "kube-system" | "") && is_namespaced_kind(&about) {
             causes.invalid(
                 &object.path.field("involvedObject.namespace"),
                 text,
@@ -57,7 +80,7 @@ fn namespace(object: &At<'_>, about: &str, causes: &mut Causes) {
     }
 }
 
-fn is_cluster_kind(about: &At<'_>) -> bool {
+fn is_namespaced_kind(about: &At<'_>) -> bool {
     let kind = about.field("kind").text();
     let version = about.field("apiVersion").text();
     crate::kinds::by_api_version(version, kind).is_some_and(|kind| kind.namespaced)

@@ -25,7 +25,7 @@ pub(super) fn definition(object: &At<'_>, old: Option<&Value>, causes: &mut Caus
         value.as_str().unwrap_or_default().to_owned()
     };
     let expected = format!("{}.{}", text("names.plural"), text("group"));
-    if name.text() != expected {
+    if old.is_none() && name.text() != expected {
         let detail = "must be spec.names.plural+\".\"+spec.group";
         causes.invalid(&name.path, name.text(), detail);
     }
@@ -40,6 +40,10 @@ pub(super) fn definition(object: &At<'_>, old: Option<&Value>, causes: &mut Caus
     if preserve.flag() {
         let detail = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
         causes.invalid(&preserve.path, true, detail);
+        if has_default(&spec.value["versions"]) {
+            let detail = "must be false in order to use defaults in the schema";
+            causes.invalid(&preserve.path, true, detail);
+        }
     }
     versions(&spec, causes);
     resource_names(&spec.field("names"), causes);
@@ -47,6 +51,15 @@ pub(super) fn definition(object: &At<'_>, old: Option<&Value>, causes: &mut Caus
     stored_versions(object, causes);
     if let Some(old) = old {
         fixed(&spec, &old["spec"], causes);
+    }
+}
+
+/// Whether a default stands anywhere in schemas.
+fn has_default(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.contains_key("default") || map.values().any(has_default),
+        Value::Array(list) => list.iter().any(has_default),
+        _ => false,
     }
 }
 
@@ -124,7 +137,7 @@ fn versions(spec: &At<'_>, causes: &mut Causes) {
         let schema = version.field("schema");
         let root = schema.field("openAPIV3Schema");
         if !root.is_set() {
-            causes.required(&root.path, "schemas are required");
+            causes.required(&root.path, "");
         }
         columns(&version.field("additionalPrinterColumns"), causes);
     }
@@ -277,13 +290,12 @@ fn stored_versions(object: &At<'_>, causes: &mut Causes) {
     }
     let spec = object.field("spec");
     let versions = spec.field("versions");
-    let storage = versions.items().find(|v| v.field("storage").flag());
-    let storage = storage.map(|version| version.field("name").text().to_owned());
-    if let Some(name) = storage
-        && !stored.items().any(|version| version.text() == name)
-    {
-        let detail = format!("must have the storage version {name}");
-        causes.invalid(&stored.path, stored.value, &detail);
+    for version in versions.items().filter(|v| v.field("storage").flag()) {
+        let name = version.field("name").text();
+        if !stored.items().any(|version| version.text() == name) {
+            let detail = format!("must have the storage version {name}");
+            causes.invalid(&stored.path, stored.value, &detail);
+        }
     }
     for version in stored.items() {
         let known = versions

@@ -13,7 +13,7 @@ type Rule = fn(&str) -> Vec<String>;
 pub(super) fn create(kind: &Kind, object: &At<'_>, causes: &mut Causes) {
     let meta = object.field("metadata");
     name(kind, &meta, causes);
-    common(kind, &meta, causes);
+    common(kind, object, causes);
 }
 
 fn name(kind: &Kind, meta: &At<'_>, causes: &mut Causes) {
@@ -22,6 +22,7 @@ fn name(kind: &Kind, meta: &At<'_>, causes: &mut Causes) {
     if !prefix.is_empty() {
         let wrong = match kind.group {
             "rbac.authorization.k8s.io" => names::path_segment_prefix(prefix.text()),
+            "" if kind.kind == "Event" => names::path_segment_prefix(prefix.text()),
             _ => rule(&mask_dash(prefix.text())),
         };
         causes.invalid_text(&prefix.path, prefix.text(), wrong);
@@ -41,6 +42,8 @@ fn rule(kind: &Kind) -> Rule {
         ("", "Namespace" | "Service") | ("apps", "StatefulSet") => names::label,
         ("rbac.authorization.k8s.io", _) => names::path_segment,
         ("networking.k8s.io", "IPAddress") => |_| Vec::new(),
+        // Clients of the old events were never held to more.
+        ("", "Event") => names::path_segment,
         _ => names::subdomain,
     }
 }
@@ -53,7 +56,8 @@ fn mask_dash(text: &str) -> String {
     }
 }
 
-fn common(kind: &Kind, meta: &At<'_>, causes: &mut Causes) {
+fn common(kind: &Kind, object: &At<'_>, causes: &mut Causes) {
+    let meta = object.field("metadata");
     let namespace = meta.field("namespace");
     if !kind.namespaced {
         if !namespace.is_empty() {
@@ -66,11 +70,20 @@ fn common(kind: &Kind, meta: &At<'_>, causes: &mut Causes) {
         causes.invalid_text(&namespace.path, namespace.text(), wrong);
     }
     causes.not_negative(&meta.field("generation"));
-    labels::labels(&meta.field("labels"), causes);
+    if !has_labels_of_template(kind, &meta, object) {
+        labels::labels(&meta.field("labels"), causes);
+    }
     labels::annotations(&meta.field("annotations"), causes);
     owners(&meta.field("ownerReferences"), causes);
     finalizers(&meta.field("finalizers"), causes);
     managed_fields(&meta.field("managedFields"), causes);
+}
+
+/// A job without labels of its own has those of its template, which are
+/// judged there.
+fn has_labels_of_template(kind: &Kind, meta: &At<'_>, object: &At<'_>) -> bool {
+    kind.kind == "Job"
+        && meta.value["labels"] == object.value["spec"]["template"]["metadata"]["labels"]
 }
 
 fn owners(owners: &At<'_>, causes: &mut Causes) {
@@ -208,8 +221,41 @@ pub fn delete_options(options: &Value) -> Vec<super::Cause> {
     causes.list
 }
 
-/// Metadata of an update.
+/// Metadata of an update. Upstream looks at it in the generic path and again
+/// in the kind's own, and so do the causes.
 pub(super) fn update(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Causes) {
+    for _ in 0..2 {
+        changes(object, old, causes);
+    }
+    if judges_whole_metadata(kind) {
+        create(kind, object, causes);
+    }
+}
+
+/// Kinds whose update is judged like a new object besides.
+fn judges_whole_metadata(kind: &Kind) -> bool {
+    matches!(
+        (kind.group, kind.kind),
+        (
+            "",
+            "Pod"
+                | "ConfigMap"
+                | "Secret"
+                | "Service"
+                | "ServiceAccount"
+                | "Endpoints"
+                | "PersistentVolume"
+                | "PersistentVolumeClaim"
+                | "LimitRange"
+                | "PodTemplate"
+        ) | ("apps", "StatefulSet" | "ControllerRevision")
+            | ("networking.k8s.io", "Ingress" | "IPAddress" | "ServiceCIDR")
+            | ("rbac.authorization.k8s.io" | "discovery.k8s.io", _)
+            | ("admissionregistration.k8s.io", _)
+    )
+}
+
+fn changes(object: &At<'_>, old: &Value, causes: &mut Causes) {
     let meta = object.field("metadata");
     let before = &old["metadata"];
     if !before["deletionTimestamp"].is_null() {
@@ -236,7 +282,10 @@ pub(super) fn update(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Cau
             causes.invalid(&field.path, bad, names::IMMUTABLE);
         }
     }
-    common(kind, &meta, causes);
+    labels::labels(&meta.field("labels"), causes);
+    labels::annotations(&meta.field("annotations"), causes);
+    owners(&meta.field("ownerReferences"), causes);
+    managed_fields(&meta.field("managedFields"), causes);
 }
 
 fn no_new_finalizers(new: &At<'_>, old: &Value, causes: &mut Causes) {

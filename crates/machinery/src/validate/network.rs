@@ -165,10 +165,6 @@ fn slice_ports(ports: &At<'_>, causes: &mut Causes) {
         if !seen.insert(name.text().to_owned()) {
             causes.duplicate(&name.path, name.text());
         }
-        let number = port.field("port");
-        if let Some(given) = number.int() {
-            resources::port_number(&number.path, given, causes);
-        }
         let protocol = port.field("protocol");
         match protocol.is_set() {
             false => causes.required(&protocol.path, ""),
@@ -427,8 +423,9 @@ fn policy_port(port: &At<'_>, causes: &mut Causes) {
         }
         _ => {}
     }
-    if end < first.int().unwrap_or(0) {
-        causes.invalid(&last.path, end, "must be greater than or equal to `port`");
+    let start = first.int().unwrap_or(0);
+    if end < start {
+        causes.invalid(&last.path, start, "must be greater than or equal to `port`");
     }
     resources::port_number(&last.path, end, causes);
 }

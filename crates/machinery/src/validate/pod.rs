@@ -67,8 +67,19 @@ fn tokens_need_account(spec: &At<'_>, causes: &mut Causes) {
 
 /// A `PodTemplateSpec`.
 pub(super) fn template(template: &At<'_>, causes: &mut Causes) {
+    template_labels(template, causes);
+    let pod_spec = template.field("spec");
+    spec(&pod_spec, causes);
+    let ephemeral = pod_spec.field("ephemeralContainers");
+    if !ephemeral.is_empty() {
+        let detail = "ephemeral containers not allowed in pod template";
+        causes.forbidden(&ephemeral.path, detail);
+    }
+}
+
+/// Labels and annotations of a template, which upstream names without `metadata`.
+pub(super) fn template_labels(template: &At<'_>, causes: &mut Causes) {
     let metadata = template.field("metadata");
-    // Upstream names these without `metadata`.
     for (name, rule) in [
         ("labels", labels::labels as fn(&At<'_>, &mut Causes)),
         ("annotations", labels::annotations),
@@ -78,13 +89,6 @@ pub(super) fn template(template: &At<'_>, causes: &mut Causes) {
             path: template.path.field(name),
         };
         rule(&at, causes);
-    }
-    let pod_spec = template.field("spec");
-    spec(&pod_spec, causes);
-    let ephemeral = pod_spec.field("ephemeralContainers");
-    if !ephemeral.is_empty() {
-        let detail = "ephemeral containers not allowed in pod template";
-        causes.forbidden(&ephemeral.path, detail);
     }
 }
 

@@ -266,6 +266,10 @@ pub(super) fn claim_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
     if before["volumeName"].as_str().is_none_or(str::is_empty) {
         keep(&mut munged, "volumeName");
     }
+    // A class may be given to a claim that named none.
+    if before["storageClassName"].is_null() {
+        keep(&mut munged, "storageClassName");
+    }
     if bound {
         let size = &before["resources"]["requests"]["storage"];
         if let Some(requests) = munged["resources"]["requests"].as_object_mut() {
@@ -350,8 +354,8 @@ fn provisioner(at: &At<'_>, causes: &mut Causes) {
     if at.is_empty() {
         causes.required(&at.path, "");
     } else {
-        let wrong = names::qualified(&at.text().to_lowercase());
-        causes.invalid_text(&at.path, at.text(), wrong);
+        let text = at.text().to_lowercase();
+        causes.invalid_text(&at.path, &text, names::qualified(&text));
     }
 }
 

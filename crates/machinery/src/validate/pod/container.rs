@@ -259,13 +259,13 @@ fn host_port_conflicts(containers: &At<'_>, causes: &mut Causes) {
 fn host_network_ports(containers: &At<'_>, causes: &mut Causes) {
     for container in containers.items() {
         for port in container.field("ports").items() {
-            let inner = port.field("containerPort");
-            let host = port.field("hostPort").int().unwrap_or(0);
-            let number = inner.int().unwrap_or(0);
+            let outer = port.field("hostPort");
+            let host = outer.int().unwrap_or(0);
+            let number = port.field("containerPort").int().unwrap_or(0);
             // In a template the port of the host may be left to the pod.
             if host != 0 && host != number {
-                let detail = "must match `hostPort` when `hostNetwork` is true";
-                causes.invalid(&inner.path, number, detail);
+                let detail = "must match `containerPort` when `hostNetwork` is true";
+                causes.invalid(&outer.path, host, detail);
             }
         }
     }

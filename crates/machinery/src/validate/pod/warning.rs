@@ -20,9 +20,10 @@ pub(in super::super) fn warnings(kind: &Kind, object: &Value, old: Option<&Value
             template(object, old, "spec.jobTemplate.spec.template", &mut found);
         }
         ("", "PersistentVolume")
-            if object["spec"]["persistentVolumeReclaimPolicy"] == "Recycle" => {
-                found.push("spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.".into());
-            }
+            if object["spec"]["persistentVolumeReclaimPolicy"] == "Recycle" =>
+        {
+            found.push("spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.".into());
+        }
         ("", "Service") => {
             let external = object["spec"]["externalIPs"].as_array();
             if external.is_some_and(|list| !list.is_empty()) {
@@ -44,15 +45,15 @@ pub(in super::super) fn warnings(kind: &Kind, object: &Value, old: Option<&Value
 }
 
 fn duplicate_owners(object: &Value, found: &mut Vec<String>) {
-    let mut seen: Vec<&str> = Vec::new();
+    let mut seen: Vec<&Value> = Vec::new();
     let mut twice: Vec<&str> = Vec::new();
     let owners = object["metadata"]["ownerReferences"].as_array();
     for owner in owners.into_iter().flatten() {
         let uid = owner["uid"].as_str().unwrap_or_default();
-        if seen.contains(&uid) && !twice.contains(&uid) {
+        if seen.contains(&owner) && !twice.contains(&uid) {
             twice.push(uid);
         }
-        seen.push(uid);
+        seen.push(owner);
     }
     if !twice.is_empty() {
         found.push(format!(
