@@ -101,7 +101,7 @@ async fn create_once(
     mut object: Value,
     dry_run: bool,
 ) -> ApiResult<Written> {
-    if custom::of(kind).is_some_and(|custom| custom.terminating) {
+    if context.core.customs.is_terminating(kind) {
         return Err(ApiError::method_not_allowed());
     }
     admission::mutate_create(context, kind, &mut object)?;

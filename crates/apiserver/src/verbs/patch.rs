@@ -13,7 +13,6 @@ use super::update;
 use super::write::Written;
 use crate::body::{self, Body};
 use crate::context::Context;
-use crate::custom;
 use crate::decode::{self, Parsed};
 use crate::managed::{self, Writer};
 use crate::options::{WriteOptions, cause, invalid_options};
@@ -149,7 +148,7 @@ pub fn apply_to(kind: &'static Kind, form: Form, live: &Value, patch: &Parsed) -
     let patched = match form {
         Form::Json => patch::json_patch(live, &patch.value),
         Form::Merge => patch::merge_patch(live, &patch.value),
-        Form::Strategic | Form::Apply => match custom::of(kind) {
+        Form::Strategic | Form::Apply => match kind.custom {
             None => patch::strategic_patch(kind.schema(), live, &patch.value),
             Some(_) => return Err(ApiError::unsupported_media_type(ACCEPTED_CUSTOM)),
         },
