@@ -7,6 +7,7 @@ use coracle_machinery::{protobuf, strict};
 use serde_json::Value;
 
 use crate::context::Context;
+use crate::gojson;
 use crate::options::{FieldValidation, cause};
 use crate::status::{ApiError, ApiResult};
 
@@ -43,8 +44,9 @@ pub fn parse(content_type: &str, bytes: &Bytes) -> ApiResult<Parsed> {
 
 fn parse_json(bytes: &[u8]) -> ApiResult<Parsed> {
     let parsed = strict::parse(bytes).map_err(|error| {
+        let why = gojson::fault(bytes).unwrap_or_else(|| error.to_string());
         ApiError::bad_request(format!(
-            "couldn't get version/kind; json parse error: {error}"
+            "couldn't get version/kind; json parse error: {why}"
         ))
     })?;
     if !parsed.value.is_object() {

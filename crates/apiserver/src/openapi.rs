@@ -113,11 +113,11 @@ fn custom_documents(customs: &Customs) -> BTreeMap<String, Bytes> {
     }
     by_path
         .into_iter()
-        .map(|(path, customs)| (path, Bytes::from(to_vec(&write_custom(&customs)))))
+        .map(|(path, kinds)| (path, Bytes::from(to_vec(&write_custom(customs, &kinds)))))
         .collect()
 }
 
-fn write_custom(customs: &[&'static Kind]) -> Value {
+fn write_custom(customs: &Customs, kinds: &[&'static Kind]) -> Value {
     let docs = schema::descriptions();
     let mut writer = Writer {
         docs: &docs,
@@ -134,9 +134,9 @@ fn write_custom(customs: &[&'static Kind]) -> Value {
         writer.need_named(name);
     }
     writer.finish();
-    for kind in customs {
+    for kind in kinds.iter().copied() {
         add_paths(&mut paths, kind);
-        let mut schema = kind.schema().raw().cloned().unwrap_or_default();
+        let mut schema = customs.schema(kind);
         if !schema.is_object() {
             schema = json!({"type": "object"});
         }

@@ -51,6 +51,9 @@ pub fn error(error: &ApiError) -> Response<Body> {
     } else {
         json(status, &error.to_value())
     };
+    if error.message.is_empty() {
+        response.headers_mut().remove(header::CONTENT_TYPE);
+    }
     if let Some(seconds) = error
         .details
         .as_ref()

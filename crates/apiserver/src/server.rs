@@ -40,6 +40,8 @@ pub struct Config {
     pub issuer: String,
     /// File of the key that signs tokens; created (0600) if absent.
     pub token_key: PathBuf,
+    /// Whether containers may be privileged; upstream's flag `--allow-privileged`.
+    pub allow_privileged: bool,
     /// Seals Secrets on disk.
     pub seal_key: [u8; 32],
     /// Address that clients reach the server at, `host:port`, as discovery tells it.
@@ -60,6 +62,7 @@ impl Config {
             node_port_range: PortRange::default(),
             issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             seal_key,
+            allow_privileged: true,
             advertised: "127.0.0.1:6443".to_owned(),
             root_ca: String::new(),
         }

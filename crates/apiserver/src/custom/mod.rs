@@ -31,6 +31,8 @@ struct State {
     /// its status makes no new ones.
     made: HashMap<(String, i64), Vec<&'static Kind>>,
     by_definition: HashMap<String, Vec<Path>>,
+    /// The literal schemas, for documents.
+    schemas: HashMap<Path, Value>,
 }
 
 /// The custom resources of one server.
@@ -59,6 +61,16 @@ impl Customs {
     /// Whether the definition of a row is going.
     pub fn is_terminating(&self, kind: &Kind) -> bool {
         kind.custom.is_some() && self.state.lock().terminating.contains(&path_of(kind))
+    }
+
+    /// Returns the literal schema of a row; `Null` without one.
+    pub fn schema(&self, kind: &Kind) -> Value {
+        self.state
+            .lock()
+            .schemas
+            .get(&path_of(kind))
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Returns every row, by group and version.
@@ -151,6 +163,7 @@ impl State {
         for path in self.by_definition.remove(key).unwrap_or_default() {
             self.by_path.remove(&path);
             self.terminating.remove(&path);
+            self.schemas.remove(&path);
         }
         let Some(definition) = definition else { return };
         let value = definition.to_plain_value();
@@ -164,6 +177,8 @@ impl State {
         for kind in rows.into_iter().filter(|kind| !kind.verbs.is_empty()) {
             let path = path_of(kind);
             self.by_path.insert(path.clone(), kind);
+            self.schemas
+                .insert(path.clone(), schema_of(&value, kind.version));
             if definition.meta.deleting {
                 self.terminating.insert(path.clone());
             }
@@ -171,6 +186,17 @@ impl State {
         }
         self.by_definition.insert(key.to_owned(), paths);
     }
+}
+
+fn schema_of(definition: &Value, version: &str) -> Value {
+    let versions = definition["spec"]["versions"].as_array();
+    let found = versions
+        .into_iter()
+        .flatten()
+        .find(|one| one["name"] == version);
+    found
+        .map(|version| version["schema"]["openAPIV3Schema"].clone())
+        .unwrap_or_default()
 }
 
 fn path_of(kind: &Kind) -> Path {

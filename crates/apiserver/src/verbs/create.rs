@@ -112,7 +112,9 @@ async fn create_once(
         .as_str()
         .unwrap_or_default()
         .to_owned();
-    rules::refuse(kind, &name, rules::validate_create(kind, &object))?;
+    let mut causes = rules::validate_create(kind, &object);
+    causes.extend(admission::forbidden(context, kind, &object));
+    rules::refuse(kind, &name, causes)?;
     for warning in rules::warnings(kind, &object, None) {
         context.warn(warning);
     }
