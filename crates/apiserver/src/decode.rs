@@ -78,9 +78,8 @@ fn parse_json(bytes: &[u8]) -> ApiResult<Parsed> {
 pub fn parse_yaml(bytes: &[u8]) -> ApiResult<Parsed> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| ApiError::bad_request("yaml: invalid UTF-8"))?;
-    let (value, findings) = crate::yaml::read(text).map_err(|error| {
-        ApiError::bad_request(format!("error converting YAML to JSON: yaml: {error}"))
-    })?;
+    let (value, findings) =
+        crate::yaml::read(text).map_err(|error| ApiError::bad_request(format!("yaml: {error}")))?;
     Ok(Parsed { value, findings })
 }
 

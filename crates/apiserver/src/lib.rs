@@ -17,6 +17,7 @@ mod discovery;
 mod dispatch;
 mod gojson;
 mod identity;
+mod inflight;
 mod kubelet;
 mod managed;
 mod metrics;

@@ -3,6 +3,7 @@
 //! upstream's: change, allocate, check.
 
 mod escalation;
+mod inert;
 mod limits;
 pub mod namespaces;
 mod network;
@@ -35,6 +36,7 @@ fn is(kind: &Kind, group: &str, plural: &str) -> bool {
 /// 403 and 404, as the plug-in says.
 pub fn mutate_create(context: &Context, kind: &'static Kind, object: &mut Value) -> ApiResult<()> {
     namespaces::check_create(context, kind, object)?;
+    inert::warn(context, kind, object);
     match (kind.group, kind.plural) {
         ("", "pods") => {
             limits::pod(context, kind, object)?;

@@ -315,7 +315,10 @@ fn keep_managed_times(object: &mut Value, live: &Value) {
             }
             entry
         };
-        entries.iter().map(strip).collect()
+        let mut entries: Vec<Value> = entries.iter().map(strip).collect();
+        // Their order follows their times.
+        entries.sort_by_cached_key(Value::to_string);
+        entries
     };
     if timeless(mine) != timeless(theirs) {
         return;
