@@ -1,3 +1,19 @@
 //! The coracle command: reads the command line, prints, picks exit codes.
+//!
+//! The same binary is every process of a cluster (ARCHITECTURE.md); those are
+//! entered first, before any thread is started, and never print.
 
-fn main() {}
+mod chart;
+mod commands;
+mod failure;
+mod process;
+mod project;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(code) = process::enter() {
+        return code;
+    }
+    commands::run()
+}

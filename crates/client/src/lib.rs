@@ -1,1 +1,25 @@
-//! How residents talk to the API: an in-memory transport, one shared cache per kind, a work queue.
+//! How residents talk to the API: one shared cache per kind and a work queue.
+//!
+//! A resident reads from [`Cache`]s, writes through a [`kube::Client`] of its
+//! own identity, and is driven by a [`Queue`] of keys. Everything it does goes
+//! through API requests; the roof supplies the transport.
+
+mod cache;
+mod controller;
+mod events;
+mod queue;
+
+pub use cache::{Cache, Caches, Key, key_of};
+pub use controller::{Outcome, run};
+pub use events::{Recorder, Severity, now, reference};
+pub use queue::Queue;
+
+/// Returns whether an API error says that the object is not there.
+pub fn is_not_found(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+/// Returns whether an API error says that the object changed meanwhile or exists already.
+pub fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
+}

@@ -1,1 +1,22 @@
-//! Namespaces, processes, keys, kubeconfig, life cycle of a cluster on this machine.
+//! A cluster on this machine: its folder, keys, namespaces, processes and
+//! kubeconfig entry, from the first start until nothing of it is left.
+//!
+//! The main types are [`Home`] and [`ClusterDir`] (where things are),
+//! [`launch`] (start, stop, delete from outside) and [`init`] (pid 1 inside).
+//! It does not know what its processes do and speaks no Kubernetes.
+
+pub mod home;
+pub mod idmap;
+pub mod init;
+pub mod keeper;
+pub mod kubeconfig;
+pub mod launch;
+pub mod pki;
+pub mod record;
+mod root;
+mod sys;
+
+pub use home::{ClusterDir, Home};
+pub use idmap::IdMap;
+pub use launch::{LaunchError, Launched};
+pub use record::Record;

@@ -1,1 +1,35 @@
-//! What happens after an object changes: one file per controller, each a client of the API.
+//! What happens after an object changes: the controllers of the cluster, each
+//! a client of the API under upstream's name for it.
+//!
+//! [`start`] runs all of them. A controller reads from the shared caches,
+//! decides by a pure function and writes the difference.
+
+mod context;
+mod deployment;
+mod endpoints;
+mod endpointslice;
+mod expectations;
+mod garbage;
+mod hash;
+mod namespace;
+mod nodelifecycle;
+mod owner;
+mod pods;
+mod replicaset;
+mod serviceaccount;
+
+pub use context::Context;
+
+/// Runs every controller until the future is dropped.
+pub async fn start(context: Context) {
+    tokio::join!(
+        deployment::run(context.clone()),
+        replicaset::run(context.clone()),
+        endpointslice::run(context.clone()),
+        endpoints::run(context.clone()),
+        serviceaccount::run(context.clone()),
+        namespace::run(context.clone()),
+        nodelifecycle::run(context.clone()),
+        garbage::run(context),
+    );
+}

@@ -1,1 +1,67 @@
-//! Carries traffic: host-port forwarders, cluster DNS, egress, Ingress. Knows no Kubernetes.
+//! Carries traffic: host-port forwarders, cluster DNS, egress. Knows no Kubernetes.
+//!
+//! [`run`] is the whole process: it follows a [`Config`], asks a
+//! [`host::HostPorts`] for everything that needs the host's network namespace,
+//! and publishes a [`Report`] of what it could not do. [`control`] moves both
+//! over a Unix socket and keeps the last configuration for a restart. A new
+//! configuration never cuts an open connection.
+
+pub mod config;
+pub mod control;
+pub mod dns;
+mod egress;
+mod forward;
+pub mod host;
+mod pipe;
+pub mod report;
+mod socket;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+pub use config::Config;
+pub use report::Report;
+
+use host::HostPorts;
+
+/// How long to wait before a refused listener is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// What a data plane lives on.
+pub struct Options {
+    /// The wanted configuration; the data plane ends when its sender goes.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// The way to the host's network namespace.
+    pub host: Arc<dyn HostPorts>,
+    /// Where the state of affairs is published.
+    pub report: watch::Sender<Arc<Report>>,
+}
+
+/// Runs the data plane until the sender of its configuration is gone.
+///
+/// Must run in the cluster's network namespace, on a tokio runtime.
+pub async fn run(options: Options) {
+    let Options {
+        mut config,
+        host,
+        report,
+    } = options;
+    let board = report::Board::new(report);
+    let mut forwards = forward::Forwards::new(host.clone(), board.clone());
+    let mut names = dns::Server::new(host.clone(), board.clone());
+    let mut egress = egress::Egress::new(host, board.clone());
+    loop {
+        let wanted = config.borrow_and_update().clone();
+        names.apply(wanted.dns.as_ref()).await;
+        egress.apply(wanted.egress.as_ref()).await;
+        forwards.apply(&wanted).await;
+        board.settle(wanted.generation);
+        let failing = board.failing();
+        tokio::select! {
+            changed = config.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(RETRY), if failing => {}
+        }
+    }
+}

@@ -1,1 +1,38 @@
 //! Charts: loading, values with their origin, dependencies, rendering. No I/O.
+//!
+//! [`Chart::load`] takes the files of a folder, [`Chart::load_archive`] the
+//! bytes of a `.tgz`; [`Values`] gathers `-f` and `--set`; [`render`] gives the
+//! documents of a release; [`print::template`] prints them as `helm template`
+//! does. Not here: reading the disk, clusters, releases.
+
+pub mod archive;
+pub mod capabilities;
+pub mod chart;
+pub mod coalesce;
+pub mod compat;
+pub mod convert;
+pub mod dependencies;
+pub mod error;
+mod explain;
+mod files;
+mod funcs;
+pub mod glob;
+pub mod ignore;
+pub mod manifest;
+pub mod metadata;
+pub mod print;
+pub mod render;
+pub mod schema;
+pub mod strvals;
+mod toml;
+mod trace_text;
+pub mod values;
+
+pub use capabilities::{Capabilities, KubeVersion};
+pub use chart::{Chart, File, LoadError};
+pub use compat::Level;
+pub use error::{Place, RenderError, Step};
+pub use manifest::{Hook, Manifest};
+pub use metadata::{Dependency, Metadata};
+pub use render::{Lookup, NoCluster, Options, Release, Rendered, render, render_with};
+pub use values::{Origin, Values, ValuesError};

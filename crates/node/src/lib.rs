@@ -1,1 +1,25 @@
 //! The kubelet's work: pods become containers, containers become status.
+//!
+//! [`Node::start`] registers the node, adopts the containers that already run
+//! and keeps one [`worker`] per pod; [`Node::kubelet`] is the HTTP service
+//! through which the API server reaches logs, exec and ports.
+
+mod address;
+mod config;
+mod env;
+mod images;
+mod kubelet;
+mod manager;
+mod node_status;
+mod paths;
+mod probe;
+mod quantity;
+mod security;
+mod shared;
+mod tokens;
+mod volumes;
+mod worker;
+
+pub use config::Config;
+pub use kubelet::Kubelet;
+pub use manager::{Node, StartError};

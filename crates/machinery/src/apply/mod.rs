@@ -3,8 +3,10 @@
 //! [`apply`] merges a configuration into an object, [`track_update`] notes what
 //! any other write changed; both give back the [`ManagedFields`] to store. They
 //! follow `sigs.k8s.io/structured-merge-diff` and
-//! `k8s.io/apimachinery/pkg/util/managedfields`, whose tests of meaning were
-//! repeated here with the answers of a real API server.
+//! `k8s.io/apimachinery/pkg/util/managedfields`.
+//!
+//! Upstream tracks a write right after decoding, defaulting and conversion:
+//! what admission and the preparation of the object add has no owner.
 //!
 //! Live objects are expected in canonical form (see [`crate::canonical`]). The
 //! result of [`apply`] is not: the caller decodes, defaults, prepares and

@@ -1,0 +1,5 @@
+//! Who is asking: tokens, passwords and the extractors that handlers use.
+
+pub mod caller;
+pub mod jwt;
+pub mod password;

@@ -1,0 +1,154 @@
+//! What is changed or refused between decoding and storing, beyond what a kind
+//! itself prescribes: namespaces, service accounts, addresses. The order is
+//! upstream's: change, allocate, check.
+
+mod escalation;
+mod limits;
+pub mod namespaces;
+mod network;
+mod pods;
+mod priority;
+mod quota;
+mod runtime_class;
+pub mod services;
+mod storage;
+mod totals;
+
+use coracle_machinery::kind::Kind;
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::object::Stored;
+use crate::status::ApiResult;
+
+pub use services::Allocation;
+
+fn is(kind: &Kind, group: &str, plural: &str) -> bool {
+    kind.group == group && kind.plural == plural
+}
+
+/// Changes a new object, or refuses it.
+///
+/// # Errors
+/// 403 and 404, as the plug-in says.
+pub fn mutate_create(context: &Context, kind: &'static Kind, object: &mut Value) -> ApiResult<()> {
+    namespaces::check_create(context, kind, object)?;
+    match (kind.group, kind.plural) {
+        ("", "pods") => {
+            limits::pod(context, kind, object)?;
+            pods::service_account(context, kind, object)?;
+            priority::mutate(context, kind, object)?;
+            pods::tolerations(object);
+            runtime_class::mutate(context, kind, object)?;
+        }
+        ("", "nodes") => network::taint_new_node(object),
+        ("", "persistentvolumeclaims") => {
+            limits::claim(context, kind, object)?;
+            storage::default_class(context, object);
+        }
+        ("networking.k8s.io", "ingresses") => network::default_class(context, kind, object)?,
+        _ => {}
+    }
+    storage::protect(kind, object);
+    escalation::check(context, kind, object)
+}
+
+/// Gives a new object the addresses and ports it needs.
+///
+/// # Errors
+/// 422 for values that are taken or out of range.
+pub fn allocate_create(
+    context: &Context,
+    kind: &'static Kind,
+    object: &mut Value,
+    dry_run: bool,
+) -> ApiResult<Allocation> {
+    if is(kind, "", "services") {
+        return context
+            .core
+            .allocations
+            .for_service(kind, object, None, dry_run);
+    }
+    Ok(Allocation::none())
+}
+
+/// Refuses a finished new object.
+///
+/// # Errors
+/// 403, as the plug-in says.
+pub async fn check_create(
+    context: &Context,
+    kind: &'static Kind,
+    object: &Value,
+    dry_run: bool,
+) -> ApiResult<()> {
+    if is(kind, "scheduling.k8s.io", "priorityclasses") {
+        priority::check_class(context, kind, object)?;
+    }
+    quota::charge(context, kind, object, dry_run).await
+}
+
+/// Changes an update, or refuses it.
+///
+/// # Errors
+/// 403, as the plug-in says.
+pub fn mutate_update(
+    context: &Context,
+    kind: &'static Kind,
+    object: &mut Value,
+    _live: &Value,
+) -> ApiResult<()> {
+    if is(kind, "", "pods") && context.path.subresource.is_none() {
+        pods::tolerations(object);
+    }
+    escalation::check(context, kind, object)
+}
+
+/// Gives an update the addresses and ports it newly needs.
+///
+/// # Errors
+/// 422 for values that are taken or out of range.
+pub fn allocate_update(
+    context: &Context,
+    kind: &'static Kind,
+    object: &mut Value,
+    live: &Value,
+    dry_run: bool,
+) -> ApiResult<Allocation> {
+    if is(kind, "", "services") && context.path.subresource.is_none() {
+        return context
+            .core
+            .allocations
+            .for_service(kind, object, Some(live), dry_run);
+    }
+    Ok(Allocation::none())
+}
+
+/// Refuses a finished update.
+///
+/// # Errors
+/// 403, as the plug-in says.
+pub fn check_update(
+    context: &Context,
+    kind: &'static Kind,
+    object: &Value,
+    live: &Value,
+    _dry_run: bool,
+) -> ApiResult<()> {
+    if context.path.subresource.is_some() {
+        return Ok(());
+    }
+    match (kind.group, kind.plural) {
+        ("scheduling.k8s.io", "priorityclasses") => priority::check_class(context, kind, object),
+        ("", "persistentvolumeclaims") => storage::check_resize(context, kind, object, live),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a deletion.
+///
+/// # Errors
+/// 403, as the plug-in says.
+pub fn check_delete(_context: &Context, kind: &'static Kind, stored: &Stored) -> ApiResult<()> {
+    namespaces::check_delete(kind, stored)
+}

@@ -1,0 +1,343 @@
+//! Role-based access control: roles and bindings compiled from the store and
+//! kept in step by a watch that is read before every question, so that a
+//! granted right holds for the very next request.
+//!
+//! <https://kubernetes.io/docs/reference/access-authn-authz/rbac/>
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use coracle_store::{EventKind, Store, Watch};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::Attributes;
+use crate::identity::Identity;
+use crate::object::Stored;
+
+const PREFIX: &str = "/rbac.authorization.k8s.io/";
+
+/// One rule of a role.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// Verbs, or `*`.
+    pub verbs: Vec<String>,
+    /// API groups, or `*`.
+    pub groups: Vec<String>,
+    /// Resources, `resource/subresource`, `*` or `*/subresource`.
+    pub resources: Vec<String>,
+    /// Names; empty for all.
+    pub names: Vec<String>,
+    /// Paths that are no resource, `*` at the end for a prefix.
+    pub urls: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Subject {
+    User(String),
+    Group(String),
+    Account(String, String),
+}
+
+#[derive(Debug)]
+struct Binding {
+    name: String,
+    namespace: String,
+    role_kind: String,
+    role: String,
+    subjects: Vec<(Subject, String)>,
+}
+
+#[derive(Default)]
+struct Compiled {
+    /// By namespace (empty for cluster roles) and name.
+    roles: HashMap<(String, String), Arc<Vec<Rule>>>,
+    /// By key of the store.
+    bindings: HashMap<String, Arc<Binding>>,
+}
+
+struct State {
+    watch: Option<Watch<Stored>>,
+    compiled: Compiled,
+}
+
+/// Answers who may do what.
+pub struct Authorizer {
+    store: Store<Stored>,
+    state: Mutex<State>,
+}
+
+/// Rules that hold for a user: whether they are of the whole cluster, why, and which.
+pub type Grants = Vec<(String, Arc<Vec<Rule>>)>;
+
+impl Authorizer {
+    pub(super) fn following(store: &Store<Stored>) -> Authorizer {
+        Authorizer {
+            store: store.clone(),
+            state: Mutex::new(State {
+                watch: None,
+                compiled: Compiled::default(),
+            }),
+        }
+    }
+
+    /// Returns why the user may, or `None`.
+    pub fn allows(&self, attributes: &Attributes<'_>) -> Option<String> {
+        let grants = self.grants(attributes.user, attributes.namespace);
+        grants
+            .into_iter()
+            .find(|(_, rules)| rules.iter().any(|rule| rule.covers(attributes)))
+            .map(|(why, _)| why)
+    }
+
+    /// Returns why the user may use a path that is no resource, or `None`.
+    pub fn allows_path(&self, user: &Identity, verb: &str, path: &str) -> Option<String> {
+        let grants = self.grants(user, "");
+        let covers = |rule: &Rule| {
+            has(&rule.verbs, verb) && rule.urls.iter().any(|url| url_covers(url, path))
+        };
+        grants
+            .into_iter()
+            .find(|(_, rules)| rules.iter().any(covers))
+            .map(|(why, _)| why)
+    }
+
+    /// Returns every rule that holds for a user in a namespace (and the whole cluster).
+    pub fn grants(&self, user: &Identity, namespace: &str) -> Grants {
+        let mut state = self.state.lock();
+        state.follow(&self.store);
+        let compiled = &state.compiled;
+        let mut bindings: Vec<&Arc<Binding>> = compiled
+            .bindings
+            .values()
+            .filter(|binding| {
+                binding.namespace.is_empty()
+                    || (!namespace.is_empty() && binding.namespace == namespace)
+            })
+            .collect();
+        bindings.sort_by(|left, right| {
+            (&left.namespace, &left.name).cmp(&(&right.namespace, &right.name))
+        });
+        let mut grants = Vec::new();
+        for binding in bindings {
+            let Some((_, shown)) = binding
+                .subjects
+                .iter()
+                .find(|(subject, _)| applies(subject, user))
+            else {
+                continue;
+            };
+            if let Some(rules) = compiled.rules_of(binding) {
+                grants.push((binding.why(shown), rules.clone()));
+            }
+        }
+        if user.is_in("system:nodes")
+            && let Some(rules) = compiled
+                .roles
+                .get(&(String::new(), "system:node".to_owned()))
+        {
+            grants.push(("node".to_owned(), rules.clone()));
+        }
+        grants
+    }
+
+    /// Returns the rules of a role, or `None` when there is no such role.
+    pub fn role(&self, namespace: &str, name: &str) -> Option<Arc<Vec<Rule>>> {
+        let mut state = self.state.lock();
+        state.follow(&self.store);
+        state
+            .compiled
+            .roles
+            .get(&(namespace.to_owned(), name.to_owned()))
+            .cloned()
+    }
+}
+
+impl State {
+    fn follow(&mut self, store: &Store<Stored>) {
+        loop {
+            let Some(watch) = &mut self.watch else {
+                return self.start(store);
+            };
+            let behind = watch.revision();
+            while let Some(event) = watch.try_next() {
+                self.compiled.set(
+                    &event.key,
+                    (event.kind != EventKind::Deleted).then_some(&*event.value),
+                );
+            }
+            if watch.revision() == behind {
+                return;
+            }
+        }
+    }
+
+    fn start(&mut self, store: &Store<Stored>) {
+        self.compiled = Compiled::default();
+        match store.list_and_watch(PREFIX) {
+            Ok((page, watch)) => {
+                for (key, object) in &page.items {
+                    self.compiled.set(key, Some(object));
+                }
+                self.watch = Some(watch);
+            }
+            Err(error) => tracing::error!(%error, "roles cannot be read"),
+        }
+    }
+}
+
+impl Compiled {
+    fn set(&mut self, key: &str, object: Option<&Stored>) {
+        let segments: Vec<&str> = key.trim_start_matches(PREFIX).split('/').collect();
+        let (plural, namespace, name) = match segments.as_slice() {
+            [plural, namespace, name] => (*plural, *namespace, *name),
+            [plural, name] => (*plural, "", *name),
+            _ => return,
+        };
+        let value = object.map(Stored::to_plain_value);
+        if plural.ends_with("roles") {
+            let at = (namespace.to_owned(), name.to_owned());
+            match value {
+                Some(value) => drop(self.roles.insert(at, Arc::new(rules(&value["rules"])))),
+                None => drop(self.roles.remove(&at)),
+            }
+        } else {
+            match value {
+                Some(value) => {
+                    let binding = Binding::read(namespace, name, &value);
+                    self.bindings.insert(key.to_owned(), Arc::new(binding));
+                }
+                None => drop(self.bindings.remove(key)),
+            }
+        }
+    }
+
+    fn rules_of(&self, binding: &Binding) -> Option<&Arc<Vec<Rule>>> {
+        let namespace = if binding.role_kind == "Role" {
+            binding.namespace.clone()
+        } else {
+            String::new()
+        };
+        self.roles.get(&(namespace, binding.role.clone()))
+    }
+}
+
+impl Binding {
+    fn read(namespace: &str, name: &str, value: &Value) -> Binding {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let subjects = value["subjects"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|subject| {
+                let name = text(&subject["name"]);
+                let of = text(&subject["namespace"]);
+                match subject["kind"].as_str()? {
+                    "User" => Some((Subject::User(name.clone()), format!("User {name:?}"))),
+                    "Group" => Some((Subject::Group(name.clone()), format!("Group {name:?}"))),
+                    "ServiceAccount" => {
+                        let of = if of.is_empty() {
+                            namespace.to_owned()
+                        } else {
+                            of
+                        };
+                        let shown = format!("ServiceAccount \"{name}/{of}\"");
+                        Some((Subject::Account(of, name), shown))
+                    }
+                    _ => None,
+                }
+            });
+        Binding {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            role_kind: text(&value["roleRef"]["kind"]),
+            role: text(&value["roleRef"]["name"]),
+            subjects: subjects.collect(),
+        }
+    }
+
+    fn why(&self, subject: &str) -> String {
+        let (kind, name) = if self.namespace.is_empty() {
+            ("ClusterRoleBinding", self.name.clone())
+        } else {
+            ("RoleBinding", format!("{}/{}", self.name, self.namespace))
+        };
+        format!(
+            "RBAC: allowed by {kind} {name:?} of {} {:?} to {subject}",
+            self.role_kind, self.role
+        )
+    }
+}
+
+/// Reads the rules of a role.
+pub fn rules(value: &Value) -> Vec<Rule> {
+    value.as_array().into_iter().flatten().map(rule).collect()
+}
+
+fn rule(value: &Value) -> Rule {
+    let list = |key: &str| -> Vec<String> {
+        value[key]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|text| text.as_str().map(str::to_owned))
+            .collect()
+    };
+    Rule {
+        verbs: list("verbs"),
+        groups: list("apiGroups"),
+        resources: list("resources"),
+        names: list("resourceNames"),
+        urls: list("nonResourceURLs"),
+    }
+}
+
+fn applies(subject: &Subject, user: &Identity) -> bool {
+    match subject {
+        Subject::User(name) => *name == user.user,
+        Subject::Group(name) => user.is_in(name),
+        Subject::Account(namespace, name) => {
+            let account = user
+                .user
+                .strip_prefix("system:serviceaccount:")
+                .and_then(|rest| rest.split_once(':'));
+            account == Some((namespace, name))
+        }
+    }
+}
+
+fn has(list: &[String], wanted: &str) -> bool {
+    list.iter().any(|one| one == "*" || one == wanted)
+}
+
+fn url_covers(url: &str, path: &str) -> bool {
+    url == "*"
+        || url == path
+        || url
+            .strip_suffix('*')
+            .is_some_and(|prefix| path.starts_with(prefix))
+}
+
+impl Rule {
+    fn covers(&self, attributes: &Attributes<'_>) -> bool {
+        has(&self.verbs, attributes.verb)
+            && has(&self.groups, attributes.group)
+            && self
+                .resources
+                .iter()
+                .any(|resource| resource_covers(resource, attributes))
+            && (self.names.is_empty() || self.names.iter().any(|name| name == attributes.name))
+    }
+}
+
+fn resource_covers(resource: &str, attributes: &Attributes<'_>) -> bool {
+    if resource == "*" {
+        return true;
+    }
+    match resource.split_once('/') {
+        None => attributes.subresource.is_empty() && resource == attributes.resource,
+        Some((of, sub)) => {
+            sub == attributes.subresource && (of == "*" || of == attributes.resource)
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! Custom resources: every served version of an established definition becomes
+//! a row like a built-in one ([`Custom`]), so that the generic path serves it.
+//! [`Customs`] follows the stored definitions.
+//!
+//! Rows and types are leaked: requests hold them without counting, and a
+//! definition changes its schema rarely. CEL rules and conversion between
+//! versions with different schemas are not here.
+
+pub mod columns;
+pub mod defaults;
+pub mod definitions;
+pub mod objects;
+pub mod validate;
+
+use std::collections::{BTreeMap, HashMap};
+
+use coracle_machinery::kind::{GET_PATCH_UPDATE, Kind, ScalePaths, Subresource};
+use coracle_machinery::schema::{Definitions, GroupVersionKind, Node};
+use coracle_store::{EventKind, Store, Watch};
+use parking_lot::{Mutex, RwLock};
+use serde_json::Value;
+
+use crate::object::Stored;
+use crate::resource;
+
+const PREFIX: &str = "/apiextensions.k8s.io/customresourcedefinitions/";
+const VERBS: &[&str] = &[
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "create",
+    "update",
+    "watch",
+];
+
+/// One served version of a custom resource.
+pub struct Custom {
+    /// The row the generic path reads.
+    pub kind: &'static Kind,
+    /// Kind of lists.
+    pub list_kind: &'static str,
+    /// Types; `None` where everything is kept as it is.
+    pub types: Option<&'static Definitions>,
+    /// `openAPIV3Schema`; `Null` without one.
+    pub schema: Value,
+    /// `additionalPrinterColumns`.
+    pub columns: Vec<Value>,
+    /// The version objects are stored in.
+    pub storage_version: String,
+    /// The definition is going: nothing new is made.
+    pub terminating: bool,
+}
+
+static KNOWN: RwLock<Option<HashMap<usize, &'static Custom>>> = RwLock::new(None);
+
+/// Returns the custom resource behind a row, if it is one.
+pub fn of(kind: &Kind) -> Option<&'static Custom> {
+    if !kind.package.is_empty() {
+        return None;
+    }
+    let address = std::ptr::from_ref(kind).addr();
+    KNOWN.read().as_ref()?.get(&address).copied()
+}
+
+/// Returns the type of a kind's objects; `None` for custom objects without types.
+pub fn schema(kind: &'static Kind) -> Option<Node<'static>> {
+    match of(kind) {
+        None => Some(kind.schema()),
+        Some(custom) => custom.types.and_then(Definitions::root),
+    }
+}
+
+/// Returns the kind of lists of a kind.
+pub fn list_kind(kind: &Kind) -> String {
+    of(kind).map_or_else(|| kind.list_kind(), |custom| custom.list_kind.to_owned())
+}
+
+type Path = (String, String, String);
+
+#[derive(Default)]
+struct State {
+    watch: Option<Watch<Stored>>,
+    by_path: BTreeMap<Path, &'static Custom>,
+    /// Rows made for a definition, by uid and generation, so that a change of
+    /// its status makes no new ones.
+    made: HashMap<(String, i64, bool), Vec<&'static Custom>>,
+    by_definition: HashMap<String, Vec<Path>>,
+}
+
+/// The custom resources of one server.
+pub struct Customs {
+    store: Store<Stored>,
+    state: Mutex<State>,
+}
+
+impl Customs {
+    /// Starts from what is stored and follows it.
+    pub fn new(store: &Store<Stored>) -> Customs {
+        Customs {
+            store: store.clone(),
+            state: Mutex::new(State::default()),
+        }
+    }
+
+    /// Returns the row served under group, version and plural.
+    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
+        let mut state = self.state.lock();
+        state.follow(&self.store);
+        let path = (group.to_owned(), version.to_owned(), plural.to_owned());
+        state.by_path.get(&path).map(|custom| custom.kind)
+    }
+
+    /// Returns every row, by group and version.
+    pub fn all(&self) -> Vec<&'static Custom> {
+        let mut state = self.state.lock();
+        state.follow(&self.store);
+        state.by_path.values().copied().collect()
+    }
+
+    /// Returns the groups with their versions, preferred version first.
+    pub fn groups(&self) -> Vec<(String, Vec<String>)> {
+        let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for custom in self.all() {
+            let versions = groups.entry(custom.kind.group.to_owned()).or_default();
+            if !versions
+                .iter()
+                .any(|version| version == custom.kind.version)
+            {
+                versions.push(custom.kind.version.to_owned());
+            }
+        }
+        for versions in groups.values_mut() {
+            versions.sort_by_key(|version| std::cmp::Reverse(priority(version)));
+        }
+        groups.into_iter().collect()
+    }
+}
+
+/// Order of versions: stable before beta before alpha, then by number
+/// (`k8s.io/apimachinery/pkg/version`).
+fn priority(version: &str) -> (u8, u32, u32, std::cmp::Reverse<String>) {
+    let name = std::cmp::Reverse(version.to_owned());
+    let none = (0, 0, 0, name.clone());
+    let Some(rest) = version.strip_prefix('v') else {
+        return none;
+    };
+    let digits = rest
+        .find(|letter: char| !letter.is_ascii_digit())
+        .unwrap_or(rest.len());
+    let Ok(major) = rest[..digits].parse() else {
+        return none;
+    };
+    let tail = &rest[digits..];
+    for (word, rank) in [("beta", 2), ("alpha", 1)] {
+        if let Some(minor) = tail.strip_prefix(word).and_then(|minor| minor.parse().ok()) {
+            return (rank, major, minor, name);
+        }
+    }
+    if tail.is_empty() {
+        (3, major, 0, name)
+    } else {
+        none
+    }
+}
+
+impl State {
+    fn follow(&mut self, store: &Store<Stored>) {
+        loop {
+            let Some(watch) = &mut self.watch else {
+                return self.start(store);
+            };
+            let reached = watch.revision();
+            let mut events = Vec::new();
+            while let Some(event) = watch.try_next() {
+                events.push(event);
+            }
+            let done = watch.revision() == reached;
+            for event in events {
+                self.set(
+                    &event.key,
+                    (event.kind != EventKind::Deleted).then_some(&*event.value),
+                );
+            }
+            if done {
+                return;
+            }
+        }
+    }
+
+    fn start(&mut self, store: &Store<Stored>) {
+        match store.list_and_watch(PREFIX) {
+            Ok((page, watch)) => {
+                for (key, definition) in &page.items {
+                    self.set(key, Some(definition));
+                }
+                self.watch = Some(watch);
+            }
+            Err(error) => tracing::error!(%error, "custom resources cannot be read"),
+        }
+    }
+
+    fn set(&mut self, key: &str, definition: Option<&Stored>) {
+        for path in self.by_definition.remove(key).unwrap_or_default() {
+            self.by_path.remove(&path);
+        }
+        let Some(definition) = definition else { return };
+        let value = definition.to_plain_value();
+        if !definitions::is_established(&value) {
+            return;
+        }
+        let generation = value["metadata"]["generation"].as_i64().unwrap_or(0);
+        let at = (
+            definition.meta.uid.clone(),
+            generation,
+            definition.meta.deleting,
+        );
+        let rows = self
+            .made
+            .entry(at)
+            .or_insert_with(|| rows(&value, definition.meta.deleting))
+            .clone();
+        let mut paths = Vec::new();
+        for custom in rows {
+            let kind = custom.kind;
+            let path = (
+                kind.group.to_owned(),
+                kind.version.to_owned(),
+                kind.plural.to_owned(),
+            );
+            self.by_path.insert(path.clone(), custom);
+            paths.push(path);
+        }
+        self.by_definition.insert(key.to_owned(), paths);
+    }
+}
+
+fn leak(text: &Value) -> &'static str {
+    Box::leak(
+        text.as_str()
+            .unwrap_or_default()
+            .to_owned()
+            .into_boxed_str(),
+    )
+}
+
+fn leak_list(list: &Value) -> &'static [&'static str] {
+    let texts: Vec<&'static str> = list.as_array().into_iter().flatten().map(leak).collect();
+    Box::leak(texts.into_boxed_slice())
+}
+
+fn rows(definition: &Value, terminating: bool) -> Vec<&'static Custom> {
+    let spec = &definition["spec"];
+    let versions = spec["versions"].as_array().cloned().unwrap_or_default();
+    let storage = versions.iter().find(|version| version["storage"] == true);
+    let storage_version = storage
+        .map(|version| version["name"].as_str().unwrap_or_default())
+        .unwrap_or_default()
+        .to_owned();
+    versions
+        .iter()
+        .filter(|version| version["served"] == true)
+        .map(|version| {
+            let kind = row(spec, version);
+            let custom: &'static Custom = Box::leak(Box::new(Custom {
+                kind,
+                list_kind: leak(&spec["names"]["listKind"]),
+                types: types(kind, version),
+                schema: version["schema"]["openAPIV3Schema"].clone(),
+                columns: version["additionalPrinterColumns"]
+                    .as_array()
+                    .cloned()
+                    .unwrap_or_default(),
+                storage_version: storage_version.clone(),
+                terminating,
+            }));
+            let address = std::ptr::from_ref(kind).addr();
+            KNOWN
+                .write()
+                .get_or_insert_default()
+                .insert(address, custom);
+            custom
+        })
+        .collect()
+}
+
+fn types(kind: &Kind, version: &Value) -> Option<&'static Definitions> {
+    let schema = &version["schema"]["openAPIV3Schema"];
+    if !schema.is_object() {
+        return None;
+    }
+    let gvk = GroupVersionKind {
+        group: kind.group.to_owned(),
+        version: kind.version.to_owned(),
+        kind: kind.kind.to_owned(),
+    };
+    match Definitions::from_structural(gvk, schema) {
+        Ok(types) => Some(Box::leak(Box::new(types))),
+        Err(error) => {
+            tracing::warn!(%error, kind = kind.kind, "a custom schema is not usable");
+            None
+        }
+    }
+}
+
+fn row(spec: &Value, version: &Value) -> &'static Kind {
+    let names = &spec["names"];
+    let mut subresources = Vec::new();
+    let own = &version["subresources"];
+    if own["status"].is_object() {
+        subresources.push(Subresource {
+            name: "status",
+            verbs: GET_PATCH_UPDATE,
+            kind: None,
+        });
+    }
+    let mut scale = None;
+    if own["scale"].is_object() {
+        let kind = Some(("autoscaling", "v1", "Scale"));
+        subresources.push(Subresource {
+            name: "scale",
+            verbs: GET_PATCH_UPDATE,
+            kind,
+        });
+        let path = |key: &str| leak(&own["scale"][key]).trim_start_matches('.');
+        scale = Some(ScalePaths {
+            spec_replicas: path("specReplicasPath"),
+            status_replicas: path("statusReplicasPath"),
+            selector: path("labelSelectorPath"),
+        });
+    }
+    let deprecated = (version["deprecated"] == true).then(|| {
+        let warning = &version["deprecationWarning"];
+        if warning.is_string() {
+            return leak(warning);
+        }
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let default = format!(
+            "{}/{} {} is deprecated",
+            text(&spec["group"]),
+            text(&version["name"]),
+            text(&names["kind"])
+        );
+        Box::leak(default.into_boxed_str())
+    });
+    Box::leak(Box::new(Kind {
+        group: leak(&spec["group"]),
+        version: leak(&version["name"]),
+        kind: leak(&names["kind"]),
+        plural: leak(&names["plural"]),
+        singular: leak(&names["singular"]),
+        short_names: leak_list(&names["shortNames"]),
+        categories: leak_list(&names["categories"]),
+        namespaced: spec["scope"] == "Namespaced",
+        verbs: VERBS,
+        subresources: Box::leak(subresources.into_boxed_slice()),
+        scale,
+        deprecated,
+        ..copy_of_unknown()
+    }))
+}
+
+/// A row with nothing in it.
+pub fn copy_of_unknown() -> Kind {
+    Kind {
+        custom: None,
+        group: "",
+        version: "",
+        kind: "",
+        plural: "",
+        singular: "",
+        short_names: &[],
+        categories: &[],
+        namespaced: false,
+        verbs: &[],
+        subresources: &[],
+        scale: None,
+        selectable: &[],
+        generation: &[],
+        stored_as: None,
+        deprecated: None,
+        package: "",
+    }
+}
+
+/// Finds a kind among the built-in and the custom ones.
+pub fn find(customs: &Customs, group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
+    resource::find(group, version, plural).or_else(|| customs.find(group, version, plural))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_ordered_as_upstream() {
+        let mut versions = [
+            "v1", "v10", "v2beta1", "foo1", "v1alpha1", "v11beta2", "v2", "v3beta1",
+        ]
+        .to_vec();
+        versions.sort_by_key(|version| std::cmp::Reverse(priority(version)));
+        assert_eq!(
+            versions,
+            [
+                "v10", "v2", "v1", "v11beta2", "v3beta1", "v2beta1", "v1alpha1", "foo1"
+            ]
+        );
+    }
+}

@@ -1,0 +1,161 @@
+//! `pods/binding` and `bindings`: the scheduler's word on where a pod runs.
+
+use bytes::Bytes;
+use coracle_machinery::kind::Kind;
+use coracle_store::{Expect, WriteError};
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::body::{self, Body};
+use crate::context::Context;
+use crate::decode;
+use crate::options::WriteOptions;
+use crate::resource;
+use crate::respond;
+use crate::rules;
+use crate::status::{ApiError, ApiResult};
+use crate::verbs::{get, write};
+
+/// Binds a pod to a node.
+///
+/// # Errors
+/// 409 when it is bound already, 404 when there is no such pod.
+pub async fn run(
+    context: &Context,
+    kind: &'static Kind,
+    body: &Bytes,
+) -> ApiResult<Response<Body>> {
+    let options = WriteOptions::read(&context.query, "CreateOptions")?;
+    let content_type = body::content_type(&context.headers);
+    let bindings = resource::builtin("", "bindings");
+    let binding = decode::object(
+        context,
+        bindings,
+        &content_type,
+        body,
+        options.field_validation,
+    )?;
+    let given = binding["metadata"]["name"].as_str().unwrap_or_default();
+    let name = match (kind.plural, given) {
+        ("bindings", given) => given.to_owned(),
+        (_, "") => context.name().to_owned(),
+        (_, given) if given != context.name() => {
+            return Err(ApiError::bad_request(
+                "name in URL does not match name in Binding object",
+            ));
+        }
+        (_, given) => given.to_owned(),
+    };
+    check(bindings, &name, &binding)?;
+    bind(context, &name, &binding, options.dry_run).await?;
+    let answer = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    Ok(respond::json(StatusCode::CREATED, &answer))
+}
+
+fn check(bindings: &'static Kind, name: &str, binding: &Value) -> ApiResult<()> {
+    let target = &binding["target"];
+    let kind = target["kind"].as_str().unwrap_or_default();
+    if !matches!(kind, "" | "Node") {
+        let message =
+            format!("Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\"");
+        return Err(ApiError::invalid_field(
+            bindings,
+            name,
+            "FieldValueNotSupported",
+            "target.kind",
+            message,
+        ));
+    }
+    if target["name"].as_str().unwrap_or_default().is_empty() {
+        let message = "Required value".to_owned();
+        return Err(ApiError::invalid_field(
+            bindings,
+            name,
+            "FieldValueRequired",
+            "target.name",
+            message,
+        ));
+    }
+    Ok(())
+}
+
+async fn bind(context: &Context, name: &str, binding: &Value, dry_run: bool) -> ApiResult<()> {
+    let pods = resource::builtin("", "pods");
+    loop {
+        let stored = get::find(context, pods, context.namespace(), name)?;
+        let mut pod = stored.to_value();
+        let conflict = |why: String| {
+            let mut error = ApiError::conflict(pods, name, &why);
+            error.message =
+                format!("Operation cannot be fulfilled on pods/binding {name:?}: {why}");
+            if let Some(details) = &mut error.details {
+                details.kind = "pods/binding".to_owned();
+            }
+            error
+        };
+        if let Some(uid) = binding["metadata"]["uid"]
+            .as_str()
+            .filter(|uid| !uid.is_empty() && *uid != stored.meta.uid)
+        {
+            return Err(conflict(format!(
+                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                stored.meta.uid
+            )));
+        }
+        if stored.meta.deleting {
+            return Err(conflict(format!(
+                "pod {name} is being deleted, cannot be assigned to a host"
+            )));
+        }
+        if let Some(node) = pod["spec"]["nodeName"]
+            .as_str()
+            .filter(|node| !node.is_empty())
+        {
+            return Err(conflict(format!(
+                "pod {name} is already assigned to node {node:?}"
+            )));
+        }
+        if pod["spec"]["schedulingGates"]
+            .as_array()
+            .is_some_and(|gates| !gates.is_empty())
+        {
+            return Err(conflict(format!(
+                "pod {name} has non-empty .spec.schedulingGates"
+            )));
+        }
+        assign(&mut pod, binding);
+        rules::canonicalize(pods, &mut pod);
+        if dry_run {
+            return Ok(());
+        }
+        match write::put(&context.core, pods, &pod, Expect::Revision(stored.revision)).await {
+            Ok(_) => return Ok(()),
+            Err(WriteError::Conflict { .. }) => {}
+            Err(error) => return Err(write::refused(pods, name, &error)),
+        }
+    }
+}
+
+fn assign(pod: &mut Value, binding: &Value) {
+    pod["spec"]["nodeName"] = binding["target"]["name"].clone();
+    for key in ["annotations", "labels"] {
+        for (name, value) in binding["metadata"][key].as_object().into_iter().flatten() {
+            pod["metadata"][key][name] = value.clone();
+        }
+    }
+    let now = coracle_machinery::time::seconds(jiff::Timestamp::now());
+    let condition = json!({
+        "type": "PodScheduled", "status": "True", "lastProbeTime": null,
+        "lastTransitionTime": now,
+    });
+    let conditions = pod["status"]["conditions"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let mut conditions: Vec<Value> = conditions
+        .into_iter()
+        .filter(|condition| condition["type"] != "PodScheduled")
+        .collect();
+    conditions.push(condition);
+    pod["status"]["conditions"] = json!(conditions);
+}

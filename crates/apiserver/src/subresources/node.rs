@@ -1,0 +1,172 @@
+//! Subresources that the node answers: logs, exec, attach, port-forward, proxy.
+//! The request is authorised, rewritten to the kubelet's form and handed over,
+//! its upgrade with it.
+
+use coracle_machinery::kind::Kind;
+use http::request::Parts;
+use http::{Request, Response, Uri};
+use serde_json::Value;
+
+use crate::body::Body;
+use crate::context::Context;
+use crate::kubelet::Kubelet;
+use crate::resource;
+use crate::status::{ApiError, ApiResult};
+use crate::verbs::get;
+
+/// Answers a stream of a pod.
+///
+/// # Errors
+/// 400 when the pod or container does not fit, 503 without a node.
+pub async fn pod(
+    context: &Context,
+    kind: &'static Kind,
+    name: &str,
+    parts: Parts,
+    body: Body,
+) -> ApiResult<Response<Body>> {
+    let pod = get::find(context, kind, context.namespace(), context.name())?.to_plain_value();
+    let (namespace, pod_name) = (context.namespace(), context.name());
+    let query = parts
+        .uri
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
+    let path = if name == "portforward" {
+        format!("/portForward/{namespace}/{pod_name}{query}")
+    } else {
+        let container = container(context, name, &pod)?;
+        let place = if name == "log" { "containerLogs" } else { name };
+        format!("/{place}/{namespace}/{pod_name}/{container}{query}")
+    };
+    if pod["spec"]["nodeName"]
+        .as_str()
+        .unwrap_or_default()
+        .is_empty()
+    {
+        return Err(ApiError::bad_request(format!(
+            "pod {pod_name} does not have a host assigned"
+        )));
+    }
+    pass(context, &path, parts, body).await
+}
+
+/// The container asked for, or the default one.
+fn container(context: &Context, name: &str, pod: &Value) -> ApiResult<String> {
+    let pod_name = context.name();
+    let names: Vec<&str> = ["initContainers", "containers", "ephemeralContainers"]
+        .iter()
+        .flat_map(|list| pod["spec"][*list].as_array().into_iter().flatten())
+        .filter_map(|container| container["name"].as_str())
+        .collect();
+    let asked = context.query.text("container");
+    if !asked.is_empty() {
+        if names.contains(&asked) {
+            return Ok(asked.to_owned());
+        }
+        return Err(ApiError::bad_request(format!(
+            "container {asked} is not valid for pod {pod_name}"
+        )));
+    }
+    let main: Vec<&str> = pod["spec"]["containers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|container| container["name"].as_str())
+        .collect();
+    let annotated =
+        pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"].as_str();
+    match (main.as_slice(), annotated) {
+        (_, Some(annotated)) if name != "log" && main.contains(&annotated) => {
+            Ok(annotated.to_owned())
+        }
+        ([one], _) if names.len() == 1 || name != "log" => Ok((*one).to_owned()),
+        ([], _) => Err(ApiError::bad_request(format!(
+            "pod {pod_name} has no containers"
+        ))),
+        _ if name != "log" => Ok(main[0].to_owned()),
+        _ => {
+            let init: Vec<&str> = pod["spec"]["initContainers"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|container| container["name"].as_str())
+                .collect();
+            if init.is_empty() && main.len() == 1 {
+                return Ok(main[0].to_owned());
+            }
+            let mut message = format!(
+                "a container name must be specified for pod {pod_name}, choose one of: [{}]",
+                main.join(" ")
+            );
+            if !init.is_empty() {
+                message.push_str(&format!(
+                    " or one of the init containers: [{}]",
+                    init.join(" ")
+                ));
+            }
+            Err(ApiError::bad_request(message))
+        }
+    }
+}
+
+/// Answers `proxy` of pods, services and nodes.
+///
+/// # Errors
+/// 404 without the object, 503 without a node.
+pub async fn proxy(
+    context: &Context,
+    kind: &'static Kind,
+    parts: Parts,
+    body: Body,
+) -> ApiResult<Response<Body>> {
+    let (scheme, name, port) = split(context.name());
+    let namespace = context.namespace();
+    get::find(context, kind, namespace, name)?;
+    let query = parts
+        .uri
+        .query()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
+    let rest = if context.path.rest.is_empty() {
+        "/"
+    } else {
+        &context.path.rest
+    };
+    let path = match kind.plural {
+        "nodes" => format!("{rest}{query}"),
+        plural => format!("/proxy/{plural}/{namespace}/{scheme}:{name}:{port}{rest}{query}"),
+    };
+    pass(context, &path, parts, body).await
+}
+
+/// Splits `[scheme:]name[:port]`.
+fn split(text: &str) -> (&str, &str, &str) {
+    match text.split(':').collect::<Vec<_>>().as_slice() {
+        [scheme @ ("http" | "https" | ""), name, port] => (scheme, name, port),
+        [name, port] => ("", name, port),
+        _ => ("", text, ""),
+    }
+}
+
+async fn pass(
+    context: &Context,
+    path: &str,
+    parts: Parts,
+    body: Body,
+) -> ApiResult<Response<Body>> {
+    let kubelet: Option<Kubelet> = context.core.kubelet.read().clone();
+    let Some(kubelet) = kubelet else {
+        return Err(ApiError::new(
+            503,
+            "ServiceUnavailable",
+            "this server runs without a node: there is no container to reach",
+        ));
+    };
+    let _ = resource::UNKNOWN.kind;
+    let mut request = Request::from_parts(parts, body);
+    *request.uri_mut() = path
+        .parse::<Uri>()
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+    kubelet.pass(request).await
+}

@@ -1,0 +1,36 @@
+//! Columns and cells of tables, asked of `machinery`.
+
+use coracle_machinery::kind::Kind;
+use coracle_machinery::table;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::custom;
+
+/// Returns the column definitions of a kind.
+pub fn columns(kind: &'static Kind) -> Value {
+    match custom::of(kind) {
+        Some(custom) => custom::columns::definitions(custom),
+        None => table::definitions(kind).clone(),
+    }
+}
+
+/// Returns the row of an object, without the object itself.
+pub fn row(kind: &'static Kind, object: &Value) -> Value {
+    if let Some(custom) = custom::of(kind) {
+        return json!({"cells": custom::columns::cells(custom, object)});
+    }
+    let row = table::row(kind, object, Timestamp::now());
+    let mut value = json!({"cells": row.cells});
+    if !row.conditions.is_empty() {
+        value["conditions"] = json!(row.conditions);
+    }
+    value
+}
+
+/// Whether a kind has no columns of its own.
+pub fn is_default(kind: &'static Kind) -> bool {
+    table::columns(kind)
+        .get(1)
+        .is_none_or(|column| column.name == "Created At")
+}

@@ -1,0 +1,329 @@
+//! `PATCH` in its four forms: JSON patch, merge patch, strategic merge patch,
+//! server-side apply.
+
+use bytes::Bytes;
+use coracle_machinery::kind::Kind;
+use coracle_machinery::patch::{self, PatchError};
+use http::{Response, StatusCode};
+use serde_json::Value;
+
+use super::create;
+use super::owners;
+use super::update;
+use super::write::Written;
+use crate::body::{self, Body};
+use crate::context::Context;
+use crate::custom;
+use crate::decode::{self, Parsed};
+use crate::managed::{self, Writer};
+use crate::options::{WriteOptions, cause, invalid_options};
+use crate::rules;
+use crate::status::{ApiError, ApiResult, Details};
+
+const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml";
+
+const ACCEPTED_CUSTOM: &str =
+    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+
+/// The form of a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// RFC 6902.
+    Json,
+    /// RFC 7386.
+    Merge,
+    /// Strategic merge.
+    Strategic,
+    /// Server-side apply.
+    Apply,
+}
+
+impl Form {
+    /// Reads a media type.
+    ///
+    /// # Errors
+    /// 415 for any other.
+    pub fn of(content_type: &str) -> ApiResult<Form> {
+        match content_type {
+            "application/json-patch+json" => Ok(Form::Json),
+            "application/merge-patch+json" => Ok(Form::Merge),
+            "application/strategic-merge-patch+json" => Ok(Form::Strategic),
+            "application/apply-patch+yaml" => Ok(Form::Apply),
+            _ => Err(ApiError::unsupported_media_type(ACCEPTED)),
+        }
+    }
+}
+
+/// Patches the object of the path.
+///
+/// # Errors
+/// Whatever stands against it.
+pub async fn run(
+    context: &Context,
+    kind: &'static Kind,
+    body: &Bytes,
+) -> ApiResult<Response<Body>> {
+    let form = Form::of(&body::content_type(&context.headers))?;
+    let options = WriteOptions::read(&context.query, "PatchOptions")?;
+    let force = check_options(context, form)?;
+    if form == Form::Apply {
+        return apply(context, kind, body, options, force).await;
+    }
+    let patch = parse(form, body)?;
+    let manager = context.field_manager();
+    let subresource = context.path.subresource.as_deref().unwrap_or_default();
+    let written = update::change(context, kind, options.dry_run, false, &mut |live| {
+        let patched = apply_to(kind, form, live, &patch)?;
+        check_type(kind, &patched)?;
+        let mut object = decode::typed(
+            context,
+            kind,
+            Parsed {
+                value: patched,
+                findings: patch.findings.clone(),
+            },
+            options.field_validation,
+        )
+        .map_err(|error| reword(kind, live, error))?;
+        rules::default(kind, &mut object);
+        check_place(context, kind, &mut object)?;
+        owners::dedup(context, &mut object);
+        managed::update(
+            kind,
+            live,
+            &mut object,
+            &Writer {
+                manager: &manager,
+                subresource,
+            },
+        );
+        Ok(object)
+    })
+    .await?;
+    written.answer(context, kind, StatusCode::OK)
+}
+
+/// Reads `force` and checks what a form of patch asks for.
+///
+/// # Errors
+/// 422 naming every wrong parameter.
+pub fn check_options(context: &Context, form: Form) -> ApiResult<bool> {
+    let force = context.query.flag("force");
+    let mut causes = Vec::new();
+    if form == Form::Apply {
+        if context.query.text("fieldManager").is_empty() {
+            let message = "Required value: is required for apply patch".to_owned();
+            causes.push(cause("FieldValueRequired", "fieldManager", message));
+        }
+    } else if context.query.get("force").is_some() {
+        let message = "Forbidden: may not be specified for non-apply patch".to_owned();
+        causes.push(cause("FieldValueForbidden", "force", message));
+    }
+    if causes.is_empty() {
+        Ok(force)
+    } else {
+        Err(invalid_options("PatchOptions", causes))
+    }
+}
+
+/// Parses the body of a patch that is not an apply.
+///
+/// # Errors
+/// 400 when it is not JSON.
+pub fn parse(form: Form, body: &Bytes) -> ApiResult<Parsed> {
+    let parsed = coracle_machinery::strict::parse(body).map_err(|error| match form {
+        Form::Json => ApiError::bad_request(format!("error decoding patch: {error}")),
+        _ => ApiError::bad_request(error.to_string()),
+    })?;
+    Ok(Parsed {
+        value: parsed.value,
+        findings: parsed.duplicates,
+    })
+}
+
+/// Applies a patch that is not an apply to the live object.
+///
+/// # Errors
+/// 400, 422 or 500, as upstream answers.
+pub fn apply_to(kind: &'static Kind, form: Form, live: &Value, patch: &Parsed) -> ApiResult<Value> {
+    let patched = match form {
+        Form::Json => patch::json_patch(live, &patch.value),
+        Form::Merge => patch::merge_patch(live, &patch.value),
+        Form::Strategic | Form::Apply => match custom::of(kind) {
+            None => patch::strategic_patch(kind.schema(), live, &patch.value),
+            Some(_) => return Err(ApiError::unsupported_media_type(ACCEPTED_CUSTOM)),
+        },
+    };
+    patched.map_err(|error| patch_error(&error))
+}
+
+fn patch_error(error: &PatchError) -> ApiError {
+    let answer = ApiError::new(error.code(), error.reason(), error.public_message());
+    match error {
+        PatchError::Inapplicable(_) => answer.with(Details::default()),
+        _ => answer,
+    }
+}
+
+/// A patch may not turn an object into one of another kind.
+fn check_type(kind: &Kind, patched: &Value) -> ApiResult<()> {
+    if patched["kind"] == kind.kind && patched["apiVersion"] == *kind.api_version() {
+        return Ok(());
+    }
+    let given = format!(
+        "{}, Kind={}",
+        patched["apiVersion"].as_str().unwrap_or_default(),
+        patched["kind"].as_str().unwrap_or_default()
+    );
+    let message = format!(
+        "Invalid value: {:?}: no kind {:?} is registered for version {:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\" ({given})",
+        patched.to_string(),
+        patched["kind"].as_str().unwrap_or_default(),
+        patched["apiVersion"].as_str().unwrap_or_default(),
+    );
+    Err(ApiError::invalid(
+        "",
+        "",
+        "",
+        vec![cause("FieldValueInvalid", "patch", message)],
+    ))
+}
+
+/// A patched object that does not decode is invalid, not a bad request.
+fn reword(kind: &Kind, live: &Value, error: ApiError) -> ApiError {
+    let prefix = format!(" cannot be handled as a {}: ", kind.kind);
+    let Some((_, why)) = error.message.split_once(&prefix) else {
+        return error;
+    };
+    let _ = live;
+    if error.code != 400 {
+        return error;
+    }
+    if let Some(findings) = why.strip_prefix("strict decoding error: ") {
+        let message = format!("Invalid value: \"\": strict decoding error: {findings}");
+        return ApiError::invalid(
+            "",
+            "",
+            "",
+            vec![cause("FieldValueInvalid", "patch", message)],
+        );
+    }
+    let message = format!("Invalid value: \"\": {why}");
+    ApiError::invalid(
+        "",
+        "",
+        "",
+        vec![cause("FieldValueInvalid", "patch", message)],
+    )
+}
+
+fn check_place(context: &Context, kind: &Kind, object: &mut Value) -> ApiResult<()> {
+    let given = object["metadata"]["name"].as_str().unwrap_or_default();
+    if given != context.name() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({})",
+            context.name()
+        )));
+    }
+    create::check_namespace(context, kind, object)
+}
+
+async fn apply(
+    context: &Context,
+    kind: &'static Kind,
+    body: &Bytes,
+    options: WriteOptions,
+    force: bool,
+) -> ApiResult<Response<Body>> {
+    let manager = context.field_manager();
+    let subresource = context.path.subresource.as_deref().unwrap_or_default();
+    let patch = parse_apply(context, kind, body)?;
+    let writer = Writer {
+        manager: &manager,
+        subresource,
+    };
+    let missing = update::current(context, kind).is_err();
+    if missing && subresource.is_empty() {
+        return apply_new(context, kind, &patch, options, &writer, force).await;
+    }
+    let written = update::change(context, kind, options.dry_run, false, &mut |live| {
+        let mut object = managed::apply(kind, live, &patch, &writer, force)?;
+        rules::default(kind, &mut object);
+        check_place(context, kind, &mut object)?;
+        Ok(object)
+    })
+    .await?;
+    written.answer(context, kind, StatusCode::OK)
+}
+
+async fn apply_new(
+    context: &Context,
+    kind: &'static Kind,
+    patch: &Value,
+    options: WriteOptions,
+    writer: &Writer<'_>,
+    force: bool,
+) -> ApiResult<Response<Body>> {
+    if let Some(uid) = patch["metadata"]["uid"]
+        .as_str()
+        .filter(|uid| !uid.is_empty())
+    {
+        let why = format!(
+            "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        );
+        return Err(ApiError::conflict(kind, context.name(), &why));
+    }
+    let mut object = managed::apply(kind, &Value::Null, patch, writer, force)?;
+    rules::default(kind, &mut object);
+    check_place(context, kind, &mut object)?;
+    let created: Written = create::create_managed(context, kind, object, options.dry_run).await?;
+    created.answer(context, kind, StatusCode::CREATED)
+}
+
+/// Reads the body of an apply and checks what it may not carry.
+fn parse_apply(context: &Context, kind: &Kind, body: &Bytes) -> ApiResult<Value> {
+    let text =
+        std::str::from_utf8(body).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let parsed = match coracle_machinery::strict::parse(body) {
+        Ok(parsed) => parsed.value,
+        Err(_) => {
+            crate::yaml::read(text)
+                .map_err(|error| {
+                    ApiError::bad_request(format!(
+                        "error decoding YAML: error converting YAML to JSON: yaml: {error}"
+                    ))
+                })?
+                .0
+        }
+    };
+    if !parsed.is_object() {
+        return Err(ApiError::bad_request(
+            "error decoding YAML: the patch is not an object",
+        ));
+    }
+    let metadata = &parsed["metadata"];
+    if metadata["managedFields"]
+        .as_array()
+        .is_some_and(|list| !list.is_empty())
+    {
+        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+    }
+    let text = |key: &str| parsed[key].as_str().unwrap_or_default().to_owned();
+    if text("kind") != kind.kind || text("apiVersion") != kind.api_version() {
+        return Err(ApiError::bad_request(format!(
+            "invalid object type: {}, Kind={}",
+            text("apiVersion"),
+            text("kind")
+        )));
+    }
+    if let Some(name) = metadata["name"]
+        .as_str()
+        .filter(|name| *name != context.name())
+    {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            context.name()
+        )));
+    }
+    Ok(parsed)
+}

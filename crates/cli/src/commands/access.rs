@@ -1,0 +1,79 @@
+//! `coracle ip` and `coracle service`: where the cluster's ports answer.
+
+use clap::Args;
+use k8s_openapi::api::core::v1::Service as Object;
+use kube::{Api, ResourceExt};
+
+use super::target::Target;
+use super::{Global, block_on};
+use crate::failure::{Failure, Outcome};
+
+/// The host's address on which NodePorts answer.
+pub const HOST: &str = "127.0.0.1";
+
+/// Prints the address at which the cluster's ports answer.
+pub fn ip(global: &Global) -> Outcome {
+    Target::of(global)?.require_running()?;
+    println!("{HOST}");
+    Ok(())
+}
+
+/// Print the URLs of a Service.
+#[derive(Debug, Args)]
+pub struct Service {
+    /// Name of the Service.
+    name: String,
+    /// Namespace of the Service.
+    #[arg(long, short, default_value = "default")]
+    namespace: String,
+    /// Accepted as minikube accepts it; the URLs are printed in any case.
+    #[arg(long)]
+    url: bool,
+}
+
+impl Service {
+    /// Prints a line for each port of the Service that the host can reach.
+    pub fn run(&self, global: &Global) -> Outcome {
+        let target = Target::of(global)?;
+        let record = target.require_running()?;
+        let service = block_on(async {
+            let client = target.client(&record).await?;
+            Ok(Api::<Object>::namespaced(client, &self.namespace)
+                .get(&self.name)
+                .await?)
+        })?;
+        let urls = urls(&service);
+        if urls.is_empty() {
+            return Err(Failure::from(anyhow::anyhow!(
+                "service {}/{} has no port on the host",
+                self.namespace,
+                self.name
+            ))
+            .hint("give it type NodePort, or use: coracle kubectl port-forward"));
+        }
+        for url in urls {
+            println!("{url}");
+        }
+        Ok(())
+    }
+}
+
+/// Returns the URLs of a Service on the host.
+pub fn urls(service: &Object) -> Vec<String> {
+    let ports = service
+        .spec
+        .iter()
+        .flat_map(|spec| spec.ports.iter().flatten());
+    ports
+        .filter_map(|port| Some(format!("http://{HOST}:{}", port.node_port?)))
+        .collect()
+}
+
+/// Returns the name of a Service with its namespace.
+pub fn full_name(service: &Object) -> String {
+    format!(
+        "{}/{}",
+        service.namespace().unwrap_or_default(),
+        service.name_any()
+    )
+}

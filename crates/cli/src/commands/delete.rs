@@ -1,0 +1,43 @@
+//! `coracle delete`: removes the cluster and everything that belongs to it.
+
+use coracle_cluster::{kubeconfig, launch};
+
+use super::Global;
+use super::progress::Progress;
+use super::target::{Target, kubeconfig_path};
+use crate::failure::Outcome;
+use crate::process::{Job, gateway_cgroups, run_job};
+
+/// Deletes the cluster.
+pub fn run(global: &Global) -> Outcome {
+    let target = Target::of(global)?;
+    let step = Progress::new(global).step("Delete");
+    kubeconfig::remove(&kubeconfig_path(global)?, target.dir.name())?;
+    if !target.dir.exists() {
+        step.skipped(&format!("there is no cluster {}", target.dir.name()));
+        return Ok(());
+    }
+    let lock = target.dir.lock()?;
+    if let Some(record) = target.running() {
+        step.say("ending its processes");
+        launch::stop(&target.dir, &record)?;
+    }
+    if let Some(delegation) = coracle_runtime::Delegation::find(&gateway_cgroups(target.dir.name()))
+    {
+        delegation.remove()?;
+    }
+    step.say("removing its files");
+    // Its images may be wanted by no other cluster; files of other ids than
+    // the user's can only be removed from inside a user namespace.
+    run_job(
+        &target.home,
+        &Job::Forget {
+            cluster: target.dir.name().into(),
+        },
+        |_| {},
+    )?;
+    drop(lock);
+    launch::remove_files(&target.dir)?;
+    step.done(&format!("{} is gone", target.dir.name()));
+    Ok(())
+}

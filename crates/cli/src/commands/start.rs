@@ -1,0 +1,214 @@
+//! `coracle start`: brings the cluster up and writes the kubeconfig.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use clap::Args;
+use coracle_cluster::init::ProcessConfig;
+use coracle_cluster::launch::{Launch, start_gateway};
+use coracle_cluster::pki::Pki;
+use coracle_cluster::{IdMap, Record};
+use coracle_netdev::AddressPlan;
+use coracle_runtime::Delegation;
+use kube::Client;
+
+use super::progress::Progress;
+use super::target::{Target, kubeconfig_path};
+use super::{Global, block_on};
+use crate::failure::{Failure, Outcome};
+use crate::process::gateway_cgroups;
+
+/// The port that the API is given where it is free.
+const API_PORT: u16 = 6443;
+
+/// Start the cluster.
+#[derive(Debug, Args, Default)]
+pub struct Start {
+    /// Bring up the API server alone, without controllers and node.
+    #[arg(long)]
+    pub api_only: bool,
+    /// Port of the API on 127.0.0.1.
+    #[arg(long)]
+    pub api_port: Option<u16>,
+}
+
+impl Start {
+    /// Starts the cluster if it does not run and waits until its API answers.
+    pub fn run(&self, global: &Global) -> Outcome {
+        let target = Target::of(global)?;
+        let progress = Progress::new(global);
+        self.ensure(global, &target, &progress).map(drop)
+    }
+
+    /// Makes sure that the cluster runs; returns its record.
+    pub fn ensure(
+        &self,
+        global: &Global,
+        target: &Target,
+        progress: &Progress,
+    ) -> Result<Record, Failure> {
+        let step = progress.step("Cluster");
+        if let Some(mut record) = target.running() {
+            self.heal_gateway(target, &mut record)?;
+            self.write_kubeconfig(global, target, &record)?;
+            step.skipped(&format!("{} runs", target.dir.name()));
+            return Ok(record);
+        }
+        let result = self.launch(target);
+        let record = match result {
+            Ok(record) => record,
+            Err(failure) => {
+                step.failed();
+                return Err(failure);
+            }
+        };
+        step.say("waiting for the API");
+        if let Err(failure) = block_on(wait_for_api(target, &record)) {
+            step.failed();
+            let log = target.dir.logs().join("engine.log");
+            return Err(failure.hint(format!("the engine's log says more: {}", log.display())));
+        }
+        self.write_kubeconfig(global, target, &record)?;
+        step.done(&format!(
+            "{} answers at https://{}",
+            target.dir.name(),
+            record.api
+        ));
+        Ok(record)
+    }
+
+    fn launch(&self, target: &Target) -> Result<Record, Failure> {
+        let ids = IdMap::choose();
+        target.dir.prepare(&target.home, &ids)?;
+        let _lock = target.dir.lock()?;
+        let listener = self.bind_api(target)?;
+        let api = listener.local_addr()?;
+        let plan = AddressPlan::default();
+        let names = api_names(target.dir.name());
+        let addresses = [
+            api.ip(),
+            plan.kubernetes_service().into(),
+            plan.node().into(),
+            Ipv4Addr::LOCALHOST.into(),
+        ];
+        Pki::prepare(&target.dir.pki(), &ids, &names, &addresses)?;
+        let (uid, gid) = ids.root();
+        let delegation = Delegation::create(&gateway_cgroups(target.dir.name()), uid, gid).ok();
+        let cgroups = delegation
+            .iter()
+            .flat_map(|delegation| delegation.directories())
+            .map(|(place, host)| (host.to_owned(), place.into()))
+            .collect();
+        let launched = Launch {
+            home: &target.home,
+            cluster: &target.dir,
+            ids,
+            cgroups,
+            listeners: vec![("api".into(), listener.into())],
+            processes: self.processes(target.dir.name()),
+            api,
+        }
+        .start();
+        match launched {
+            Ok(launched) => Ok(launched.record),
+            Err(error) => {
+                if let Some(delegation) = delegation {
+                    let _ = delegation.remove();
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    fn processes(&self, name: &str) -> Vec<ProcessConfig> {
+        let process = |kind: &str, args: &[&str], listeners: &[&str]| ProcessConfig {
+            name: kind.into(),
+            args: std::iter::once(kind)
+                .chain(args.iter().copied())
+                .map(String::from)
+                .collect(),
+            listeners: listeners.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        if self.api_only {
+            return vec![process("engine", &[name, "--api-only"], &["api"])];
+        }
+        vec![
+            process("dataplane", &[], &[]),
+            process("engine", &[name], &["api"]),
+        ]
+    }
+
+    /// Binds the API's port: the one asked for, the one of last time, 6443, or any.
+    fn bind_api(&self, target: &Target) -> Result<TcpListener, Failure> {
+        let kept = target.dir.path().join("api-port");
+        let bind = |port: u16| TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let listener = match self.api_port {
+            Some(port) => bind(port).map_err(|error| {
+                Failure::from(anyhow::anyhow!(
+                    "port {port} of 127.0.0.1 cannot be had for the API: {error}"
+                ))
+                .hint("choose another with --api-port, or leave the flag away")
+            })?,
+            None => {
+                let last = std::fs::read_to_string(&kept)
+                    .ok()
+                    .and_then(|port| port.trim().parse().ok());
+                bind(last.unwrap_or(API_PORT)).or_else(|_| bind(0))?
+            }
+        };
+        std::fs::write(&kept, listener.local_addr()?.port().to_string())?;
+        Ok(listener)
+    }
+
+    /// Starts the gateway again if it is gone.
+    fn heal_gateway(&self, target: &Target, record: &mut Record) -> Outcome {
+        if record.gateway.is_none_or(|gateway| !gateway.is_alive()) {
+            record.gateway = Some(start_gateway(&target.dir, record.init)?);
+            record.write(&target.dir)?;
+        }
+        Ok(())
+    }
+
+    fn write_kubeconfig(&self, global: &Global, target: &Target, record: &Record) -> Outcome {
+        Ok(target
+            .entry(record)?
+            .merge_into(&kubeconfig_path(global)?)?)
+    }
+}
+
+/// Returns the names by which the API may be called.
+fn api_names(cluster: &str) -> Vec<String> {
+    [
+        "localhost",
+        cluster,
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    ]
+    .map(String::from)
+    .to_vec()
+}
+
+/// Waits until the API says that it is ready. Its socket is open already, so
+/// the first request waits by itself; a restarting engine is asked again.
+async fn wait_for_api(target: &Target, record: &Record) -> Outcome {
+    let client: Client = target.client(record).await?;
+    let mut last = None;
+    for _ in 0..100 {
+        let request = http::Request::get("/readyz").body(Vec::new())?;
+        match client.request_text(request).await {
+            Ok(_) => return Ok(()),
+            Err(error) => last = Some(error),
+        }
+        if !record.init.is_alive() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let error = last.map_or_else(|| "it ended".to_owned(), |error| error.to_string());
+    Err(anyhow::anyhow!(
+        "the API of cluster {} does not answer: {error}",
+        target.dir.name()
+    )
+    .into())
+}

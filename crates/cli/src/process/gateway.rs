@@ -1,0 +1,44 @@
+//! The gateway: what the cluster needs of the host's network namespace.
+
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::Arc;
+
+use anyhow::Context;
+use coracle_cluster::{Home, Record, init, keeper};
+use coracle_dataplane::host::{self, Direct, Policy, Resolver};
+
+/// Keeps a worker running while the cluster lives; removes its cgroups after it.
+pub fn keeper(name: &str) -> anyhow::Result<()> {
+    let cluster = Home::from_environment()?.cluster(name);
+    keeper::keep(name, || {
+        if let Some(delegation) = coracle_runtime::Delegation::find(&delegation_name(name))
+            && let Err(error) = delegation.remove()
+        {
+            eprintln!("coracle gateway: cgroups were not removed: {error}");
+        }
+        Record::remove(&cluster);
+    })?;
+    Ok(())
+}
+
+/// Returns the name of a cluster's cgroups.
+pub fn delegation_name(cluster: &str) -> String {
+    format!("coracle-{cluster}")
+}
+
+/// Binds ports, dials out and asks the host's resolver on request.
+pub fn worker() -> anyhow::Result<()> {
+    super::log();
+    let fd = init::descriptor("gateway").context("no gateway socket was inherited")?;
+    // SAFETY: the keeper handed over this descriptor, nothing else owns it here.
+    let listener = unsafe { OwnedFd::from_raw_fd(fd) };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let resolver = Resolver::new("/etc/resolv.conf");
+        let direct = Direct::new(Policy::default(), resolver);
+        host::serve(listener.into(), Arc::new(direct)).await?;
+        Ok(())
+    })
+}

@@ -1,0 +1,56 @@
+//! The processes of a cluster, all of them this binary executed again.
+
+mod builder;
+mod dataplane;
+mod engine;
+mod gateway;
+pub mod paths;
+
+use std::process::ExitCode;
+
+pub use builder::{Job, JobEvent, run_job};
+pub use gateway::delegation_name as gateway_cgroups;
+
+/// Runs the process that the command line names, if it names one.
+///
+/// Must be called before any thread is started: some of them enter namespaces.
+pub fn enter() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    let name = args.next()?;
+    let cluster = || std::env::args().nth(2).unwrap_or_default();
+    match name.to_str()? {
+        "init" if std::env::args_os().len() == 3 => coracle_cluster::init::main(),
+        "shim" => coracle_runtime::shim_main(args),
+        "engine" => Some(finish(
+            "engine",
+            engine::main(&cluster(), std::env::args().any(|arg| arg == "--api-only")),
+        )),
+        "dataplane" => Some(finish("dataplane", dataplane::main())),
+        "gateway" => Some(finish("gateway", gateway::keeper(&cluster()))),
+        "gateway-worker" => Some(finish("gateway", gateway::worker())),
+        "builder" => Some(finish("builder", builder::main())),
+        _ => None,
+    }
+}
+
+/// Turns the end of a process into its exit code; its log gets the cause.
+fn finish(name: &str, result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("coracle {name}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs to standard error, which is the process's log file; `CORACLE_LOG` filters.
+fn log() {
+    let filter = std::env::var("CORACLE_LOG")
+        .unwrap_or_else(|_| "info,kube=warn,kube_client=warn,hyper=warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+}

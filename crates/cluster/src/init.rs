@@ -1,0 +1,352 @@
+//! Pid 1 of a cluster's namespaces: makes them, reaps, and keeps the engine
+//! and the data plane running. When it ends, the kernel ends everything inside.
+//!
+//! It holds every listening socket it was given and hands it to each process
+//! it starts, so that connections queue while one is restarted.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use coracle_netdev::plan::AddressPlan;
+use serde::{Deserialize, Serialize};
+
+use crate::idmap::IdMap;
+use crate::root;
+use crate::sys::{self, Fork};
+
+/// Environment variable that names the inherited descriptors: `name=fd,name=fd`.
+pub const DESCRIPTORS: &str = "CORACLE_FDS";
+
+/// How long processes get to end by themselves when the cluster stops.
+const STOP_GRACE: Duration = Duration::from_secs(3);
+
+/// A process that lived this long starts anew without a delay.
+const HEALTHY: Duration = Duration::from_secs(10);
+
+/// What pid 1 is told on its standard input, as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Config {
+    /// The cluster's name; also the host name inside.
+    pub name: String,
+    /// The folder of all clusters on the host.
+    pub home: PathBuf,
+    /// The ids inside.
+    pub ids: IdMap,
+    /// Host cgroup directories and their places below `/sys/fs/cgroup`.
+    pub cgroups: Vec<(PathBuf, PathBuf)>,
+    /// The processes to keep running, started in this order.
+    pub processes: Vec<ProcessConfig>,
+    /// Inherited listening sockets by name.
+    pub listeners: Vec<(String, RawFd)>,
+}
+
+/// One process that pid 1 keeps running: the same binary with other arguments.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessConfig {
+    /// Name of its log file.
+    pub name: String,
+    /// Arguments after the program's name.
+    pub args: Vec<String>,
+    /// Names of the listeners it gets.
+    pub listeners: Vec<String>,
+}
+
+/// Runs `coracle init`: reads its [`Config`] from standard input, makes the
+/// namespaces and stays as their pid 1.
+///
+/// Reports on standard output: `pid N` (seen from the host), then `ready` or
+/// `error TEXT`. Never returns.
+pub fn main() -> ! {
+    let code = match prepare() {
+        Ok(()) => 0,
+        Err(error) => {
+            report(&format!("error {}", chain(error.as_ref())));
+            1
+        }
+    };
+    std::process::exit(code)
+}
+
+/// Returns the inherited descriptor called `name`, for a process that pid 1 started.
+pub fn descriptor(name: &str) -> Option<RawFd> {
+    let list = std::env::var(DESCRIPTORS).ok()?;
+    list.split(',').find_map(|entry| {
+        let (key, fd) = entry.split_once('=')?;
+        (key == name).then(|| fd.parse().ok())?
+    })
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+fn prepare() -> Result<(), Failure> {
+    let mut text = Vec::new();
+    io::stdin().read_to_end(&mut text)?;
+    let config: Config = serde_json::from_slice(&text)?;
+    sys::setsid()?;
+    std::env::set_current_dir(&config.home)?;
+    config.ids.enter()?;
+    sys::unshare(
+        libc::CLONE_NEWNS
+            | libc::CLONE_NEWPID
+            | libc::CLONE_NEWNET
+            | libc::CLONE_NEWUTS
+            | libc::CLONE_NEWIPC
+            | libc::CLONE_NEWCGROUP,
+    )?;
+    match sys::fork()? {
+        Fork::Parent(pid) => {
+            report(&format!("pid {pid}"));
+            Ok(())
+        }
+        Fork::Child => run(&config),
+    }
+}
+
+/// The life of pid 1.
+fn run(config: &Config) -> Result<(), Failure> {
+    sys::set_name(c"coracle-init");
+    let executable = std::fs::File::open("/proc/self/exe")?;
+    rustix::system::sethostname(config.name.as_bytes())?;
+    root::enter(&config.name, &config.cgroups)?;
+    coracle_netdev::base::setup(&AddressPlan::default())?;
+    let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT])?;
+    let mut keeper = Keeper {
+        config,
+        executable: executable.as_fd(),
+        running: HashMap::new(),
+        due: Vec::new(),
+    };
+    for index in 0..config.processes.len() {
+        keeper.start(index)?;
+    }
+    report("ready");
+    detach_stdio()?;
+    keeper.keep(signals.as_fd())?;
+    keeper.stop();
+    std::process::exit(0)
+}
+
+fn report(line: &str) {
+    // Nobody may be listening any more; there is nobody else to tell either.
+    let _ = writeln!(io::stdout(), "{line}");
+    let _ = io::stdout().flush();
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+fn detach_stdio() -> io::Result<()> {
+    let null = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    Ok(())
+}
+
+/// A process that runs now.
+struct Running {
+    index: usize,
+    since: Instant,
+    failures: u32,
+}
+
+struct Keeper<'a> {
+    config: &'a Config,
+    executable: BorrowedFd<'a>,
+    running: HashMap<i32, Running>,
+    /// Processes to start again: when, which, after how many failures in a row.
+    due: Vec<(Instant, usize, u32)>,
+}
+
+impl Keeper<'_> {
+    /// Starts process `index` now.
+    fn start(&mut self, index: usize) -> io::Result<()> {
+        self.start_after(index, 0)
+    }
+
+    fn start_after(&mut self, index: usize, failures: u32) -> io::Result<()> {
+        let process = &self.config.processes[index];
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(format!("{}/logs/{}.log", root::CLUSTER, process.name))?;
+        let listeners: Vec<(String, RawFd)> = self
+            .config
+            .listeners
+            .iter()
+            .filter(|(name, _)| process.listeners.contains(name))
+            .cloned()
+            .collect();
+        let names: Vec<String> = listeners
+            .iter()
+            .map(|(name, fd)| format!("{name}={fd}"))
+            .collect();
+        use std::os::fd::AsRawFd;
+        let mut command = Command::new(format!("/proc/self/fd/{}", self.executable.as_raw_fd()));
+        command
+            .arg0("coracle")
+            .args(&process.args)
+            .env_clear()
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .env("HOME", "/")
+            .env(DESCRIPTORS, names.join(","))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        for name in ["RUST_LOG", "CORACLE_LOG"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        let kept: Vec<RawFd> = listeners.iter().map(|(_, fd)| *fd).collect();
+        // SAFETY: the closure runs in the forked child of a process with one
+        // thread and makes only async-signal-safe calls on open descriptors.
+        unsafe {
+            command.pre_exec(move || {
+                sys::unblock_signals();
+                for &fd in &kept {
+                    sys::keep_over_exec(BorrowedFd::borrow_raw(fd))?;
+                }
+                Ok(())
+            });
+        }
+        let child = command.spawn()?;
+        self.running.insert(
+            child.id() as i32,
+            Running {
+                index,
+                since: Instant::now(),
+                failures,
+            },
+        );
+        Ok(())
+    }
+
+    /// Reaps and restarts until asked to stop.
+    fn keep(&mut self, signals: BorrowedFd<'_>) -> io::Result<()> {
+        loop {
+            if self.wait(signals)? {
+                match sys::next_signal(signals)? {
+                    libc::SIGTERM | libc::SIGINT => return Ok(()),
+                    _ => self.reap(),
+                }
+            }
+            self.start_due();
+        }
+    }
+
+    /// Waits for a signal or the next start; returns whether a signal came.
+    fn wait(&self, signals: BorrowedFd<'_>) -> io::Result<bool> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let timeout = self
+            .due
+            .iter()
+            .map(|(at, ..)| at.saturating_duration_since(Instant::now()))
+            .min();
+        let timeout = timeout.map(|left| Timespec {
+            tv_sec: left.as_secs() as i64,
+            tv_nsec: i64::from(left.subsec_nanos()),
+        });
+        let mut fds = [PollFd::new(&signals, PollFlags::IN)];
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn reap(&mut self) {
+        while let Some(reaped) = sys::reap() {
+            let Some(died) = self.running.remove(&reaped.pid) else {
+                continue;
+            };
+            let failures = if died.since.elapsed() > HEALTHY {
+                0
+            } else {
+                died.failures + 1
+            };
+            // The first restart is immediate: others are waiting for it.
+            let delay = match failures {
+                0 | 1 => Duration::ZERO,
+                n => Duration::from_millis(100 << n.min(6)),
+            };
+            self.log(
+                died.index,
+                &format!("ended with {reaped}, starting again in {delay:?}"),
+            );
+            self.due
+                .push((Instant::now() + delay, died.index, failures));
+        }
+    }
+
+    fn start_due(&mut self) {
+        let now = Instant::now();
+        let (ready, later): (Vec<_>, Vec<_>) = self.due.drain(..).partition(|(at, ..)| *at <= now);
+        self.due = later;
+        for (_, index, failures) in ready {
+            if let Err(error) = self.start_after(index, failures) {
+                self.log(index, &format!("could not be started: {error}"));
+                self.due
+                    .push((now + Duration::from_secs(1), index, failures));
+            }
+        }
+    }
+
+    /// Asks every process inside to end and waits for a short while.
+    fn stop(&mut self) {
+        for pid in self.running.keys() {
+            let _ = sys::kill(*pid, libc::SIGTERM);
+        }
+        let until = Instant::now() + STOP_GRACE;
+        self.wait_for(until, |keeper| keeper.running.is_empty());
+        // -1 is every process of this pid namespace but pid 1 itself, kill(2).
+        let _ = sys::kill(-1, libc::SIGTERM);
+        self.wait_for(until, |_| sys::kill(-1, 0).is_err());
+    }
+
+    fn wait_for(&mut self, until: Instant, done: impl Fn(&Self) -> bool) {
+        while Instant::now() < until {
+            while let Some(reaped) = sys::reap() {
+                self.running.remove(&reaped.pid);
+            }
+            if done(self) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn log(&self, index: usize, text: &str) {
+        let name = &self.config.processes[index].name;
+        let line = format!("coracle init: {name} {text}\n");
+        let file = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(format!("{}/logs/{name}.log", root::CLUSTER));
+        if let Ok(mut file) = file {
+            // The log itself is what failed; there is nowhere else to say it.
+            let _ = file.write_all(line.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! Start, stop and delete a cluster from outside its namespaces.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::home::{ClusterDir, FORMAT, Home};
+use crate::idmap::IdMap;
+use crate::init::{self, ProcessConfig};
+use crate::record::{Process, Record};
+use crate::sys;
+
+/// How long a stopping cluster may take before it is ended.
+const STOP_GRACE: Duration = Duration::from_secs(8);
+
+/// A cluster could not be started, stopped or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// A file or folder could not be made, read or removed.
+    #[error("{}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder was written by a newer version.
+    #[error("{} has format {found}, this version of coracle knows {FORMAT} and older", path.display())]
+    TooNew {
+        /// The cluster's folder.
+        path: PathBuf,
+        /// The format found.
+        found: String,
+    },
+    /// Another command is changing the cluster.
+    #[error("another coracle command is changing cluster {name}")]
+    Busy {
+        /// The cluster.
+        name: String,
+    },
+    /// A process could not be started.
+    #[error("could not start {process}")]
+    Spawn {
+        /// The process.
+        process: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// Pid 1 refused to go on.
+    #[error("the cluster's namespaces could not be made: {message}")]
+    Namespaces {
+        /// What pid 1 said.
+        message: String,
+    },
+}
+
+fn file(path: &Path) -> impl FnOnce(io::Error) -> LaunchError + '_ {
+    move |source| LaunchError::File {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Held while a command changes a cluster; released when dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: fs::File,
+}
+
+impl Home {
+    /// Makes the folders that all clusters share where they are missing; the
+    /// image store belongs to user 0 of `ids`.
+    ///
+    /// # Errors
+    /// Fails if a folder cannot be made.
+    pub fn prepare(&self, ids: &IdMap) -> Result<(), LaunchError> {
+        // User 0 inside is another user than the one outside and must pass.
+        let traversable = 0o711;
+        make_dir(self.path(), traversable)?;
+        make_dir(&self.path().join("clusters"), traversable)?;
+        make_dir(&self.images(), 0o700)?;
+        ids.own(&self.images()).map_err(file(&self.images()))
+    }
+}
+
+impl ClusterDir {
+    /// Makes the cluster's folders where they are missing, owned by user 0 of
+    /// `ids`, and checks their format.
+    ///
+    /// # Errors
+    /// Fails if a folder cannot be made or a newer version wrote it.
+    pub fn prepare(&self, home: &Home, ids: &IdMap) -> Result<(), LaunchError> {
+        home.prepare(ids)?;
+        make_dir(self.path(), 0o700)?;
+        ids.own(self.path()).map_err(file(self.path()))?;
+        self.check_format(ids)?;
+        for path in [
+            self.pki(),
+            self.data(),
+            self.logs(),
+            self.run(),
+            self.run().join("root"),
+        ] {
+            make_dir(&path, 0o700)?;
+            ids.own(&path).map_err(file(&path))?;
+        }
+        Ok(())
+    }
+
+    fn check_format(&self, ids: &IdMap) -> Result<(), LaunchError> {
+        let path = self.path().join("format");
+        match fs::read_to_string(&path) {
+            Ok(text) => match text.trim().parse::<u32>() {
+                Ok(found) if found <= FORMAT => Ok(()),
+                _ => Err(LaunchError::TooNew {
+                    path: self.path().to_owned(),
+                    found: text.trim().into(),
+                }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::write(&path, format!("{FORMAT}\n")).map_err(file(&path))?;
+                ids.own(&path).map_err(file(&path))
+            }
+            Err(source) => Err(LaunchError::File { path, source }),
+        }
+    }
+
+    /// Takes the lock of the cluster.
+    ///
+    /// # Errors
+    /// Fails if another command holds it or the file cannot be made.
+    pub fn lock(&self) -> Result<Lock, LaunchError> {
+        let path = self.path().join("lock");
+        let lock = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(file(&path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Lock { _file: lock }),
+            Err(fs::TryLockError::WouldBlock) => Err(LaunchError::Busy {
+                name: self.name().into(),
+            }),
+            Err(fs::TryLockError::Error(source)) => Err(LaunchError::File { path, source }),
+        }
+    }
+}
+
+fn make_dir(path: &Path, mode: u32) -> Result<(), LaunchError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(path)
+        .map_err(file(path))
+}
+
+/// What is started.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// The folder of all clusters.
+    pub home: &'a Home,
+    /// The cluster.
+    pub cluster: &'a ClusterDir,
+    /// The ids inside.
+    pub ids: IdMap,
+    /// Host cgroup directories with their places below `/sys/fs/cgroup` inside.
+    pub cgroups: Vec<(PathBuf, PathBuf)>,
+    /// Listening sockets of the host, by name, handed to the processes that name them.
+    pub listeners: Vec<(String, OwnedFd)>,
+    /// The processes that pid 1 keeps running.
+    pub processes: Vec<ProcessConfig>,
+    /// Where the API answers.
+    pub api: std::net::SocketAddr,
+}
+
+/// A cluster that has just been started.
+#[derive(Debug)]
+pub struct Launched {
+    /// What was written of it.
+    pub record: Record,
+}
+
+impl Launch<'_> {
+    /// Starts pid 1 with its processes, and the gateway.
+    ///
+    /// # Errors
+    /// Fails if a process cannot be started or the namespaces are refused;
+    /// nothing is left running then.
+    pub fn start(self) -> Result<Launched, LaunchError> {
+        let init = self.start_init()?;
+        let mut record = Record {
+            init,
+            gateway: None,
+            api: self.api,
+            ids: self.ids.clone(),
+            cgroups: self.cgroups.iter().map(|(host, _)| host.clone()).collect(),
+        };
+        let gateway = start_gateway(self.cluster, init).inspect_err(|_| {
+            let _ = sys::kill(init.pid, libc::SIGKILL);
+        })?;
+        record.gateway = Some(gateway);
+        record
+            .write(self.cluster)
+            .map_err(file(&self.cluster.run()))?;
+        Ok(Launched { record })
+    }
+
+    fn start_init(&self) -> Result<Process, LaunchError> {
+        let failed = |source| LaunchError::Spawn {
+            process: "init",
+            source,
+        };
+        let config = init::Config {
+            name: self.cluster.name().into(),
+            home: self.home.path().into(),
+            ids: self.ids.clone(),
+            cgroups: self.cgroups.clone(),
+            processes: self.processes.clone(),
+            listeners: self
+                .listeners
+                .iter()
+                .map(|(name, fd)| (name.clone(), fd.as_raw_fd()))
+                .collect(),
+        };
+        let log = open_log(self.cluster, "init")?;
+        let mut command = own_command(&["init", self.cluster.name()]);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log);
+        inherit(
+            &mut command,
+            self.listeners.iter().map(|(_, fd)| fd.as_fd()),
+        );
+        let mut child = command.spawn().map_err(failed)?;
+        let text = serde_json::to_vec(&config).map_err(|error| failed(error.into()))?;
+        let mut stdin = child.stdin.take().expect("it was asked for");
+        stdin.write_all(&text).map_err(failed)?;
+        drop(stdin);
+        let stdout = child.stdout.take().expect("it was asked for");
+        let process = read_report(BufReader::new(stdout));
+        // The launcher ends as soon as pid 1 lives; do not leave a zombie.
+        let _ = child.wait();
+        process
+    }
+}
+
+/// Reads what pid 1 reports, see [`init::main`].
+fn read_report(lines: impl BufRead) -> Result<Process, LaunchError> {
+    let mut process = None;
+    let mut message = "pid 1 ended without a word".to_owned();
+    for line in lines.lines() {
+        let line = line.map_err(|source| LaunchError::Spawn {
+            process: "init",
+            source,
+        })?;
+        match line.split_once(' ') {
+            Some(("pid", pid)) => process = pid.parse().ok().and_then(Process::of),
+            Some(("error", text)) => message = text.to_owned(),
+            _ if line == "ready" => {
+                if let Some(process) = process {
+                    return Ok(process);
+                }
+            }
+            _ => {}
+        }
+        if line == "ready" && process.is_none() {
+            message = "pid 1 was gone before it could be named".to_owned();
+        }
+    }
+    Err(LaunchError::Namespaces { message })
+}
+
+/// Starts the gateway's keeper for the cluster whose pid 1 is `init`.
+///
+/// # Errors
+/// Fails if its socket cannot be made or the process cannot be started.
+pub fn start_gateway(cluster: &ClusterDir, init: Process) -> Result<Process, LaunchError> {
+    let path = cluster.run().join("gateway.sock");
+    let _ = fs::remove_file(&path);
+    let listener = listen(&path).map_err(file(&path))?;
+    // User 0 inside is not the one who makes the socket; the folder keeps all others out.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).map_err(file(&path))?;
+    let mut command = own_command(&["gateway", cluster.name()]);
+    command
+        .env(
+            init::DESCRIPTORS,
+            format!("gateway={}", listener.as_raw_fd()),
+        )
+        .env("CORACLE_INIT", init.pid.to_string())
+        .stdin(Stdio::null())
+        .stdout(open_log(cluster, "gateway")?)
+        .stderr(open_log(cluster, "gateway")?);
+    inherit(&mut command, [listener.as_fd()].into_iter());
+    // SAFETY: setsid is async-signal-safe and touches no memory of the parent.
+    unsafe { command.pre_exec(sys::setsid) };
+    let child = command.spawn().map_err(|source| LaunchError::Spawn {
+        process: "gateway",
+        source,
+    })?;
+    Process::of(child.id() as i32).ok_or(LaunchError::Spawn {
+        process: "gateway",
+        source: io::Error::other("it ended at once"),
+    })
+}
+
+/// Listens on a socket of whole messages, whose path may be longer than an
+/// address can hold (unix(7): 108 bytes), by way of its folder's descriptor.
+fn listen(path: &Path) -> io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+    let folder = fs::File::open(path.parent().unwrap_or(Path::new("/")))?;
+    let name = path.file_name().unwrap_or_default();
+    let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(&short)?)?;
+    rustix::net::listen(&socket, 16)?;
+    Ok(socket)
+}
+
+/// Stops a running cluster: asks pid 1 to end everything and waits.
+///
+/// # Errors
+/// Fails if pid 1 cannot be signalled or does not end.
+pub fn stop(cluster: &ClusterDir, record: &Record) -> Result<(), LaunchError> {
+    let failed = |source| LaunchError::Spawn {
+        process: "the end of init",
+        source,
+    };
+    signal(record.init, libc::SIGTERM).map_err(failed)?;
+    if !gone(record.init, STOP_GRACE) {
+        signal(record.init, libc::SIGKILL).map_err(failed)?;
+        if !gone(record.init, STOP_GRACE) {
+            return Err(failed(io::ErrorKind::TimedOut.into()));
+        }
+    }
+    if let Some(gateway) = record.gateway
+        && !gone(gateway, Duration::from_secs(2))
+    {
+        let _ = signal(gateway, libc::SIGKILL);
+        gone(gateway, Duration::from_secs(2));
+    }
+    Record::remove(cluster);
+    Ok(())
+}
+
+fn signal(process: Process, signal: libc::c_int) -> io::Result<()> {
+    if process.is_alive() {
+        sys::kill(process.pid, signal)
+    } else {
+        Ok(())
+    }
+}
+
+/// Waits until a process is gone; returns whether it is.
+fn gone(process: Process, within: Duration) -> bool {
+    let until = Instant::now() + within;
+    while process.is_alive() {
+        if Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    true
+}
+
+/// Removes every file of a cluster that does not run.
+///
+/// # Errors
+/// Fails if a file cannot be removed.
+pub fn remove_files(cluster: &ClusterDir) -> Result<(), LaunchError> {
+    match fs::remove_dir_all(cluster.path()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file(cluster.path())(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Returns a command that runs this very binary with other arguments.
+fn own_command(args: &[&str]) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("coracle").args(args);
+    command
+}
+
+fn open_log(cluster: &ClusterDir, name: &str) -> Result<fs::File, LaunchError> {
+    let path = cluster.logs().join(format!("{name}.log"));
+    fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(file(&path))
+}
+
+/// Lets the command's process inherit the descriptors.
+fn inherit<'a>(command: &mut Command, fds: impl Iterator<Item = BorrowedFd<'a>>) {
+    let fds: Vec<RawFd> = fds.map(|fd| fd.as_raw_fd()).collect();
+    // SAFETY: the closure makes only async-signal-safe calls, on descriptors
+    // that the caller keeps open until the process was spawned.
+    unsafe {
+        command.pre_exec(move || {
+            for &fd in &fds {
+                sys::keep_over_exec(BorrowedFd::borrow_raw(fd))?;
+            }
+            Ok(())
+        });
+    }
+}

@@ -1,0 +1,103 @@
+//! The record of a running cluster: which process is its pid 1.
+//!
+//! A process id alone can be reused; with its start time it names one process
+//! since boot (proc(5), field 22 of `stat`).
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::home::ClusterDir;
+use crate::idmap::IdMap;
+
+/// A process, named so that a reused id is not taken for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Process id in the host's pid namespace.
+    pub pid: i32,
+    /// Start time in clock ticks since boot.
+    pub start_ticks: u64,
+}
+
+impl Process {
+    /// Returns the process that has `pid` now, if there is one.
+    pub fn of(pid: i32) -> Option<Process> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name in brackets may hold blanks and brackets; fields follow the last one.
+        let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+        if fields.first() == Some(&"Z") {
+            return None;
+        }
+        Some(Process {
+            pid,
+            start_ticks: fields.get(19)?.parse().ok()?,
+        })
+    }
+
+    /// Returns whether this very process still runs.
+    pub fn is_alive(&self) -> bool {
+        Process::of(self.pid).as_ref() == Some(self)
+    }
+}
+
+/// What is known of a running cluster; kept in `run/cluster.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// Pid 1 of the cluster's namespaces.
+    pub init: Process,
+    /// The keeper of the gateway on the host, where there is one.
+    pub gateway: Option<Process>,
+    /// Where the API answers on the host.
+    pub api: SocketAddr,
+    /// The ids inside.
+    pub ids: IdMap,
+    /// cgroup directories made for the cluster, to be removed with it.
+    #[serde(default)]
+    pub cgroups: Vec<PathBuf>,
+}
+
+impl Record {
+    /// Reads the record of a cluster that runs; `None` if it does not.
+    pub fn read(cluster: &ClusterDir) -> Option<Record> {
+        let text = std::fs::read(cluster.run().join("cluster.json")).ok()?;
+        let record: Record = serde_json::from_slice(&text).ok()?;
+        record.init.is_alive().then_some(record)
+    }
+
+    /// Writes the record, whole or not at all.
+    ///
+    /// # Errors
+    /// Returns what the file system reports.
+    pub fn write(&self, cluster: &ClusterDir) -> io::Result<()> {
+        let path = cluster.run().join("cluster.json");
+        let partial = path.with_extension("partial");
+        std::fs::write(&partial, serde_json::to_vec_pretty(self)?)?;
+        std::fs::rename(partial, path)
+    }
+
+    /// Removes the record.
+    pub fn remove(cluster: &ClusterDir) {
+        let _ = std::fs::remove_file(cluster.run().join("cluster.json"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_told_from_a_later_one_with_its_id() {
+        let own = Process::of(std::process::id() as i32).expect("this process runs");
+        assert!(own.is_alive());
+        assert!(
+            !Process {
+                start_ticks: own.start_ticks + 1,
+                ..own
+            }
+            .is_alive()
+        );
+    }
+}

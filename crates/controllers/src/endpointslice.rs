@@ -1,0 +1,401 @@
+//! EndpointSlices: the addresses behind each Service
+//! (upstream: staging/src/k8s.io/endpointslice).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use coracle_client::{Cache, Key, Outcome, Queue, key_of};
+use k8s_openapi::api::core::v1::{ContainerPort, Pod, Service, ServicePort};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use kube::{Api, Client, ResourceExt};
+
+use crate::context::Context;
+use crate::hash::{fnv32a, safe_encode};
+use crate::owner::reference_to;
+use crate::pods;
+
+/// Label that names the Service of a slice.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+const MANAGER: &str = "endpointslice-controller.k8s.io";
+/// How many endpoints one slice holds (upstream's default).
+const MAX_ENDPOINTS: usize = 100;
+
+struct Controller {
+    client: Client,
+    services: Cache<Service>,
+    pods: Cache<Pod>,
+    slices: Cache<EndpointSlice>,
+}
+
+/// Runs the controller for ever.
+pub async fn run(context: Context) {
+    let controller = Arc::new(Controller {
+        client: context.client("endpointslice-controller"),
+        services: context.caches.of(),
+        pods: context.caches.of(),
+        slices: context.caches.of(),
+    });
+    controller.services.ready().await;
+    controller.pods.ready().await;
+    controller.slices.ready().await;
+    let queue = Queue::default();
+    subscribe_services(&controller.services, &controller.pods, &queue);
+    let own = queue.clone();
+    controller.slices.on_change(move |slice| {
+        if let Some(service) = slice.labels().get(SERVICE_NAME) {
+            own.add(Key::new(slice.namespace().unwrap_or_default(), service));
+        }
+    });
+    coracle_client::run("endpointslice", queue, 5, move |key| {
+        let controller = controller.clone();
+        async move { controller.reconcile(&key).await }
+    })
+    .await;
+}
+
+/// Adds a Service when it or a pod that it selects changes.
+pub(crate) fn subscribe_services(services: &Cache<Service>, pods: &Cache<Pod>, queue: &Queue<Key>) {
+    let own = queue.clone();
+    services.on_change(move |service| own.add(key_of(&**service)));
+    let own = queue.clone();
+    let services = services.clone();
+    pods.on_change(move |pod| {
+        for service in services.within(&pod.namespace().unwrap_or_default()) {
+            if selects(&service, pod) {
+                own.add(key_of(&*service));
+            }
+        }
+    });
+}
+
+/// Returns whether the Service has a selector and it matches the pod.
+pub(crate) fn selects(service: &Service, pod: &Pod) -> bool {
+    let selector = service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.selector.as_ref());
+    selector.is_some_and(|selector| {
+        !selector.is_empty()
+            && selector
+                .iter()
+                .all(|(key, value)| pod.labels().get(key) == Some(value))
+    })
+}
+
+/// Returns whether the pod belongs into the Service's endpoints: it has an
+/// address and has not ended (upstream: ShouldPodBeInEndpoints).
+pub(crate) fn has_endpoint(pod: &Pod) -> bool {
+    let ip = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.pod_ip.as_deref())
+        .unwrap_or("");
+    !ip.is_empty() && !matches!(pods::phase(pod), "Succeeded" | "Failed")
+}
+
+/// Returns the number that a Service's port has in the pod: the number itself,
+/// or that of the container port of this name and protocol.
+pub(crate) fn target_port(port: &ServicePort, pod: &Pod) -> Option<i32> {
+    match &port.target_port {
+        None => Some(port.port),
+        Some(IntOrString::Int(0)) => Some(port.port),
+        Some(IntOrString::Int(number)) => Some(*number),
+        Some(IntOrString::String(name)) => {
+            let protocol = port.protocol.as_deref().unwrap_or("TCP");
+            container_ports(pod)
+                .find(|have| {
+                    have.name.as_ref() == Some(name)
+                        && have.protocol.as_deref().unwrap_or("TCP") == protocol
+                })
+                .map(|have| have.container_port)
+        }
+    }
+}
+
+fn container_ports(pod: &Pod) -> impl Iterator<Item = &ContainerPort> {
+    let spec = pod.spec.iter();
+    spec.flat_map(|spec| {
+        spec.containers
+            .iter()
+            .chain(spec.init_containers.iter().flatten())
+    })
+    .flat_map(|container| container.ports.iter().flatten())
+}
+
+impl Controller {
+    async fn reconcile(&self, key: &Key) -> Result<Outcome, kube::Error> {
+        let existing: Vec<Arc<EndpointSlice>> = self
+            .slices
+            .within(&key.namespace)
+            .into_iter()
+            .filter(|slice| {
+                slice.labels().get(SERVICE_NAME) == Some(&key.name)
+                    && slice.labels().get(MANAGED_BY).map(String::as_str) == Some(MANAGER)
+            })
+            .collect();
+        let wanted = match self.services.of(key) {
+            Some(service) if service.metadata.deletion_timestamp.is_none() => {
+                desired(&service, &self.pods.within(&key.namespace))
+            }
+            _ => Vec::new(),
+        };
+        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &key.namespace);
+        for slice in &wanted {
+            write(&api, slice, &existing).await?;
+        }
+        for slice in existing {
+            let kept = wanted
+                .iter()
+                .any(|wanted| wanted.name_any() == slice.name_any());
+            if !kept && slice.metadata.deletion_timestamp.is_none() {
+                match api
+                    .delete(&slice.name_any(), &DeleteParams::default())
+                    .await
+                {
+                    Err(error) if !coracle_client::is_not_found(&error) => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+async fn write(
+    api: &Api<EndpointSlice>,
+    wanted: &EndpointSlice,
+    existing: &[Arc<EndpointSlice>],
+) -> Result<(), kube::Error> {
+    let name = wanted.name_any();
+    let Some(old) = existing.iter().find(|slice| slice.name_any() == name) else {
+        return api.create(&PostParams::default(), wanted).await.map(drop);
+    };
+    let mut changed = (**old).clone();
+    changed.endpoints = wanted.endpoints.clone();
+    changed.ports = wanted.ports.clone();
+    changed.metadata.labels = wanted.metadata.labels.clone();
+    changed.metadata.owner_references = wanted.metadata.owner_references.clone();
+    if changed == **old {
+        return Ok(());
+    }
+    api.replace(&name, &PostParams::default(), &changed)
+        .await
+        .map(drop)
+}
+
+/// Returns the slices that the Service should have: one or more for each set
+/// of ports that its pods map its ports to.
+fn desired(service: &Service, pods: &[Arc<Pod>]) -> Vec<EndpointSlice> {
+    let spec = service.spec.clone().unwrap_or_default();
+    let has_selector = spec
+        .selector
+        .as_ref()
+        .is_some_and(|selector| !selector.is_empty());
+    if !has_selector || spec.type_.as_deref() == Some("ExternalName") {
+        return Vec::new();
+    }
+    let mut groups: BTreeMap<Vec<(String, i32, String)>, Vec<Endpoint>> = BTreeMap::new();
+    for pod in pods
+        .iter()
+        .filter(|pod| selects(service, pod) && has_endpoint(pod))
+    {
+        let ports = ports_in(&spec.ports.clone().unwrap_or_default(), pod);
+        groups
+            .entry(ports)
+            .or_default()
+            .push(endpoint(service, pod));
+    }
+    if groups.is_empty() {
+        // A Service without pods still has a slice, which says so.
+        groups.insert(Vec::new(), Vec::new());
+    }
+    let mut slices = Vec::new();
+    for (ports, endpoints) in groups {
+        let chunks: Vec<&[Endpoint]> = if endpoints.is_empty() {
+            vec![&[]]
+        } else {
+            endpoints.chunks(MAX_ENDPOINTS).collect()
+        };
+        for (index, chunk) in chunks.into_iter().enumerate() {
+            slices.push(slice(service, &ports, chunk, index));
+        }
+    }
+    slices
+}
+
+/// Returns the Service's ports as this pod serves them: name, number, protocol.
+fn ports_in(ports: &[ServicePort], pod: &Pod) -> Vec<(String, i32, String)> {
+    ports
+        .iter()
+        .filter_map(|port| {
+            let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".into());
+            Some((
+                port.name.clone().unwrap_or_default(),
+                target_port(port, pod)?,
+                protocol,
+            ))
+        })
+        .collect()
+}
+
+fn endpoint(service: &Service, pod: &Pod) -> Endpoint {
+    let publish = service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.publish_not_ready_addresses)
+        == Some(true);
+    let serving = pods::is_ready(pod);
+    let terminating = pod.metadata.deletion_timestamp.is_some();
+    let spec = pod.spec.clone().unwrap_or_default();
+    let in_subdomain = spec.subdomain.as_ref() == service.metadata.name.as_ref();
+    Endpoint {
+        addresses: vec![
+            pod.status
+                .as_ref()
+                .and_then(|status| status.pod_ip.clone())
+                .unwrap_or_default(),
+        ],
+        conditions: Some(EndpointConditions {
+            ready: Some(publish || (serving && !terminating)),
+            serving: Some(serving),
+            terminating: Some(terminating),
+        }),
+        hostname: spec.hostname.filter(|_| in_subdomain),
+        node_name: spec.node_name,
+        target_ref: Some(k8s_openapi::api::core::v1::ObjectReference {
+            kind: Some("Pod".into()),
+            name: pod.metadata.name.clone(),
+            namespace: pod.metadata.namespace.clone(),
+            uid: pod.metadata.uid.clone(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn slice(
+    service: &Service,
+    ports: &[(String, i32, String)],
+    endpoints: &[Endpoint],
+    index: usize,
+) -> EndpointSlice {
+    let seed = format!("{}{ports:?}{index}", service.uid().unwrap_or_default());
+    let suffix: String = safe_encode(fnv32a(seed.bytes())).chars().take(5).collect();
+    let mut labels = service.labels().clone();
+    labels.insert(SERVICE_NAME.into(), service.name_any());
+    labels.insert(MANAGED_BY.into(), MANAGER.into());
+    if service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.cluster_ip.as_deref())
+        == Some("None")
+    {
+        labels.insert("service.kubernetes.io/headless".into(), String::new());
+    }
+    let app_protocol = |name: &str| {
+        let ports = service.spec.as_ref()?.ports.as_ref()?;
+        ports
+            .iter()
+            .find(|port| port.name.as_deref().unwrap_or("") == name)?
+            .app_protocol
+            .clone()
+    };
+    EndpointSlice {
+        address_type: "IPv4".into(),
+        metadata: ObjectMeta {
+            name: Some(format!("{}-{suffix}", service.name_any())),
+            namespace: service.namespace(),
+            labels: Some(labels),
+            owner_references: Some(vec![reference_to(service)]),
+            ..Default::default()
+        },
+        endpoints: Some(endpoints.to_vec()),
+        ports: Some(
+            ports
+                .iter()
+                .map(|(name, port, protocol)| EndpointPort {
+                    name: Some(name.clone()),
+                    port: Some(*port),
+                    protocol: Some(protocol.clone()),
+                    app_protocol: app_protocol(name),
+                })
+                .collect(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn service(spec: serde_json::Value) -> Service {
+        serde_json::from_value(
+            json!({"metadata": {"name": "web", "namespace": "default", "uid": "1"}, "spec": spec}),
+        )
+        .expect("a service")
+    }
+
+    fn pod(name: &str, ready: &str, port: i32) -> Arc<Pod> {
+        Arc::new(
+            serde_json::from_value(json!({
+                "metadata": {"name": name, "namespace": "default", "labels": {"app": "web"}},
+                "spec": {"nodeName": "node", "containers": [
+                    {"name": "web", "ports": [{"name": "http", "containerPort": port}]},
+                ]},
+                "status": {"phase": "Running", "podIP": "10.244.0.9", "conditions": [{"type": "Ready", "status": ready}]},
+            }))
+            .expect("a pod"),
+        )
+    }
+
+    #[test]
+    fn a_named_port_is_looked_up_in_each_pod() {
+        let web = service(
+            json!({"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]}),
+        );
+        let slices = desired(&web, &[pod("a", "True", 8080), pod("b", "True", 9090)]);
+        let ports: Vec<i32> = slices
+            .iter()
+            .filter_map(|slice| slice.ports.as_ref()?[0].port)
+            .collect();
+        assert_eq!(ports, [8080, 9090]);
+    }
+
+    #[test]
+    fn readiness_is_told_and_may_be_overridden() {
+        let check = |publish: bool, ready: &str, expected: (bool, bool)| {
+            let web = service(
+                json!({"selector": {"app": "web"}, "publishNotReadyAddresses": publish,
+                "ports": [{"port": 80}]}),
+            );
+            let slices = desired(&web, &[pod("a", ready, 80)]);
+            let conditions = slices[0].endpoints.as_ref().unwrap()[0]
+                .conditions
+                .clone()
+                .unwrap();
+            assert_eq!(
+                (conditions.ready.unwrap(), conditions.serving.unwrap()),
+                expected
+            );
+        };
+        check(false, "True", (true, true));
+        check(false, "False", (false, false));
+        check(true, "False", (true, false));
+    }
+
+    #[test]
+    fn without_a_selector_nothing_is_managed() {
+        assert!(
+            desired(
+                &service(json!({"ports": [{"port": 80}]})),
+                &[pod("a", "True", 80)]
+            )
+            .is_empty()
+        );
+    }
+}

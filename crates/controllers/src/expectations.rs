@@ -1,0 +1,82 @@
+//! What a controller wrote and its cache has not shown yet.
+//!
+//! A controller that counts from a cache must not act on a count that lacks
+//! its own last writes, or it would create or delete twice.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use coracle_client::Key;
+use parking_lot::Mutex;
+
+/// After this time an expectation is given up: the event was lost or undone.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    Present,
+    Absent,
+}
+
+/// What is expected of each child of an owner, and since when.
+type Children = HashMap<String, (Expected, Instant)>;
+
+/// Children expected to appear in, or vanish from, the cache, per owner.
+#[derive(Default)]
+pub struct Expectations {
+    owners: Mutex<HashMap<Key, Children>>,
+}
+
+impl Expectations {
+    /// Notes that child `name` was created.
+    pub fn created(&self, owner: &Key, name: &str) {
+        self.expect(owner, name, Expected::Present);
+    }
+
+    /// Notes that child `name` was deleted.
+    pub fn deleted(&self, owner: &Key, name: &str) {
+        self.expect(owner, name, Expected::Absent);
+    }
+
+    fn expect(&self, owner: &Key, name: &str, expected: Expected) {
+        let mut owners = self.owners.lock();
+        owners
+            .entry(owner.clone())
+            .or_default()
+            .insert(name.to_owned(), (expected, Instant::now()));
+    }
+
+    /// Returns whether the cache shows all that was written; `is_present` asks it
+    /// for an active child by name.
+    pub fn are_met(&self, owner: &Key, is_present: impl Fn(&str) -> bool) -> bool {
+        let mut owners = self.owners.lock();
+        let Some(children) = owners.get_mut(owner) else {
+            return true;
+        };
+        children.retain(|name, (expected, since)| {
+            (*expected == Expected::Present) != is_present(name) && since.elapsed() < PATIENCE
+        });
+        if children.is_empty() {
+            owners.remove(owner);
+            return true;
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_are_waited_for() {
+        let expectations = Expectations::default();
+        let owner = Key::new("ns", "web");
+        assert!(expectations.are_met(&owner, |_| false));
+        expectations.created(&owner, "web-1");
+        expectations.deleted(&owner, "web-0");
+        assert!(!expectations.are_met(&owner, |name| name == "web-0"));
+        assert!(!expectations.are_met(&owner, |_| true));
+        assert!(expectations.are_met(&owner, |name| name == "web-1"));
+    }
+}

@@ -1,0 +1,358 @@
+//! Garbage collection: what is owned goes with its owners
+//! (upstream: pkg/controller/garbagecollector).
+//!
+//! Every deletable resource is watched by its metadata alone. A dependent is
+//! deleted when none of its owners is left; an owner that waits for its
+//! dependents (`foregroundDeletion`) or leaves them behind (`orphan`) is
+//! released when that is done.
+
+mod graph;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use coracle_client::{Key, Outcome, Queue, is_not_found};
+use futures::{StreamExt, pin_mut};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::core::PartialObjectMeta;
+use kube::core::discovery::{ApiResource, Scope, verbs};
+use kube::core::gvk::GroupVersionKind;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Discovery};
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::context::Context;
+use graph::{Graph, Node};
+
+const FOREGROUND: &str = "foregroundDeletion";
+const ORPHAN: &str = "orphan";
+
+/// Resources whose objects own nothing and are owned by nothing worth a watch
+/// (upstream ignores events as well).
+const IGNORED: [&str; 1] = ["events"];
+
+struct Resource {
+    api: ApiResource,
+    namespaced: bool,
+}
+
+struct Controller {
+    client: Client,
+    resources: Vec<Resource>,
+    graph: Mutex<Graph>,
+    queue: Queue<Key>,
+}
+
+type Meta = PartialObjectMeta<DynamicObject>;
+
+/// Runs the controller for ever.
+pub async fn run(context: Context) {
+    let client = context.client("generic-garbage-collector");
+    let resources = loop {
+        match discover(client.clone()).await {
+            Ok(resources) => break resources,
+            Err(error) => {
+                tracing::warn!(%error, "garbage collection: discovery failed, trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    };
+    let controller = Arc::new(Controller {
+        client,
+        resources,
+        graph: Mutex::default(),
+        queue: Queue::default(),
+    });
+    let mut lists = Vec::new();
+    for index in 0..controller.resources.len() {
+        let (done, list) = watch::channel(false);
+        lists.push(list);
+        tokio::spawn(controller.clone().observe(index, done));
+    }
+    for mut list in lists {
+        // A watcher never ends, so its sender is there.
+        let _ = list.wait_for(|done| *done).await;
+    }
+    let queue = controller.queue.clone();
+    coracle_client::run("garbage", queue, 5, move |key| {
+        let controller = controller.clone();
+        async move { controller.reconcile(&key.name).await }
+    })
+    .await;
+}
+
+/// Finds every resource that can be watched and deleted.
+async fn discover(client: Client) -> Result<Vec<Resource>, kube::Error> {
+    let discovery = Discovery::new(client).run_aggregated().await?;
+    let mut resources = Vec::new();
+    for group in discovery.groups() {
+        for (api, capabilities) in group.recommended_resources() {
+            let collectable = [verbs::LIST, verbs::WATCH, verbs::DELETE]
+                .iter()
+                .all(|verb| capabilities.supports_operation(verb));
+            if collectable && !IGNORED.contains(&api.plural.as_str()) {
+                resources.push(Resource {
+                    api,
+                    namespaced: capabilities.scope == Scope::Namespaced,
+                });
+            }
+        }
+    }
+    Ok(resources)
+}
+
+impl Controller {
+    /// Keeps the graph equal to the objects of one resource, for ever.
+    async fn observe(self: Arc<Self>, index: usize, done: watch::Sender<bool>) {
+        let api: Api<Meta> = Api::all_with(self.client.clone(), &self.resources[index].api);
+        let events = watcher(api, watcher::Config::default().streaming_lists()).default_backoff();
+        pin_mut!(events);
+        let mut listed = Vec::new();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(watcher::Event::Init) => listed.clear(),
+                Ok(watcher::Event::InitApply(object)) => {
+                    listed.extend(object.metadata.uid.clone());
+                    self.put(index, &object);
+                }
+                Ok(watcher::Event::InitDone) => {
+                    let gone = self
+                        .graph
+                        .lock()
+                        .missing(index, &std::mem::take(&mut listed));
+                    gone.iter().for_each(|uid| self.remove(uid));
+                    done.send_replace(true);
+                }
+                Ok(watcher::Event::Apply(object)) => self.put(index, &object),
+                Ok(watcher::Event::Delete(object)) => {
+                    if let Some(uid) = &object.metadata.uid {
+                        self.remove(uid);
+                    }
+                }
+                Err(error) => tracing::debug!(%error, "garbage collection: watch interrupted"),
+            }
+        }
+    }
+
+    fn put(&self, resource: usize, object: &Meta) {
+        let Some((uid, node)) = Node::of(resource, &object.metadata) else {
+            return;
+        };
+        let concerned = !node.owners.is_empty() || node.deleting;
+        let owners: Vec<String> = node.owners.iter().map(|owner| owner.uid.clone()).collect();
+        self.graph.lock().put(uid.clone(), node);
+        if concerned {
+            self.queue.add(Key::new("", uid));
+        }
+        // An owner that waits looks at its dependents again.
+        for owner in owners {
+            if self
+                .graph
+                .lock()
+                .get(&owner)
+                .is_some_and(|owner| owner.deleting)
+            {
+                self.queue.add(Key::new("", owner));
+            }
+        }
+    }
+
+    fn remove(&self, uid: &str) {
+        let mut graph = self.graph.lock();
+        for dependent in graph.dependents(uid) {
+            self.queue.add(Key::new("", dependent));
+        }
+        if let Some(node) = graph.remove(uid) {
+            for owner in node.owners {
+                self.queue.add(Key::new("", owner.uid));
+            }
+        }
+    }
+
+    async fn reconcile(&self, uid: &str) -> Result<Outcome, kube::Error> {
+        let Some(node) = self.graph.lock().get(uid).cloned() else {
+            return Ok(Outcome::Done);
+        };
+        if node.deleting {
+            if node.has_finalizer(FOREGROUND) {
+                return self.delete_dependents(uid, &node).await;
+            }
+            if node.has_finalizer(ORPHAN) {
+                return self.orphan_dependents(uid, &node).await;
+            }
+            return Ok(Outcome::Done);
+        }
+        self.check_owners(uid, &node).await
+    }
+
+    /// Deletes an object whose owners are all gone; forgets those that are.
+    async fn check_owners(&self, uid: &str, node: &Node) -> Result<Outcome, kube::Error> {
+        let (mut solid, mut dangling) = (0, Vec::new());
+        for owner in &node.owners {
+            if self.exists(node, owner).await? {
+                solid += 1;
+            } else {
+                dangling.push(owner.uid.clone());
+            }
+        }
+        if dangling.is_empty() {
+            return Ok(Outcome::Done);
+        }
+        if solid > 0 {
+            let left: Vec<&OwnerReference> = node
+                .owners
+                .iter()
+                .filter(|owner| !dangling.contains(&owner.uid))
+                .collect();
+            self.set_owners(uid, node, &left).await?;
+        } else {
+            self.delete(uid, node, DeleteParams::background()).await?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    /// Returns whether an owner exists: as the graph shows, or else as the API says.
+    async fn exists(&self, node: &Node, owner: &OwnerReference) -> Result<bool, kube::Error> {
+        if self.graph.lock().get(&owner.uid).is_some() {
+            return Ok(true);
+        }
+        let Some(api) = self.api_of(owner, node.namespace.as_deref()) else {
+            // A kind that is not served: upstream waits until it is known.
+            return Ok(true);
+        };
+        match api.get_metadata_opt(&owner.name).await? {
+            Some(found) => Ok(found.metadata.uid.as_ref() == Some(&owner.uid)),
+            None => Ok(false),
+        }
+    }
+
+    fn api_of(
+        &self,
+        owner: &OwnerReference,
+        namespace: Option<&str>,
+    ) -> Option<Api<DynamicObject>> {
+        let (group, version) = owner
+            .api_version
+            .split_once('/')
+            .unwrap_or(("", &owner.api_version));
+        let wanted = GroupVersionKind::gvk(group, version, &owner.kind);
+        let resource = self.resources.iter().find(|resource| {
+            resource.api.group == wanted.group && resource.api.kind == wanted.kind
+        })?;
+        Some(self.api(resource, namespace))
+    }
+
+    fn api(&self, resource: &Resource, namespace: Option<&str>) -> Api<DynamicObject> {
+        match namespace {
+            Some(namespace) if resource.namespaced => {
+                Api::namespaced_with(self.client.clone(), namespace, &resource.api)
+            }
+            _ => Api::all_with(self.client.clone(), &resource.api),
+        }
+    }
+
+    fn api_of_node(&self, node: &Node) -> Api<DynamicObject> {
+        self.api(&self.resources[node.resource], node.namespace.as_deref())
+    }
+
+    async fn delete(
+        &self,
+        uid: &str,
+        node: &Node,
+        params: DeleteParams,
+    ) -> Result<(), kube::Error> {
+        let preconditions = Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        };
+        match self
+            .api_of_node(node)
+            .delete(&node.name, &params.preconditions(preconditions))
+            .await
+        {
+            Err(error) if !is_not_found(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    async fn set_owners(
+        &self,
+        uid: &str,
+        node: &Node,
+        owners: &[&OwnerReference],
+    ) -> Result<(), kube::Error> {
+        let patch = json!({"metadata": {"uid": uid, "ownerReferences": owners}});
+        self.patch(node, &patch).await
+    }
+
+    async fn patch(&self, node: &Node, patch: &serde_json::Value) -> Result<(), kube::Error> {
+        let api = self.api_of_node(node);
+        match api
+            .patch_metadata(&node.name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+        {
+            Err(error) if !is_not_found(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Foreground: dependents first; those that block hold the owner back.
+    async fn delete_dependents(&self, uid: &str, node: &Node) -> Result<Outcome, kube::Error> {
+        let dependents = self.dependents(uid);
+        for (dependent_uid, dependent) in dependents
+            .iter()
+            .filter(|(_, dependent)| !dependent.deleting)
+        {
+            self.delete(dependent_uid, dependent, DeleteParams::foreground())
+                .await?;
+        }
+        let blocked = dependents.iter().any(|(_, dependent)| {
+            dependent
+                .owners
+                .iter()
+                .any(|owner| owner.uid == uid && owner.block_owner_deletion == Some(true))
+        });
+        if !blocked {
+            self.release(uid, node, FOREGROUND).await?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    async fn orphan_dependents(&self, uid: &str, node: &Node) -> Result<Outcome, kube::Error> {
+        for (dependent_uid, dependent) in self.dependents(uid) {
+            let left: Vec<&OwnerReference> = dependent
+                .owners
+                .iter()
+                .filter(|owner| owner.uid != uid)
+                .collect();
+            self.set_owners(&dependent_uid, &dependent, &left).await?;
+        }
+        self.release(uid, node, ORPHAN).await?;
+        Ok(Outcome::Done)
+    }
+
+    fn dependents(&self, uid: &str) -> Vec<(String, Node)> {
+        let graph = self.graph.lock();
+        let dependents = graph.dependents(uid);
+        dependents
+            .into_iter()
+            .filter_map(|uid| Some((uid.clone(), graph.get(&uid)?.clone())))
+            .collect()
+    }
+
+    /// Takes a finalizer off an owner.
+    async fn release(&self, uid: &str, node: &Node, finalizer: &str) -> Result<(), kube::Error> {
+        let left: Vec<&String> = node
+            .finalizers
+            .iter()
+            .filter(|have| *have != finalizer)
+            .collect();
+        let patch = json!({"metadata": {
+            "uid": uid, "resourceVersion": node.resource_version, "finalizers": left,
+        }});
+        self.patch(node, &patch).await
+    }
+}

@@ -1,0 +1,51 @@
+//! "Did you mean": the nearest of some names.
+
+/// Returns up to three names that differ little from `wanted`, nearest first.
+pub fn nearest(wanted: &str, names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let limit = (wanted.chars().count() / 3).clamp(1, 4);
+    let mut near: Vec<(usize, String)> = names
+        .into_iter()
+        .filter(|name| name != wanted)
+        .map(|name| (distance(wanted, &name), name))
+        .filter(|(distance, _)| *distance <= limit)
+        .collect();
+    near.sort();
+    near.dedup();
+    near.into_iter().take(3).map(|(_, name)| name).collect()
+}
+
+/// Edit distance; letters of another case count as half, rounded down.
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().collect();
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).map(|at| at * 2).collect();
+    for (i, ca) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = (i + 1) * 2;
+        for (j, cb) in b.iter().enumerate() {
+            let change = if ca == cb {
+                0
+            } else if ca.to_lowercase().eq(cb.to_lowercase()) {
+                1
+            } else {
+                2
+            };
+            let best = (diagonal + change).min(row[j] + 2).min(row[j + 1] + 2);
+            diagonal = row[j + 1];
+            row[j + 1] = best;
+        }
+    }
+    row[b.len()] / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_comes_first() {
+        let names = || ["image", "images", "imagePullPolicy", "Image"].map(String::from);
+        assert_eq!(nearest("imge", names()), ["image", "Image"].map(String::from)[..1]);
+        assert_eq!(nearest("zzzzzz", names()), Vec::<String>::new());
+    }
+}

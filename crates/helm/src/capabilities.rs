@@ -1,0 +1,245 @@
+//! `.Capabilities`: what the cluster can do.
+//!
+//! Main type: [`Capabilities`]. Reference: `pkg/chart/common/capabilities.go`.
+
+use crate::compat::Level;
+use coracle_gotemplate::value::{Elem, List, Method, Named, Struct, StructType, Type, Value};
+use std::rc::Rc;
+
+/// The cluster as templates see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Version of Kubernetes.
+    pub kube_version: KubeVersion,
+    /// Group versions, and group versions with kinds.
+    pub api_versions: Vec<String>,
+    /// Version, commit, Go version and client version of Helm.
+    pub helm_version: [String; 4],
+}
+
+/// A version of Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KubeVersion {
+    /// As given, with a leading `v`.
+    pub version: String,
+    /// Without suffixes; what constraints are checked against.
+    pub normalized: String,
+    /// First number.
+    pub major: String,
+    /// Second number.
+    pub minor: String,
+}
+
+impl KubeVersion {
+    /// Parses a version as `--kube-version` takes it.
+    ///
+    /// # Errors
+    ///
+    /// In the words of Kubernetes' version parser.
+    pub fn parse(text: &str) -> Result<KubeVersion, String> {
+        let body = text.trim().trim_start_matches('v');
+        let end = body.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(body.len());
+        let numbers: Vec<&str> = body[..end].trim_end_matches('.').split('.').collect();
+        let bad = || format!("could not parse {text:?} as version");
+        if numbers.len() < 2 || numbers.iter().any(|number| number.is_empty()) {
+            return Err(bad());
+        }
+        let mut parsed = Vec::new();
+        for number in &numbers {
+            if number.len() > 1 && number.starts_with('0') {
+                return Err(format!("illegal zero-prefixed version component {number:?} in {text:?}"));
+            }
+            parsed.push(number.parse::<u64>().map_err(|_| bad())?);
+        }
+        while parsed.len() < 3 {
+            parsed.push(0);
+        }
+        let joined: Vec<String> = parsed.iter().map(u64::to_string).collect();
+        Ok(KubeVersion {
+            version: if text.starts_with('v') { text.into() } else { format!("v{text}") },
+            normalized: format!("v{}", joined.join(".")),
+            major: joined[0].clone(),
+            minor: joined[1].clone(),
+        })
+    }
+}
+
+impl Default for Capabilities {
+    fn default() -> Self {
+        Capabilities::of(Level::default())
+    }
+}
+
+impl Capabilities {
+    /// Returns what a release of Helm assumes without a cluster.
+    pub fn of(level: Level) -> Capabilities {
+        let rules = level.rules();
+        let version = format!("v1.{}.0", rules.kube_minor);
+        let [helm, commit, go] = rules.helm.map(str::to_owned);
+        Capabilities {
+            kube_version: KubeVersion {
+                version: version.clone(),
+                normalized: version,
+                major: "1".into(),
+                minor: rules.kube_minor.to_string(),
+            },
+            api_versions: API_VERSIONS.iter().map(|version| (*version).to_owned()).collect(),
+            helm_version: [helm, commit, go, format!("v1.{}", rules.kube_minor)],
+        }
+    }
+
+    /// Returns the template's view.
+    pub fn to_value(&self) -> Value {
+        let text = |text: &String| Value::str(text.as_str());
+        let kube = &self.kube_version;
+        let kube = structure(
+            &KUBE_VERSION,
+            vec![text(&kube.version), text(&kube.normalized), text(&kube.major), text(&kube.minor)],
+        );
+        let versions = self.api_versions.iter().map(text).collect();
+        let [version, commit, go, client] = &self.helm_version;
+        let helm = structure(
+            &BUILD_INFO,
+            vec![text(version), text(commit), "clean".into(), text(go), text(client)],
+        );
+        let versions = Value::List(List::named(Elem::String, &VERSION_SET, versions));
+        structure(&CAPABILITIES, vec![kube, versions, helm])
+    }
+}
+
+fn structure(ty: &'static StructType, fields: Vec<Value>) -> Value {
+    Value::Struct(Struct {
+        ty,
+        fields: Rc::new(fields),
+    })
+}
+
+static CAPABILITIES: StructType = StructType {
+    name: "*common.Capabilities",
+    fields: &["KubeVersion", "APIVersions", "HelmVersion"],
+    methods: &[],
+    display: None,
+    display_by_pointer: false,
+    json: None,
+};
+
+static KUBE_VERSION: StructType = StructType {
+    name: "common.KubeVersion",
+    fields: &["Version", "normalizedVersion", "Major", "Minor"],
+    methods: &[
+        Method {
+            name: "GitVersion",
+            params: &[],
+            call: |this, _| Ok(field(this, "Version")),
+        },
+        Method {
+            name: "String",
+            params: &[],
+            call: |this, _| Ok(field(this, "normalizedVersion")),
+        },
+    ],
+    display: Some(|object| {
+        object.field("normalizedVersion").and_then(Value::as_str).map_or_else(String::new, |text| {
+            text.to_text().into_owned()
+        })
+    }),
+    display_by_pointer: true,
+    json: None,
+};
+
+fn field(this: &Value, name: &str) -> Value {
+    match this {
+        Value::Struct(object) => object.field(name).cloned().unwrap_or_default(),
+        _ => Value::Nil,
+    }
+}
+
+static BUILD_INFO: StructType = StructType {
+    name: "version.BuildInfo",
+    fields: &["Version", "GitCommit", "GitTreeState", "GoVersion", "KubeClientVersion"],
+    methods: &[],
+    display: None,
+    display_by_pointer: false,
+    json: Some(|object| {
+        let names = ["version", "git_commit", "git_tree_state", "go_version", "kube_client_version"];
+        let entries = names
+            .iter()
+            .zip(object.fields.iter())
+            .map(|(name, value)| ((*name).into(), value.clone()))
+            .collect();
+        Value::map(entries)
+    }),
+};
+
+static VERSION_SET: Named = Named {
+    name: "common.VersionSet",
+    methods: &[Method {
+        name: "Has",
+        params: &[Type::String],
+        call: |this, args| match this {
+            Value::List(list) => {
+                Ok(Value::Bool(list.borrow().iter().any(|version| version.deep_equal(&args[0]))))
+            }
+            _ => Ok(Value::Bool(false)),
+        },
+    }],
+};
+
+/// The group versions that Helm's client library registers.
+const API_VERSIONS: &[&str] = &[
+    "v1",
+    "admissionregistration.k8s.io/v1",
+    "admissionregistration.k8s.io/v1alpha1",
+    "admissionregistration.k8s.io/v1beta1",
+    "internal.apiserver.k8s.io/v1alpha1",
+    "apps/v1",
+    "apps/v1beta1",
+    "apps/v1beta2",
+    "authentication.k8s.io/v1",
+    "authentication.k8s.io/v1alpha1",
+    "authentication.k8s.io/v1beta1",
+    "authorization.k8s.io/v1",
+    "authorization.k8s.io/v1beta1",
+    "autoscaling/v1",
+    "autoscaling/v2",
+    "batch/v1",
+    "batch/v1beta1",
+    "certificates.k8s.io/v1",
+    "certificates.k8s.io/v1beta1",
+    "certificates.k8s.io/v1alpha1",
+    "coordination.k8s.io/v1alpha2",
+    "coordination.k8s.io/v1beta1",
+    "coordination.k8s.io/v1",
+    "discovery.k8s.io/v1",
+    "discovery.k8s.io/v1beta1",
+    "events.k8s.io/v1",
+    "events.k8s.io/v1beta1",
+    "extensions/v1beta1",
+    "flowcontrol.apiserver.k8s.io/v1",
+    "flowcontrol.apiserver.k8s.io/v1beta1",
+    "flowcontrol.apiserver.k8s.io/v1beta2",
+    "flowcontrol.apiserver.k8s.io/v1beta3",
+    "networking.k8s.io/v1",
+    "networking.k8s.io/v1beta1",
+    "node.k8s.io/v1",
+    "node.k8s.io/v1alpha1",
+    "node.k8s.io/v1beta1",
+    "policy/v1",
+    "policy/v1beta1",
+    "rbac.authorization.k8s.io/v1",
+    "rbac.authorization.k8s.io/v1beta1",
+    "rbac.authorization.k8s.io/v1alpha1",
+    "resource.k8s.io/v1",
+    "resource.k8s.io/v1beta2",
+    "resource.k8s.io/v1beta1",
+    "resource.k8s.io/v1alpha3",
+    "scheduling.k8s.io/v1alpha2",
+    "scheduling.k8s.io/v1beta1",
+    "scheduling.k8s.io/v1",
+    "storage.k8s.io/v1beta1",
+    "storage.k8s.io/v1",
+    "storage.k8s.io/v1alpha1",
+    "storagemigration.k8s.io/v1beta1",
+    "apiextensions.k8s.io/v1beta1",
+    "apiextensions.k8s.io/v1",
+];

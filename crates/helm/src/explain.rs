@@ -1,0 +1,444 @@
+//! Turning failures into reports: where in the chart, which value, set where,
+//! and what to do about it.
+
+use crate::chart::Chart;
+use crate::error::{Place, RenderError, Step};
+use crate::manifest::BadManifest;
+use crate::schema::Violations;
+use crate::values::{Origin, Values, find_in_text};
+use coracle_gotemplate::near::nearest;
+use coracle_gotemplate::trace::Trace;
+use coracle_gotemplate::{Detail, Error, Frame, ParseError};
+use coracle_goyaml::{self as yaml, Map};
+
+/// Who wrote each line of a rendered file.
+pub(crate) struct Traced {
+    lines: Vec<TracedLine>,
+}
+
+struct TracedLine {
+    text: String,
+    file: String,
+    source: Vec<u8>,
+    line: usize,
+    column: usize,
+}
+
+impl Traced {
+    /// Takes the lines of a rendered text with the nodes that wrote them.
+    pub(crate) fn new(trace: &Trace, written: &[u8]) -> Traced {
+        let mut lines = Vec::new();
+        let mut at = 0;
+        for line in written.split(|byte| *byte == b'\n') {
+            let indent = line.len() - line.trim_ascii_start().len();
+            if let Some((source, pos)) = trace.find(at + indent, line) {
+                let place = source.place(pos);
+                lines.push(TracedLine {
+                    text: String::from_utf8_lossy(line).into_owned(),
+                    file: source.name.to_string(),
+                    source: source.text.to_vec(),
+                    line: place.line,
+                    column: place.column + 1,
+                });
+            }
+            at += line.len() + 1;
+        }
+        Traced { lines }
+    }
+
+    /// The node that wrote a line of the document.
+    fn find(&self, body: &str, line: usize) -> Option<&TracedLine> {
+        let wanted = body.lines().nth(line.checked_sub(1)?)?;
+        // The line before helps where a line occurs several times.
+        let before = line.checked_sub(2).and_then(|at| body.lines().nth(at));
+        let matching = |at: &usize| self.lines[*at].text == wanted;
+        let mut candidates: Vec<usize> = (0..self.lines.len()).filter(matching).collect();
+        if let Some(before) = before
+            && candidates.len() > 1
+        {
+            let exact = |at: &usize| *at > 0 && self.lines[*at - 1].text == before;
+            if candidates.iter().any(exact) {
+                candidates.retain(exact);
+            }
+        }
+        candidates.first().map(|at| &self.lines[*at])
+    }
+}
+
+/// A template that does not parse.
+pub(crate) fn parse(helm: String, error: &ParseError, text: &[u8]) -> RenderError {
+    let mut report = RenderError::new(Step::Parse, helm);
+    let before = &text[..error.pos.min(text.len())];
+    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+    report.place = Some(Place::new(&error.name, text, error.line, column, 0));
+    if let Some(name) = between(&error.message, "function \"", "\" not defined") {
+        let near = nearest(name, crate::funcs::FUNCTIONS.names().map(str::to_owned));
+        report.explanation = Some(format!("there is no function {name:?}"));
+        report.remedy = did_you_mean(&near);
+        if let Some(place) = &mut report.place {
+            place.width = name.len();
+        }
+    } else if let Some(name) = between(&error.message, "undefined variable \"", "\"") {
+        report.explanation = Some(format!("the variable {name} is not declared here"));
+        report.remedy = Some(format!("declare it in an enclosing block: {{{{- {name} := … }}}}"));
+    } else if error.message == "unexpected EOF" {
+        report.explanation =
+            Some("an {{ if }}, {{ range }}, {{ with }} or {{ define }} has no {{ end }}".into());
+    }
+    report
+}
+
+fn between<'t>(text: &'t str, before: &str, after: &str) -> Option<&'t str> {
+    let start = text.find(before)? + before.len();
+    let end = text[start..].find(after)? + start;
+    Some(&text[start..end])
+}
+
+fn did_you_mean(near: &[String]) -> Option<String> {
+    let (first, rest) = near.split_first()?;
+    let mut text = format!("did you mean {first}");
+    for other in rest {
+        text.push_str(&format!(" or {other}"));
+    }
+    text.push('?');
+    Some(text)
+}
+
+fn place_of(frame: &Frame) -> Place {
+    let place = frame.place();
+    let width = frame.context.lines().next().unwrap_or_default().chars().count();
+    let column = place.column + 1;
+    // Go points at the second part of `.a.b`; the expression starts before.
+    let line_start = frame.source.text[..frame.pos.min(frame.source.text.len())]
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
+    let line = &frame.source.text[line_start..];
+    let line = &line[..line.iter().position(|byte| *byte == b'\n').unwrap_or(line.len())];
+    let line = String::from_utf8_lossy(line);
+    let shown = line
+        .match_indices(frame.context.as_str())
+        .map(|(at, _)| at + 1)
+        .filter(|at| *at <= column)
+        .last();
+    let (column, width) = match shown {
+        Some(at) => (at, width),
+        None => (column, 0),
+    };
+    Place::new(&frame.source.name, &frame.source.text, place.line, column, width)
+}
+
+/// A template that stopped.
+pub(crate) fn execution(
+    helm: String,
+    error: &Error,
+    chart: &Chart,
+    values: &Values,
+    coalesced: &Map,
+) -> RenderError {
+    let mut report = RenderError::new(Step::Execute, helm);
+    let frames: Vec<&Frame> = error.chain().filter_map(|link| link.frame.as_deref()).collect();
+    if let Some((innermost, outer)) = frames.split_last() {
+        report.place = Some(place_of(innermost));
+        report.calls = outer.iter().rev().map(|frame| place_of(frame)).collect();
+    }
+    let frame = frames.last();
+    let detail = error.chain().filter_map(|link| link.detail.as_deref()).last();
+    let context = Context {
+        chart,
+        values,
+        coalesced,
+        file: frame.map(|frame| frame.source.name.to_string()).unwrap_or_default(),
+        caller: frames.first().map(|frame| frame.source.name.to_string()).unwrap_or_default(),
+    };
+    match detail {
+        Some(Detail::NilPointer { missing, field }) => context.nil(&mut report, missing, field),
+        Some(Detail::NoField { holder, field, value, type_name }) => {
+            context.no_field(&mut report, holder, field, value, type_name);
+        }
+        Some(Detail::WrongType { expected, got, value }) => {
+            let expression = frame.map(|frame| frame.context.clone()).unwrap_or_default();
+            context.wrong_type(&mut report, &expression, (expected, got), value);
+        }
+        Some(Detail::NoTemplate { name, near }) => {
+            report.explanation = Some(format!("no template is called {name:?}"));
+            report.remedy = did_you_mean(near).or_else(|| {
+                Some("define it in a file whose name starts with _, or add the chart that does to charts/".into())
+            });
+        }
+        Some(Detail::Refused(_)) => {
+            report.explanation = Some("the chart itself refuses these values".into());
+            let expression = frame.map(|frame| frame.context.clone()).unwrap_or_default();
+            context.mention(&mut report, &expression);
+        }
+        Some(Detail::Limit) | None => {
+            if let Some(frame) = frame {
+                context.mention(&mut report, &frame.context);
+            }
+        }
+    }
+    report
+}
+
+struct Context<'c> {
+    chart: &'c Chart,
+    values: &'c Values,
+    coalesced: &'c Map,
+    file: String,
+    caller: String,
+}
+
+impl Context<'_> {
+    /// The path of a value from the root of all values, for an expression in a
+    /// template of a chart: `.Values.a.b` in a subchart is `sub.a.b`.
+    fn root_path(&self, names: &[String]) -> Vec<String> {
+        let file = if self.file.starts_with(self.chart.name()) { &self.file } else { &self.caller };
+        let mut path: Vec<String> = Vec::new();
+        let mut parts = file.split('/').skip(1);
+        while let (Some("charts"), Some(name)) = (parts.next(), parts.next()) {
+            path.push(name.to_owned());
+        }
+        if names.first().map(String::as_str) != Some("global") || path.is_empty() {
+            path.extend(names.iter().cloned());
+            return path;
+        }
+        names.to_vec()
+    }
+
+    /// `.Values.a.b` or `$.Values.a.b` as `[a, b]`.
+    fn values_path(segments: &[String]) -> Option<&[String]> {
+        match segments {
+            [root, values, rest @ ..] if (root == "." || root == "$") && values == "Values" => {
+                Some(rest)
+            }
+            _ => None,
+        }
+    }
+
+    fn origin(&self, path: &[String]) -> Option<Origin> {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        self.values.origin(&path).or_else(|| default_origin(self.chart, self.chart.name(), &path))
+    }
+
+    fn lookup(&self, path: &[String]) -> Option<&yaml::Value> {
+        let (first, rest) = path.split_first()?;
+        let mut value = self.coalesced.get(first)?;
+        for part in rest {
+            value = value.get(part)?;
+        }
+        Some(value)
+    }
+
+    fn sources(&self) -> String {
+        let mut names: Vec<String> = vec![format!("{}/values.yaml", self.chart.name())];
+        names.extend(self.values.sources().iter().map(|source| match source {
+            crate::values::Source::File { name, .. } => name.clone(),
+            crate::values::Source::Flag { flag, text } => format!("{flag} {text}"),
+        }));
+        names.join(", ")
+    }
+
+    fn nil(&self, report: &mut RenderError, missing: &[String], field: &str) {
+        let shown = dotted(missing);
+        let Some(names) = Self::values_path(missing) else {
+            report.explanation = Some(format!("{shown} is not set, so it has no field {field}"));
+            report.remedy = Some(format!("guard it: {{{{ with {shown} }}}}{{{{ .{field} }}}}{{{{ end }}}}"));
+            return;
+        };
+        let path = self.root_path(names);
+        let origin = self.origin(&path);
+        let state = if origin.is_some() { "is null" } else { "is not set" };
+        report.explanation = Some(format!(
+            "{shown} {state}, so it has no field {field} (read: {})",
+            self.sources()
+        ));
+        if let Some(origin) = origin {
+            report.values.push((format!("{} is null", path.join(".")), Some(origin)));
+        }
+        let (last, holder) = path.split_last().map_or(("", &[][..]), |(last, holder)| (last.as_str(), holder));
+        let siblings: Vec<String> = match holder.is_empty() {
+            true => self.coalesced.keys().cloned().collect(),
+            false => self
+                .lookup(holder)
+                .and_then(yaml::Value::as_map)
+                .map(|map| map.keys().cloned().collect())
+                .unwrap_or_default(),
+        };
+        let near = nearest(last, siblings);
+        if let Some(first) = near.first() {
+            let mut neighbour = holder.to_vec();
+            neighbour.push(first.clone());
+            let origin = self.origin(&neighbour);
+            report.values.push((format!("{} exists", neighbour.join(".")), origin));
+        }
+        let set = format!("--set {}.{field}=…", path.join("."));
+        report.remedy = Some(match did_you_mean(&near) {
+            Some(text) => format!("{text} Otherwise set it ({set}), or write (({shown}).{field}) with parentheses to allow its absence"),
+            None => format!("set it ({set}), or write ({shown}).{field} with parentheses to allow its absence"),
+        });
+    }
+
+    fn no_field(&self, report: &mut RenderError, holder: &[String], field: &str, value: &str, type_name: &str) {
+        let shown = dotted(holder);
+        let what = match type_name {
+            "string" => format!("the text {value:?}"),
+            "float64" | "int" | "int64" => format!("the number {value}"),
+            "bool" => format!("the boolean {value}"),
+            name if name.starts_with("[]") => format!("a list: {value}"),
+            name => format!("{value} ({name})"),
+        };
+        report.explanation = Some(format!("{shown} is {what}, which has no field {field}"));
+        if let Some(names) = Self::values_path(holder) {
+            let path = self.root_path(names);
+            let origin = self.origin(&path);
+            report.values.push((format!("{} = {value}", path.join(".")), origin));
+            report.remedy = Some(format!("make {} a map with the key {field}", path.join(".")));
+        }
+    }
+
+    fn wrong_type(&self, report: &mut RenderError, expression: &str, (expected, got): (&str, &str), value: &str) {
+        let shown = if value.is_empty() || got == "nil" || got == "interface {}" {
+            "nothing".to_owned()
+        } else {
+            format!("{value} ({got})")
+        };
+        report.explanation = Some(format!("the function takes {expected}, {expression} is {shown}"));
+        self.mention(report, expression);
+        report.remedy = Some(match expected {
+            "string" if got == "nil" || got == "interface {}" => {
+                "give it a default: | default \"\", or demand it: | required \"…\"".into()
+            }
+            "string" => "turn it into text first: | toString".to_owned(),
+            "int" | "int64" => "turn it into a number first: | int".to_owned(),
+            other => format!("pass a {other}"),
+        });
+    }
+
+    /// Names every value that an expression mentions.
+    fn mention(&self, report: &mut RenderError, expression: &str) {
+        for part in expression.split(|c: char| !(c.is_alphanumeric() || "._$-".contains(c))) {
+            let Some(path) = part.trim_start_matches('$').strip_prefix(".Values.") else {
+                continue;
+            };
+            let names: Vec<String> = path.split('.').map(str::to_owned).collect();
+            let path = self.root_path(&names);
+            let shown = match self.lookup(&path) {
+                None => format!("{} is not set", path.join(".")),
+                Some(value @ (yaml::Value::Map(_) | yaml::Value::Seq(_))) => {
+                    let count = value.as_map().map_or(value.as_seq().map_or(0, <[_]>::len), Map::len);
+                    format!("{} has {count} entries", path.join("."))
+                }
+                Some(value) => {
+                    format!("{} = {}", path.join("."), yaml::to_string(value).trim_end())
+                }
+            };
+            let origin = self.origin(&path);
+            report.values.push((shown, origin));
+        }
+    }
+}
+
+fn dotted(segments: &[String]) -> String {
+    match segments.split_first() {
+        Some((root, rest)) if root == "." => format!(".{}", rest.join(".")),
+        Some((root, rest)) if rest.is_empty() => root.clone(),
+        Some((root, rest)) => format!("{root}.{}", rest.join(".")),
+        None => ".".into(),
+    }
+}
+
+/// Finds a default in the values files of a chart and those below it.
+fn default_origin(chart: &Chart, path: &str, names: &[&str]) -> Option<Origin> {
+    if let Some(text) = &chart.values_text
+        && let Some(origin) = find_in_text(&format!("{path}/values.yaml"), text, names)
+    {
+        return Some(origin);
+    }
+    let (first, rest) = names.split_first()?;
+    let alias = chart.metadata.dependencies.iter().find(|dependency| dependency.alias == *first);
+    let name = alias.map_or(*first, |dependency| dependency.name.as_str());
+    let child = chart.dependencies.iter().find(|child| child.name() == name)?;
+    default_origin(child, &format!("{path}/charts/{name}"), rest)
+}
+
+/// A document that is no YAML.
+pub(crate) fn manifest(
+    chart: &Chart,
+    values: &Values,
+    bad: &BadManifest,
+    traced: Option<Traced>,
+) -> RenderError {
+    let helm = format!(
+        "YAML parse error on {}: {}\n\nUse --debug flag to render out invalid YAML",
+        bad.path, bad.message
+    );
+    let mut report = RenderError::new(Step::Manifest, helm);
+    let body_lines: Vec<&str> = bad.body.lines().collect();
+    let shown = |line: usize| body_lines.get(line.wrapping_sub(1)).copied().unwrap_or_default();
+    if bad.line > 0 {
+        report.explanation = Some(format!(
+            "{} wrote this line, which is no YAML:\n{:>5} | {}",
+            bad.path,
+            bad.line,
+            shown(bad.line)
+        ));
+    }
+    // The line that go-yaml names, or the one before it.
+    let traced = traced.as_ref();
+    let found = traced.and_then(|traced| {
+        (0..3).find_map(|back| traced.find(&bad.body, bad.line.checked_sub(back)?))
+    });
+    if let Some(found) = found {
+        report.place =
+            Some(Place::new(&found.file, &found.source, found.line, found.column, 0));
+        let line = String::from_utf8_lossy(&found.source);
+        let line = line.lines().nth(found.line - 1).unwrap_or_default().to_owned();
+        let context = Context {
+            chart,
+            values,
+            coalesced: &Map::new(),
+            file: found.file.clone(),
+            caller: bad.path.clone(),
+        };
+        for part in line.split(|c: char| !(c.is_alphanumeric() || "._$-".contains(c))) {
+            if let Some(path) = part.trim_start_matches('$').strip_prefix(".Values.") {
+                let names: Vec<String> = path.split('.').map(str::to_owned).collect();
+                let path = context.root_path(&names);
+                if let Some(origin) = context.origin(&path) {
+                    report.values.push((path.join("."), Some(origin)));
+                }
+            }
+        }
+    }
+    report.remedy = Some(
+        "quote values that may hold special characters (| quote), and check the number given to nindent".into(),
+    );
+    report
+}
+
+/// Values that break a schema.
+pub(crate) fn schema(chart: &Chart, values: &Values, violations: Violations) -> RenderError {
+    let helm = format!(
+        "values don't meet the specifications of the schema(s) in the following chart(s):\n{}",
+        violations.text
+    );
+    let mut report = RenderError::new(Step::Schema, helm);
+    let coalesced = Map::new();
+    let context = Context {
+        chart,
+        values,
+        coalesced: &coalesced,
+        file: String::new(),
+        caller: String::new(),
+    };
+    for violation in &violations.list {
+        let mut path = violation.path.clone();
+        let mut origin = context.origin(&path);
+        // What is missing has no place; what should hold it has.
+        while origin.is_none() && path.pop().is_some() && !path.is_empty() {
+            origin = context.origin(&path);
+        }
+        report.values.push((violation.message.trim().to_owned(), origin));
+    }
+    report
+}

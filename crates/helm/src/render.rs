@@ -1,0 +1,490 @@
+//! From a chart and values to the documents of a release.
+//!
+//! Main function: [`render`]. Reference: `pkg/engine/engine.go` and
+//! `renderResources` in `pkg/action/action.go` of Helm.
+
+use crate::capabilities::Capabilities;
+use crate::chart::Chart;
+use crate::coalesce::Coalescer;
+use crate::compat::{Level, Rules};
+use crate::convert::{Numbers, to_entries, to_template};
+use crate::error::{RenderError, Step};
+use crate::explain;
+use crate::funcs::FUNCTIONS;
+use crate::manifest::{self, Hook, Manifest};
+use crate::trace_text::{exec_error, parse_error};
+use crate::values::Values;
+use crate::{dependencies, files, schema};
+use coracle_gotemplate::trace::Trace;
+use coracle_gotemplate::value::{Elem, Map, MapType, Method, Named, Type};
+use coracle_gotemplate::{Entries, Executor, Host, Set, Str, Value};
+use coracle_goyaml as yaml;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The release that a rendering is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// Name.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Revision, from 1.
+    pub revision: u64,
+    /// Whether this is an installation; otherwise an upgrade.
+    pub is_install: bool,
+}
+
+impl Release {
+    /// Makes the first revision of a release in `default`.
+    pub fn named(name: impl Into<String>) -> Self {
+        Release {
+            name: name.into(),
+            namespace: "default".into(),
+            revision: 1,
+            is_install: true,
+        }
+    }
+}
+
+/// Answers the template function `lookup`.
+pub trait Lookup: Sync {
+    /// Returns an object, a list when `name` is empty, or an empty map.
+    ///
+    /// # Errors
+    ///
+    /// A text for the template's error.
+    fn lookup(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<yaml::Value, String>;
+}
+
+/// There is no cluster: every lookup finds nothing.
+pub struct NoCluster;
+
+impl Lookup for NoCluster {
+    fn lookup(&self, _: &str, _: &str, _: &str, _: &str) -> Result<yaml::Value, String> {
+        Ok(yaml::Value::Map(yaml::Map::new()))
+    }
+}
+
+/// How to render.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Which release of Helm to equal.
+    pub level: Level,
+    /// Leaves the schemas unread.
+    pub skip_schema_validation: bool,
+    /// `required` and `fail` do not fail.
+    pub lint: bool,
+    /// Makes random functions repeatable.
+    pub seed: Option<u64>,
+}
+
+/// The documents of a release.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rendered {
+    /// Documents in the order of installation.
+    pub manifests: Vec<Manifest>,
+    /// Hooks, by kind.
+    pub hooks: Vec<Hook>,
+    /// Custom resource definitions of `crds/`: not templates.
+    pub crds: Vec<Manifest>,
+    /// What `NOTES.txt` says.
+    pub notes: String,
+    /// Warnings, as Helm prints them.
+    pub warnings: Vec<String>,
+}
+
+/// Renders a chart.
+///
+/// # Errors
+///
+/// Whenever `helm template` would refuse; in its words, with the place, the
+/// values and a remedy.
+pub fn render(
+    chart: &Chart,
+    values: &Values,
+    release: &Release,
+    capabilities: &Capabilities,
+    lookup: &dyn Lookup,
+) -> Result<Rendered, RenderError> {
+    render_with(chart, values, release, capabilities, lookup, Options::default())
+}
+
+/// Renders a chart with options.
+///
+/// # Errors
+///
+/// As [`render`].
+pub fn render_with(
+    chart: &Chart,
+    values: &Values,
+    release: &Release,
+    capabilities: &Capabilities,
+    lookup: &dyn Lookup,
+    options: Options,
+) -> Result<Rendered, RenderError> {
+    let job = Job {
+        chart,
+        values,
+        release,
+        capabilities,
+        lookup,
+        options,
+        rules: options.level.rules(),
+    };
+    job.prepare()
+}
+
+/// Templates recurse: an include inside an include takes stack. Helm allows a
+/// thousand of each name.
+const STACK_BYTES: usize = 1 << 30;
+
+struct Job<'j> {
+    chart: &'j Chart,
+    values: &'j Values,
+    release: &'j Release,
+    capabilities: &'j Capabilities,
+    lookup: &'j dyn Lookup,
+    options: Options,
+    rules: &'static Rules,
+}
+
+/// A template with the path of its chart.
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) text: Arc<[u8]>,
+    /// Index of the chart's values among the contexts.
+    context: usize,
+    base_path: String,
+}
+
+impl Job<'_> {
+    fn prepare(&self) -> Result<Rendered, RenderError> {
+        let mut warnings = self.chart.warnings.clone();
+        let mut chart = self.chart.clone();
+        let refuse = |message: String| RenderError::new(Step::Dependencies, message);
+        if chart.metadata.is_library() {
+            return Err(refuse("library charts are not installable".into()));
+        }
+        dependencies::process(&mut chart, self.values.map(), self.rules, &mut warnings)
+            .map_err(|message| refuse(format!("chart dependencies processing failed: {message}")))?;
+        let mut coalescer = Coalescer::coalesce(self.rules);
+        let coalesced = coalescer.run(&chart, self.values.map().clone()).map_err(refuse)?;
+        warnings.append(&mut coalescer.warnings);
+        if !self.options.skip_schema_validation
+            && let Err(violations) = schema::validate(&chart, &coalesced)
+        {
+            return Err(explain::schema(self.chart, self.values, violations));
+        }
+        self.check_kube_version(&chart)?;
+        let (texts, notes) = self.execute(&chart, &coalesced)?;
+        let (manifests, hooks) = manifest::sort(&texts, self.rules).map_err(|bad| {
+            let traced = self.trace(&chart, &coalesced, &bad.path);
+            explain::manifest(self.chart, self.values, &bad, traced)
+        })?;
+        let crds = chart.crds().into_iter().map(|file| Manifest {
+            path: file.name.clone(),
+            body: String::from_utf8_lossy(&file.data).into_owned(),
+            kind: "CustomResourceDefinition".into(),
+            ..Manifest::default()
+        });
+        Ok(Rendered {
+            manifests,
+            hooks,
+            crds: crds.collect(),
+            notes,
+            warnings,
+        })
+    }
+
+    fn check_kube_version(&self, chart: &Chart) -> Result<(), RenderError> {
+        let wanted = &chart.metadata.kube_version;
+        let have = &self.capabilities.kube_version;
+        if wanted.is_empty() || dependencies::is_compatible(wanted, &have.normalized) {
+            return Ok(());
+        }
+        let message = format!(
+            "chart requires kubeVersion: {wanted} which is incompatible with Kubernetes {}",
+            have.version
+        );
+        let mut error = RenderError::new(Step::KubeVersion, message);
+        error.remedy = Some(
+            "use a cluster of a fitting version, or another version of the chart".into(),
+        );
+        Err(error)
+    }
+
+    /// Runs all templates; returns their texts by path, and the notes.
+    fn execute(
+        &self,
+        chart: &Chart,
+        values: &yaml::Map,
+    ) -> Result<(BTreeMap<String, String>, String), RenderError> {
+        let texts = on_large_stack(|| self.execute_here(chart, values, None))?;
+        let notes_path = format!("{}/templates/NOTES.txt", chart.name());
+        let mut notes = String::new();
+        let mut kept = BTreeMap::new();
+        for (path, text) in texts.0 {
+            if path.ends_with("NOTES.txt") {
+                if path == notes_path {
+                    notes = text;
+                }
+            } else {
+                kept.insert(path, text);
+            }
+        }
+        Ok((kept, notes))
+    }
+
+    /// Renders once more and records who wrote which bytes of one file.
+    fn trace(&self, chart: &Chart, values: &yaml::Map, path: &str) -> Option<explain::Traced> {
+        on_large_stack(|| self.execute_here(chart, values, Some(path))).ok()?.1
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn execute_here(
+        &self,
+        chart: &Chart,
+        values: &yaml::Map,
+        traced: Option<&str>,
+    ) -> Result<(BTreeMap<String, String>, Option<explain::Traced>), RenderError> {
+        let (sources, contexts) = self.collect(chart, values);
+        let set = Rc::new(Set::new());
+        let functions = &*FUNCTIONS;
+        for source in &sources {
+            set.parse(&source.path, &source.text, functions).map_err(|error| {
+                explain::parse(parse_error(&error), &error, &source.text)
+            })?;
+        }
+        let host = JobHost { job: self };
+        let mut exec = Executor::new(set, functions, &host);
+        let mut texts = BTreeMap::new();
+        let mut found = None;
+        for source in &sources {
+            let base = source.path.rsplit('/').next().unwrap_or_default();
+            if base.starts_with('_') {
+                continue;
+            }
+            let context = &contexts[source.context];
+            context.insert("Template", template_value(&source.path, &source.base_path));
+            let tracing = traced == Some(source.path.as_str());
+            exec.trace = tracing.then(Trace::new);
+            let data = Value::Map(context.clone());
+            let written = exec.execute_template(&source.path, data).map_err(|error| {
+                let helm = exec_error(&source.path, &error, self.rules);
+                explain::execution(helm, &error, self.chart, self.values, values)
+            })?;
+            if let Some(trace) = exec.trace.take() {
+                found = Some(explain::Traced::new(&trace, &written));
+            }
+            let written = coracle_gotemplate::funcs::without_no_value(written);
+            let text = String::from_utf8(written)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+            texts.insert(source.path.clone(), text);
+        }
+        Ok((texts, found))
+    }
+
+    /// Gathers the templates of all charts in the order of execution, and the
+    /// context of each chart.
+    fn collect(&self, chart: &Chart, values: &yaml::Map) -> (Vec<Source>, Vec<Map>) {
+        let mut gatherer = Gatherer {
+            release: self.release_value(),
+            capabilities: self.capabilities.to_value(),
+            sources: Vec::new(),
+            contexts: Vec::new(),
+        };
+        let values = Value::Map(Map::typed(VALUES_TYPE, to_entries(values, Numbers::Kept)));
+        gatherer.gather(chart, chart.name(), values, true);
+        let mut sources = gatherer.sources;
+        // Deeper paths first, then backwards by name.
+        let depth = |source: &Source| source.path.matches('/').count();
+        sources.sort_by(|a, b| depth(b).cmp(&depth(a)).then_with(|| b.path.cmp(&a.path)));
+        sources.dedup_by(|a, b| a.path == b.path);
+        (sources, gatherer.contexts)
+    }
+
+    fn release_value(&self) -> Value {
+        let release = self.release;
+        Value::map(Entries::from([
+            ("Name".into(), release.name.as_str().into()),
+            ("Namespace".into(), release.namespace.as_str().into()),
+            ("IsUpgrade".into(), Value::Bool(!release.is_install)),
+            ("IsInstall".into(), Value::Bool(release.is_install)),
+            ("Revision".into(), Value::Int(release.revision as i64)),
+            ("Service".into(), "Helm".into()),
+        ]))
+    }
+}
+
+struct Gatherer {
+    release: Value,
+    capabilities: Value,
+    sources: Vec<Source>,
+    contexts: Vec<Map>,
+}
+
+impl Gatherer {
+    fn gather(&mut self, chart: &Chart, path: &str, values: Value, is_root: bool) -> Value {
+        let subcharts = Map::new(Entries::new());
+        let context = Map::typed(
+            VALUES_TYPE,
+            Entries::from([
+                ("Chart".into(), chart.metadata.to_value(is_root)),
+                ("Files".into(), files::to_value(&chart.files)),
+                ("Release".into(), self.release.clone()),
+                ("Capabilities".into(), self.capabilities.clone()),
+                ("Values".into(), values.clone()),
+                ("Subcharts".into(), Value::Map(subcharts.clone())),
+            ]),
+        );
+        for child in &chart.dependencies {
+            let below = match values.as_map().and_then(|map| map.get(child.name().as_bytes())) {
+                Some(Value::Map(map)) => Value::Map(map.with_type(VALUES_TYPE)),
+                _ => Value::Map(Map::typed(VALUES_TYPE, Entries::new())),
+            };
+            let path = format!("{path}/charts/{}", child.name());
+            let seen = self.gather(child, &path, below, false);
+            subcharts.insert(child.name(), seen);
+        }
+        self.contexts.push(context.clone());
+        for file in &chart.templates {
+            let base = file.name.rsplit('/').next().unwrap_or_default();
+            if chart.metadata.is_library() && !base.starts_with('_') {
+                continue;
+            }
+            self.sources.push(Source {
+                path: format!("{path}/{}", file.name),
+                text: file.data.clone(),
+                context: self.contexts.len() - 1,
+                base_path: format!("{path}/templates"),
+            });
+        }
+        Value::Map(context.with_type(coracle_gotemplate::value::MAP_ANY))
+    }
+}
+
+fn template_value(path: &str, base_path: &str) -> Value {
+    Value::Map(Map::typed(
+        VALUES_TYPE,
+        Entries::from([("Name".into(), path.into()), ("BasePath".into(), base_path.into())]),
+    ))
+}
+
+/// Runs `work` where recursion has room.
+fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("render".into())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, work)
+            .expect("a thread can be started");
+        match thread.join() {
+            Ok(value) => value,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+struct JobHost<'h> {
+    job: &'h Job<'h>,
+}
+
+impl Host for JobHost<'_> {
+    fn lookup(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Value, String> {
+        if self.lint_mode() {
+            return Ok(Value::map(Entries::new()));
+        }
+        let found = self.job.lookup.lookup(api_version, kind, namespace, name)?;
+        Ok(to_template(&found, Numbers::Kept))
+    }
+
+    fn lint_mode(&self) -> bool {
+        self.job.options.lint
+    }
+
+    fn seed(&self) -> Option<u64> {
+        self.job.options.seed
+    }
+}
+
+/// `common.Values`: a map with methods.
+const VALUES_TYPE: MapType = MapType {
+    elem: Elem::Any,
+    named: Some(&VALUES),
+};
+
+static VALUES: Named = Named {
+    name: "common.Values",
+    methods: &[
+        Method {
+            name: "AsMap",
+            params: &[],
+            call: |this, _| match this {
+                Value::Map(map) => Ok(Value::Map(map.with_type(coracle_gotemplate::value::MAP_ANY))),
+                _ => Ok(Value::map(Entries::new())),
+            },
+        },
+        Method {
+            name: "YAML",
+            params: &[],
+            call: |this, _| {
+                crate::convert::to_yaml(this, yaml::Dialect::V2).map(Value::from)
+            },
+        },
+        Method {
+            name: "Table",
+            params: &[Type::String],
+            call: |this, args| table(this, &args[0]),
+        },
+        Method {
+            name: "PathValue",
+            params: &[Type::String],
+            call: |this, args| path_value(this, &args[0]),
+        },
+    ],
+};
+
+fn path_of(value: &Value) -> String {
+    value.as_str().map(|text| text.to_text().into_owned()).unwrap_or_default()
+}
+
+fn table(this: &Value, path: &Value) -> Result<Value, String> {
+    let mut here = this.clone();
+    for part in path_of(path).split('.') {
+        let next = here.as_map().and_then(|map| map.get(part.as_bytes()));
+        here = match next {
+            Some(Value::Map(map)) => Value::Map(map.with_type(VALUES_TYPE)),
+            _ => return Err(format!("{part:?} is not a table")),
+        };
+    }
+    Ok(here)
+}
+
+fn path_value(this: &Value, path: &Value) -> Result<Value, String> {
+    let path = path_of(path);
+    if path.is_empty() {
+        return Err("YAML path cannot be empty".into());
+    }
+    let (holder, key) = match path.rsplit_once('.') {
+        Some((holder, key)) => (table(this, &holder.into()).ok(), key.to_owned()),
+        None => (Some(this.clone()), path),
+    };
+    let found = holder
+        .and_then(|holder| holder.as_map()?.get(&Str::from(key.as_str())))
+        .filter(|value| !matches!(value, Value::Map(map) if map.ty.named.is_none()));
+    found.ok_or_else(|| format!("{key:?} is not a value"))
+}

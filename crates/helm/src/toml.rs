@@ -1,0 +1,180 @@
+//! `toToml` and `fromToml`, as `BurntSushi/toml` writes and reads.
+
+use coracle_gotemplate::value::Type::{Any as A, String as S};
+use coracle_gotemplate::{Entries, Error, Functions, Str, Value};
+
+pub(crate) fn register(table: &mut Functions) {
+    table.add("toToml", &[A], |_, args| {
+        Ok(match encode(&args[0]) {
+            Ok(text) => text.into(),
+            Err(message) => message.into(),
+        })
+    });
+    table.add("mustToToml", &[A], |_, args| encode(&args[0]).map(Value::from).map_err(Error::message));
+    table.add("fromToml", &[S], |_, args| {
+        let text = args[0].as_str().map(|text| text.to_text().into_owned()).unwrap_or_default();
+        Ok(match text.parse::<::toml::Table>() {
+            Ok(table) => Value::map(entries(&table)),
+            Err(error) => {
+                let message = format!("toml: {}", error.message());
+                Value::map(Entries::from([("Error".into(), message.into())]))
+            }
+        })
+    });
+}
+
+fn entries(table: &::toml::Table) -> Entries {
+    table.iter().map(|(key, value)| (Str::from(key.as_str()), decoded(value))).collect()
+}
+
+fn decoded(value: &::toml::Value) -> Value {
+    match value {
+        ::toml::Value::String(text) => Value::str(text.as_str()),
+        ::toml::Value::Integer(number) => Value::Int64(*number),
+        ::toml::Value::Float(number) => Value::Float(*number),
+        ::toml::Value::Boolean(flag) => Value::Bool(*flag),
+        ::toml::Value::Datetime(date) => Value::str(date.to_string()),
+        ::toml::Value::Array(items) => Value::list(items.iter().map(decoded).collect()),
+        ::toml::Value::Table(table) => Value::map(entries(table)),
+    }
+}
+
+fn encode(value: &Value) -> Result<String, String> {
+    let Value::Map(map) = value else {
+        return Err("toml: top-level values must be Go maps or structs".into());
+    };
+    let mut out = String::new();
+    table(&mut out, &map.borrow().clone(), &mut Vec::new())?;
+    Ok(out)
+}
+
+fn is_table(value: &Value) -> bool {
+    matches!(value, Value::Map(_))
+}
+
+fn is_table_array(value: &Value) -> bool {
+    match value {
+        Value::List(list) => !list.is_empty() && list.borrow().iter().all(is_table),
+        _ => false,
+    }
+}
+
+/// Direct keys first, then tables, each group in the order of its keys.
+fn table(out: &mut String, entries: &Entries, path: &mut Vec<String>) -> Result<(), String> {
+    if path.len() > 100 {
+        return Err("toml: the value contains itself".into());
+    }
+    let indent = "  ".repeat(path.len().saturating_sub(1) + usize::from(!path.is_empty()));
+    for (name, value) in entries {
+        if value.is_nil() || is_table(value) || is_table_array(value) {
+            continue;
+        }
+        out.push_str(&format!("{indent}{} = ", key(&name.to_text())));
+        inline(out, value)?;
+        out.push('\n');
+    }
+    for (name, value) in entries {
+        let name = key(&name.to_text());
+        match value {
+            Value::Map(map) => {
+                path.push(name);
+                header(out, path, "[", "]");
+                table(out, &map.borrow().clone(), path)?;
+                path.pop();
+            }
+            Value::List(list) if is_table_array(value) => {
+                path.push(name);
+                for item in list.borrow().clone() {
+                    if let Value::Map(map) = item {
+                        header(out, path, "[[", "]]");
+                        table(out, &map.borrow().clone(), path)?;
+                    }
+                }
+                path.pop();
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn header(out: &mut String, path: &[String], open: &str, close: &str) {
+    if path.len() == 1 && !out.is_empty() {
+        out.push('\n');
+    }
+    let indent = "  ".repeat(path.len() - 1);
+    out.push_str(&format!("{indent}{open}{}{close}\n", path.join(".")));
+}
+
+fn key(name: &str) -> String {
+    let bare = !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if bare { name.into() } else { quoted(name) }
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\x08' => out.push_str("\\b"),
+            '\x0c' => out.push_str("\\f"),
+            c if c < ' ' || c == '\x7f' => out.push_str(&format!("\\u{:04x}", c as u32)),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn inline(out: &mut String, value: &Value) -> Result<(), String> {
+    match value {
+        Value::Str(text) => out.push_str(&quoted(&text.to_text())),
+        Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
+        Value::Int(number) | Value::Int64(number) => out.push_str(&number.to_string()),
+        Value::Uint64(number) => out.push_str(&number.to_string()),
+        Value::Uint8(number) => out.push_str(&number.to_string()),
+        Value::Float(number) => out.push_str(&float(*number)),
+        Value::List(list) => {
+            out.push('[');
+            for (at, item) in list.borrow().clone().iter().enumerate() {
+                if at > 0 {
+                    out.push_str(", ");
+                }
+                if item.is_nil() {
+                    return Err("toml: cannot encode array with nil element".into());
+                }
+                inline(out, item)?;
+            }
+            out.push(']');
+        }
+        Value::Map(map) => {
+            out.push('{');
+            for (at, (name, item)) in map.borrow().clone().iter().enumerate() {
+                if at > 0 {
+                    out.push_str(", ");
+                }
+                out.push_str(&format!("{} = ", key(&name.to_text())));
+                inline(out, item)?;
+            }
+            out.push('}');
+        }
+        other => return Err(format!("toml: unsupported type: {}", other.type_name())),
+    }
+    Ok(())
+}
+
+fn float(number: f64) -> String {
+    if number.is_nan() {
+        return "nan".into();
+    }
+    if number.is_infinite() {
+        return if number > 0.0 { "inf" } else { "-inf" }.into();
+    }
+    let text = coracle_gotemplate::strconv::format_float(number, b'g', -1);
+    if text.contains(['.', 'e']) { text } else { format!("{text}.0") }
+}

@@ -1,0 +1,140 @@
+//! Names of images, for each cluster its own: one JSON file, replaced whole.
+//!
+//! Layout: `{"format":1,"images":{"<reference key>":{"digest":"sha256:…"}}}`.
+//! An image loaded without a name stands under its image id.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::files::replace;
+use super::{ImageStore, StoreError};
+use crate::digest::Digest;
+use crate::reference::Reference;
+
+/// One cluster's names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NameFile {
+    pub(crate) format: u32,
+    #[serde(default)]
+    pub(crate) images: BTreeMap<String, NameEntry>,
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NameEntry {
+    /// Digest of the manifest.
+    pub(crate) digest: Digest,
+}
+
+/// A name that now stands for another image, or for none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameChange {
+    /// The name; `None` for an image without one.
+    pub reference: Option<Reference>,
+    /// What it stood for before.
+    pub old: Option<Digest>,
+    /// What it stands for now.
+    pub new: Option<Digest>,
+}
+
+impl NameChange {
+    /// Returns whether workloads that name it should be rolled: the name was
+    /// known and now means something else.
+    pub fn is_new_digest_under_old_name(&self) -> bool {
+        self.old.is_some() && self.new.is_some() && self.old != self.new
+    }
+}
+
+/// Returns the reference a key stands for; `None` for an image without name.
+pub(crate) fn key_reference(key: &str) -> Option<Reference> {
+    match key.starts_with("sha256:") {
+        true => None,
+        false => Reference::parse(key).ok(),
+    }
+}
+
+impl ImageStore {
+    pub(crate) fn names_path(&self, cluster: &str) -> Result<PathBuf, StoreError> {
+        let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        let valid = !cluster.is_empty() && cluster.len() < 200 && cluster.bytes().all(word);
+        match valid && !cluster.starts_with('.') {
+            true => Ok(self.dir.join("names").join(format!("{cluster}.json"))),
+            false => Err(StoreError::ClusterName(cluster.to_owned())),
+        }
+    }
+
+    pub(crate) fn read_names(&self, cluster: &str) -> Result<NameFile, StoreError> {
+        read_file(&self.names_path(cluster)?)
+    }
+
+    /// Reads the names of every cluster that has any.
+    pub(crate) fn read_all_names(&self) -> Result<Vec<NameFile>, StoreError> {
+        let directory = self.dir.join("names");
+        let mut all = Vec::new();
+        let entries = std::fs::read_dir(&directory);
+        for entry in entries.map_err(StoreError::io("list", &directory))? {
+            let path = entry.map_err(StoreError::io("list", &directory))?.path();
+            let hidden = path
+                .file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            if !hidden
+                && path
+                    .extension()
+                    .is_some_and(|extension| extension == "json")
+            {
+                all.push(read_file(&path)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Changes a cluster's names under the writers' lock.
+    pub(crate) fn change_names<T>(
+        &self,
+        cluster: &str,
+        change: impl FnOnce(&mut NameFile) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let path = self.names_path(cluster)?;
+        let _writer = self.lock_names()?;
+        let before = read_file(&path)?;
+        let mut names = before.clone();
+        let result = change(&mut names)?;
+        if names != before {
+            names.format = super::FORMAT;
+            let text = serde_json::to_vec_pretty(&names).map_err(|error| StoreError::Broken {
+                what: path.display().to_string(),
+                reason: error.to_string(),
+            })?;
+            replace(&path, &text, self.options.durable)?;
+        }
+        Ok(result)
+    }
+}
+
+impl NameFile {
+    /// Points `key` at `digest` and says what changed.
+    pub(crate) fn set(&mut self, key: &str, digest: Digest) -> NameChange {
+        let old = self.images.insert(key.to_owned(), NameEntry { digest });
+        NameChange {
+            reference: key_reference(key),
+            old: old.map(|entry| entry.digest),
+            new: Some(digest),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<NameFile, StoreError> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(NameFile::default());
+        }
+        Err(error) => return Err(StoreError::io("read", path)(error)),
+    };
+    serde_json::from_slice(&text).map_err(|error| StoreError::Broken {
+        what: path.display().to_string(),
+        reason: error.to_string(),
+    })
+}

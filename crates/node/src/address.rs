@@ -1,0 +1,80 @@
+//! Hands out pod addresses, lowest free first after the last one given, so
+//! that an address is not used again at once.
+
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+
+use coracle_netdev::plan::{AddressPlan, PODS_RESERVED};
+use parking_lot::Mutex;
+
+/// The pod addresses of a node.
+#[derive(Debug)]
+pub struct Addresses {
+    plan: AddressPlan,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Address by the uid of the pod that holds it.
+    held: HashMap<String, Ipv4Addr>,
+    next: u32,
+}
+
+impl Addresses {
+    /// Returns the addresses of the plan, none of them given.
+    pub fn new(plan: AddressPlan) -> Addresses {
+        Addresses {
+            plan,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Notes that a pod that already runs holds `address`.
+    pub fn hold(&self, uid: &str, address: Ipv4Addr) {
+        self.state.lock().held.insert(uid.to_owned(), address);
+    }
+
+    /// Returns the pod's address, a free one if it has none yet; `None` if all are taken.
+    pub fn take(&self, uid: &str) -> Option<Ipv4Addr> {
+        let mut state = self.state.lock();
+        if let Some(address) = state.held.get(uid) {
+            return Some(*address);
+        }
+        // The first addresses are the cluster's own, the last is the broadcast address.
+        let usable = (1u32 << (32 - self.plan.pods.prefix())) - PODS_RESERVED - 1;
+        for step in 0..usable {
+            let offset = PODS_RESERVED + (state.next + step) % usable;
+            let Some(address) = self.plan.pods.nth(offset) else {
+                continue;
+            };
+            if !state.held.values().any(|held| *held == address) {
+                state.next = (state.next + step + 1) % usable;
+                state.held.insert(uid.to_owned(), address);
+                return Some(address);
+            }
+        }
+        None
+    }
+
+    /// Gives a pod's address back.
+    pub fn release(&self, uid: &str) {
+        self.state.lock().held.remove(uid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_kept_until_it_is_released_and_not_reused_at_once() {
+        let addresses = Addresses::new(AddressPlan::default());
+        let first = addresses.take("a").expect("there are many");
+        assert_eq!(addresses.take("a"), Some(first));
+        let second = addresses.take("b").expect("there are many");
+        assert_ne!(first, second);
+        addresses.release("a");
+        assert_ne!(addresses.take("c"), Some(first));
+    }
+}

@@ -1,0 +1,95 @@
+//! What the workers of all pods share.
+
+use std::collections::BTreeMap;
+
+use coracle_client::{Cache, Recorder};
+use coracle_image::store::ImageStore;
+use coracle_runtime::Runtime;
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret, Service,
+};
+use kube::Client;
+
+use crate::address::Addresses;
+use crate::config::Config;
+use crate::env::Lookup;
+use crate::tokens::Tokens;
+
+/// What the workers of all pods share.
+pub struct Shared {
+    /// What the node was told.
+    pub config: Config,
+    /// Writes as the node.
+    pub client: Client,
+    /// Writes events as `kubelet`.
+    pub recorder: Recorder,
+    /// Starts containers.
+    pub runtime: Runtime,
+    /// Finds images.
+    pub images: ImageStore,
+    /// Pod addresses.
+    pub addresses: Addresses,
+    /// Pod tokens.
+    pub tokens: Tokens,
+    /// What the node can give, in units of a thousandth.
+    pub allocatable: BTreeMap<String, i64>,
+    /// The cache of ConfigMaps.
+    pub config_maps: Cache<ConfigMap>,
+    /// The cache of Secrets.
+    pub secrets: Cache<Secret>,
+    /// The cache of Services.
+    pub services: Cache<Service>,
+    /// The cache of claims.
+    pub claims: Cache<PersistentVolumeClaim>,
+    /// The cache of persistent volumes.
+    pub persistent_volumes: Cache<PersistentVolume>,
+}
+
+impl Shared {
+    /// Waits until every cache is filled.
+    pub async fn ready(&self) {
+        self.config_maps.ready().await;
+        self.secrets.ready().await;
+        self.services.ready().await;
+        self.claims.ready().await;
+        self.persistent_volumes.ready().await;
+    }
+
+    /// Returns what an environment in `namespace` may refer to.
+    pub fn lookup<'a>(&'a self, namespace: &'a str) -> impl Lookup + 'a {
+        InNamespace {
+            shared: self,
+            namespace,
+        }
+    }
+}
+
+struct InNamespace<'a> {
+    shared: &'a Shared,
+    namespace: &'a str,
+}
+
+impl Lookup for InNamespace<'_> {
+    fn config_map(&self, name: &str) -> Option<ConfigMap> {
+        self.shared
+            .config_maps
+            .get(self.namespace, name)
+            .map(|map| (*map).clone())
+    }
+
+    fn secret(&self, name: &str) -> Option<Secret> {
+        self.shared
+            .secrets
+            .get(self.namespace, name)
+            .map(|secret| (*secret).clone())
+    }
+
+    fn services(&self, namespace: &str) -> Vec<Service> {
+        self.shared
+            .services
+            .within(namespace)
+            .into_iter()
+            .map(|service| (*service).clone())
+            .collect()
+    }
+}

@@ -1,0 +1,100 @@
+//! Tokens of pods: bound to their pod, kept until four fifths of their life
+//! have passed (upstream: pkg/kubelet/token).
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount, ServiceAccountTokenProjection};
+use kube::api::PostParams;
+use kube::{Api, Client, ResourceExt};
+use parking_lot::Mutex;
+
+/// Life of a token for which none is asked, in seconds.
+const LIFE_DEFAULT: i64 = 3600;
+
+/// A token and when it must be replaced.
+#[derive(Clone)]
+pub struct Token {
+    /// The token itself.
+    pub text: String,
+    /// When four fifths of its life have passed.
+    pub renew_at: SystemTime,
+}
+
+/// Names a token: pod, audience, life.
+type Key = (String, String, i64);
+
+/// The tokens of the node's pods.
+pub struct Tokens {
+    client: Client,
+    held: Mutex<HashMap<Key, Token>>,
+}
+
+impl Tokens {
+    /// Returns tokens that are asked for through `client`.
+    pub fn new(client: Client) -> Tokens {
+        Tokens {
+            client,
+            held: Mutex::default(),
+        }
+    }
+
+    /// Returns a token for the pod's service account, a new one if the last is old.
+    ///
+    /// # Errors
+    /// Returns what the API says.
+    pub async fn token(
+        &self,
+        pod: &Pod,
+        source: &ServiceAccountTokenProjection,
+    ) -> Result<Token, kube::Error> {
+        let uid = pod.uid().unwrap_or_default();
+        let audience = source.audience.clone().unwrap_or_default();
+        let life = source.expiration_seconds.unwrap_or(LIFE_DEFAULT);
+        let key = (uid.clone(), audience.clone(), life);
+        if let Some(token) = self
+            .held
+            .lock()
+            .get(&key)
+            .filter(|token| token.renew_at > SystemTime::now())
+        {
+            return Ok(token.clone());
+        }
+        let spec = pod.spec.clone().unwrap_or_default();
+        let account = spec
+            .service_account_name
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "default".into());
+        let request = TokenRequest {
+            spec: Some(TokenRequestSpec {
+                audiences: (!audience.is_empty()).then(|| vec![audience]),
+                expiration_seconds: Some(life),
+                bound_object_ref: Some(BoundObjectReference {
+                    api_version: Some("v1".into()),
+                    kind: Some("Pod".into()),
+                    name: pod.metadata.name.clone(),
+                    uid: Some(uid),
+                }),
+            }),
+            ..Default::default()
+        };
+        let api: Api<ServiceAccount> =
+            Api::namespaced(self.client.clone(), &pod.namespace().unwrap_or_default());
+        let answer: TokenRequest = api
+            .create_subresource("token", &account, &PostParams::default(), &request)
+            .await?;
+        let seconds = u64::try_from(life).unwrap_or(0) * 4 / 5;
+        let token = Token {
+            text: answer.status.unwrap_or_default().token.unwrap_or_default(),
+            renew_at: SystemTime::now() + Duration::from_secs(seconds),
+        };
+        self.held.lock().insert(key, token.clone());
+        Ok(token)
+    }
+
+    /// Forgets the tokens of a pod that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.held.lock().retain(|(pod, ..), _| pod != uid);
+    }
+}

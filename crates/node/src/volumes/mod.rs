@@ -1,0 +1,270 @@
+//! A pod's volumes: folders that are made before its containers start and
+//! kept up to date while they run (upstream: pkg/volume).
+
+mod atomic;
+mod payload;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, HostPathVolumeSource, Pod, Volume};
+use kube::ResourceExt;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use crate::env::PodFacts;
+use crate::paths::PodPaths;
+use crate::quantity;
+use crate::shared::Shared;
+pub use payload::Payload;
+
+/// A volume could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("MountVolume.SetUp failed for volume \"{volume}\" : {message}")]
+pub struct VolumeError {
+    /// The volume's name in the pod.
+    pub volume: String,
+    /// Why, in upstream's words where it has some.
+    pub message: String,
+}
+
+/// The prepared volumes of a pod: where each is, and when a token in one of
+/// them must be renewed.
+#[derive(Debug, Default, Clone)]
+pub struct Prepared {
+    /// Folder (or file) of each volume by name.
+    pub paths: BTreeMap<String, PathBuf>,
+    /// When to prepare again because a token gets old.
+    pub renew_at: Option<SystemTime>,
+}
+
+/// Makes or refreshes every volume of the pod.
+///
+/// # Errors
+/// Names the first volume that cannot be made and why.
+pub async fn prepare(
+    shared: &Shared,
+    facts: &PodFacts<'_>,
+    paths: &PodPaths,
+) -> Result<Prepared, VolumeError> {
+    let mut prepared = Prepared::default();
+    let volumes = facts
+        .pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.volumes.clone())
+        .unwrap_or_default();
+    for volume in volumes {
+        let failed = |message: String| VolumeError {
+            volume: volume.name.clone(),
+            message,
+        };
+        let path = set_up(shared, facts, paths, &volume, &mut prepared.renew_at)
+            .await
+            .map_err(failed)?;
+        prepared.paths.insert(volume.name.clone(), path);
+    }
+    Ok(prepared)
+}
+
+async fn set_up(
+    shared: &Shared,
+    facts: &PodFacts<'_>,
+    paths: &PodPaths,
+    volume: &Volume,
+    renew_at: &mut Option<SystemTime>,
+) -> Result<PathBuf, String> {
+    let path = paths.volume(&volume.name);
+    if let Some(source) = &volume.empty_dir {
+        empty_dir(facts.pod, source, &path).map_err(text)?;
+        return Ok(path);
+    }
+    if let Some(source) = &volume.host_path {
+        return host_path(shared, source);
+    }
+    if let Some(source) = &volume.persistent_volume_claim {
+        return claim(shared, facts.pod, &source.claim_name);
+    }
+    let Some(payload) = Payload::of(shared, facts, volume).await? else {
+        return Err("this kind of volume is not supported".into());
+    };
+    if payload.secret {
+        memory(&path).map_err(text)?;
+    }
+    atomic::write(&path, &payload.files, fs_group(facts.pod)).map_err(text)?;
+    *renew_at = match (*renew_at, payload.renew_at) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    };
+    Ok(path)
+}
+
+fn text(error: io::Error) -> String {
+    error.to_string()
+}
+
+/// Returns the group that owns the pod's volumes.
+fn fs_group(pod: &Pod) -> Option<u32> {
+    let context = pod.spec.as_ref()?.security_context.as_ref()?;
+    u32::try_from(context.fs_group?).ok()
+}
+
+fn make_dir(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
+}
+
+fn is_mounted(path: &Path) -> bool {
+    let device = |path: &Path| rustix::fs::stat(path).map(|stat| stat.st_dev);
+    match (device(path), path.parent().map(device)) {
+        (Ok(own), Some(Ok(parent))) => own != parent,
+        _ => false,
+    }
+}
+
+/// Makes a small file system in memory, so that what is in it never reaches a disk.
+fn memory(path: &Path) -> io::Result<()> {
+    make_dir(path)?;
+    if !is_mounted(path) {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        mount("tmpfs", path, "tmpfs", flags, Some(c"mode=755,size=16m"))?;
+    }
+    Ok(())
+}
+
+fn empty_dir(pod: &Pod, source: &EmptyDirVolumeSource, path: &Path) -> io::Result<()> {
+    if path.exists() && (source.medium.as_deref() != Some("Memory") || is_mounted(path)) {
+        return Ok(());
+    }
+    make_dir(path)?;
+    if source.medium.as_deref() == Some("Memory") {
+        let size = source
+            .size_limit
+            .as_ref()
+            .and_then(quantity::units)
+            .unwrap_or(0);
+        let options = if size > 0 {
+            format!("mode=777,size={size}")
+        } else {
+            "mode=777".into()
+        };
+        let options = std::ffi::CString::new(options).map_err(io::Error::other)?;
+        mount(
+            "tmpfs",
+            path,
+            "tmpfs",
+            MountFlags::NOSUID | MountFlags::NODEV,
+            Some(options.as_c_str()),
+        )?;
+    }
+    // Upstream makes it writable for everyone, whatever the container's user.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
+    if let Some(group) = fs_group(pod) {
+        give_to_group(path, group)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o2777))?;
+    }
+    Ok(())
+}
+
+/// Gives a path to a group; a group that the id map lacks is left out, the
+/// permissions for others serve then.
+fn give_to_group(path: &Path, group: u32) -> io::Result<()> {
+    match std::os::unix::fs::lchown(path, None, Some(group)) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        result => result,
+    }
+}
+
+/// Returns the place of a hostPath: in the cluster's own tree, never the host's.
+fn host_path(shared: &Shared, source: &HostPathVolumeSource) -> Result<PathBuf, String> {
+    let inner = Path::new(&source.path);
+    if inner
+        .components()
+        .any(|part| part == std::path::Component::ParentDir)
+    {
+        return Err(format!("hostPath {} must not contain '..'", source.path));
+    }
+    let path = shared
+        .config
+        .volumes
+        .join("host")
+        .join(inner.strip_prefix("/").unwrap_or(inner));
+    let kind = source.type_.as_deref().unwrap_or("");
+    let meta = std::fs::metadata(&path);
+    match (kind, &meta) {
+        ("DirectoryOrCreate" | "", Err(_)) => make_dir(&path).map_err(text)?,
+        ("FileOrCreate", Err(_)) => {
+            if let Some(parent) = path.parent() {
+                make_dir(parent).map_err(text)?;
+            }
+            std::fs::write(&path, b"").map_err(text)?;
+        }
+        ("Directory", meta) if !meta.as_ref().is_ok_and(|meta| meta.is_dir()) => {
+            return Err(format!(
+                "hostPath type check failed: {} is not a directory",
+                source.path
+            ));
+        }
+        ("File", meta) if !meta.as_ref().is_ok_and(|meta| meta.is_file()) => {
+            return Err(format!(
+                "hostPath type check failed: {} is not a file",
+                source.path
+            ));
+        }
+        ("Socket" | "CharDevice" | "BlockDevice", _) => {
+            return Err(format!(
+                "hostPath type check failed: {} is not a {kind} of the cluster's own tree",
+                source.path
+            ));
+        }
+        _ => {}
+    }
+    Ok(path)
+}
+
+/// Returns the place of a claim's volume.
+fn claim(shared: &Shared, pod: &Pod, name: &str) -> Result<PathBuf, String> {
+    let namespace = pod.namespace().unwrap_or_default();
+    let claim = shared
+        .claims
+        .get(&namespace, name)
+        .ok_or_else(|| format!("persistentvolumeclaim \"{name}\" not found"))?;
+    let volume = claim
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.volume_name.clone())
+        .ok_or_else(|| format!("claim {namespace}/{name} is not bound to a volume yet"))?;
+    let volume = shared
+        .persistent_volumes
+        .get("", &volume)
+        .ok_or_else(|| format!("persistentvolume \"{volume}\" not found"))?;
+    let spec = volume.spec.clone().unwrap_or_default();
+    if let Some(source) = &spec.host_path {
+        return host_path(shared, source);
+    }
+    if let Some(source) = &spec.local {
+        let source = HostPathVolumeSource {
+            path: source.path.clone(),
+            type_: None,
+        };
+        return host_path(shared, &source);
+    }
+    Err(format!(
+        "persistent volume {} is of a kind that is not supported",
+        volume.name_any()
+    ))
+}
+
+/// Removes a pod's volumes; what is mounted is unmounted first.
+pub fn remove(paths: &PodPaths) {
+    let volumes = paths.dir.join("volumes");
+    for entry in std::fs::read_dir(&volumes).into_iter().flatten().flatten() {
+        if is_mounted(&entry.path()) {
+            let _ = unmount(entry.path(), UnmountFlags::DETACH);
+        }
+    }
+}

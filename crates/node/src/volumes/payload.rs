@@ -1,0 +1,266 @@
+//! What is in a volume of files: ConfigMaps, Secrets, the downward API, tokens.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use k8s_openapi::api::core::v1::{
+    ConfigMap, DownwardAPIVolumeFile, KeyToPath, Secret, ServiceAccountTokenProjection, Volume,
+    VolumeProjection,
+};
+use kube::ResourceExt;
+
+use super::atomic::File;
+use crate::env::{self, PodFacts};
+use crate::shared::Shared;
+
+/// Permission bits of a file without others.
+const MODE: i32 = 0o644;
+
+/// The files of a volume.
+#[derive(Debug, Default)]
+pub struct Payload {
+    /// Files by relative path.
+    pub files: BTreeMap<String, File>,
+    /// Whether they must never reach a disk.
+    pub secret: bool,
+    /// When a token among them must be renewed.
+    pub renew_at: Option<SystemTime>,
+}
+
+impl Payload {
+    /// Collects the files of a volume; `None` if it is not made of files.
+    ///
+    /// # Errors
+    /// Says in upstream's words what is missing.
+    pub async fn of(
+        shared: &Shared,
+        facts: &PodFacts<'_>,
+        volume: &Volume,
+    ) -> Result<Option<Payload>, String> {
+        let mut payload = Payload::default();
+        if let Some(source) = &volume.config_map {
+            let mode = source.default_mode.unwrap_or(MODE);
+            payload.config_map(
+                shared,
+                facts,
+                &source.name,
+                source.items.as_deref(),
+                source.optional,
+                mode,
+            )?;
+        } else if let Some(source) = &volume.secret {
+            let mode = source.default_mode.unwrap_or(MODE);
+            let name = source.secret_name.as_deref().unwrap_or_default();
+            payload.secret(
+                shared,
+                facts,
+                name,
+                source.items.as_deref(),
+                source.optional,
+                mode,
+            )?;
+        } else if let Some(source) = &volume.downward_api {
+            payload.downward(
+                facts,
+                source.items.as_deref(),
+                source.default_mode.unwrap_or(MODE),
+            )?;
+        } else if let Some(source) = &volume.projected {
+            let mode = source.default_mode.unwrap_or(MODE);
+            for projection in source.sources.iter().flatten() {
+                payload.projection(shared, facts, projection, mode).await?;
+            }
+        } else {
+            return Ok(None);
+        }
+        Ok(Some(payload))
+    }
+
+    async fn projection(
+        &mut self,
+        shared: &Shared,
+        facts: &PodFacts<'_>,
+        source: &VolumeProjection,
+        mode: i32,
+    ) -> Result<(), String> {
+        if let Some(source) = &source.config_map {
+            self.config_map(
+                shared,
+                facts,
+                &source.name,
+                source.items.as_deref(),
+                source.optional,
+                mode,
+            )?;
+        }
+        if let Some(source) = &source.secret {
+            self.secret(
+                shared,
+                facts,
+                &source.name,
+                source.items.as_deref(),
+                source.optional,
+                mode,
+            )?;
+        }
+        if let Some(source) = &source.downward_api {
+            self.downward(facts, source.items.as_deref(), mode)?;
+        }
+        if let Some(source) = &source.service_account_token {
+            self.token(shared, facts, source, mode).await?;
+        }
+        Ok(())
+    }
+
+    fn config_map(
+        &mut self,
+        shared: &Shared,
+        facts: &PodFacts<'_>,
+        name: &str,
+        items: Option<&[KeyToPath]>,
+        optional: Option<bool>,
+        mode: i32,
+    ) -> Result<(), String> {
+        let namespace = facts.pod.namespace().unwrap_or_default();
+        match shared.config_maps.get(&namespace, name) {
+            Some(map) => self.select(&config_map_data(&map), items, optional, mode, "configmap"),
+            None if optional == Some(true) => Ok(()),
+            None => Err(format!("configmap \"{name}\" not found")),
+        }
+    }
+
+    fn secret(
+        &mut self,
+        shared: &Shared,
+        facts: &PodFacts<'_>,
+        name: &str,
+        items: Option<&[KeyToPath]>,
+        optional: Option<bool>,
+        mode: i32,
+    ) -> Result<(), String> {
+        self.secret = true;
+        let namespace = facts.pod.namespace().unwrap_or_default();
+        match shared.secrets.get(&namespace, name) {
+            Some(secret) => self.select(&secret_data(&secret), items, optional, mode, "secret"),
+            None if optional == Some(true) => Ok(()),
+            None => Err(format!("secret \"{name}\" not found")),
+        }
+    }
+
+    /// Takes all keys, or those that `items` names under the paths it gives.
+    fn select(
+        &mut self,
+        data: &BTreeMap<String, Vec<u8>>,
+        items: Option<&[KeyToPath]>,
+        optional: Option<bool>,
+        mode: i32,
+        kind: &str,
+    ) -> Result<(), String> {
+        let Some(items) = items.filter(|items| !items.is_empty()) else {
+            for (key, content) in data {
+                self.put(key, content.clone(), mode);
+            }
+            return Ok(());
+        };
+        for item in items {
+            match data.get(&item.key) {
+                Some(content) => self.put(&item.path, content.clone(), item.mode.unwrap_or(mode)),
+                None if optional == Some(true) => {}
+                None => {
+                    return Err(format!(
+                        "{kind} references non-existent {kind} key: {}",
+                        item.key
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn downward(
+        &mut self,
+        facts: &PodFacts<'_>,
+        items: Option<&[DownwardAPIVolumeFile]>,
+        mode: i32,
+    ) -> Result<(), String> {
+        for item in items.unwrap_or_default() {
+            let value = if let Some(reference) = &item.field_ref {
+                env::field(facts, &reference.field_path)
+            } else if let Some(reference) = &item.resource_field_ref {
+                let name = reference.container_name.as_deref().unwrap_or_default();
+                let containers = facts.pod.spec.iter().flat_map(|spec| &spec.containers);
+                let container = containers
+                    .into_iter()
+                    .find(|container| container.name == name)
+                    .ok_or_else(|| format!("container {name} not found"))?;
+                let divisor = reference
+                    .divisor
+                    .as_ref()
+                    .map(|divisor| divisor.0.as_str())
+                    .unwrap_or("");
+                env::resource(facts, container, &reference.resource, divisor)
+            } else {
+                continue;
+            };
+            let value = value.map_err(|error| error.to_string())?;
+            self.put(&item.path, value.into_bytes(), item.mode.unwrap_or(mode));
+        }
+        Ok(())
+    }
+
+    async fn token(
+        &mut self,
+        shared: &Shared,
+        facts: &PodFacts<'_>,
+        source: &ServiceAccountTokenProjection,
+        mode: i32,
+    ) -> Result<(), String> {
+        self.secret = true;
+        let token = shared
+            .tokens
+            .token(facts.pod, source)
+            .await
+            .map_err(|error| format!("failed to fetch token: {error}"))?;
+        self.renew_at = Some(
+            self.renew_at
+                .map_or(token.renew_at, |at| at.min(token.renew_at)),
+        );
+        // The token is for the container's user alone, whoever that is
+        // (upstream: projected volume, 0600 with fsGroup or runAsUser, else the mode).
+        self.put(&source.path, token.text.into_bytes(), mode);
+        Ok(())
+    }
+
+    fn put(&mut self, path: &str, content: Vec<u8>, mode: i32) {
+        self.files.insert(
+            path.to_owned(),
+            File {
+                content,
+                mode: mode.unsigned_abs() & 0o777,
+            },
+        );
+    }
+}
+
+fn config_map_data(map: &ConfigMap) -> BTreeMap<String, Vec<u8>> {
+    let text = map
+        .data
+        .iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), value.clone().into_bytes()));
+    let binary = map
+        .binary_data
+        .iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), value.0.clone()));
+    text.chain(binary).collect()
+}
+
+fn secret_data(secret: &Secret) -> BTreeMap<String, Vec<u8>> {
+    secret
+        .data
+        .iter()
+        .flatten()
+        .map(|(key, value)| (key.clone(), value.0.clone()))
+        .collect()
+}

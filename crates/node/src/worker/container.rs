@@ -1,0 +1,178 @@
+//! What a worker knows of one container: its present run, its last end, why
+//! it waits.
+
+use coracle_runtime::{Container as Handle, Exit};
+use k8s_openapi::api::core::v1::ContainerStateTerminated;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant};
+
+use super::restart::Backoff;
+
+/// A run this long clears the delay before the next restart (upstream: MaxContainerBackOff × 2).
+const STEADY: Duration = Duration::from_secs(600);
+
+/// What a worker knows of one container.
+#[derive(Debug)]
+pub struct State {
+    /// How often it was started again.
+    pub restarts: i32,
+    /// Its present run.
+    pub run: Option<Run>,
+    /// Reason and message while it does not run and has yet to.
+    pub waiting: Option<(String, String)>,
+    /// How its latest run ended.
+    pub ended: Option<ContainerStateTerminated>,
+    /// The image it was started from: name and id.
+    pub image: Option<(String, String)>,
+    /// The delay before a crashed container is started again.
+    pub crashes: Backoff,
+    /// The delay before a missing image or setting is looked for again.
+    pub misses: Backoff,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            restarts: 0,
+            run: None,
+            waiting: Some(("ContainerCreating".into(), String::new())),
+            ended: None,
+            image: None,
+            crashes: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),
+            misses: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),
+        }
+    }
+}
+
+/// A run of a container.
+#[derive(Debug)]
+pub struct Run {
+    /// The container.
+    pub handle: Handle,
+    /// Which run it is; the first is 0.
+    pub attempt: i32,
+    /// When it started.
+    pub since: Instant,
+    /// Whether the startup probe, if there is one, has succeeded.
+    pub started: bool,
+    /// Whether the readiness probe, if there is one, succeeds.
+    pub ready: bool,
+    /// Whether it is being stopped.
+    pub stopping: bool,
+    /// Its probes and hooks; they end with it.
+    pub tasks: JoinSet<()>,
+}
+
+impl State {
+    /// Returns whether it runs.
+    pub fn is_running(&self) -> bool {
+        self.run.is_some()
+    }
+
+    /// Returns whether it has ever ended.
+    pub fn has_run(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// Returns whether its latest run ended well.
+    pub fn has_succeeded(&self) -> bool {
+        self.run.is_none()
+            && self
+                .ended
+                .as_ref()
+                .is_some_and(|ended| ended.exit_code == 0)
+    }
+
+    /// Returns whether its latest run ended badly.
+    pub fn has_failed(&self) -> bool {
+        self.run.is_none()
+            && self
+                .ended
+                .as_ref()
+                .is_some_and(|ended| ended.exit_code != 0)
+    }
+
+    /// Returns whether it runs and its startup probe has succeeded.
+    pub fn has_started(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.started)
+    }
+
+    /// Returns whether it runs and may get traffic.
+    pub fn is_ready(&self) -> bool {
+        self.run
+            .as_ref()
+            .is_some_and(|run| run.started && run.ready)
+    }
+
+    /// Returns whether a container that does not run is to be started under `policy`.
+    pub fn wants_restart(&self, policy: &str) -> bool {
+        match &self.ended {
+            None => true,
+            Some(ended) => match policy {
+                "Always" => true,
+                "OnFailure" => ended.exit_code != 0,
+                _ => false,
+            },
+        }
+    }
+
+    /// Returns until when it must not be started.
+    pub fn blocked_until(&self) -> Option<Instant> {
+        [self.crashes.until(), self.misses.until()]
+            .into_iter()
+            .flatten()
+            .max()
+    }
+
+    /// Takes the end of its run; returns whether the run had one.
+    pub fn end(&mut self, attempt: i32, exit: &Exit) -> bool {
+        if self.run.as_ref().is_none_or(|run| run.attempt != attempt) {
+            return false;
+        }
+        let Some(run) = self.run.take() else {
+            return false;
+        };
+        if run.since.elapsed() > STEADY {
+            self.crashes.reset();
+        }
+        self.ended = Some(terminated(run.handle.id(), exit));
+        self.waiting = None;
+        true
+    }
+}
+
+/// Returns the API's form of an end.
+pub fn terminated(id: &str, exit: &Exit) -> ContainerStateTerminated {
+    let reason = match exit {
+        Exit {
+            oom_killed: true, ..
+        } => "OOMKilled",
+        Exit {
+            finished_at_nanos: 0,
+            ..
+        } => "ContainerStatusUnknown",
+        Exit { code: 0, .. } => "Completed",
+        _ => "Error",
+    };
+    ContainerStateTerminated {
+        container_id: Some(container_id(id)),
+        exit_code: exit.code,
+        reason: Some(reason.into()),
+        started_at: Some(time(exit.started_at_nanos)),
+        finished_at: Some(time(exit.finished_at_nanos)),
+        ..Default::default()
+    }
+}
+
+/// Returns the id as the API shows it.
+pub fn container_id(id: &str) -> String {
+    format!("coracle://{id}")
+}
+
+/// Returns nanoseconds since 1970 as the API's time, in whole seconds.
+pub fn time(nanos: u64) -> Time {
+    let seconds = i64::try_from(nanos / 1_000_000_000).unwrap_or(0);
+    Time(Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH))
+}

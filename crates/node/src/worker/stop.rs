@@ -1,0 +1,302 @@
+//! Stopping: hooks, signals, grace, and taking everything of a pod away
+//! (upstream: pkg/kubelet/kuberuntime, killContainer; Pod Lifecycle, Termination of Pods).
+
+use coracle_client::Severity;
+use coracle_runtime::Container as Running;
+use futures::future::join_all;
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::Api;
+use kube::api::{DeleteParams, Preconditions};
+use tokio::time::{Duration, Instant};
+
+use super::launch::run_hook;
+use super::{Message, Next, Worker};
+use crate::probe::{Kind, Verdict};
+use crate::volumes;
+
+/// Grace of a pod that was removed from the API without any.
+const GRACE_MIN: Duration = Duration::from_secs(1);
+
+impl Worker {
+    fn grace(&self) -> Duration {
+        let seconds = self
+            .pod
+            .metadata
+            .deletion_grace_period_seconds
+            .or_else(|| {
+                self.pod
+                    .spec
+                    .as_ref()
+                    .and_then(|spec| spec.termination_grace_period_seconds)
+            })
+            .unwrap_or(30);
+        let grace = Duration::from_secs(seconds.max(0).unsigned_abs());
+        if self.gone {
+            grace.min(GRACE_MIN)
+        } else {
+            grace
+        }
+    }
+
+    /// Stops all containers and, when the last has ended, removes the pod.
+    pub(super) async fn stop(&mut self) -> Next {
+        self.stop_containers().await;
+        if !self.gone {
+            self.write_status().await;
+        }
+        self.release_sandbox().await;
+        self.remove_files();
+        self.shared.tokens.forget(&self.uid);
+        if !self.gone && !self.delete_object().await {
+            return Next::At(Instant::now() + Duration::from_secs(1));
+        }
+        Next::Finished
+    }
+
+    /// Stops the containers, sidecars after the others and in reverse order.
+    async fn stop_containers(&mut self) {
+        let until = Instant::now() + self.grace();
+        let apps = self.app_containers();
+        self.stop_all(&apps, until).await;
+        for container in self.init_containers().iter().rev() {
+            self.stop_all(std::slice::from_ref(container), until).await;
+        }
+    }
+
+    async fn stop_all(&mut self, containers: &[Container], until: Instant) {
+        let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address);
+        let mut stops = Vec::new();
+        for container in containers {
+            let Some(run) = self
+                .containers
+                .get_mut(&container.name)
+                .and_then(|state| state.run.as_mut())
+            else {
+                continue;
+            };
+            run.tasks.abort_all();
+            run.stopping = true;
+            let handle = run.handle.clone();
+            self.event(
+                container,
+                Severity::Normal,
+                "Killing",
+                &format!("Stopping container {}", container.name),
+            );
+            stops.push(stop_one(handle, container.clone(), until, address));
+        }
+        if stops.is_empty() {
+            return;
+        }
+        let all = join_all(stops);
+        tokio::pin!(all);
+        loop {
+            tokio::select! {
+                _ = &mut all => break,
+                message = self.inbox.recv() => match message {
+                    Some(Message::Gone) => {
+                        self.gone = true;
+                        self.kill_now().await;
+                    }
+                    Some(Message::Changed(pod)) => {
+                        let shorter = is_shorter(&pod, &self.pod);
+                        self.pod = pod;
+                        if shorter {
+                            self.kill_now().await;
+                        }
+                    }
+                    Some(other) => self.hear(other),
+                    None => {}
+                },
+            }
+        }
+        // The ends arrive as messages; take them before the status is written.
+        while self.containers.values().any(|state| state.is_running()) {
+            match tokio::time::timeout(Duration::from_secs(5), self.inbox.recv()).await {
+                Ok(Some(message)) => self.hear(message),
+                _ => break,
+            }
+            if !containers.iter().any(|container| {
+                self.containers
+                    .get(&container.name)
+                    .is_some_and(|state| state.is_running())
+            }) {
+                break;
+            }
+        }
+    }
+
+    async fn kill_now(&self) {
+        for state in self.containers.values() {
+            if let Some(run) = &state.run {
+                let _ = run.handle.kill(9).await;
+            }
+        }
+    }
+
+    fn remove_files(&self) {
+        volumes::remove(&self.paths);
+        for path in [&self.paths.dir, &self.paths.logs] {
+            if let Err(error) = std::fs::remove_dir_all(path)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(pod = %self.key, path = %path.display(), %error, "files of the pod were not removed");
+            }
+        }
+    }
+
+    /// Removes the pod's object; returns whether it is gone.
+    async fn delete_object(&self) -> bool {
+        let api: Api<Pod> = Api::namespaced(self.shared.client.clone(), &self.key.namespace);
+        let preconditions = Preconditions {
+            uid: Some(self.uid.clone()),
+            resource_version: None,
+        };
+        let params = DeleteParams::default()
+            .grace_period(0)
+            .preconditions(preconditions);
+        match api.delete(&self.key.name, &params).await {
+            Ok(_) => true,
+            Err(error)
+                if coracle_client::is_not_found(&error) || coracle_client::is_conflict(&error) =>
+            {
+                true
+            }
+            Err(error) => {
+                tracing::warn!(pod = %self.key, %error, "the pod's object was not removed, trying again");
+                false
+            }
+        }
+    }
+
+    /// Takes a probe's verdict.
+    pub(super) fn on_verdict(&mut self, name: &str, attempt: i32, verdict: &Verdict) {
+        let container = self
+            .init_containers()
+            .into_iter()
+            .chain(self.app_containers())
+            .find(|one| one.name == name);
+        let Some(container) = container else { return };
+        let Some(run) = self
+            .containers
+            .get_mut(name)
+            .and_then(|state| state.run.as_mut())
+        else {
+            return;
+        };
+        if run.attempt != attempt || run.stopping {
+            return;
+        }
+        match (verdict.kind, verdict.healthy) {
+            (Kind::Readiness, Some(healthy)) => run.ready = healthy,
+            (Kind::Startup, Some(true)) => {
+                run.started = true;
+                self.start_probe(&container, Kind::Readiness);
+                self.start_probe(&container, Kind::Liveness);
+            }
+            _ => {}
+        }
+        if verdict.healthy == Some(true) {
+            return;
+        }
+        let word = verdict.kind.word();
+        self.event(
+            &container,
+            Severity::Warning,
+            "Unhealthy",
+            &format!("{word} probe failed: {}", verdict.message),
+        );
+        if verdict.kind != Kind::Readiness && verdict.healthy == Some(false) {
+            let text = format!(
+                "Container {name} failed {} probe, will be restarted",
+                word.to_lowercase()
+            );
+            self.restart(&container, &text);
+        }
+    }
+
+    /// Takes the end of a hook after the start.
+    pub(super) fn on_hook(&mut self, name: &str, attempt: i32, result: Result<(), String>) {
+        let Err(message) = result else { return };
+        let container = self
+            .app_containers()
+            .into_iter()
+            .chain(self.init_containers())
+            .find(|one| one.name == name);
+        let current = self
+            .containers
+            .get(name)
+            .and_then(|state| state.run.as_ref())
+            .is_some_and(|run| run.attempt == attempt);
+        if let Some(container) = container.filter(|_| current) {
+            self.event(
+                &container,
+                Severity::Warning,
+                "FailedPostStartHook",
+                &format!("PostStartHook failed: {message}"),
+            );
+            self.restart(&container, "FailedPostStartHook");
+        }
+    }
+
+    /// Stops a run in the background; its end makes the container start again.
+    fn restart(&mut self, container: &Container, message: &str) {
+        let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address);
+        let grace = self
+            .pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.termination_grace_period_seconds)
+            .unwrap_or(30);
+        self.event(container, Severity::Normal, "Killing", message);
+        let Some(run) = self
+            .containers
+            .get_mut(&container.name)
+            .and_then(|state| state.run.as_mut())
+        else {
+            return;
+        };
+        run.stopping = true;
+        run.ready = false;
+        let until = Instant::now() + Duration::from_secs(grace.max(0).unsigned_abs());
+        tokio::spawn(stop_one(
+            run.handle.clone(),
+            container.clone(),
+            until,
+            address,
+        ));
+    }
+}
+
+fn is_shorter(new: &Pod, old: &Pod) -> bool {
+    new.metadata.deletion_grace_period_seconds < old.metadata.deletion_grace_period_seconds
+}
+
+/// Runs the hook, asks the container to stop, ends it when the time is over.
+async fn stop_one(
+    handle: Running,
+    container: Container,
+    until: Instant,
+    address: Option<std::net::Ipv4Addr>,
+) {
+    if let Some(hook) = container
+        .lifecycle
+        .as_ref()
+        .and_then(|lifecycle| lifecycle.pre_stop.as_ref())
+    {
+        match tokio::time::timeout_at(until, run_hook(hook, &handle, &container, address)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(container = container.name, %error, "the hook before the stop failed")
+            }
+            Err(_) => tracing::warn!(
+                container = container.name,
+                "the hook before the stop took all of the grace period"
+            ),
+        }
+    }
+    let grace = until.saturating_duration_since(Instant::now());
+    if let Err(error) = handle.stop(grace).await {
+        tracing::warn!(container = container.name, %error, "the container was not stopped");
+    }
+}

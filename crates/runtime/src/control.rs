@@ -1,0 +1,107 @@
+//! The line between a process that is becoming a container's program and its
+//! shim. It closes by itself when the program starts (close-on-exec), so its
+//! end without a message means success. The main types are [`Child`] and
+//! [`Note`].
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+use crate::error::StartError;
+
+/// Longer messages are cut: a file name in them may be long, the cause is not.
+const MESSAGE_BYTES_MAX: usize = 16_384;
+
+/// The new process's end.
+pub(crate) struct Child(OwnedFd);
+
+/// The shim's end.
+pub(crate) struct Parent(OwnedFd);
+
+/// What the new process had to say.
+pub(crate) enum Note {
+    /// The terminal it made; this is the controlling side.
+    Terminal(OwnedFd),
+    /// It gave up.
+    Failed(StartError),
+    /// It became the program.
+    Started,
+}
+
+/// Makes a line.
+pub(crate) fn pair() -> io::Result<(Parent, Child)> {
+    let (one, other) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    Ok((Parent(one), Child(other)))
+}
+
+impl Child {
+    /// Hands the terminal to the shim.
+    pub(crate) fn send_terminal(&self, terminal: BorrowedFd<'_>) -> io::Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [terminal];
+        control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        sendmsg(
+            &self.0,
+            &[IoSlice::new(b"t")],
+            &mut control,
+            SendFlags::NOSIGNAL,
+        )?;
+        Ok(())
+    }
+
+    /// Says why there will be no program. Nobody listening is no matter.
+    pub(crate) fn send_failure(&self, error: &StartError) {
+        let mut text = serde_json::to_vec(error).unwrap_or_default();
+        if text.len() > MESSAGE_BYTES_MAX {
+            let short = StartError::Shim("the start failed; its message is too long".into());
+            text = serde_json::to_vec(&short).unwrap_or_default();
+        }
+        let _ = rustix::net::send(&self.0, &text, SendFlags::NOSIGNAL);
+    }
+}
+
+impl Parent {
+    /// Waits for the next note.
+    pub(crate) fn receive(&self) -> io::Result<Note> {
+        let mut bytes = vec![0; MESSAGE_BYTES_MAX];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut slices = [IoSliceMut::new(&mut bytes)];
+        let message = loop {
+            match recvmsg(&self.0, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC) {
+                Err(rustix::io::Errno::INTR) => {}
+                other => break other?,
+            }
+        };
+        for received in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(mut descriptors) = received
+                && let Some(terminal) = descriptors.next()
+            {
+                return Ok(Note::Terminal(terminal));
+            }
+        }
+        match message.bytes {
+            0 => Ok(Note::Started),
+            length => Ok(Note::Failed(
+                serde_json::from_slice(&bytes[..length]).unwrap_or_else(StartError::shim),
+            )),
+        }
+    }
+}
+
+impl AsFd for Parent {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,636 @@
+//! The shim's loop: waits for the container, its output and the engine, all
+//! at once. The main type is [`Shim`].
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, accept_with};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+use super::conn::{Conn, Role};
+use super::log::{LogWriter, Stream};
+use super::{Ends, kill_rest};
+use crate::cgroup::Cgroup;
+use crate::clock;
+use crate::control::{self, Note};
+use crate::exec::{self, Spawned, Target};
+use crate::protocol::{self, Kind, Reply, Request};
+use crate::pty;
+use crate::record::{self, Exit, State};
+use crate::spec::{ContainerSpec, ExecSpec, Namespace};
+use crate::start::{self, Settings, Streams};
+use crate::sys;
+
+/// How long output may trickle in after the end; only a process that left the
+/// container's namespaces could still hold the other side.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// An attached client that takes nothing for so long is left behind.
+const STALL: Duration = Duration::from_secs(10);
+
+/// Standard input that the program does not read is held up to here.
+const STDIN_BYTES_MAX: usize = 64 * 1024;
+
+const CONNECTIONS_MAX: usize = 256;
+
+/// A container with its shim.
+pub(super) struct Shim {
+    pub(super) started_at_nanos: u64,
+    spec: ContainerSpec,
+    settings: Settings,
+    cgroup: Option<Cgroup>,
+    state: State,
+    nested: bool,
+    pidfd: OwnedFd,
+    terminal: Option<OwnedFd>,
+    /// The program's side of the terminal, so that it does not hang up while
+    /// the container lives and nobody has it open.
+    terminal_hold: Option<OwnedFd>,
+    ends: Ends,
+    stdin: Vec<u8>,
+    stdin_ended: bool,
+    log: Option<LogWriter>,
+    listener: OwnedFd,
+    conns: Vec<Conn>,
+    next_conn: u64,
+    programs: Vec<Running>,
+    /// Set when the container's first process has ended.
+    ended: Option<(Exit, Instant)>,
+    buffer: Vec<u8>,
+}
+
+/// A further program.
+struct Running {
+    conn: u64,
+    pid: i32,
+    pidfd: OwnedFd,
+    /// Open until the program has started.
+    line: Option<control::Parent>,
+    terminal: Option<OwnedFd>,
+    started_at_nanos: u64,
+}
+
+/// What a poll entry stands for.
+#[derive(Clone, Copy)]
+enum Source {
+    Listener,
+    Container,
+    Stdout,
+    Stderr,
+    Terminal,
+    Stdin,
+    Conn(u64),
+    Line(usize),
+    Program(usize),
+}
+
+impl Shim {
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn new(
+        spec: ContainerSpec,
+        settings: Settings,
+        cgroup: Option<Cgroup>,
+        state: State,
+        pidfd: OwnedFd,
+        terminal: Option<OwnedFd>,
+        ends: Ends,
+        log: Option<LogWriter>,
+        listener: OwnedFd,
+    ) -> Self {
+        if let Some(terminal) = &terminal {
+            let _ = rustix::io::ioctl_fionbio(terminal, true);
+        }
+        let terminal_hold = terminal
+            .as_ref()
+            .and_then(|terminal| pty::peer(terminal.as_fd()).ok());
+        Self {
+            terminal_hold,
+            started_at_nanos: state.started_at_nanos,
+            nested: has_own_user_namespace(state.pid),
+            spec,
+            settings,
+            cgroup,
+            state,
+            pidfd,
+            terminal,
+            ends,
+            stdin: Vec::new(),
+            stdin_ended: false,
+            log,
+            listener,
+            conns: Vec::new(),
+            next_conn: 1,
+            programs: Vec::new(),
+            ended: None,
+            buffer: vec![0; 16 * 1024],
+        }
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.state.pid
+    }
+
+    /// Serves until the container has ended and everyone was told.
+    pub(super) fn serve(&mut self) -> io::Result<()> {
+        while !self.is_done() {
+            let ready = self.wait()?;
+            // Output before the end: nothing written is lost.
+            for source in ready {
+                self.handle(source);
+            }
+            self.forget_stalled();
+            self.conns.retain(|conn| conn.open);
+        }
+        self.finish()
+    }
+
+    fn is_done(&self) -> bool {
+        match &self.ended {
+            None => false,
+            Some((_, at)) => {
+                let drained = self.ends.stdout.is_none()
+                    && self.ends.stderr.is_none()
+                    && self.terminal.is_none();
+                drained || at.elapsed() > DRAIN
+            }
+        }
+    }
+
+    /// Waits until something can be done; returns what.
+    fn wait(&self) -> io::Result<Vec<Source>> {
+        let mut sources: Vec<(Source, PollFd<'_>)> = Vec::with_capacity(8 + self.conns.len());
+        let mut add =
+            |source, fd, flags| sources.push((source, PollFd::from_borrowed_fd(fd, flags)));
+        let behind = self.conns.iter().any(Conn::is_behind);
+        if !behind || self.ended.is_some() {
+            let outputs = [
+                (Source::Stdout, &self.ends.stdout),
+                (Source::Stderr, &self.ends.stderr),
+                (Source::Terminal, &self.terminal),
+            ];
+            for (source, fd) in outputs {
+                if let Some(fd) = fd {
+                    add(source, fd.as_fd(), PollFlags::IN);
+                }
+            }
+        }
+        if !self.stdin.is_empty()
+            && let Some(fd) = self.ends.stdin.as_ref().or(self.terminal.as_ref())
+        {
+            add(Source::Stdin, fd.as_fd(), PollFlags::OUT);
+        }
+        let full = self.stdin.len() >= STDIN_BYTES_MAX;
+        for conn in &self.conns {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, !(conn.role.stdin && full));
+            flags.set(PollFlags::OUT, conn.has_output());
+            add(Source::Conn(conn.number), conn.as_fd(), flags);
+        }
+        for (index, program) in self.programs.iter().enumerate() {
+            match &program.line {
+                Some(line) => add(Source::Line(index), line.as_fd(), PollFlags::IN),
+                None => add(Source::Program(index), program.pidfd.as_fd(), PollFlags::IN),
+            }
+        }
+        if self.ended.is_none() {
+            add(Source::Container, self.pidfd.as_fd(), PollFlags::IN);
+            if self.conns.len() < CONNECTIONS_MAX {
+                add(Source::Listener, self.listener.as_fd(), PollFlags::IN);
+            }
+        }
+        let mut fds: Vec<PollFd<'_>> = sources.iter().map(|(_, fd)| fd.clone()).collect();
+        let second = Timespec {
+            tv_sec: 1,
+            tv_nsec: 0,
+        };
+        let timeout = (behind || self.ended.is_some()).then_some(&second);
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        let mut ready: Vec<Source> = sources
+            .iter()
+            .zip(ready)
+            .filter_map(|((source, _), ready)| ready.then_some(*source))
+            .collect();
+        // Programs are removed by index, so from the back.
+        ready.sort_by_key(|source| match source {
+            Source::Line(index) | Source::Program(index) => usize::MAX - index,
+            _ => 0,
+        });
+        Ok(ready)
+    }
+
+    fn handle(&mut self, source: Source) {
+        match source {
+            Source::Stdout => self.read_output(Source::Stdout),
+            Source::Stderr => self.read_output(Source::Stderr),
+            Source::Terminal => self.read_output(Source::Terminal),
+            Source::Stdin => self.feed(),
+            Source::Listener => self.accept(),
+            Source::Container => self.container_ended(),
+            Source::Conn(number) => self.converse(number),
+            Source::Line(index) => self.program_started(index),
+            Source::Program(index) => self.program_ended(index),
+        }
+    }
+
+    fn read_output(&mut self, source: Source) {
+        let (slot, stream) = match source {
+            Source::Stderr => (&mut self.ends.stderr, Stream::Stderr),
+            Source::Terminal => (&mut self.terminal, Stream::Stdout),
+            _ => (&mut self.ends.stdout, Stream::Stdout),
+        };
+        let Some(fd) = slot else { return };
+        let length = match rustix::io::read(&*fd, &mut self.buffer[..]) {
+            Err(Errno::AGAIN | Errno::INTR) => return,
+            // Among them EIO, by which a terminal says that its programs are
+            // gone, see tty(4).
+            Ok(0) | Err(_) => {
+                *slot = None;
+                return;
+            }
+            Ok(length) => length,
+        };
+        let bytes = &self.buffer[..length];
+        if let Some(log) = &mut self.log {
+            log.write(stream, bytes);
+        }
+        let kind = if stream == Stream::Stdout {
+            Kind::Stdout
+        } else {
+            Kind::Stderr
+        };
+        for conn in &mut self.conns {
+            let wants = if stream == Stream::Stdout {
+                conn.role.stdout
+            } else {
+                conn.role.stderr
+            };
+            if wants {
+                conn.stream(kind, bytes);
+                flush(conn);
+            }
+        }
+    }
+
+    /// Gives the program the input that waits for it.
+    fn feed(&mut self) {
+        let Some(fd) = self.ends.stdin.as_ref().or(self.terminal.as_ref()) else {
+            self.stdin.clear();
+            return;
+        };
+        match rustix::io::write(fd, &self.stdin) {
+            Ok(length) => {
+                self.stdin.drain(..length);
+            }
+            Err(Errno::AGAIN | Errno::INTR) => return,
+            // Nobody reads it any more.
+            Err(_) => {
+                self.stdin.clear();
+                self.ends.stdin = None;
+            }
+        }
+        if self.stdin.is_empty() && self.stdin_ended {
+            self.ends.stdin = None;
+        }
+    }
+
+    fn end_stdin(&mut self) {
+        self.stdin_ended = true;
+        if self.stdin.is_empty() {
+            self.ends.stdin = None;
+        }
+    }
+
+    fn accept(&mut self) {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        if let Ok(socket) = accept_with(&self.listener, flags) {
+            self.conns.push(Conn::new(self.next_conn, socket));
+            self.next_conn += 1;
+        }
+    }
+
+    fn conn(&mut self, number: u64) -> Option<&mut Conn> {
+        self.conns.iter_mut().find(|conn| conn.number == number)
+    }
+
+    fn converse(&mut self, number: u64) {
+        let Some(conn) = self.conn(number) else {
+            return;
+        };
+        flush(conn);
+        if !conn.fill().unwrap_or(false) {
+            conn.open = false;
+        }
+        loop {
+            let Some(conn) = self.conn(number) else {
+                return;
+            };
+            match conn.next() {
+                Ok(Some((kind, payload))) => self.obey(number, kind, &payload),
+                Ok(None) => break,
+                Err(_) => {
+                    conn.open = false;
+                    break;
+                }
+            }
+        }
+        let Some(conn) = self.conn(number) else {
+            return;
+        };
+        flush(conn);
+        if !conn.open {
+            self.left(number);
+        }
+    }
+
+    /// A client has gone.
+    fn left(&mut self, number: u64) {
+        let feeds = self.conn(number).is_some_and(|conn| conn.role.stdin);
+        if feeds && self.spec.stdin_once {
+            self.end_stdin();
+        }
+    }
+
+    fn obey(&mut self, number: u64, kind: Kind, payload: &[u8]) {
+        match kind {
+            Kind::Control => match protocol::parse::<Request>(payload) {
+                Ok(request) => self.answer(number, request),
+                Err(error) => self.reply(number, &Reply::Error(error.to_string())),
+            },
+            Kind::Stdin if self.takes_input(number) => {
+                self.stdin.extend_from_slice(payload);
+                self.feed();
+            }
+            // A terminal has no end of input but the character for it.
+            Kind::StdinEnd if self.spec.stdin_once && self.terminal.is_none() => self.end_stdin(),
+            _ => {}
+        }
+    }
+
+    fn takes_input(&mut self, number: u64) -> bool {
+        let open = self.ends.stdin.is_some() || self.terminal.is_some();
+        open && self.conn(number).is_some_and(|conn| conn.role.stdin)
+    }
+
+    fn answer(&mut self, number: u64, request: Request) {
+        let reply = match request {
+            Request::Status => Reply::Status {
+                version: protocol::VERSION,
+                pid: self.state.pid,
+                started_at_nanos: self.started_at_nanos,
+            },
+            Request::Wait => return self.take_role(number, |role| role.waits = true),
+            Request::Kill { signal, all } => done(self.kill(signal, all)),
+            Request::Signal { signal } => done(self.signal_program(number, signal)),
+            Request::Exec(exec) => return self.run_program(number, exec),
+            Request::Attach {
+                stdin,
+                stdout,
+                stderr,
+            } => {
+                let feeds = stdin && self.spec.stdin;
+                self.take_role(number, |role| {
+                    *role = Role {
+                        stdin: feeds,
+                        stdout,
+                        stderr,
+                        waits: true,
+                    };
+                });
+                Reply::Done
+            }
+            Request::Resize { columns, rows } => match &self.terminal {
+                Some(terminal) => done(pty::resize(terminal.as_fd(), columns, rows)),
+                None => Reply::Error("the container has no terminal".into()),
+            },
+            Request::ReopenLog => match &mut self.log {
+                Some(log) => done(log.reopen()),
+                None => Reply::Done,
+            },
+            Request::Start(_) => Reply::Error("already started".into()),
+        };
+        self.reply(number, &reply);
+    }
+
+    fn take_role(&mut self, number: u64, change: impl FnOnce(&mut Role)) {
+        if let Some(conn) = self.conn(number) {
+            change(&mut conn.role);
+        }
+    }
+
+    fn reply(&mut self, number: u64, reply: &Reply) {
+        self.reply_with(number, reply, None);
+    }
+
+    fn reply_with(&mut self, number: u64, reply: &Reply, descriptor: Option<OwnedFd>) {
+        if let Some(conn) = self.conn(number) {
+            conn.reply_with(reply, descriptor);
+            flush(conn);
+        }
+    }
+
+    fn kill(&self, signal: i32, all: bool) -> io::Result<()> {
+        if all && signal == libc::SIGKILL && self.spec.namespaces.pid != Namespace::Own {
+            kill_rest(self.cgroup.as_ref(), self.state.mount_namespace);
+        }
+        sys::signal(&self.pidfd, signal)
+    }
+
+    fn signal_program(&self, number: u64, signal: i32) -> io::Result<()> {
+        let program = self.programs.iter().find(|program| program.conn == number);
+        sys::signal(&program.ok_or(Errno::SRCH)?.pidfd, signal)
+    }
+
+    fn run_program(&mut self, number: u64, exec: ExecSpec) {
+        let streams = match exec.terminal {
+            true => Ok(None),
+            false => self
+                .conn(number)
+                .map_or(Err(Errno::SRCH.into()), take_streams)
+                .map(Some),
+        };
+        let streams = match streams {
+            Ok(streams) => streams,
+            Err(error) => return self.reply(number, &Reply::Error(error.to_string())),
+        };
+        let target = Target {
+            spec: &self.spec,
+            settings: &self.settings,
+            cgroup: self.cgroup.as_ref(),
+            pidfd: &self.pidfd,
+            nested: self.nested,
+        };
+        let started_at_nanos = clock::now();
+        match exec::spawn(&target, &exec, streams) {
+            Ok(Spawned { pid, pidfd, line }) => self.programs.push(Running {
+                conn: number,
+                pid: pid.as_raw_nonzero().get(),
+                pidfd,
+                line: Some(line),
+                terminal: None,
+                started_at_nanos,
+            }),
+            Err(error) => self.reply(number, &Reply::Failed(error)),
+        }
+    }
+
+    /// A program on its way has something to say.
+    fn program_started(&mut self, index: usize) {
+        let Some(program) = self.programs.get_mut(index) else {
+            return;
+        };
+        let Some(line) = &program.line else { return };
+        match line.receive() {
+            Ok(Note::Terminal(terminal)) => program.terminal = Some(terminal),
+            Ok(Note::Started) => {
+                program.line = None;
+                let (conn, pid) = (program.conn, program.pid);
+                let terminal = program.terminal.take();
+                self.reply_with(conn, &Reply::ExecStarted { pid }, terminal);
+            }
+            Ok(Note::Failed(error)) => {
+                let program = self.programs.remove(index);
+                reap(&program.pidfd);
+                self.reply(program.conn, &Reply::Failed(error));
+            }
+            Err(error) => {
+                let program = self.programs.remove(index);
+                let _ = sys::signal(&program.pidfd, libc::SIGKILL);
+                reap(&program.pidfd);
+                self.reply(program.conn, &Reply::Error(error.to_string()));
+            }
+        }
+    }
+
+    fn program_ended(&mut self, index: usize) {
+        if index >= self.programs.len() {
+            return;
+        }
+        let program = self.programs.remove(index);
+        let exit = self.exit_of(&program.pidfd, program.started_at_nanos);
+        self.reply(program.conn, &Reply::Exited(exit));
+    }
+
+    fn container_ended(&mut self) {
+        let exit = self.exit_of(&self.pidfd, self.started_at_nanos);
+        if self.spec.namespaces.pid != Namespace::Own {
+            kill_rest(self.cgroup.as_ref(), self.state.mount_namespace);
+        }
+        self.ended = Some((exit, Instant::now()));
+        self.terminal_hold = None;
+        // Programs in it die with it; their clients hear of it.
+        for index in (0..self.programs.len()).rev() {
+            let _ = sys::signal(&self.programs[index].pidfd, libc::SIGKILL);
+            self.program_ended(index);
+        }
+    }
+
+    fn exit_of(&self, pidfd: &OwnedFd, started_at_nanos: u64) -> Exit {
+        let (code, signal) = reap(pidfd);
+        let oom_kills = self.cgroup.as_ref().map_or(0, Cgroup::oom_kills);
+        Exit {
+            code,
+            signal,
+            oom_killed: code != 0 && oom_kills > 0,
+            started_at_nanos,
+            finished_at_nanos: clock::now(),
+        }
+    }
+
+    /// Drops attached clients that take nothing, so that the container's
+    /// output can go on.
+    fn forget_stalled(&mut self) {
+        for conn in &mut self.conns {
+            if conn.is_behind() && conn.moved.elapsed() > STALL {
+                conn.open = false;
+            }
+        }
+    }
+
+    /// Leaves the record and says goodbye.
+    fn finish(&mut self) -> io::Result<()> {
+        let Some((exit, _)) = self.ended.take() else {
+            return Ok(());
+        };
+        if let Some(log) = &mut self.log {
+            log.finish();
+        }
+        let written = record::write(Path::new("."), record::EXIT, &exit);
+        for conn in self.conns.iter_mut().filter(|conn| conn.role.waits) {
+            conn.reply(&Reply::Exited(exit.clone()));
+        }
+        let patience = Instant::now();
+        while self.conns.iter().any(|conn| conn.open && conn.has_output())
+            && patience.elapsed() < STALL
+        {
+            let waiting = self
+                .conns
+                .iter()
+                .filter(|conn| conn.open && conn.has_output());
+            let mut fds: Vec<_> = waiting
+                .map(|conn| PollFd::new(conn, PollFlags::OUT))
+                .collect();
+            let _ = poll(
+                &mut fds,
+                Some(&Timespec {
+                    tv_sec: 1,
+                    tv_nsec: 0,
+                }),
+            );
+            self.conns.iter_mut().for_each(flush);
+        }
+        written
+    }
+}
+
+fn take_streams(conn: &mut Conn) -> io::Result<Streams> {
+    let mut next = || start::above_streams(conn.descriptor().ok_or(Errno::BADF)?);
+    Ok(Streams {
+        stdin: next()?,
+        stdout: next()?,
+        stderr: next()?,
+    })
+}
+
+fn flush(conn: &mut Conn) {
+    if conn.flush().is_err() {
+        conn.open = false;
+    }
+}
+
+fn done(result: io::Result<()>) -> Reply {
+    match result {
+        Ok(()) => Reply::Done,
+        Err(error) => Reply::Error(error.to_string()),
+    }
+}
+
+/// Waits for a process that has ended; returns its code and signal.
+fn reap(pidfd: &OwnedFd) -> (i32, Option<i32>) {
+    let status = loop {
+        match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {
+            Err(Errno::INTR) => {}
+            other => break other,
+        }
+    };
+    let Ok(Some(status)) = status else {
+        return (255, None);
+    };
+    match status.terminating_signal() {
+        Some(signal) => (128 + signal, Some(signal)),
+        None => (status.exit_status().unwrap_or(255), None),
+    }
+}
+
+fn has_own_user_namespace(pid: i32) -> bool {
+    let namespace = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/user")).ok();
+    let theirs = namespace(&pid.to_string());
+    theirs.is_some() && theirs != namespace("self")
+}

@@ -1,0 +1,435 @@
+//! Which nodes fit a pod, and the words for those that do not
+//! (upstream: pkg/scheduler/framework/plugins).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{
+    Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, Taint, Toleration,
+};
+use kube::ResourceExt;
+
+use crate::resources::{Amounts, amount, pod_requests};
+
+/// Chooses a node for the pod, the one with the most cpu left.
+///
+/// # Errors
+/// Returns upstream's message with the reasons of all nodes, counted.
+pub fn choose(pod: &Pod, nodes: &[Arc<Node>], placed: &[Arc<Pod>]) -> Result<Arc<Node>, String> {
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    let mut fitting = Vec::new();
+    for node in nodes {
+        let on_node: Vec<&Pod> = placed
+            .iter()
+            .filter(|placed| {
+                placed
+                    .spec
+                    .as_ref()
+                    .and_then(|spec| spec.node_name.as_deref())
+                    == node.metadata.name.as_deref()
+            })
+            .map(|pod| &**pod)
+            .collect();
+        let failures = failures(pod, node, &on_node);
+        if failures.is_empty() {
+            fitting.push((free_cpu(node, &on_node), node.clone()));
+        }
+        for failure in failures {
+            *reasons.entry(failure).or_default() += 1;
+        }
+    }
+    match fitting.into_iter().max_by_key(|(free, _)| *free) {
+        Some((_, node)) => Ok(node),
+        None => Err(refusal(nodes.len(), &reasons)),
+    }
+}
+
+/// Returns upstream's sentence: `0/1 nodes are available: 1 Insufficient cpu. …`.
+fn refusal(nodes: usize, reasons: &BTreeMap<String, usize>) -> String {
+    if nodes == 0 {
+        return "no nodes available to schedule pods".into();
+    }
+    let mut counted: Vec<String> = reasons
+        .iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    counted.sort();
+    format!("0/{nodes} nodes are available: {}.", counted.join(", "))
+}
+
+/// Returns why the pod does not fit the node; empty if it does.
+///
+/// As upstream's filters, the first kind of reason that applies is the only one told.
+fn failures(pod: &Pod, node: &Node, on_node: &[&Pod]) -> Vec<String> {
+    let checks: [&dyn Fn() -> Vec<String>; 5] = [
+        &|| unschedulable(pod, node),
+        &|| taints(pod, node),
+        &|| selectors(pod, node),
+        &|| host_ports(pod, on_node),
+        &|| resources(pod, node, on_node),
+    ];
+    checks
+        .iter()
+        .map(|check| check())
+        .find(|failures| !failures.is_empty())
+        .unwrap_or_default()
+}
+
+fn tolerations(pod: &Pod) -> &[Toleration] {
+    pod.spec
+        .as_ref()
+        .and_then(|spec| spec.tolerations.as_deref())
+        .unwrap_or_default()
+}
+
+/// Returns whether a toleration covers a taint (Kubernetes: Taints and Tolerations).
+fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+    let effect = toleration.effect.as_deref().unwrap_or("");
+    let key = toleration.key.as_deref().unwrap_or("");
+    if !effect.is_empty() && effect != taint.effect || !key.is_empty() && key != taint.key {
+        return false;
+    }
+    match toleration.operator.as_deref() {
+        Some("Exists") => true,
+        _ => {
+            !key.is_empty()
+                && toleration.value.as_deref().unwrap_or("") == taint.value.as_deref().unwrap_or("")
+        }
+    }
+}
+
+fn unschedulable(pod: &Pod, node: &Node) -> Vec<String> {
+    if node.spec.as_ref().and_then(|spec| spec.unschedulable) != Some(true) {
+        return Vec::new();
+    }
+    let taint = Taint {
+        key: "node.kubernetes.io/unschedulable".into(),
+        effect: "NoSchedule".into(),
+        ..Default::default()
+    };
+    if tolerations(pod)
+        .iter()
+        .any(|toleration| tolerates(toleration, &taint))
+    {
+        return Vec::new();
+    }
+    vec!["node(s) were unschedulable".into()]
+}
+
+fn taints(pod: &Pod, node: &Node) -> Vec<String> {
+    let taints = node
+        .spec
+        .iter()
+        .flat_map(|spec| spec.taints.iter().flatten());
+    let untolerated = taints
+        .filter(|taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute"))
+        .find(|taint| {
+            !tolerations(pod)
+                .iter()
+                .any(|toleration| tolerates(toleration, taint))
+        });
+    untolerated
+        .map(|taint| {
+            format!(
+                "node(s) had untolerated taint(s) {{{}: {}}}",
+                taint.key,
+                taint.value.as_deref().unwrap_or("")
+            )
+        })
+        .into_iter()
+        .collect()
+}
+
+fn selectors(pod: &Pod, node: &Node) -> Vec<String> {
+    let Some(spec) = &pod.spec else {
+        return Vec::new();
+    };
+    let selected = spec
+        .node_selector
+        .iter()
+        .flatten()
+        .all(|(key, value)| node.labels().get(key) == Some(value));
+    let required = spec
+        .affinity
+        .as_ref()
+        .and_then(|affinity| affinity.node_affinity.as_ref())
+        .and_then(|affinity| {
+            affinity
+                .required_during_scheduling_ignored_during_execution
+                .as_ref()
+        });
+    let matched = required.is_none_or(|required| {
+        required
+            .node_selector_terms
+            .iter()
+            .any(|term| matches_term(term, node))
+    });
+    if selected && matched {
+        return Vec::new();
+    }
+    vec!["node(s) didn't match Pod's node affinity/selector".into()]
+}
+
+/// Returns whether a node matches all of a term's requirements; an empty term matches none.
+fn matches_term(term: &NodeSelectorTerm, node: &Node) -> bool {
+    let by_label: Vec<_> = term.match_expressions.iter().flatten().collect();
+    let by_field: Vec<_> = term.match_fields.iter().flatten().collect();
+    if by_label.is_empty() && by_field.is_empty() {
+        return false;
+    }
+    let name = node.name_any();
+    by_label.iter().all(|requirement| {
+        matches(
+            requirement,
+            node.labels().get(&requirement.key).map(String::as_str),
+        )
+    }) && by_field
+        .iter()
+        .all(|requirement| requirement.key == "metadata.name" && matches(requirement, Some(&name)))
+}
+
+fn matches(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool {
+    let values = requirement.values.as_deref().unwrap_or_default();
+    let among = || value.is_some_and(|value| values.iter().any(|one| one == value));
+    let compare = |ordering: std::cmp::Ordering| {
+        let numbers = value
+            .and_then(|value| value.parse::<i64>().ok())
+            .zip(values.first().and_then(|one| one.parse().ok()));
+        numbers.is_some_and(|(have, bound): (i64, i64)| have.cmp(&bound) == ordering)
+    };
+    match requirement.operator.as_str() {
+        "In" => among(),
+        "NotIn" => !among(),
+        "Exists" => value.is_some(),
+        "DoesNotExist" => value.is_none(),
+        "Gt" => compare(std::cmp::Ordering::Greater),
+        "Lt" => compare(std::cmp::Ordering::Less),
+        _ => false,
+    }
+}
+
+fn host_ports_of(pod: &Pod) -> Vec<(i32, String, String)> {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    containers
+        .flat_map(|container| container.ports.iter().flatten())
+        .filter_map(|port| {
+            let number = port.host_port.filter(|number| *number > 0)?;
+            let ip = port
+                .host_ip
+                .clone()
+                .filter(|ip| !ip.is_empty())
+                .unwrap_or_else(|| "0.0.0.0".into());
+            Some((
+                number,
+                port.protocol.clone().unwrap_or_else(|| "TCP".into()),
+                ip,
+            ))
+        })
+        .collect()
+}
+
+fn host_ports(pod: &Pod, on_node: &[&Pod]) -> Vec<String> {
+    let wanted = host_ports_of(pod);
+    let taken: Vec<_> = on_node.iter().flat_map(|pod| host_ports_of(pod)).collect();
+    let clash = wanted.iter().any(|(number, protocol, ip)| {
+        taken
+            .iter()
+            .any(|(other_number, other_protocol, other_ip)| {
+                number == other_number
+                    && protocol == other_protocol
+                    && (ip == other_ip || ip == "0.0.0.0" || other_ip == "0.0.0.0")
+            })
+    });
+    if clash {
+        vec!["node(s) didn't have free ports for the requested pod ports".into()]
+    } else {
+        Vec::new()
+    }
+}
+
+fn allocatable(node: &Node) -> Amounts {
+    let quantities = node
+        .status
+        .as_ref()
+        .and_then(|status| status.allocatable.as_ref());
+    quantities
+        .into_iter()
+        .flatten()
+        .map(|(name, quantity)| (name.clone(), amount(name, quantity)))
+        .collect()
+}
+
+fn used(on_node: &[&Pod]) -> Amounts {
+    let mut total = Amounts::new();
+    for pod in on_node {
+        for (name, value) in pod_requests(pod) {
+            *total.entry(name).or_default() += value;
+        }
+    }
+    total
+}
+
+fn free_cpu(node: &Node, on_node: &[&Pod]) -> i128 {
+    let get = |amounts: &Amounts| amounts.get("cpu").copied().unwrap_or(0);
+    get(&allocatable(node)) - get(&used(on_node))
+}
+
+fn resources(pod: &Pod, node: &Node, on_node: &[&Pod]) -> Vec<String> {
+    let (have, used) = (allocatable(node), used(on_node));
+    let get = |amounts: &Amounts, name: &str| amounts.get(name).copied().unwrap_or(0);
+    let mut failures = Vec::new();
+    if on_node.len() as i128 + 1 > get(&have, "pods") {
+        failures.push("Too many pods".to_owned());
+    }
+    for (name, wanted) in pod_requests(pod) {
+        if wanted > 0 && wanted + get(&used, &name) > get(&have, &name) {
+            failures.push(format!("Insufficient {name}"));
+        }
+    }
+    failures
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn node(more: Value) -> Arc<Node> {
+        let mut node = json!({
+            "metadata": {"name": "one", "labels": {"disk": "ssd", "cores": "8"}},
+            "spec": {},
+            "status": {"allocatable": {"cpu": "1", "memory": "1Gi", "pods": "3"}},
+        });
+        if let Some(more) = more.as_object() {
+            for (key, value) in more {
+                node[key.as_str()] = value.clone();
+            }
+        }
+        Arc::new(serde_json::from_value(node).expect("a node"))
+    }
+
+    fn pod(spec: Value) -> Pod {
+        let mut full = json!({"containers": [{"name": "c"}]});
+        for (key, value) in spec.as_object().expect("a mapping") {
+            full[key.as_str()] = value.clone();
+        }
+        serde_json::from_value(json!({"metadata": {"name": "p"}, "spec": full})).expect("a pod")
+    }
+
+    fn asking(cpu: &str) -> Value {
+        json!({"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]})
+    }
+
+    fn check(pod: &Pod, node: &Arc<Node>, placed: &[Arc<Pod>], expected: Result<(), &str>) {
+        let result = choose(pod, std::slice::from_ref(node), placed);
+        assert_eq!(result.map(drop), expected.map_err(String::from));
+    }
+
+    #[test]
+    fn a_pod_that_fits_is_placed() {
+        check(&pod(asking("1")), &node(json!({})), &[], Ok(()));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let running = |cpu: &str| {
+            let mut spec = asking(cpu);
+            spec["nodeName"] = "one".into();
+            Arc::new(pod(spec))
+        };
+        let one = node(json!({}));
+        check(
+            &pod(asking("600m")),
+            &one,
+            &[running("500m")],
+            Err("0/1 nodes are available: 1 Insufficient cpu."),
+        );
+        let three = [running("1m"), running("1m"), running("1m")];
+        check(
+            &pod(json!({})),
+            &one,
+            &three,
+            Err("0/1 nodes are available: 1 Too many pods."),
+        );
+    }
+
+    #[test]
+    fn selectors_and_affinity_must_match() {
+        let refused =
+            Err("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.");
+        let one = node(json!({}));
+        check(
+            &pod(json!({"nodeSelector": {"disk": "ssd"}})),
+            &one,
+            &[],
+            Ok(()),
+        );
+        check(
+            &pod(json!({"nodeSelector": {"disk": "hdd"}})),
+            &one,
+            &[],
+            refused,
+        );
+        let affinity = |operator: &str, values: Value| {
+            pod(
+                json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+                    "nodeSelectorTerms": [{"matchExpressions": [{"key": "cores", "operator": operator, "values": values}]}],
+                }}}}),
+            )
+        };
+        check(&affinity("Gt", json!(["4"])), &one, &[], Ok(()));
+        check(&affinity("Lt", json!(["4"])), &one, &[], refused);
+        check(&affinity("NotIn", json!(["8"])), &one, &[], refused);
+    }
+
+    #[test]
+    fn taints_need_a_toleration() {
+        let tainted = node(
+            json!({"spec": {"taints": [{"key": "dedicated", "value": "gpu", "effect": "NoSchedule"}]}}),
+        );
+        check(
+            &pod(json!({})),
+            &tainted,
+            &[],
+            Err("0/1 nodes are available: 1 node(s) had untolerated taint(s) {dedicated: gpu}."),
+        );
+        check(
+            &pod(
+                json!({"tolerations": [{"key": "dedicated", "operator": "Equal", "value": "gpu"}]}),
+            ),
+            &tainted,
+            &[],
+            Ok(()),
+        );
+        check(
+            &pod(json!({"tolerations": [{"operator": "Exists"}]})),
+            &tainted,
+            &[],
+            Ok(()),
+        );
+        let cordoned = node(json!({"spec": {"unschedulable": true}}));
+        check(
+            &pod(json!({})),
+            &cordoned,
+            &[],
+            Err("0/1 nodes are available: 1 node(s) were unschedulable."),
+        );
+    }
+
+    #[test]
+    fn host_ports_are_taken_once() {
+        let mut spec = json!({"containers": [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 8080}]}]});
+        let wanting = pod(spec.clone());
+        spec["nodeName"] = "one".into();
+        let holding = Arc::new(pod(spec));
+        check(
+            &wanting,
+            &node(json!({})),
+            &[holding],
+            Err(
+                "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.",
+            ),
+        );
+    }
+}
