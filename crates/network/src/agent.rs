@@ -3,14 +3,17 @@
 //! [`run`] reads shared caches, marks what has changed, and hands it to the
 //! [`Core`]. Nothing is polled; a failure is tried again after a pause.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use coracle_client::{Cache, Caches, Key, Recorder, key_of};
 use coracle_dataplane::{Config, Report};
+use coracle_netdev::Netlink;
+use coracle_netdev::conntrack::{self, Flow};
 use coracle_netdev::nft::Kernel;
+use coracle_netdev::nft::expr::UDP;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -19,6 +22,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use crate::balancer;
+use crate::base;
 use crate::bootstrap;
 use crate::core::{Core, Settings};
 use crate::endpoints::SERVICE_LABEL;
@@ -32,8 +36,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// What the resident lives on.
 pub struct Options {
-    /// A client with the resident's own identity.
+    /// A client with the resident's own identity: it patches statuses of
+    /// Services and writes events (upstream's `service-controller`).
     pub client: Client,
+    /// A client that may write the built-in Services and their endpoints.
+    pub admin: Client,
     /// The shared caches.
     pub caches: Caches,
     /// What is the same for the life of the cluster.
@@ -59,14 +66,17 @@ pub enum Error {
 pub async fn run(options: Options) -> Result<(), Error> {
     let Options {
         client,
+        admin,
         caches,
-        settings,
+        mut settings,
         dataplane,
     } = options;
     let kernel = Kernel::open().map_err(Error::Table)?;
+    let trial = Kernel::open().map_err(Error::Table)?;
+    settings.datagrams = base::has_datagrams(&settings.plan, trial);
     let (config, wanted) = watch::channel(Arc::new(Config::default()));
     let (report, reports) = watch::channel(Arc::new(Report::default()));
-    tokio::spawn(ensure(client.clone(), settings.plan.clone()));
+    tokio::spawn(ensure(admin, settings.plan.clone()));
     tokio::spawn(
         Pusher {
             path: dataplane,
@@ -80,8 +90,10 @@ pub async fn run(options: Options) -> Result<(), Error> {
         teller: Teller {
             client: client.clone(),
             services: watched.services.clone(),
+            pods: watched.pods.clone(),
             recorder: Recorder::new(client, "coracle-network"),
             told: HashSet::new(),
+            refused: HashSet::new(),
         },
         core: Core::new(settings, kernel),
         watched,
@@ -159,11 +171,21 @@ impl Watched {
                 dirty.1.notify_one();
             }
         };
-        let service = marker(|dirty, key| { dirty.services.insert(key); });
-        let slice = marker(|dirty, key| { dirty.services.insert(key); });
-        let pod = marker(|dirty, key| { dirty.pods.insert(key); });
-        let namespace = marker(|dirty, key| { dirty.namespaces.insert(key); });
-        let policy = marker(|dirty, key| { dirty.policies.insert(key); });
+        let service = marker(|dirty, key| {
+            dirty.services.insert(key);
+        });
+        let slice = marker(|dirty, key| {
+            dirty.services.insert(key);
+        });
+        let pod = marker(|dirty, key| {
+            dirty.pods.insert(key);
+        });
+        let namespace = marker(|dirty, key| {
+            dirty.namespaces.insert(key);
+        });
+        let policy = marker(|dirty, key| {
+            dirty.policies.insert(key);
+        });
         self.services
             .on_change(move |object| service(key_of(&**object)));
         self.slices.on_change(move |object| {
@@ -186,10 +208,18 @@ impl Watched {
         self.dirty.1.notified().await;
     }
 
-    fn slices_of(&self, service: &Key) -> Vec<Arc<EndpointSlice>> {
-        let mut slices = self.slices.within(&service.namespace);
-        slices.retain(|slice| service_of(slice).as_ref() == Some(service));
-        slices
+    /// Returns the slices of each of these Services.
+    fn slices_of(&self, services: &HashSet<Key>) -> HashMap<Key, Vec<Arc<EndpointSlice>>> {
+        let namespaces: BTreeSet<&String> = services.iter().map(|key| &key.namespace).collect();
+        let mut found: HashMap<Key, Vec<Arc<EndpointSlice>>> = HashMap::new();
+        for namespace in namespaces {
+            for slice in self.slices.within(namespace) {
+                if let Some(key) = service_of(&slice).filter(|key| services.contains(key)) {
+                    found.entry(key).or_default().push(slice);
+                }
+            }
+        }
+        found
     }
 }
 
@@ -244,9 +274,10 @@ impl Agent {
             self.core
                 .set_pod(key, facts.and_then(|pod| PodFacts::of(&pod)));
         }
+        let mut slices = self.watched.slices_of(&dirty.services);
         for key in dirty.services {
             let service = self.watched.services.of(&key);
-            let slices = self.watched.slices_of(&key);
+            let slices = slices.remove(&key).unwrap_or_default();
             self.core.set_service(&key, service, slices);
         }
     }
@@ -265,8 +296,27 @@ impl Agent {
                 "rules not written, trying again"
             );
         }
+        self.forget_flows();
         if let Some(config) = self.core.config() {
             self.config.send_replace(Arc::new(config));
+        }
+    }
+
+    /// Lets datagrams to endpoints that are gone find another.
+    fn forget_flows(&mut self) {
+        let stale = self.core.take_stale();
+        if stale.is_empty() || self.failed {
+            return;
+        }
+        let gone = |flow: &Flow| {
+            flow.original.protocol == UDP
+                && stale.contains(&flow.reply.source)
+                && flow.original.destination != flow.reply.source
+        };
+        let forgotten =
+            Netlink::netfilter().and_then(|mut netlink| conntrack::forget(&mut netlink, gone));
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, "datagrams may go on to an endpoint that is gone");
         }
     }
 

@@ -3,6 +3,7 @@
 //! | chain | hook, priority | what it does |
 //! | --- | --- | --- |
 //! | `guard` | prerouting, −150 | judges what leaves the cluster, on its original destination |
+//! | `datagrams` | prerouting, −140 | takes datagrams that leave in, for the egress proxy |
 //! | `pre` | prerouting, −100 | services; then what leaves goes to the egress proxy |
 //! | `out` | output, −100 | services for the node itself |
 //! | `forward-out`, `input-out`, `output-out` | 0 | the sender's policies; a ClusterIP nobody serves is refused |
@@ -13,11 +14,15 @@
 //! `ingress`. Two base chains per hook, because acceptance by the sender's
 //! policy must not end the judgement of the receiver's.
 
+use std::net::Ipv4Addr;
+
+use coracle_netdev::Cidr;
+use coracle_netdev::base::MARK_TAKEN;
 use coracle_netdev::nft::expr::{
     self, ICMP_PORT, ICMP_PROHIBITED, Reg, Reject, Rule, STATE_ESTABLISHED, STATE_INVALID,
     STATE_RELATED, Verdict,
 };
-use coracle_netdev::nft::{Base, ChainType, Fragment, Hook, SetKind, Type};
+use coracle_netdev::nft::{Base, ChainType, Fragment, Hook, Kernel, SetKind, Table, Type};
 
 use crate::plan::AddressPlan;
 
@@ -30,6 +35,8 @@ pub const OWNER: &str = "base";
 pub const SERVICES: &str = "services-by-address";
 /// Verdicts by protocol and node port.
 pub const NODE_PORTS: &str = "services-by-node-port";
+/// Verdicts by protocol and port that a pod opens on the node.
+pub const HOST_PORTS: &str = "pods-by-host-port";
 /// Pairs of a pod's address with itself.
 pub const HAIRPIN: &str = "hairpin";
 /// Verdicts by the address of a pod whose sending is restricted.
@@ -39,6 +46,37 @@ pub const INGRESS: &str = "restricted-receivers";
 
 /// How a flow that no policy allows is answered: at once and by name.
 pub const DENIAL: Reject = Reject::Icmp(ICMP_PROHIBITED);
+
+/// The owner of the part that needs a kernel with transparent proxying.
+pub const DATAGRAMS_OWNER: &str = "base/datagrams";
+
+/// Returns the part that takes datagrams in which leave the cluster.
+pub fn datagrams(plan: &AddressPlan) -> Fragment {
+    let mut fragment = Fragment::default();
+    let base = Base {
+        kind: ChainType::Filter,
+        hook: Hook::Prerouting,
+        priority: -140,
+    };
+    // Multicast and what lies behind it is for neighbours, and there are none.
+    let many = Cidr::new(Ipv4Addr::new(224, 0, 0, 0), 3);
+    let rule = from_pods_outwards(plan)
+        .destination(many, false)
+        .protocol(expr::UDP)
+        .take_in(plan.node(), plan.egress_port, MARK_TAKEN);
+    fragment.chain("datagrams", Some(base), vec![rule]);
+    fragment
+}
+
+/// Tells whether the kernel can take datagrams in; tried in a table of its own.
+pub fn has_datagrams(plan: &AddressPlan, kernel: Kernel) -> bool {
+    let mut probe = Table::new("coracle-probe", kernel);
+    let tried = probe.apply(vec![(DATAGRAMS_OWNER.to_owned(), Some(datagrams(plan)))]);
+    if let Err(error) = probe.delete() {
+        tracing::warn!(%error, "a table made for a trial was not deleted");
+    }
+    tried.is_ok()
+}
 
 /// Returns the constant fragment.
 pub fn fragment(plan: &AddressPlan) -> Fragment {
@@ -59,6 +97,11 @@ fn sets(fragment: &mut Fragment) {
             &[Type::Protocol, Type::Port],
             SetKind::VerdictMap,
         )
+        .set(
+            HOST_PORTS,
+            &[Type::Protocol, Type::Port],
+            SetKind::VerdictMap,
+        )
         .set(HAIRPIN, &[Type::Address, Type::Address], SetKind::Plain)
         .set(EGRESS, &[Type::Address], SetKind::VerdictMap)
         .set(INGRESS, &[Type::Address], SetKind::VerdictMap);
@@ -68,11 +111,14 @@ fn services(fragment: &mut Fragment, plan: &AddressPlan) {
     let by_address = Rule::new()
         .load_service(Reg(0))
         .verdict_map(SERVICES, Reg(0));
-    let by_node_port = Rule::new()
-        .destination(plan.node().into(), true)
-        .load_protocol(Reg(0))
-        .load_port(Reg(1))
-        .verdict_map(NODE_PORTS, Reg(0));
+    let by_port = |map: &str| {
+        Rule::new()
+            .destination(plan.node().into(), true)
+            .load_protocol(Reg(0))
+            .load_port(Reg(1))
+            .verdict_map(map, Reg(0))
+    };
+    let at_node = [by_port(NODE_PORTS), by_port(HOST_PORTS)];
     let leaving = from_pods_outwards(plan)
         .protocol(expr::TCP)
         .dnat_to(plan.node(), plan.egress_port);
@@ -82,7 +128,11 @@ fn services(fragment: &mut Fragment, plan: &AddressPlan) {
         .in_set(HAIRPIN, Reg(0))
         .snat_to(plan.node());
     fragment
-        .chain("services", None, vec![by_address, by_node_port])
+        .chain(
+            "services",
+            None,
+            [by_address].into_iter().chain(at_node).collect(),
+        )
         .chain(
             "pre",
             nat(Hook::Prerouting, -100),
@@ -91,9 +141,25 @@ fn services(fragment: &mut Fragment, plan: &AddressPlan) {
         .chain(
             "out",
             nat(Hook::Output, -100),
-            vec![Rule::new().jump("services")],
+            vec![
+                Rule::new().jump("services"),
+                unserved_here(plan, expr::TCP),
+                unserved_here(plan, expr::UDP),
+            ],
         )
         .chain("post", nat(Hook::Postrouting, 100), vec![to_itself]);
+}
+
+/// Refuses what the node itself sends to a ClusterIP that nobody serves.
+///
+/// The kernel sends no ICMP error about a packet of its own that is routed to
+/// loopback (seen on 6.18), so it goes to a port where nobody listens.
+fn unserved_here(plan: &AddressPlan, protocol: u8) -> Rule {
+    const NOBODY: u16 = 1;
+    Rule::new()
+        .destination(plan.services, true)
+        .protocol(protocol)
+        .dnat_to(plan.node(), NOBODY)
 }
 
 /// Matches what a pod sends to neither pod, Service nor the node.
@@ -141,12 +207,11 @@ fn filters(fragment: &mut Fragment, plan: &AddressPlan) {
     let egress = || Rule::new().jump("egress");
     let ingress = || Rule::new().jump("ingress");
     let invalid = Rule::new().state(STATE_INVALID).verdict(Verdict::Drop);
-    let unserved = || {
-        Rule::new()
-            .destination(plan.services, true)
-            .reject(Reject::Icmp(ICMP_PORT))
-    };
-    // Judged in `guard` already, where it still had its destination.
+    let unserved = Rule::new()
+        .destination(plan.services, true)
+        .reject(Reject::Icmp(ICMP_PORT));
+    // Judged in `guard` already, where it still had its destination. Datagrams
+    // keep it, and are judged once more with the same result.
     let redirected = Rule::new()
         .destination(plan.node().into(), true)
         .protocol(expr::TCP)
@@ -168,7 +233,7 @@ fn filters(fragment: &mut Fragment, plan: &AddressPlan) {
         .chain(
             "forward-out",
             filter(Hook::Forward, 0),
-            vec![invalid, unserved(), egress()],
+            vec![invalid, unserved, egress()],
         )
         .chain("forward-in", filter(Hook::Forward, 10), vec![ingress()])
         .chain(
@@ -177,11 +242,7 @@ fn filters(fragment: &mut Fragment, plan: &AddressPlan) {
             vec![redirected, egress()],
         )
         .chain("input-in", filter(Hook::Input, 10), vec![ingress()])
-        .chain(
-            "output-out",
-            filter(Hook::Output, 0),
-            vec![unserved(), egress()],
-        )
+        .chain("output-out", filter(Hook::Output, 0), vec![egress()])
         .chain("output-in", filter(Hook::Output, 10), vec![ingress()]);
 }
 

@@ -5,7 +5,7 @@
 //! configuration. It knows no API and no socket.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use coracle_client::Key;
@@ -20,7 +20,7 @@ use crate::names::Records;
 use crate::plan::AddressPlan;
 use crate::policy::world::Labels;
 use crate::policy::{self, PodFacts, Policy, World};
-use crate::{base, forward, names, service};
+use crate::{base, endpoints, forward, hostport, names, service};
 
 /// How long askers may keep an answer, in seconds: the default of CoreDNS'
 /// kubernetes plugin.
@@ -34,9 +34,24 @@ pub struct Settings {
     pub plan: AddressPlan,
     /// The domain of the cluster's names, `cluster.local`.
     pub domain: String,
+    /// Whether the kernel can take datagrams in that leave the cluster; the
+    /// resident finds out by itself ([`base::has_datagrams`]).
+    pub datagrams: bool,
     /// Host addresses on which node ports are opened; the first is also the
     /// first address of LoadBalancers.
     pub host_addresses: Vec<IpAddr>,
+}
+
+impl Settings {
+    /// Returns the usual settings: `cluster.local`, host ports on `localhost`.
+    pub fn new(plan: AddressPlan) -> Self {
+        Settings {
+            plan,
+            domain: "cluster.local".to_owned(),
+            datagrams: true,
+            host_addresses: forward::with_twin(Ipv4Addr::LOCALHOST.into()).collect(),
+        }
+    }
 }
 
 /// All that is known and wanted.
@@ -50,6 +65,8 @@ pub struct Core<S> {
     restricted: BTreeSet<String>,
     policies_changed: bool,
     pending: BTreeMap<String, Option<Fragment>>,
+    /// Endpoints of datagrams that are gone.
+    stale: Vec<SocketAddrV4>,
     config_changed: bool,
     generation: u64,
 }
@@ -65,7 +82,10 @@ impl<S: Sink> Core<S> {
     /// Returns a core that knows nothing but the settings.
     pub fn new(settings: Settings, sink: S) -> Self {
         let world = World::new(&settings.plan);
-        let fragment = base::fragment(&settings.plan);
+        let pending = constant(&settings)
+            .into_iter()
+            .map(|(owner, fragment)| (owner, Some(fragment)))
+            .collect();
         Core {
             table: Table::new(base::TABLE, sink),
             services: BTreeMap::new(),
@@ -73,7 +93,8 @@ impl<S: Sink> Core<S> {
             world,
             restricted: BTreeSet::new(),
             policies_changed: false,
-            pending: BTreeMap::from([(base::OWNER.to_owned(), Some(fragment))]),
+            pending,
+            stale: Vec::new(),
             config_changed: true,
             generation: 0,
             settings,
@@ -90,6 +111,7 @@ impl<S: Sink> Core<S> {
         let owner = service::owner(&key.namespace, &key.name);
         let Some(service) = service else {
             if let Some(entry) = self.services.remove(key) {
+                self.stale.extend(datagram_endpoints(&entry));
                 self.config_changed |= !entry.forwards.is_empty() || !entry.records.is_empty();
                 self.pending.insert(owner, None);
             }
@@ -102,7 +124,19 @@ impl<S: Sink> Core<S> {
         self.config_changed |= before.is_none_or(|before| {
             before.forwards != entry.forwards || before.records != entry.records
         });
-        self.services.insert(key.clone(), entry);
+        let now = datagram_endpoints(&entry);
+        if let Some(before) = self.services.insert(key.clone(), entry) {
+            let gone = datagram_endpoints(&before);
+            self.stale.extend(gone.difference(&now));
+        }
+    }
+
+    /// Returns endpoints of datagrams that are gone since it was last asked.
+    ///
+    /// Flows to them are still tracked and must be forgotten, once the table no
+    /// longer leads there.
+    pub fn take_stale(&mut self) -> Vec<SocketAddrV4> {
+        std::mem::take(&mut self.stale)
     }
 
     /// Tells which LoadBalancer has which host address.
@@ -147,10 +181,17 @@ impl<S: Sink> Core<S> {
     pub fn set_pod(&mut self, key: Key, facts: Option<PodFacts>) {
         let before = self.world.pods.get(&key).map(|pod| pod.address);
         let now = facts.as_ref().map(|pod| pod.address);
-        if !self.world.set_pod(key, facts) {
+        let opened = self.world.pods.get(&key).is_some_and(has_host_ports);
+        if !self.world.set_pod(key.clone(), facts) {
             return;
         }
         self.policies_changed |= !self.world.policies.is_empty();
+        if opened || self.world.pods.get(&key).is_some_and(has_host_ports) {
+            let fragment = hostport::fragment(&self.world.pods);
+            self.pending
+                .insert(hostport::OWNER.to_owned(), Some(fragment));
+            self.config_changed = true;
+        }
         if before != now {
             for address in before.into_iter().chain(now) {
                 self.set_hairpin(address);
@@ -198,7 +239,11 @@ impl<S: Sink> Core<S> {
         }
         self.generation += 1;
         let plan = &self.settings.plan;
+        let addresses = &self.settings.host_addresses;
+        let pods = self.world.pods.iter();
+        let of_pods = pods.flat_map(|(key, pod)| hostport::forwards(key, pod, addresses));
         let forwards = self.services.values().flat_map(|e| e.forwards.clone());
+        let forwards = forwards.chain(of_pods);
         Some(Config {
             generation: self.generation,
             forward_source: Some(plan.forwarder()),
@@ -280,11 +325,37 @@ impl Core<Kernel> {
         for pod in self.world.pods.values() {
             wanted.insert(format!("hairpin/{}", pod.address), hairpin(pod.address));
         }
+        wanted.insert(
+            hostport::OWNER.to_owned(),
+            hostport::fragment(&self.world.pods),
+        );
         wanted.extend(policy::fragments(&self.policies()));
         let edits = self.table.resume(wanted)?;
         self.pending.clear();
         Ok(edits)
     }
+}
+
+fn has_host_ports(pod: &PodFacts) -> bool {
+    !pod.host_ports.is_empty()
+}
+
+fn constant(settings: &Settings) -> BTreeMap<String, Fragment> {
+    let mut fragments = BTreeMap::from([(base::OWNER.to_owned(), base::fragment(&settings.plan))]);
+    if settings.datagrams {
+        let owner = base::DATAGRAMS_OWNER.to_owned();
+        fragments.insert(owner, base::datagrams(&settings.plan));
+    }
+    fragments
+}
+
+/// Returns the endpoints of a Service that take datagrams.
+fn datagram_endpoints(entry: &Entry) -> BTreeSet<SocketAddrV4> {
+    let spec = entry.service.spec.iter();
+    spec.flat_map(|spec| spec.ports.iter().flatten())
+        .filter(|port| endpoints::protocol(&port.protocol) == "UDP")
+        .flat_map(|port| endpoints::of_port(&entry.slices, port))
+        .collect()
 }
 
 fn hairpin(address: Ipv4Addr) -> Fragment {

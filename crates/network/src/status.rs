@@ -1,16 +1,17 @@
 //! What became of host ports, told to users.
 //!
 //! A LoadBalancer's address stands in its status once its ports answer there;
-//! a port that is taken on the host is an event on its Service.
+//! a port that is taken on the host is an event on its Service, and a
+//! connection that was not let out one on its pod.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use coracle_client::{Cache, Key, Recorder, Severity};
 use coracle_dataplane::Report;
 use coracle_dataplane::config::Proto;
-use coracle_dataplane::report::{Listener, Reason};
-use k8s_openapi::api::core::v1::Service;
+use coracle_dataplane::report::{Listener, Reason, Refusal};
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
@@ -22,9 +23,12 @@ use crate::forward;
 pub(crate) struct Teller {
     pub client: Client,
     pub services: Cache<Service>,
+    pub pods: Cache<Pod>,
     pub recorder: Recorder,
     /// Failures that were told already.
     pub told: HashSet<(String, String)>,
+    /// Refusals that were told already.
+    pub refused: HashSet<(IpAddr, SocketAddr)>,
 }
 
 impl Teller {
@@ -36,7 +40,8 @@ impl Teller {
             if self.told.contains(&identity(listener)) {
                 continue;
             }
-            let Some((_, namespace, name)) = forward::parse_name(&listener.name) else {
+            let Some(("node" | "balancer", namespace, name)) = forward::parse_name(&listener.name)
+            else {
                 continue;
             };
             if let Some(service) = self.services.get(namespace, name) {
@@ -46,6 +51,29 @@ impl Teller {
             }
         }
         self.told = now;
+        self.refusals(report);
+    }
+
+    /// Tells pods of connections that were not let out.
+    fn refusals(&mut self, report: &Report) {
+        let now: HashSet<_> = report.refusals.iter().map(attempt).collect();
+        for refusal in &report.refusals {
+            if self.refused.contains(&attempt(refusal)) {
+                continue;
+            }
+            let source = refusal.source.ip().to_string();
+            let pods = self.pods.all();
+            let pod = pods.iter().find(|pod| address_of(pod) == Some(&source));
+            if let Some(pod) = pod {
+                let message = format!(
+                    "connection to {} was refused: {}",
+                    refusal.destination, refusal.message
+                );
+                self.recorder
+                    .event(&**pod, Severity::Warning, "EgressRefused", message);
+            }
+        }
+        self.refused = now;
     }
 
     /// Writes the LoadBalancer statuses that are not as they should be.
@@ -106,6 +134,14 @@ impl Teller {
             result => result.map(drop),
         }
     }
+}
+
+fn attempt(refusal: &Refusal) -> (IpAddr, SocketAddr) {
+    (refusal.source.ip(), refusal.destination)
+}
+
+fn address_of(pod: &Pod) -> Option<&String> {
+    pod.status.as_ref()?.pod_ip.as_ref()
 }
 
 /// Returns the places that are not free on the host, by the data plane's word.

@@ -106,3 +106,22 @@ fn a_restarted_engine_finds_its_rules_in_place() {
         assert_eq!(world.connect("one", "two"), Answer::Open);
     });
 }
+
+#[test]
+fn a_pod_opens_a_port_of_the_node() {
+    in_namespace("a_pod_opens_a_port_of_the_node", || {
+        let mut world = World::new();
+        world.pod("a", "one", json!({}));
+        world.pod("a", "two", json!({"host-port": "4080"}));
+        world.pod("a", "three", json!({"host-port": "4080"}));
+        world.commit();
+        // The first of two that want it has it, until it goes.
+        assert_eq!(world.ask("one", "host-port"), "three 10.244.0.20");
+        world.relabel("a", "three", json!({}));
+        world.commit();
+        assert_eq!(world.ask("one", "host-port"), "two 10.244.0.20");
+        world.relabel("a", "two", json!({}));
+        world.commit();
+        assert_eq!(world.connect("one", "host-port"), Answer::Refused);
+    });
+}

@@ -207,11 +207,151 @@ fn path_of(kind: &Kind) -> Path {
     )
 }
 
+<<<<<<< HEAD
 fn rows(definition: &Value) -> Vec<&'static Kind> {
     custom::kinds(definition).unwrap_or_else(|error| {
         tracing::warn!(%error, name = %definition["metadata"]["name"], "a custom schema is not usable");
         Vec::new()
     })
+=======
+fn leak_list(list: &Value) -> &'static [&'static str] {
+    let texts: Vec<&'static str> = list.as_array().into_iter().flatten().map(leak).collect();
+    Box::leak(texts.into_boxed_slice())
+}
+
+fn rows(definition: &Value, terminating: bool) -> Vec<&'static Custom> {
+    let spec = &definition["spec"];
+    let versions = spec["versions"].as_array().cloned().unwrap_or_default();
+    let storage = versions.iter().find(|version| version["storage"] == true);
+    let storage_version = storage
+        .map(|version| version["name"].as_str().unwrap_or_default())
+        .unwrap_or_default()
+        .to_owned();
+    versions
+        .iter()
+        .filter(|version| version["served"] == true)
+        .map(|version| {
+            let kind = row(spec, version);
+            let custom: &'static Custom = Box::leak(Box::new(Custom {
+                kind,
+                list_kind: leak(&spec["names"]["listKind"]),
+                types: types(kind, version),
+                schema: version["schema"]["openAPIV3Schema"].clone(),
+                columns: version["additionalPrinterColumns"]
+                    .as_array()
+                    .cloned()
+                    .unwrap_or_default(),
+                storage_version: storage_version.clone(),
+                terminating,
+            }));
+            let address = std::ptr::from_ref(kind).addr();
+            KNOWN
+                .write()
+                .get_or_insert_default()
+                .insert(address, custom);
+            custom
+        })
+        .collect()
+}
+
+fn types(kind: &Kind, version: &Value) -> Option<&'static Definitions> {
+    let schema = &version["schema"]["openAPIV3Schema"];
+    if !schema.is_object() {
+        return None;
+    }
+    let gvk = GroupVersionKind {
+        group: kind.group.to_owned(),
+        version: kind.version.to_owned(),
+        kind: kind.kind.to_owned(),
+    };
+    match Definitions::from_structural(gvk, schema) {
+        Ok(types) => Some(Box::leak(Box::new(types))),
+        Err(error) => {
+            tracing::warn!(%error, kind = kind.kind, "a custom schema is not usable");
+            None
+        }
+    }
+}
+
+fn row(spec: &Value, version: &Value) -> &'static Kind {
+    let names = &spec["names"];
+    let mut subresources = Vec::new();
+    let own = &version["subresources"];
+    if own["status"].is_object() {
+        subresources.push(Subresource {
+            name: "status",
+            verbs: GET_PATCH_UPDATE,
+            kind: None,
+        });
+    }
+    let mut scale = None;
+    if own["scale"].is_object() {
+        let kind = Some(("autoscaling", "v1", "Scale"));
+        subresources.push(Subresource {
+            name: "scale",
+            verbs: GET_PATCH_UPDATE,
+            kind,
+        });
+        let path = |key: &str| leak(&own["scale"][key]).trim_start_matches('.');
+        scale = Some(ScalePaths {
+            spec_replicas: path("specReplicasPath"),
+            status_replicas: path("statusReplicasPath"),
+            selector: path("labelSelectorPath"),
+        });
+    }
+    let deprecated = (version["deprecated"] == true).then(|| {
+        let warning = &version["deprecationWarning"];
+        if warning.is_string() {
+            return leak(warning);
+        }
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let default = format!(
+            "{}/{} {} is deprecated",
+            text(&spec["group"]),
+            text(&version["name"]),
+            text(&names["kind"])
+        );
+        Box::leak(default.into_boxed_str())
+    });
+    Box::leak(Box::new(Kind {
+        group: leak(&spec["group"]),
+        version: leak(&version["name"]),
+        kind: leak(&names["kind"]),
+        plural: leak(&names["plural"]),
+        singular: leak(&names["singular"]),
+        short_names: leak_list(&names["shortNames"]),
+        categories: leak_list(&names["categories"]),
+        namespaced: spec["scope"] == "Namespaced",
+        verbs: VERBS,
+        subresources: Box::leak(subresources.into_boxed_slice()),
+        scale,
+        deprecated,
+        ..copy_of_unknown()
+    }))
+}
+
+/// A row with nothing in it.
+pub fn copy_of_unknown() -> Kind {
+    Kind {
+        custom: None,
+        group: "",
+        version: "",
+        kind: "",
+        plural: "",
+        singular: "",
+        short_names: &[],
+        categories: &[],
+        namespaced: false,
+        verbs: &[],
+        subresources: &[],
+        scale: None,
+        selectable: &[],
+        generation: &[],
+        stored_as: None,
+        deprecated: None,
+        package: "",
+    }
+>>>>>>> machinery
 }
 
 /// Finds a kind among the built-in and the custom ones.

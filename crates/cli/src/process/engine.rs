@@ -1,7 +1,7 @@
 //! The engine: API server, controllers, scheduler, network and node in one
 //! process, each a client of the API over the in-memory transport.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::FromRawFd;
 use std::sync::Arc;
 
@@ -116,11 +116,7 @@ fn start_residents(
 ) -> anyhow::Result<()> {
     let client = {
         let server = server.clone();
-        move |identity: Identity| {
-            let mut identity = identity;
-            identity.groups.push("system:masters".into());
-            Client::new(server.service(identity), "default")
-        }
+        move |identity: Identity| Client::new(server.service(identity), "default")
     };
     let caches = Caches::new(client(Identity::new("system:kube-controller-manager", &[])));
     let as_user = {
@@ -145,16 +141,10 @@ fn start_residents(
         client(Identity::new("system:kube-scheduler", &[])),
     ));
     let network = coracle_network::run(coracle_network::Options {
-        client: client(Identity::new(
-            "system:serviceaccount:kube-system:coracle-network",
-            &[],
-        )),
+        client: client(Identity::controller("service-controller")),
+        admin: client(Identity::admin()),
         caches,
-        settings: coracle_network::Settings {
-            plan,
-            domain: DOMAIN.into(),
-            host_addresses: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
-        },
+        settings: coracle_network::Settings::new(plan),
         dataplane: paths::dataplane_socket(),
     });
     tokio::spawn(async move {

@@ -4,10 +4,10 @@
 //! pod's status that matter to no policy are seen to change nothing.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use coracle_client::Key;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{ContainerPort, Namespace, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 
 use crate::endpoints;
@@ -28,6 +28,21 @@ pub struct PodFacts {
     pub labels: Labels,
     /// Its named ports: name, protocol, number.
     pub ports: Vec<(String, u8, u16)>,
+    /// Its ports on the node.
+    pub host_ports: Vec<HostPort>,
+}
+
+/// A container's port that the node opens for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostPort {
+    /// The transport protocol.
+    pub protocol: u8,
+    /// The port on the node.
+    pub number: u16,
+    /// The container's port.
+    pub target: u16,
+    /// The node's address it is opened on; all where it is not given.
+    pub address: Option<IpAddr>,
 }
 
 /// All that policies depend on.
@@ -52,27 +67,46 @@ impl PodFacts {
         if over || spec.host_network == Some(true) {
             return None;
         }
-        let containers = spec.containers.iter();
         // Init containers that keep running serve ports like any other.
         let init = spec.init_containers.iter().flatten();
-        let ports = containers
-            .chain(init)
-            .flat_map(|container| container.ports.iter().flatten())
-            .filter_map(|port| {
-                let protocol = endpoints::protocol(&port.protocol);
-                Some((
-                    port.name.clone()?,
-                    endpoints::protocol_number(protocol)?,
-                    u16::try_from(port.container_port).ok()?,
-                ))
-            })
-            .collect();
+        let (mut ports, mut host_ports) = (Vec::new(), Vec::new());
+        for container in spec.containers.iter().chain(init) {
+            for port in container.ports.iter().flatten() {
+                ports.extend(named_port(port));
+                host_ports.extend(host_port(port));
+            }
+        }
         Some(PodFacts {
             address: status.pod_ip.as_ref()?.parse().ok()?,
             labels: pod.metadata.labels.clone().unwrap_or_default(),
             ports,
+            host_ports,
         })
     }
+}
+
+fn named_port(port: &ContainerPort) -> Option<(String, u8, u16)> {
+    let (protocol, target) = target(port)?;
+    Some((port.name.clone()?, protocol, target))
+}
+
+fn host_port(port: &ContainerPort) -> Option<HostPort> {
+    let (protocol, target) = target(port)?;
+    Some(HostPort {
+        protocol,
+        number: u16::try_from(port.host_port?).ok().filter(|n| *n > 0)?,
+        target,
+        address: port
+            .host_ip
+            .as_ref()
+            .and_then(|ip| ip.parse().ok())
+            .filter(|ip: &IpAddr| !ip.is_unspecified()),
+    })
+}
+
+fn target(port: &ContainerPort) -> Option<(u8, u16)> {
+    let protocol = endpoints::protocol_number(endpoints::protocol(&port.protocol))?;
+    Some((protocol, u16::try_from(port.container_port).ok()?))
 }
 
 impl World {
@@ -88,6 +122,7 @@ impl World {
                     .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                     .collect(),
                 ports,
+                host_ports: Vec::new(),
             };
             world.pods.insert(Key::new(namespace, name), facts);
             world.set_namespace(namespace, Some(Labels::new()));

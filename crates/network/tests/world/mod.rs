@@ -23,6 +23,7 @@ const OUTSIDE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 const VIP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 50);
 const PORT: u16 = 8080;
 const NODE_PORT: u16 = 30080;
+const HOST_PORT: u16 = 4080;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -49,6 +50,7 @@ fn settings() -> Settings {
     Settings {
         plan: AddressPlan::default(),
         domain: "cluster.local".into(),
+        datagrams: true,
         host_addresses: vec![IpAddr::from([127, 0, 0, 1])],
     }
 }
@@ -99,10 +101,14 @@ impl World {
     }
 
     pub fn relabel(&mut self, namespace: &str, name: &str, labels: Value) {
+        // The test's own way to ask for a host port.
+        let host_port = labels["host-port"]
+            .as_str()
+            .and_then(|n| n.parse::<u16>().ok());
         let pod = json!({
             "metadata": {"name": name, "namespace": namespace, "labels": labels},
             "spec": {"containers": [{
-                "name": "c", "ports": [{"name": "http", "containerPort": PORT}],
+                "name": "c", "ports": [{"name": "http", "containerPort": PORT, "hostPort": host_port}],
             }]},
             "status": {"podIP": self.pods[name].1},
         });
@@ -221,6 +227,7 @@ impl World {
             "dns" => (self.plan.dns(), 53).into(),
             "outside" => (OUTSIDE, 443).into(),
             "web" => (VIP, 80).into(),
+            "host-port" => (self.plan.node(), HOST_PORT).into(),
             "node-port" => (self.plan.node(), NODE_PORT).into(),
             pod => (self.pods[pod].1, PORT).into(),
         }
