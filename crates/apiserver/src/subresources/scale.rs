@@ -72,6 +72,7 @@ fn copy_of_unknown() -> Kind {
         generation: &[],
         stored_as: None,
         deprecated: None,
+        custom: None,
         package: "",
     }
 }
