@@ -60,8 +60,11 @@ pub fn ours(chart: &Path, values: &[PathBuf], level: helm::Level) -> Outcome {
         &helm::NoCluster,
         options,
     )
-    .map_err(|error| error.to_string())?;
-    Ok(helm::print::template(&rendered, helm::print::Parts::default()))
+    .map_err(|error| error.template_text())?;
+    Ok(helm::print::template(
+        &rendered,
+        helm::print::Parts::default(),
+    ))
 }
 
 /// Runs Helm.

@@ -100,7 +100,10 @@ impl Tally {
         self.compared += 1;
         let mut name = chart.display().to_string();
         for file in values {
-            name.push_str(&format!(" -f {}", file.file_name().unwrap_or_default().to_string_lossy()));
+            name.push_str(&format!(
+                " -f {}",
+                file.file_name().unwrap_or_default().to_string_lossy()
+            ));
         }
         if self.judge(binary, chart, values, &expected, &got)? {
             return Ok(());
@@ -175,7 +178,11 @@ fn equal_but_for(first: &str, second: &str, got: &str) -> bool {
                 return first == got;
             }
             // The line's start, up to where the two runs part, must agree.
-            let common = first.bytes().zip(second.bytes()).take_while(|(a, b)| a == b).count();
+            let common = first
+                .bytes()
+                .zip(second.bytes())
+                .take_while(|(a, b)| a == b)
+                .count();
             let key = first.find(':').map_or(0, |at| at + 1).min(common);
             got.as_bytes().starts_with(&first.as_bytes()[..key])
         })

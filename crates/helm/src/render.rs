@@ -113,8 +113,15 @@ pub fn render(
     release: &Release,
     capabilities: &Capabilities,
     lookup: &dyn Lookup,
-) -> Result<Rendered, RenderError> {
-    render_with(chart, values, release, capabilities, lookup, Options::default())
+) -> Result<Rendered, Box<RenderError>> {
+    render_with(
+        chart,
+        values,
+        release,
+        capabilities,
+        lookup,
+        Options::default(),
+    )
 }
 
 /// Renders a chart with options.
@@ -129,7 +136,7 @@ pub fn render_with(
     capabilities: &Capabilities,
     lookup: &dyn Lookup,
     options: Options,
-) -> Result<Rendered, RenderError> {
+) -> Result<Rendered, Box<RenderError>> {
     let job = Job {
         chart,
         values,
@@ -166,17 +173,21 @@ pub(crate) struct Source {
 }
 
 impl Job<'_> {
-    fn prepare(&self) -> Result<Rendered, RenderError> {
+    fn prepare(&self) -> Result<Rendered, Box<RenderError>> {
         let mut warnings = self.chart.warnings.clone();
         let mut chart = self.chart.clone();
         let refuse = |message: String| RenderError::new(Step::Dependencies, message);
         if chart.metadata.is_library() {
             return Err(refuse("library charts are not installable".into()));
         }
-        dependencies::process(&mut chart, self.values.map(), self.rules, &mut warnings)
-            .map_err(|message| refuse(format!("chart dependencies processing failed: {message}")))?;
+        dependencies::check(&chart).map_err(refuse)?;
+        dependencies::process(&mut chart, self.values.map(), self.rules, &mut warnings).map_err(
+            |message| refuse(format!("chart dependencies processing failed: {message}")),
+        )?;
         let mut coalescer = Coalescer::coalesce(self.rules);
-        let coalesced = coalescer.run(&chart, self.values.map().clone()).map_err(refuse)?;
+        let coalesced = coalescer
+            .run(&chart, self.values.map().clone())
+            .map_err(refuse)?;
         warnings.append(&mut coalescer.warnings);
         if !self.options.skip_schema_validation
             && let Err(violations) = schema::validate(&chart, &coalesced)
@@ -204,7 +215,7 @@ impl Job<'_> {
         })
     }
 
-    fn check_kube_version(&self, chart: &Chart) -> Result<(), RenderError> {
+    fn check_kube_version(&self, chart: &Chart) -> Result<(), Box<RenderError>> {
         let wanted = &chart.metadata.kube_version;
         let have = &self.capabilities.kube_version;
         if wanted.is_empty() || dependencies::is_compatible(wanted, &have.normalized) {
@@ -215,9 +226,8 @@ impl Job<'_> {
             have.version
         );
         let mut error = RenderError::new(Step::KubeVersion, message);
-        error.remedy = Some(
-            "use a cluster of a fitting version, or another version of the chart".into(),
-        );
+        error.remedy =
+            Some("use a cluster of a fitting version, or another version of the chart".into());
         Err(error)
     }
 
@@ -226,7 +236,7 @@ impl Job<'_> {
         &self,
         chart: &Chart,
         values: &yaml::Map,
-    ) -> Result<(BTreeMap<String, String>, String), RenderError> {
+    ) -> Result<(BTreeMap<String, String>, String), Box<RenderError>> {
         let texts = on_large_stack(|| self.execute_here(chart, values, None))?;
         let notes_path = format!("{}/templates/NOTES.txt", chart.name());
         let mut notes = String::new();
@@ -245,7 +255,9 @@ impl Job<'_> {
 
     /// Renders once more and records who wrote which bytes of one file.
     fn trace(&self, chart: &Chart, values: &yaml::Map, path: &str) -> Option<explain::Traced> {
-        on_large_stack(|| self.execute_here(chart, values, Some(path))).ok()?.1
+        on_large_stack(|| self.execute_here(chart, values, Some(path)))
+            .ok()?
+            .1
     }
 
     #[allow(clippy::type_complexity)]
@@ -254,14 +266,13 @@ impl Job<'_> {
         chart: &Chart,
         values: &yaml::Map,
         traced: Option<&str>,
-    ) -> Result<(BTreeMap<String, String>, Option<explain::Traced>), RenderError> {
+    ) -> Result<(BTreeMap<String, String>, Option<explain::Traced>), Box<RenderError>> {
         let (sources, contexts) = self.collect(chart, values);
         let set = Rc::new(Set::new());
         let functions = &*FUNCTIONS;
         for source in &sources {
-            set.parse(&source.path, &source.text, functions).map_err(|error| {
-                explain::parse(parse_error(&error), &error, &source.text)
-            })?;
+            set.parse(&source.path, &source.text, functions)
+                .map_err(|error| explain::parse(parse_error(&error), &error, &source.text))?;
         }
         let host = JobHost { job: self };
         let mut exec = Executor::new(set, functions, &host);
@@ -346,7 +357,10 @@ impl Gatherer {
             ]),
         );
         for child in &chart.dependencies {
-            let below = match values.as_map().and_then(|map| map.get(child.name().as_bytes())) {
+            let below = match values
+                .as_map()
+                .and_then(|map| map.get(child.name().as_bytes()))
+            {
                 Some(Value::Map(map)) => Value::Map(map.with_type(VALUES_TYPE)),
                 _ => Value::Map(Map::typed(VALUES_TYPE, Entries::new())),
             };
@@ -374,7 +388,10 @@ impl Gatherer {
 fn template_value(path: &str, base_path: &str) -> Value {
     Value::Map(Map::typed(
         VALUES_TYPE,
-        Entries::from([("Name".into(), path.into()), ("BasePath".into(), base_path.into())]),
+        Entries::from([
+            ("Name".into(), path.into()),
+            ("BasePath".into(), base_path.into()),
+        ]),
     ))
 }
 
@@ -434,16 +451,16 @@ static VALUES: Named = Named {
             name: "AsMap",
             params: &[],
             call: |this, _| match this {
-                Value::Map(map) => Ok(Value::Map(map.with_type(coracle_gotemplate::value::MAP_ANY))),
+                Value::Map(map) => Ok(Value::Map(
+                    map.with_type(coracle_gotemplate::value::MAP_ANY),
+                )),
                 _ => Ok(Value::map(Entries::new())),
             },
         },
         Method {
             name: "YAML",
             params: &[],
-            call: |this, _| {
-                crate::convert::to_yaml(this, yaml::Dialect::V2).map(Value::from)
-            },
+            call: |this, _| crate::convert::to_yaml(this, yaml::Dialect::V2).map(Value::from),
         },
         Method {
             name: "Table",
@@ -459,7 +476,10 @@ static VALUES: Named = Named {
 };
 
 fn path_of(value: &Value) -> String {
-    value.as_str().map(|text| text.to_text().into_owned()).unwrap_or_default()
+    value
+        .as_str()
+        .map(|text| text.to_text().into_owned())
+        .unwrap_or_default()
 }
 
 fn table(this: &Value, path: &Value) -> Result<Value, String> {

@@ -34,7 +34,11 @@ pub struct Violations {
 pub fn validate(chart: &Chart, values: &Map) -> Result<(), Violations> {
     let mut violations = Violations::default();
     check(chart, values, &mut Vec::new(), &mut violations);
-    if violations.text.is_empty() { Ok(()) } else { Err(violations) }
+    if violations.text.is_empty() {
+        Ok(())
+    } else {
+        Err(violations)
+    }
 }
 
 fn check(chart: &Chart, values: &Map, path: &mut Vec<String>, violations: &mut Violations) {
@@ -82,9 +86,12 @@ fn against(schema: &[u8], values: &Map) -> Result<(), Lines> {
     compiler.use_loader(Box::new(NoNetwork));
     const URL: &str = "file:///values.schema.json";
     let mut schemas = boon::Schemas::new();
-    compiler.add_resource(URL, schema).map_err(|error| plain(error.to_string()))?;
-    let index =
-        compiler.compile(URL, &mut schemas).map_err(|error| plain(format!("{error:#}")))?;
+    compiler
+        .add_resource(URL, schema)
+        .map_err(|error| plain(error.to_string()))?;
+    let index = compiler
+        .compile(URL, &mut schemas)
+        .map_err(|error| plain(format!("{error:#}")))?;
     let instance = to_json(&Value::Map(values.clone()));
     match schemas.validate(&instance, index) {
         Ok(()) => Ok(()),
@@ -108,7 +115,11 @@ fn leaves(error: &boon::ValidationError<'_, '_>, depth: usize, lines: &mut Lines
             | boon::ErrorKind::ContentSchema
     );
     let one = silent && error.causes.len() == 1;
-    let next = if silent && (depth == 0 || one) { depth } else { depth + 1 };
+    let next = if silent && (depth == 0 || one) {
+        depth
+    } else {
+        depth + 1
+    };
     if !(silent && (depth == 0 && matches!(error.kind, boon::ErrorKind::Schema { .. }) || one)) {
         let location = error.instance_location.to_string();
         let indent = "  ".repeat(depth);
@@ -147,7 +158,9 @@ fn to_json(value: &Value) -> serde_json::Value {
         Value::Str(text) => text.as_str().into(),
         Value::Seq(items) => items.iter().map(to_json).collect(),
         Value::Map(map) => serde_json::Value::Object(
-            map.iter().map(|(key, value)| (key.clone(), to_json(value))).collect(),
+            map.iter()
+                .map(|(key, value)| (key.clone(), to_json(value)))
+                .collect(),
         ),
     }
 }

@@ -17,9 +17,13 @@ pub(super) fn register(table: &mut Functions) {
         });
     }
     table.variadic("call", &[R, R], |_, args| call(args));
-    table.variadic("html", &[Type::Any], |_, args| Ok(html(&sprint(args)).into()));
+    table.variadic("html", &[Type::Any], |_, args| {
+        Ok(html(&sprint(args)).into())
+    });
     table.variadic("js", &[Type::Any], |_, args| Ok(js(&sprint(args)).into()));
-    table.variadic("urlquery", &[Type::Any], |_, args| Ok(url_query(&sprint(args)).into()));
+    table.variadic("urlquery", &[Type::Any], |_, args| {
+        Ok(url_query(&sprint(args)).into())
+    });
     table.variadic("index", &[R, R], |_, args| index(args));
     table.variadic("slice", &[R, R], |_, args| slice(args));
     table.add("len", &[R], |_, args| length(&args[0]));
@@ -30,11 +34,19 @@ pub(super) fn register(table: &mut Functions) {
         Ok(sprintf(super::s(&args[0]), &args[1..]).into())
     });
     table.variadic("eq", &[R, R], |_, args| eq(args).map(Value::Bool));
-    table.add("ne", &[R, R], |_, args| eq(args).map(|equal| Value::Bool(!equal)));
+    table.add("ne", &[R, R], |_, args| {
+        eq(args).map(|equal| Value::Bool(!equal))
+    });
     table.add("lt", &[R, R], |_, args| less(args).map(Value::Bool));
-    table.add("le", &[R, R], |_, args| less_or_equal(args).map(Value::Bool));
-    table.add("gt", &[R, R], |_, args| less_or_equal(args).map(|le| Value::Bool(!le)));
-    table.add("ge", &[R, R], |_, args| less(args).map(|less| Value::Bool(!less)));
+    table.add("le", &[R, R], |_, args| {
+        less_or_equal(args).map(Value::Bool)
+    });
+    table.add("gt", &[R, R], |_, args| {
+        less_or_equal(args).map(|le| Value::Bool(!le))
+    });
+    table.add("ge", &[R, R], |_, args| {
+        less(args).map(|less| Value::Bool(!less))
+    });
 }
 
 fn call(args: &[Value]) -> Answer {
@@ -300,4 +312,3 @@ fn url_query(bytes: &[u8]) -> String {
     }
     out
 }
-

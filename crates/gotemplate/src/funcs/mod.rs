@@ -73,7 +73,9 @@ pub struct Functions {
     names: HashMap<&'static str, FuncId>,
 }
 
-pub(crate) use Type::{Any as A, Bool as B, Float as F, Int as I, Map as M, Reflect as R, String as S};
+pub(crate) use Type::{
+    Any as A, Bool as B, Float as F, Int as I, Map as M, Reflect as R, String as S,
+};
 
 impl Functions {
     /// Makes the table that Helm's templates have, without the functions that
