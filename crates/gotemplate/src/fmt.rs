@@ -376,8 +376,7 @@ fn print_list(out: &mut Vec<u8>, spec: &Spec, list: &List, verb: char, depth: us
 fn print_element(out: &mut Vec<u8>, spec: &Spec, value: &Value, verb: char, depth: usize) {
     match value {
         Value::Nil if spec.sharp_v => out.extend(b"interface {}(nil)"),
-        Value::Nil if verb == 'v' => out.extend(b"<nil>"),
-        Value::Nil => out.extend(format!("%!{verb}(<nil>)").bytes()),
+        Value::Nil => out.extend(b"<nil>"),
         other => print_value(out, spec, other, verb, depth),
     }
 }

@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn the_nearest_comes_first() {
         let names = || ["image", "images", "imagePullPolicy", "Image"].map(String::from);
-        assert_eq!(nearest("imge", names()), ["image"]);
+        assert_eq!(nearest("imge", names()), ["image", "Image"]);
         assert_eq!(nearest("IMAGE", ["Image".to_owned()]), ["Image"]);
         assert_eq!(nearest("zzzzzz", names()), Vec::<String>::new());
     }

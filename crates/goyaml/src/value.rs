@@ -361,7 +361,10 @@ impl Decoder<'_> {
             Value::Null => {
                 let message = format!(
                     "unsupported map key of type: %!s(<nil>), key: <nil>, value: {}",
-                    self.go_syntax(value)
+                    match self.go_syntax(value) {
+                        text if text == "interface {}(nil)" => "<nil>".into(),
+                        text => text,
+                    }
                 );
                 return self.value_error(id, message);
             }

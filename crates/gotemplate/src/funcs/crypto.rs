@@ -196,3 +196,21 @@ fn derive_password(counter: u32, kind: &str, password: &str, user: &str, site: &
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes() {
+        assert_eq!(adler32(b"a"), 6_422_626);
+        assert_eq!(hex(&Sha1::digest(b"")), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+    }
+
+    #[test]
+    #[ignore = "scrypt takes half a minute without optimisation"]
+    fn passwords_are_derived_as_upstream_does() {
+        let derived = derive_password(1, "long", "password", "user", "example.com");
+        assert_eq!(derived, "ZedaFaxcZaso9*");
+    }
+}
