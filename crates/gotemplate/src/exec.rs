@@ -295,7 +295,7 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
             }
             Node::Range(branch) => {
                 self.at(branch.pos, node);
-                return self.walk_range(dot, branch, node);
+                return self.walk_range(dot, branch);
             }
             Node::Template { pos, name, pipe } => {
                 self.at(*pos, node);
@@ -323,21 +323,15 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
         flow
     }
 
-    fn walk_range(&mut self, dot: &Slot, branch: &'t Branch, node: &'t Node) -> Result<Flow> {
+    fn walk_range(&mut self, dot: &Slot, branch: &'t Branch) -> Result<Flow> {
         let mark = self.vars.len();
         let value = self.eval_pipeline(dot, &branch.pipe)?;
-        let flow = self.range_over(dot, branch, node, value);
+        let flow = self.range_over(dot, branch, value);
         self.vars.truncate(mark);
         flow
     }
 
-    fn range_over(
-        &mut self,
-        dot: &Slot,
-        branch: &'t Branch,
-        node: &'t Node,
-        value: Value,
-    ) -> Result<Flow> {
+    fn range_over(&mut self, dot: &Slot, branch: &'t Branch, value: Value) -> Result<Flow> {
         let mut ran = false;
         match &value {
             Value::Int(_) | Value::Int64(_) | Value::Uint64(_) | Value::Uint8(_) => {
@@ -391,7 +385,6 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
             }
             Value::Nil => {}
             _ => {
-                self.at(branch.pos, node);
                 let text = crate::fmt::value_text(&value);
                 let text = String::from_utf8_lossy(&text).into_owned();
                 return self.error(format!("range can't iterate over {text}"));
@@ -762,14 +755,19 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
             params: func.params,
             variadic: func.variadic,
         };
-        if let Some(builtin) = func.builtin {
+        if let Some(builtin @ (Builtin::And | Builtin::Or)) = func.builtin {
             self.check_count(&signature, args.len(), last.is_some())?;
             return self.eval_logic(dot, builtin, args, last);
         }
         let argv = self.eval_args(dot, &signature, args, last)?;
         match (func.call)(self.exec, &argv) {
             Ok(value) => Ok(Slot::concrete(value)),
-            Err(cause) => {
+            Err(mut cause) => {
+                if func.builtin == Some(Builtin::Call) {
+                    // Go names the callee by its expression.
+                    let callee = args.first().map(Show::shown).unwrap_or_default();
+                    cause.text = cause.text.replacen("CALLEE", &callee, 1);
+                }
                 self.at(node.0, node.1);
                 Err(self.call_error(func.name, cause))
             }

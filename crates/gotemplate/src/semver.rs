@@ -239,7 +239,7 @@ impl Constraints {
         let mut alternatives = Vec::new();
         for part in rewritten.split("||") {
             if !VALID.is_match(part) {
-                return Err(format!("improper constraint: {part}"));
+                return Err(format!("improper constraint: {part:?}"));
             }
             let found: Result<Vec<_>, _> = FIND
                 .find_iter(part)
@@ -272,7 +272,7 @@ fn is_x(text: Option<&str>) -> bool {
 impl Constraint {
     fn parse(text: &str) -> Result<Constraint, String> {
         let Some(captures) = ONE.captures(text) else {
-            return Err(format!("improper constraint: {text}"));
+            return Err(format!("improper constraint: {text:?}"));
         };
         let group = |at: usize| captures.get(at).map(|found| found.as_str());
         let pre = group(6).unwrap_or_default();

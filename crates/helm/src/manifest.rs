@@ -206,19 +206,19 @@ impl Head {
                 ));
             }
         };
-        head.name = text(metadata.get("name"), "SimpleHead.metadata.name")?;
+        head.name = text(metadata.get("name"), ".metadata.name")?;
         match metadata.get("annotations") {
             None | Some(yaml::Value::Null) => {}
             Some(yaml::Value::Map(annotations)) => {
                 for (key, value) in annotations {
-                    let value = text(Some(value), "SimpleHead.metadata.annotations")?;
+                    let value = text(Some(value), ".metadata.annotations")?;
                     head.annotations.insert(key.clone(), value);
                 }
             }
             Some(other) => {
                 return Err(decode(
                     other,
-                    "struct field SimpleHead.metadata.annotations of type map[string]string",
+                    "struct field .metadata.annotations of type map[string]string",
                 ));
             }
         }

@@ -15,7 +15,9 @@ fn lines(name: &str) -> Vec<String> {
 fn expressions_print_what_helm_prints() {
     let mut source = String::new();
     for (at, expression) in lines("expressions.txt").iter().enumerate() {
-        source.push_str(&format!("e{at}: {{{{ ({expression}) | toString | quote }}}}\n"));
+        source.push_str(&format!(
+            "e{at}: {{{{ ({expression}) | toString | quote }}}}\n"
+        ));
     }
     let files = probe_with(&source);
     let ours = template(files.clone(), &Values::new(), Level::V4_2).unwrap_or_else(|text| text);
@@ -30,7 +32,8 @@ fn refusals_have_helms_words() {
     let mut ours = String::new();
     let cases = lines("refusals.txt");
     for case in &cases {
-        let said = template(probe_with(case), &Values::new(), Level::V4_2).unwrap_or_else(|text| text);
+        let said =
+            template(probe_with(case), &Values::new(), Level::V4_2).unwrap_or_else(|text| text);
         ours.push_str(&format!("### {case}\n{}\n", said.trim_end()));
     }
     golden(&folder().join("refusals.golden"), &ours, || {

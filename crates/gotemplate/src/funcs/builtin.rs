@@ -16,7 +16,13 @@ pub(super) fn register(table: &mut Functions) {
             builtin: Some(builtin),
         });
     }
-    table.variadic("call", &[R, R], |_, args| call(args));
+    table.put(Func {
+        name: "call",
+        params: &[R, R],
+        variadic: true,
+        call: |_, args| call(args),
+        builtin: Some(Builtin::Call),
+    });
     table.variadic("html", &[Type::Any], |_, args| {
         Ok(html(&sprint(args)).into())
     });
@@ -53,7 +59,8 @@ fn call(args: &[Value]) -> Answer {
     if args[0].is_nil() {
         return Err("call of nil".into());
     }
-    Err(format!("non-function of type {}", args[0].type_name()).into())
+    // The executor puts the expression in.
+    Err(format!("non-function CALLEE of type {}", args[0].type_name()).into())
 }
 
 fn index_arg(index: &Value, cap: usize) -> Result<usize, Error> {
@@ -223,7 +230,7 @@ fn equal(a: &Value, b: &Value) -> Result<bool, Error> {
             if a.is_nil() || b.is_nil() {
                 return Ok(a.is_nil() == b.is_nil());
             }
-            let (text_a, text_b) = (show(a), show(b));
+            let (text_a, text_b) = (show(a, b"%s"), show(b, b"%s"));
             if a.kind() != b.kind() {
                 return Err(format!(
                     "non-comparable types {text_a}: {}, {}: {text_b}",
@@ -240,9 +247,9 @@ fn equal(a: &Value, b: &Value) -> Result<bool, Error> {
     }
 }
 
-fn show(value: &Value) -> String {
+fn show(value: &Value, format: &[u8]) -> String {
     // A reflect.Value prints what it holds.
-    String::from_utf8_lossy(&crate::fmt::value_text(value)).into_owned()
+    String::from_utf8_lossy(&sprintf(format, std::slice::from_ref(value))).into_owned()
 }
 
 fn less(args: &[Value]) -> Result<bool, Error> {

@@ -204,7 +204,10 @@ mod tests {
     #[test]
     fn hashes() {
         assert_eq!(adler32(b"a"), 6_422_626);
-        assert_eq!(hex(&Sha1::digest(b"")), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+        assert_eq!(
+            hex(&Sha1::digest(b"")),
+            "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+        );
     }
 
     #[test]

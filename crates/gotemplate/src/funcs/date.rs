@@ -519,24 +519,29 @@ fn fraction_text(nanoseconds: i32, digits: usize, trim: bool, comma: bool) -> St
 
 /// Go's `time.ParseInLocation(layout, text, time.Local)`.
 fn parse(layout: &str, input: &str) -> Result<Zoned, String> {
-    let failed = || {
+    let failed = |element: &str, rest: &str| {
         format!(
             "parsing time {} as {}: cannot parse {} as {}",
             shown(input),
             shown(layout),
-            shown(input),
-            shown(layout)
+            shown(rest),
+            shown(element)
         )
     };
     let mut parts = Parts::default();
     let (mut layout_rest, mut rest) = (layout, input);
     loop {
         let (before, std, after) = next_std(layout_rest);
-        rest = rest.strip_prefix(before).ok_or_else(failed)?;
+        rest = rest
+            .strip_prefix(before)
+            .ok_or_else(|| failed(before, rest))?;
         let Some(std) = std else {
             break;
         };
-        rest = parts.read(std, rest, after).ok_or_else(failed)?;
+        let element = &layout_rest[before.len()..layout_rest.len() - after.len()];
+        rest = parts
+            .read(std, rest, after)
+            .ok_or_else(|| failed(element, rest))?;
         layout_rest = after;
     }
     if !rest.is_empty() {

@@ -49,6 +49,8 @@ pub enum Builtin {
     And,
     /// Stops at the first true argument.
     Or,
+    /// Calls its first argument; there are no functions among values.
+    Call,
 }
 
 /// One function.
@@ -62,7 +64,7 @@ pub struct Func {
     pub variadic: bool,
     /// Its body.
     pub call: Call,
-    /// Set for `and` and `or`.
+    /// Set for `and`, `or` and `call`.
     pub builtin: Option<Builtin>,
 }
 

@@ -19,7 +19,11 @@ pub fn read_chart(path: &Path) -> Vec<helm::File> {
             if path.is_dir() {
                 walk(top, &path, files);
             } else {
-                let name = path.strip_prefix(top).expect("below").to_string_lossy().into_owned();
+                let name = path
+                    .strip_prefix(top)
+                    .expect("below")
+                    .to_string_lossy()
+                    .into_owned();
                 files.push(helm::File::new(name, std::fs::read(&path).expect("a file")));
             }
         }
@@ -37,7 +41,11 @@ pub fn probe_with(template: &str) -> Vec<helm::File> {
 }
 
 /// Renders as `helm template release-name` would print it.
-pub fn template(files: Vec<helm::File>, values: &helm::Values, level: helm::Level) -> Result<String, String> {
+pub fn template(
+    files: Vec<helm::File>,
+    values: &helm::Values,
+    level: helm::Level,
+) -> Result<String, String> {
     let chart = helm::Chart::load(files).map_err(|error| error.to_string())?;
     let options = helm::Options {
         level,
@@ -57,8 +65,7 @@ pub fn template(files: Vec<helm::File>, values: &helm::Values, level: helm::Leve
 
 /// The real helm; `None` with a loud line where it is not fetched.
 pub fn oracle() -> Option<PathBuf> {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/oracles/helm-4.2.3");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/oracles/helm-4.2.3");
     if path.is_file() {
         return Some(path);
     }
@@ -102,8 +109,8 @@ pub fn golden(path: &Path, ours: &str, theirs: impl FnOnce() -> Option<String>) 
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
         std::fs::write(path, text).expect("written");
     }
-    let expected = std::fs::read_to_string(path)
-        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let expected =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     if expected == ours {
         return;
     }
