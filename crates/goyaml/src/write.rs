@@ -136,9 +136,13 @@ impl Writer {
         self.write_plain(text.as_bytes(), true);
     }
 
-    /// Writes a float as it looks after JSON.
+    /// Writes a float: in version 2 as it looks after JSON.
     pub fn float(&mut self, number: f64) {
-        self.plain(&crate::number::through_json(number));
+        let text = match self.dialect {
+            Dialect::V2 => crate::number::through_json(number),
+            Dialect::V3 => crate::number::general(number, false),
+        };
+        self.plain(&text);
     }
 
     /// Writes a string, quoted where it must be. It has to be UTF-8.
@@ -228,7 +232,7 @@ impl Writer {
         let plain = match resolve(&String::from_utf8_lossy(text)) {
             Scalar::Str if is_base60(text) => false,
             Scalar::Str => self.dialect == Dialect::V2 || !is_old_bool(text),
-            Scalar::Merge => self.dialect == Dialect::V2,
+            Scalar::Merge => true,
             _ => false,
         };
         let mut style = if text.contains(&b'\n') {

@@ -70,17 +70,20 @@ pub fn from_template(value: &Value) -> yaml::Value {
         Value::Float(number) => yaml::Value::Float(*number),
         Value::Str(text) => yaml::Value::Str(text.to_text().into_owned()),
         Value::List(list) => yaml::Value::Seq(list.borrow().iter().map(from_template).collect()),
-        Value::Map(map) => yaml::Value::Map(
-            map.borrow()
-                .iter()
-                .map(|(key, value)| (key.to_text().into_owned(), from_template(value)))
-                .collect(),
-        ),
+        Value::Map(map) => yaml::Value::Map(from_entries(map)),
         other => match coracle_gotemplate::json::encode(other, false) {
             Ok(text) => yaml::from_slice(&text).unwrap_or_default(),
             Err(_) => yaml::Value::Null,
         },
     }
+}
+
+/// Makes a plain map of a template map.
+pub fn from_entries(map: &Map) -> yaml::Map {
+    map.borrow()
+        .iter()
+        .map(|(key, value)| (key.to_text().into_owned(), from_template(value)))
+        .collect()
 }
 
 /// `sigs.k8s.io/yaml`'s `Marshal`: through JSON, then go-yaml's writer.

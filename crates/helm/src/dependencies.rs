@@ -6,6 +6,7 @@
 use crate::chart::Chart;
 use crate::coalesce::Coalescer;
 use crate::compat::Rules;
+use crate::convert::{Numbers, from_entries, to_entries};
 use crate::metadata::Dependency;
 use coracle_gotemplate::semver::{Constraints, Version};
 use coracle_goyaml::{Map, Value};
@@ -69,7 +70,8 @@ fn enabled(
     for dependency in &mut chart.metadata.dependencies {
         dependency.enabled = true;
     }
-    let coalesced = Coalescer::coalesce(rules).run(chart, values.clone())?;
+    let coalesced = Coalescer::coalesce(rules).run(chart, values)?;
+    let coalesced = from_entries(&coalesced);
     apply_tags(&mut chart.metadata.dependencies, &coalesced, warnings);
     apply_conditions(&mut chart.metadata.dependencies, &coalesced, path, warnings);
     let disabled: Vec<String> = chart
@@ -206,8 +208,8 @@ fn import_values(
     if !chart.metadata.has_dependencies {
         return Ok(());
     }
-    let merged = Coalescer::merge(rules).run(chart, Map::new())?;
-    let mut imported = Map::new();
+    let merged = from_entries(&Coalescer::merge(rules).run(chart, &Map::new())?);
+    let imported = coracle_gotemplate::Map::new(coracle_gotemplate::Entries::new());
     for dependency in &mut chart.metadata.dependencies {
         let mut done = Vec::new();
         for import in &dependency.import_values {
@@ -234,15 +236,16 @@ fn import_values(
                 ));
                 continue;
             };
-            let mut wrapped = wrap(&parent, found.clone());
-            Coalescer::merge(rules).tables(&mut imported, &mut wrapped, "", true);
+            let wrapped = wrap(&parent, found.clone());
+            let wrapped = coracle_gotemplate::Map::new(to_entries(&wrapped, Numbers::Kept));
+            Coalescer::merge(rules).tables(&imported, &wrapped, "", true);
         }
         dependency.import_values = done;
     }
     // Imports lie below the parent's own values.
-    let mut values = merged;
-    Coalescer::merge(rules).tables(&mut values, &mut imported, "", true);
-    chart.values = values;
+    let values = coracle_gotemplate::Map::new(to_entries(&merged, Numbers::Kept));
+    Coalescer::merge(rules).tables(&values, &imported, "", true);
+    chart.values = from_entries(&values);
     Ok(())
 }
 

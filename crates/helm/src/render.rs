@@ -7,7 +7,7 @@ use crate::capabilities::Capabilities;
 use crate::chart::Chart;
 use crate::coalesce::Coalescer;
 use crate::compat::{Level, Rules};
-use crate::convert::{Numbers, to_entries, to_template};
+use crate::convert::{Numbers, from_entries, to_template};
 use crate::error::{RenderError, Step};
 use crate::explain;
 use crate::funcs::FUNCTIONS;
@@ -174,6 +174,10 @@ pub(crate) struct Source {
 
 impl Job<'_> {
     fn prepare(&self) -> Result<Rendered, Box<RenderError>> {
+        on_large_stack(|| self.prepare_here())
+    }
+
+    fn prepare_here(&self) -> Result<Rendered, Box<RenderError>> {
         let mut warnings = self.chart.warnings.clone();
         let mut chart = self.chart.clone();
         let refuse = |message: String| RenderError::new(Step::Dependencies, message);
@@ -185,19 +189,18 @@ impl Job<'_> {
             |message| refuse(format!("chart dependencies processing failed: {message}")),
         )?;
         let mut coalescer = Coalescer::coalesce(self.rules);
-        let coalesced = coalescer
-            .run(&chart, self.values.map().clone())
-            .map_err(refuse)?;
+        let coalesced = coalescer.run(&chart, self.values.map()).map_err(refuse)?;
         warnings.append(&mut coalescer.warnings);
+        let plain = from_entries(&coalesced);
         if !self.options.skip_schema_validation
-            && let Err(violations) = schema::validate(&chart, &coalesced)
+            && let Err(violations) = schema::validate(&chart, &plain)
         {
             return Err(explain::schema(self.chart, self.values, violations));
         }
         self.check_kube_version(&chart)?;
-        let (texts, notes) = self.execute(&chart, &coalesced)?;
+        let (texts, notes) = self.execute(&chart, coalesced, &plain)?;
         let (manifests, hooks) = manifest::sort(&texts, self.rules).map_err(|bad| {
-            let traced = self.trace(&chart, &coalesced, &bad.path);
+            let traced = self.trace(&chart, &plain, &bad.path);
             explain::manifest(self.chart, self.values, &bad, traced)
         })?;
         let crds = chart.crds().into_iter().map(|file| Manifest {
@@ -235,13 +238,14 @@ impl Job<'_> {
     fn execute(
         &self,
         chart: &Chart,
-        values: &yaml::Map,
+        values: Map,
+        plain: &yaml::Map,
     ) -> Result<(BTreeMap<String, String>, String), Box<RenderError>> {
-        let texts = on_large_stack(|| self.execute_here(chart, values, None))?;
+        let (texts, _) = self.run(chart, values, plain, None)?;
         let notes_path = format!("{}/templates/NOTES.txt", chart.name());
         let mut notes = String::new();
         let mut kept = BTreeMap::new();
-        for (path, text) in texts.0 {
+        for (path, text) in texts {
             if path.ends_with("NOTES.txt") {
                 if path == notes_path {
                     notes = text;
@@ -254,17 +258,19 @@ impl Job<'_> {
     }
 
     /// Renders once more and records who wrote which bytes of one file.
-    fn trace(&self, chart: &Chart, values: &yaml::Map, path: &str) -> Option<explain::Traced> {
-        on_large_stack(|| self.execute_here(chart, values, Some(path)))
-            .ok()?
-            .1
+    fn trace(&self, chart: &Chart, plain: &yaml::Map, path: &str) -> Option<explain::Traced> {
+        let values = Coalescer::coalesce(self.rules)
+            .run(chart, self.values.map())
+            .ok()?;
+        self.run(chart, values, plain, Some(path)).ok()?.1
     }
 
     #[allow(clippy::type_complexity)]
-    fn execute_here(
+    fn run(
         &self,
         chart: &Chart,
-        values: &yaml::Map,
+        values: Map,
+        plain: &yaml::Map,
         traced: Option<&str>,
     ) -> Result<(BTreeMap<String, String>, Option<explain::Traced>), Box<RenderError>> {
         let (sources, contexts) = self.collect(chart, values);
@@ -290,7 +296,7 @@ impl Job<'_> {
             let data = Value::Map(context.clone());
             let written = exec.execute_template(&source.path, data).map_err(|error| {
                 let helm = exec_error(&source.path, &error, self.rules);
-                explain::execution(helm, &error, self.chart, self.values, values)
+                explain::execution(helm, &error, self.chart, self.values, plain)
             })?;
             if let Some(trace) = exec.trace.take() {
                 found = Some(explain::Traced::new(&trace, &written));
@@ -305,14 +311,14 @@ impl Job<'_> {
 
     /// Gathers the templates of all charts in the order of execution, and the
     /// context of each chart.
-    fn collect(&self, chart: &Chart, values: &yaml::Map) -> (Vec<Source>, Vec<Map>) {
+    fn collect(&self, chart: &Chart, values: Map) -> (Vec<Source>, Vec<Map>) {
         let mut gatherer = Gatherer {
             release: self.release_value(),
             capabilities: self.capabilities.to_value(),
             sources: Vec::new(),
             contexts: Vec::new(),
         };
-        let values = Value::Map(Map::typed(VALUES_TYPE, to_entries(values, Numbers::Kept)));
+        let values = Value::Map(values.with_type(VALUES_TYPE));
         gatherer.gather(chart, chart.name(), values, true);
         let mut sources = gatherer.sources;
         // Deeper paths first, then backwards by name.

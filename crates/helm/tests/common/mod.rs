@@ -114,6 +114,13 @@ pub fn golden(path: &Path, ours: &str, theirs: impl FnOnce() -> Option<String>) 
     if expected == ours {
         return;
     }
+    // What ours printed lies beside the build, for diff.
+    let name = path.strip_prefix(folder()).unwrap_or(path);
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("ours")
+        .join(name);
+    std::fs::create_dir_all(kept.parent().expect("a parent")).expect("a folder");
+    std::fs::write(&kept, ours).expect("written");
     let mut report = String::new();
     for (at, pair) in expected.lines().zip(ours.lines()).enumerate() {
         if pair.0 != pair.1 && report.len() < 6000 {
