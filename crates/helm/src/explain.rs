@@ -216,10 +216,48 @@ pub(crate) fn execution(
         Some(Detail::Limit) | None => {
             if let Some(frame) = frame {
                 context.mention(&mut report, &frame.context);
+                report.remedy = remedy_for(&frame.message);
             }
         }
     }
+    // What `tpl` executes came from a value.
+    if let (Some(outer), true) = (frames.first(), context.file == "gotpl") {
+        context.mention(&mut report, &outer.context);
+    }
     report
+}
+
+/// What to do about errors that functions raise.
+fn remedy_for(message: &str) -> Option<String> {
+    const REMEDIES: &[(&str, &str)] = &[
+        (
+            "incompatible types for comparison",
+            "compare like with like: numbers of values files are float64, so write (int …) or (toString …) around one side",
+        ),
+        (
+            "index out of range",
+            "ask for the length first: {{ if gt (len …) … }}",
+        ),
+        ("range can't iterate over", "make the value a list or a map"),
+        (
+            "index of untyped nil",
+            "give it a default first: (index (… | default list) …)",
+        ),
+        (
+            "integer divide by zero",
+            "guard against zero before dividing",
+        ),
+        (
+            "interface conversion",
+            "dig and friends take plain maps: pass .Values.AsMap, and check that every step is a map",
+        ),
+        (
+            "wrong number of args",
+            "look at the function's parameters; a value from the left of | comes last",
+        ),
+    ];
+    let found = REMEDIES.iter().find(|(part, _)| message.contains(part));
+    found.map(|(_, remedy)| (*remedy).to_owned())
 }
 
 struct Context<'c> {
@@ -387,7 +425,15 @@ impl Context<'_> {
         report.explanation = Some(format!(
             "the function takes {expected}, {expression} is {shown}"
         ));
-        self.mention(report, expression);
+        // In a pipeline the value stands further left on the line.
+        let line = report.place.as_ref().and_then(|place| place.excerpt.last());
+        let line = line.map(|(_, line)| line.clone()).unwrap_or_default();
+        let source = if expression.contains(".Values.") {
+            expression
+        } else {
+            &line
+        };
+        self.mention(report, source);
         report.remedy = Some(match expected {
             "string" if got == "nil" || got == "interface {}" => {
                 "give it a default: | default \"\", or demand it: | required \"…\"".into()
@@ -514,10 +560,31 @@ pub(crate) fn manifest(
             }
         }
     }
-    report.remedy = Some(
-        "quote values that may hold special characters (| quote), and check the number given to nindent".into(),
-    );
+    report.remedy = Some(document_remedy(&bad.message, shown(bad.line)).into());
     report
+}
+
+fn document_remedy(message: &str, line: &str) -> &'static str {
+    if line.starts_with('\t') || message.contains("tab character") {
+        return "indent with spaces: YAML allows no tabs";
+    }
+    if line.contains("map[") {
+        return "a map was printed as it is: write | toYaml | nindent N";
+    }
+    if message.contains("did not find expected key")
+        || message.contains("did not find expected '-'")
+    {
+        return "the indent does not fit the lines before: check the number given to nindent or indent";
+    }
+    if message.contains("cannot start any token")
+        || message.contains("mapping values are not allowed")
+    {
+        return "quote values that may hold special characters: | quote";
+    }
+    if message.contains("cannot unmarshal") {
+        return "a manifest is a map with apiVersion, kind and metadata; annotations are texts: | quote";
+    }
+    "quote values that may hold special characters (| quote), and check the number given to nindent"
 }
 
 /// Values that break a schema.
