@@ -140,6 +140,7 @@ fn first_light(cluster: &Cluster, node_port: u16) {
     assert_ne!(namespace(backend), namespace(std::process::id() as i32));
 
     engine_killed(cluster, backend, &mut visitor);
+    data_plane_killed(cluster, &mut visitor);
     kubectl(cluster, backend);
     // The embedded database went with the pod; the new one serves new visitors.
     create_task(address, "mend the oar");
@@ -183,6 +184,18 @@ fn engine_killed(cluster: &Cluster, backend: i32, visitor: &mut Visitor) {
         Path::new(&format!("/proc/{backend}")).exists(),
         "the backend was ended"
     );
+}
+
+/// The data plane dies: its ports answer again with the last configuration.
+fn data_plane_killed(cluster: &Cluster, visitor: &mut Visitor) {
+    let dataplane = cluster.processes("dataplane")[0];
+    let status = Command::new("kill")
+        .args(["-9", &dataplane.to_string()])
+        .status()
+        .expect("kill is there");
+    assert!(status.success());
+    until_listed(visitor, "water the boat");
+    assert_ne!(cluster.processes("dataplane"), [dataplane]);
 }
 
 /// What a user of kubectl does.
