@@ -56,7 +56,6 @@ fn scale_kind() -> &'static Kind {
 
 fn copy_of_unknown() -> Kind {
     Kind {
-        custom: None,
         group: "",
         version: "",
         kind: "",

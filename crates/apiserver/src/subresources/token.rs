@@ -98,7 +98,6 @@ pub async fn run(
 fn token_request_kind() -> &'static Kind {
     static KIND: std::sync::OnceLock<Kind> = std::sync::OnceLock::new();
     KIND.get_or_init(|| Kind {
-        custom: None,
         group: "authentication.k8s.io",
         version: "v1",
         kind: "TokenRequest",
