@@ -139,7 +139,9 @@ fn kubectl(cluster: &Cluster, backend: i32) {
     let answer = cluster.kubectl(&["exec", "deploy/todo-backend", "--", "/app/todo-backend", "healthcheck"]);
     assert!(answer.is_some());
     // A pod that is deleted comes back, as another process.
-    cluster.kubectl(&["delete", "pod", "-l", "app=backend", "--wait=true"]);
+    let pods = cluster.kubectl(&["get", "pods", "-o", "name"]).expect("kubectl is there");
+    let pod = pods.lines().find(|name| name.contains("todo-backend")).expect("the backend is a pod");
+    cluster.kubectl(&["delete", pod, "--wait=true"]);
     cluster.kubectl(&["rollout", "status", "deploy/todo-backend", "--timeout=120s"]);
     assert!(!Path::new(&format!("/proc/{backend}")).exists(), "the old pod still runs");
 }

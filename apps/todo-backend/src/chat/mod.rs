@@ -105,7 +105,9 @@ pub async fn turn(
 ) -> Result<Json, TurnError> {
     let database = state.database();
     let (conversation_id, history) = open(state, user_id, conversation_id, message).await?;
-    let user = users::by_id(database, user_id).await?.ok_or(TurnError::NotFound)?;
+    let user = users::by_id(database, user_id)
+        .await?
+        .ok_or(TurnError::NotFound)?;
     let mut toolbox = Toolbox::new(database.clone(), user_id, &user.prefs.timezone);
     let reply = {
         let _inflight = state.metrics().begin_chat();
@@ -144,8 +146,13 @@ async fn open(
 ) -> Result<(i64, Vec<Message>), TurnError> {
     let database = state.database();
     let none = json!([]);
-    let entry =
-        Entry { role: "user", content: message, tool_calls: &none, provider: None, model: None };
+    let entry = Entry {
+        role: "user",
+        content: message,
+        tool_calls: &none,
+        provider: None,
+        model: None,
+    };
     let Some(id) = conversation_id else {
         let id = conversations::begin(database, user_id, &entry).await?;
         return Ok((id.ok_or(TurnError::NotFound)?, Vec::new()));
@@ -207,7 +214,12 @@ async fn ask(
 
 /// The answer when a provider went away after it had done something.
 fn summary(toolbox: &Toolbox, provider: &Provider, listener: &Listener) -> Reply {
-    let done = toolbox.calls().iter().map(tools::sentence).collect::<Vec<_>>().join(" ");
+    let done = toolbox
+        .calls()
+        .iter()
+        .map(tools::sentence)
+        .collect::<Vec<_>>()
+        .join(" ");
     let text = format!("{done} (The assistant could not finish its answer.)");
     listener.token(&text);
     Reply {

@@ -85,10 +85,14 @@ pub async fn converse(
         messages.push(wishes_message(&found));
         for wish in &found.wishes {
             let result = grant(toolbox, wish, listener).await?;
-            messages.push(json!({"role": "tool", "tool_call_id": wish.id, "content": result.to_string()}));
+            messages.push(
+                json!({"role": "tool", "tool_call_id": wish.id, "content": result.to_string()}),
+            );
         }
     }
-    Err(ProviderError::Malformed("more rounds of tools than allowed".to_owned()))
+    Err(ProviderError::Malformed(
+        "more rounds of tools than allowed".to_owned(),
+    ))
 }
 
 fn asked_to_confirm(message: &Message) -> bool {
@@ -97,9 +101,13 @@ fn asked_to_confirm(message: &Message) -> bool {
 
 fn is_yes(message: &str) -> bool {
     let word = message.trim().to_lowercase();
-    ["yes", "y", "ok", "sure", "confirm", "do it", "haan", "ji", "ہاں", "جی"]
-        .iter()
-        .any(|yes| word == *yes || word.starts_with(&format!("{yes} ")) || word.starts_with(&format!("{yes},")))
+    [
+        "yes", "y", "ok", "sure", "confirm", "do it", "haan", "ji", "ہاں", "جی",
+    ]
+    .iter()
+    .any(|yes| {
+        word == *yes || word.starts_with(&format!("{yes} ")) || word.starts_with(&format!("{yes},"))
+    })
 }
 
 fn opening(toolbox: &Toolbox, history: &[Message], message: &str) -> Vec<Json> {
@@ -156,12 +164,20 @@ async fn post(
     Err(ProviderError::Status(answer.status().as_u16()))
 }
 
-async fn read_round(answer: Response<Incoming>, listener: &Listener) -> Result<Round, ProviderError> {
-    let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+async fn read_round(
+    answer: Response<Incoming>,
+    listener: &Listener,
+) -> Result<Round, ProviderError> {
+    let kind = answer
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
     if kind.is_some_and(|kind| kind.starts_with("text/event-stream")) {
         return read_stream(answer.into_body(), listener).await;
     }
-    let bytes = client::read(answer.into_body()).await.map_err(ProviderError::Malformed)?;
+    let bytes = client::read(answer.into_body())
+        .await
+        .map_err(ProviderError::Malformed)?;
     let round = whole(&bytes)?;
     if round.wishes.is_empty() {
         listener.token(&round.text);
@@ -173,7 +189,9 @@ async fn read_round(answer: Response<Incoming>, listener: &Listener) -> Result<R
 fn whole(bytes: &[u8]) -> Result<Round, ProviderError> {
     let malformed = |text: &str| ProviderError::Malformed(text.to_owned());
     let body: Json = serde_json::from_slice(bytes).map_err(|_| malformed("no JSON"))?;
-    let message = body.pointer("/choices/0/message").ok_or_else(|| malformed("no message"))?;
+    let message = body
+        .pointer("/choices/0/message")
+        .ok_or_else(|| malformed("no message"))?;
     let mut round = Round {
         text: message["content"].as_str().unwrap_or_default().to_owned(),
         wishes: Vec::new(),
@@ -181,7 +199,11 @@ fn whole(bytes: &[u8]) -> Result<Round, ProviderError> {
     for call in message["tool_calls"].as_array().into_iter().flatten() {
         round.wishes.push(Wish {
             id: call["id"].as_str().unwrap_or_default().to_owned(),
-            name: call.pointer("/function/name").and_then(Json::as_str).unwrap_or_default().to_owned(),
+            name: call
+                .pointer("/function/name")
+                .and_then(Json::as_str)
+                .unwrap_or_default()
+                .to_owned(),
             arguments: arguments_text(call.pointer("/function/arguments")),
         });
     }
@@ -203,34 +225,54 @@ async fn read_stream(mut body: Incoming, listener: &Listener) -> Result<Round, P
     let mut ended = false;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| ProviderError::Malformed(error.to_string()))?;
-        let Ok(bytes) = frame.into_data() else { continue };
+        let Ok(bytes) = frame.into_data() else {
+            continue;
+        };
         for payload in decoder.feed(&bytes) {
             ended |= payload == "[DONE]";
             if let Ok(chunk) = serde_json::from_str::<Json>(&payload) {
                 add_chunk(&mut round, &chunk, listener);
-                ended |= chunk.pointer("/choices/0/finish_reason").is_some_and(|reason| !reason.is_null());
+                ended |= chunk
+                    .pointer("/choices/0/finish_reason")
+                    .is_some_and(|reason| !reason.is_null());
             }
         }
     }
-    if ended { Ok(round) } else { Err(ProviderError::Malformed("the stream broke off".to_owned())) }
+    if ended {
+        Ok(round)
+    } else {
+        Err(ProviderError::Malformed("the stream broke off".to_owned()))
+    }
 }
 
 fn add_chunk(round: &mut Round, chunk: &Json, listener: &Listener) {
-    let Some(delta) = chunk.pointer("/choices/0/delta") else { return };
+    let Some(delta) = chunk.pointer("/choices/0/delta") else {
+        return;
+    };
     if let Some(text) = delta["content"].as_str().filter(|text| !text.is_empty()) {
         round.text.push_str(text);
         listener.token(text);
     }
     for call in delta["tool_calls"].as_array().into_iter().flatten() {
         let next = round.wishes.len();
-        let place = call["index"].as_u64().map_or(next, |index| index as usize).min(15);
+        let place = call["index"]
+            .as_u64()
+            .map_or(next, |index| index as usize)
+            .min(15);
         while round.wishes.len() <= place {
             round.wishes.push(Wish::default());
         }
-        let Some(wish) = round.wishes.get_mut(place) else { continue };
+        let Some(wish) = round.wishes.get_mut(place) else {
+            continue;
+        };
         wish.id.push_str(call["id"].as_str().unwrap_or_default());
-        wish.name.push_str(call.pointer("/function/name").and_then(Json::as_str).unwrap_or_default());
-        wish.arguments.push_str(&arguments_text(call.pointer("/function/arguments")));
+        wish.name.push_str(
+            call.pointer("/function/name")
+                .and_then(Json::as_str)
+                .unwrap_or_default(),
+        );
+        wish.arguments
+            .push_str(&arguments_text(call.pointer("/function/arguments")));
     }
 }
 
@@ -243,13 +285,25 @@ fn wishes_message(round: &Round) -> Json {
             json!({"id": wish.id, "type": "function", "function": function})
         })
         .collect();
-    let content = if round.text.is_empty() { Json::Null } else { round.text.clone().into() };
+    let content = if round.text.is_empty() {
+        Json::Null
+    } else {
+        round.text.clone().into()
+    };
     json!({"role": "assistant", "content": content, "tool_calls": calls})
 }
 
 /// Runs a tool; a refusal goes back to the model, which may do better.
-async fn grant(toolbox: &mut Toolbox, wish: &Wish, listener: &Listener) -> Result<Json, ProviderError> {
-    let text = if wish.arguments.trim().is_empty() { "{}" } else { &wish.arguments };
+async fn grant(
+    toolbox: &mut Toolbox,
+    wish: &Wish,
+    listener: &Listener,
+) -> Result<Json, ProviderError> {
+    let text = if wish.arguments.trim().is_empty() {
+        "{}"
+    } else {
+        &wish.arguments
+    };
     let Ok(mut arguments) = serde_json::from_str::<Map<String, Json>>(text) else {
         return Ok(json!({"error": "the arguments are no JSON object"}));
     };
@@ -275,16 +329,34 @@ mod tests {
     fn completions_are_read_and_nonsense_is_not() {
         let check = |body: &str, expected: Result<(&str, usize), &str>| {
             let found = whole(body.as_bytes());
-            let found = found.as_ref().map(|round| (round.text.as_str(), round.wishes.len()));
-            assert_eq!(found.map_err(ToString::to_string), expected.map_err(ToOwned::to_owned), "{body}");
+            let found = found
+                .as_ref()
+                .map(|round| (round.text.as_str(), round.wishes.len()));
+            assert_eq!(
+                found.map_err(ToString::to_string),
+                expected.map_err(ToOwned::to_owned),
+                "{body}"
+            );
         };
-        check(r#"{"choices":[{"message":{"content":"Hi"}}]}"#, Ok(("Hi", 0)));
+        check(
+            r#"{"choices":[{"message":{"content":"Hi"}}]}"#,
+            Ok(("Hi", 0)),
+        );
         check(
             r#"{"choices":[{"message":{"content":null,"tool_calls":[{"id":"1","function":{"name":"list_tasks","arguments":"{}"}}]}}]}"#,
             Ok(("", 1)),
         );
-        check("<html>", Err("answered with something else than a completion: no JSON"));
-        check(r#"{"choices":[]}"#, Err("answered with something else than a completion: no message"));
-        check(r#"{"error":{"message":"no"}}"#, Err("answered with something else than a completion: no message"));
+        check(
+            "<html>",
+            Err("answered with something else than a completion: no JSON"),
+        );
+        check(
+            r#"{"choices":[]}"#,
+            Err("answered with something else than a completion: no message"),
+        );
+        check(
+            r#"{"error":{"message":"no"}}"#,
+            Err("answered with something else than a completion: no message"),
+        );
     }
 }

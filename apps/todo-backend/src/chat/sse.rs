@@ -42,7 +42,10 @@ mod tests {
         assert_eq!(whole, ["{\"a\":1}", "two", "é"]);
         for size in 1..text.len() {
             let mut decoder = Decoder::default();
-            let pieces = text.as_bytes().chunks(size).flat_map(|chunk| decoder.feed(chunk));
+            let pieces = text
+                .as_bytes()
+                .chunks(size)
+                .flat_map(|chunk| decoder.feed(chunk));
             assert_eq!(pieces.collect::<Vec<_>>(), whole, "{size}");
         }
     }

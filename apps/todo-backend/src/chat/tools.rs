@@ -129,7 +129,11 @@ impl Toolbox {
     ///
     /// # Errors
     /// As [`ToolError`] says.
-    pub async fn run(&mut self, name: &str, arguments: &Map<String, Json>) -> Result<Json, ToolError> {
+    pub async fn run(
+        &mut self,
+        name: &str,
+        arguments: &Map<String, Json>,
+    ) -> Result<Json, ToolError> {
         if name == "delete_task" && self.deletions >= DELETIONS_MAX && !self.confirmed {
             let text = "more than one deletion needs the user's confirmation: ask first";
             return Err(ToolError::Invalid(text.to_owned()));
@@ -138,7 +142,8 @@ impl Toolbox {
         if name == "delete_task" {
             self.deletions += 1;
         }
-        self.calls.push(json!({"tool": name, "arguments": arguments, "result": result}));
+        self.calls
+            .push(json!({"tool": name, "arguments": arguments, "result": result}));
         Ok(result)
     }
 
@@ -171,8 +176,16 @@ impl Toolbox {
                 return Err(ToolError::Invalid(text.to_owned()));
             }
         };
-        let text = arguments.get("search").and_then(Json::as_str).map(ToOwned::to_owned);
-        let filter = Filter { completed, text, limit: 100, ..Filter::default() };
+        let text = arguments
+            .get("search")
+            .and_then(Json::as_str)
+            .map(ToOwned::to_owned);
+        let filter = Filter {
+            completed,
+            text,
+            limit: 100,
+            ..Filter::default()
+        };
         let page = tasks::list(&self.database, &self.user_id, &filter).await?;
         Ok(page.tasks.iter().map(brief).collect())
     }

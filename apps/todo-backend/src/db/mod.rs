@@ -13,8 +13,8 @@ mod sqlite;
 pub mod url;
 pub mod value;
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -117,9 +117,11 @@ impl Database {
                 config.pool_size,
                 config.pool_overflow,
             )),
-            DatabaseUrl::Postgres(url) => {
-                Arc::new(postgres::Postgres::new(url, config.pool_size, config.pool_overflow))
-            }
+            DatabaseUrl::Postgres(url) => Arc::new(postgres::Postgres::new(
+                url,
+                config.pool_size,
+                config.pool_overflow,
+            )),
         };
         Self {
             engine,

@@ -72,9 +72,16 @@ impl Postgres {
 
     async fn checkout(&self) -> Result<Client, DbError> {
         loop {
-            let idle = self.pool.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let idle = self
+                .pool
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop();
             let Some(idle) = idle else {
-                let target = self.target.as_ref().map_err(|text| DbError::Unreachable(text.clone()))?;
+                let target = self
+                    .target
+                    .as_ref()
+                    .map_err(|text| DbError::Unreachable(text.clone()))?;
                 return target.connect().await.map_err(DbError::Unreachable);
             };
             if is_alive(&idle).await {
@@ -86,13 +93,19 @@ impl Postgres {
     fn give_back(&self, client: Client) {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         if pool.len() < self.size as usize && !client.is_closed() {
-            pool.push(Idle { client, since: Instant::now() });
+            pool.push(Idle {
+                client,
+                since: Instant::now(),
+            });
         }
     }
 
     async fn execute(&self, batch: &[Statement]) -> Result<Vec<Vec<Row>>, DbError> {
         let waited = tokio::time::timeout(POOL_TIMEOUT, self.permits.acquire());
-        let _permit = waited.await.map_err(|_| DbError::Busy)?.map_err(|_| DbError::Busy)?;
+        let _permit = waited
+            .await
+            .map_err(|_| DbError::Busy)?
+            .map_err(|_| DbError::Busy)?;
         let _counted = Counted::new(&self.in_use);
         let client = self.checkout().await?;
         // A client that is dropped on the way closes its connection, and the
@@ -145,7 +158,11 @@ impl Engine for Postgres {
     }
 
     fn usage(&self) -> Usage {
-        Usage { size: self.size, max: self.max, in_use: self.in_use.load(Ordering::Relaxed) }
+        Usage {
+            size: self.size,
+            max: self.max,
+            in_use: self.in_use.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -192,23 +209,34 @@ impl Target {
             }
         }
         let (ssl, check) = ssl_of(mode, roots.is_some())?;
-        let url = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
+        let url = if kept.is_empty() {
+            base.to_owned()
+        } else {
+            format!("{base}?{}", kept.join("&"))
+        };
         let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
             let cause = error.source().map(ToString::to_string);
-            format!("DATABASE_URL cannot be read: {}", cause.unwrap_or_else(|| error.to_string()))
+            format!(
+                "DATABASE_URL cannot be read: {}",
+                cause.unwrap_or_else(|| error.to_string())
+            )
         })?;
         config.ssl_mode(ssl);
         config.application_name("todo-backend");
         let tls = configured(check, roots.as_deref())?;
         let ports = config.get_ports();
-        let hosts = config.get_hosts().iter().enumerate().filter_map(|(place, host)| match host {
-            Host::Tcp(name) => {
-                let port = ports.get(place).or(ports.first()).copied().unwrap_or(5432);
-                Some((name.clone(), port))
-            }
-            #[allow(unreachable_patterns)]
-            _ => None,
-        });
+        let hosts = config
+            .get_hosts()
+            .iter()
+            .enumerate()
+            .filter_map(|(place, host)| match host {
+                Host::Tcp(name) => {
+                    let port = ports.get(place).or(ports.first()).copied().unwrap_or(5432);
+                    Some((name.clone(), port))
+                }
+                #[allow(unreachable_patterns)]
+                _ => None,
+            });
         let hosts: Vec<_> = hosts.collect();
         if hosts.is_empty() {
             return Err("DATABASE_URL names no host".to_owned());
@@ -239,13 +267,24 @@ impl Target {
     async fn log_in(&self, host: &str, stream: TcpStream) -> Result<Client, String> {
         let wrong = |error: tokio_postgres::Error| reason(&error);
         if self.config.get_ssl_mode() == SslMode::Disable {
-            let (client, connection) = self.config.connect_raw(stream, NoTls).await.map_err(wrong)?;
+            let (client, connection) = self
+                .config
+                .connect_raw(stream, NoTls)
+                .await
+                .map_err(wrong)?;
             tokio::spawn(connection);
             return Ok(client);
         }
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
-        let connector = Connector { config: Arc::clone(&self.tls), name };
-        let (client, connection) = self.config.connect_raw(stream, connector).await.map_err(wrong)?;
+        let connector = Connector {
+            config: Arc::clone(&self.tls),
+            name,
+        };
+        let (client, connection) = self
+            .config
+            .connect_raw(stream, connector)
+            .await
+            .map_err(wrong)?;
         tokio::spawn(connection);
         Ok(client)
     }
@@ -262,13 +301,19 @@ fn ssl_of(mode: &str, has_roots: bool) -> Result<(SslMode, Check), String> {
         "require" | "true" => Ok((SslMode::Require, Check::Nothing)),
         "verify-ca" => Ok((SslMode::Require, Check::Chain)),
         "verify-full" => Ok((SslMode::Require, Check::Full)),
-        _ => Err(format!("sslmode is {mode:?}, expected disable, prefer, require, verify-ca or verify-full")),
+        _ => Err(format!(
+            "sslmode is {mode:?}, expected disable, prefer, require, verify-ca or verify-full"
+        )),
     }
 }
 
 async fn run(client: &Client, batch: &[Statement]) -> Result<Vec<Vec<Row>>, DbError> {
     if let [statement] = batch {
-        return Ok(vec![rows(client, statement).await.map_err(|error| translate(&error))?]);
+        return Ok(vec![
+            rows(client, statement)
+                .await
+                .map_err(|error| translate(&error))?,
+        ]);
     }
     match transaction(client, batch).await {
         Ok(all) => Ok(all),
@@ -309,11 +354,18 @@ async fn rows(client: &Client, statement: &Statement) -> Result<Vec<Row>, tokio_
     let Some(first) = found.first() else {
         return Ok(Vec::new());
     };
-    let columns: Arc<[String]> = first.columns().iter().map(|column| column.name().to_owned()).collect();
+    let columns: Arc<[String]> = first
+        .columns()
+        .iter()
+        .map(|column| column.name().to_owned())
+        .collect();
     let mut rows = Vec::with_capacity(found.len());
     for row in &found {
         let cells = (0..columns.len()).map(|place| cell(row, place));
-        rows.push(Row::new(Arc::clone(&columns), cells.collect::<Result<_, _>>()?));
+        rows.push(Row::new(
+            Arc::clone(&columns),
+            cells.collect::<Result<_, _>>()?,
+        ));
     }
     Ok(rows)
 }
@@ -335,14 +387,29 @@ fn type_of(value: &Value) -> Type {
 }
 
 fn cell(row: &tokio_postgres::Row, place: usize) -> Result<Value, tokio_postgres::Error> {
-    let kind = row.columns().get(place).map_or(Type::TEXT, |column| column.type_().clone());
+    let kind = row
+        .columns()
+        .get(place)
+        .map_or(Type::TEXT, |column| column.type_().clone());
     Ok(match kind {
-        Type::BOOL => row.try_get::<_, Option<bool>>(place)?.map_or(Value::Null, Value::Bool),
-        Type::INT2 => row.try_get::<_, Option<i16>>(place)?.map_or(Value::Null, |n| Value::Int(n.into())),
-        Type::INT4 => row.try_get::<_, Option<i32>>(place)?.map_or(Value::Null, |n| Value::Int(n.into())),
-        Type::INT8 => row.try_get::<_, Option<i64>>(place)?.map_or(Value::Null, Value::Int),
-        Type::TIMESTAMPTZ => row.try_get::<_, Option<Instant2000>>(place)?.map_or(Value::Null, |at| Value::Time(at.0)),
-        _ => row.try_get::<_, Option<String>>(place)?.map_or(Value::Null, Value::Text),
+        Type::BOOL => row
+            .try_get::<_, Option<bool>>(place)?
+            .map_or(Value::Null, Value::Bool),
+        Type::INT2 => row
+            .try_get::<_, Option<i16>>(place)?
+            .map_or(Value::Null, |n| Value::Int(n.into())),
+        Type::INT4 => row
+            .try_get::<_, Option<i32>>(place)?
+            .map_or(Value::Null, |n| Value::Int(n.into())),
+        Type::INT8 => row
+            .try_get::<_, Option<i64>>(place)?
+            .map_or(Value::Null, Value::Int),
+        Type::TIMESTAMPTZ => row
+            .try_get::<_, Option<Instant2000>>(place)?
+            .map_or(Value::Null, |at| Value::Time(at.0)),
+        _ => row
+            .try_get::<_, Option<String>>(place)?
+            .map_or(Value::Null, Value::Text),
     })
 }
 
@@ -350,10 +417,7 @@ fn cell(row: &tokio_postgres::Row, place: usize) -> Result<Value, tokio_postgres
 struct Instant2000(Millis);
 
 impl<'a> tokio_postgres::types::FromSql<'a> for Instant2000 {
-    fn from_sql(
-        _: &Type,
-        raw: &'a [u8],
-    ) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
         let micros = i64::from_be_bytes(raw.try_into()?);
         Ok(Self(micros.div_euclid(1000) + EPOCH_2000_MS))
     }
@@ -405,12 +469,17 @@ async fn migrate_locked(client: &Client) -> Result<(), tokio_postgres::Error> {
     let newest = "SELECT COALESCE(MAX(version), 0) FROM schema_migrations";
     let rows = client.query_typed(newest, &[]).await?;
     let newest: i64 = rows.first().map_or(Ok(0), |row| row.try_get(0))?;
-    for migration in MIGRATIONS.iter().filter(|migration| migration.version > newest) {
+    for migration in MIGRATIONS
+        .iter()
+        .filter(|migration| migration.version > newest)
+    {
         for statement in migration.statements("BOOLEAN", "TIMESTAMPTZ") {
             client.batch_execute(&statement).await?;
         }
         let insert = "INSERT INTO schema_migrations (version) VALUES ($1)";
-        client.query_typed(insert, &[(&migration.version, Type::INT8)]).await?;
+        client
+            .query_typed(insert, &[(&migration.version, Type::INT8)])
+            .await?;
     }
     client.batch_execute("COMMIT").await
 }
@@ -422,7 +491,9 @@ fn translate(error: &tokio_postgres::Error) -> DbError {
     // Classes: https://www.postgresql.org/docs/current/errcodes-appendix.html
     match refusal.code().code().get(..2) {
         Some("23") => DbError::Conflict,
-        Some("08" | "53" | "57" | "28" | "3D") => DbError::Unreachable(refusal.message().to_owned()),
+        Some("08" | "53" | "57" | "28" | "3D") => {
+            DbError::Unreachable(refusal.message().to_owned())
+        }
         _ => DbError::Refused(refusal.message().to_owned()),
     }
 }
@@ -430,7 +501,9 @@ fn translate(error: &tokio_postgres::Error) -> DbError {
 fn reason(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(refusal) => refusal.message().to_owned(),
-        None => error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")),
+        None => error
+            .source()
+            .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")),
     }
 }
 
@@ -452,12 +525,20 @@ mod tests {
             "postgresql://u:p@ep-x-pooler.eu.neon.tech/db?sslmode=require&channel_binding=require",
             Ok((SslMode::Require, "ep-x-pooler.eu.neon.tech", 5432)),
         );
-        check("postgresql://u:p@h:6543/db?pgbouncer=true&sslmode=disable", Ok((SslMode::Disable, "h", 6543)));
+        check(
+            "postgresql://u:p@h:6543/db?pgbouncer=true&sslmode=disable",
+            Ok((SslMode::Disable, "h", 6543)),
+        );
         check("postgresql://u:p@h/db", Ok((SslMode::Prefer, "h", 5432)));
-        check("postgresql://u:p@h/db?sslmode=verify-full", Ok((SslMode::Require, "h", 5432)));
+        check(
+            "postgresql://u:p@h/db?sslmode=verify-full",
+            Ok((SslMode::Require, "h", 5432)),
+        );
         check(
             "postgresql://u:p@h/db?sslmode=maybe",
-            Err(r#"sslmode is "maybe", expected disable, prefer, require, verify-ca or verify-full"#),
+            Err(
+                r#"sslmode is "maybe", expected disable, prefer, require, verify-ca or verify-full"#,
+            ),
         );
         check("postgresql://u:p@/db", Err("DATABASE_URL names no host"));
     }

@@ -40,7 +40,9 @@ impl TlsConnect<TcpStream> for Connector {
             let connector = tokio_rustls::TlsConnector::from(self.config);
             let stream = connector.connect(self.name, stream).await?;
             let certificates = stream.get_ref().1.peer_certificates();
-            let binding = certificates.and_then(|all| all.first()).and_then(|one| end_point(one));
+            let binding = certificates
+                .and_then(|all| all.first())
+                .and_then(|one| end_point(one));
             Ok(Encrypted { stream, binding })
         })
     }
@@ -123,7 +125,12 @@ fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
             return None;
         }
         let (digits, rest) = rest.split_at_checked(count)?;
-        (digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit)), rest)
+        (
+            digits
+                .iter()
+                .fold(0, |sum, digit| sum << 8 | usize::from(*digit)),
+            rest,
+        )
     };
     rest.split_at_checked(length)
 }
@@ -144,11 +151,17 @@ mod tests {
             whole
         };
         let check = |identifier: &[u8], length: Option<usize>| {
-            assert_eq!(end_point(&certificate(identifier)).map(|hash| hash.len()), length);
+            assert_eq!(
+                end_point(&certificate(identifier)).map(|hash| hash.len()),
+                length
+            );
         };
         check(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02], Some(32));
         check(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03], Some(48));
-        check(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0d], Some(64));
+        check(
+            &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0d],
+            Some(64),
+        );
         check(&[0x2b, 0x65, 0x70], None);
         assert_eq!(end_point(&[0x30, 0x84, 0xff, 0xff, 0xff, 0xff, 0x00]), None);
         assert_eq!(end_point(&[]), None);

@@ -47,7 +47,11 @@ pub async fn chat(
 }
 
 fn internal() -> ApiError {
-    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "something went wrong on our side")
+    ApiError::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal_error",
+        "something went wrong on our side",
+    )
 }
 
 fn refused(error: TurnError) -> ApiError {
@@ -57,7 +61,12 @@ fn refused(error: TurnError) -> ApiError {
     }
 }
 
-fn stream(state: AppState, user_id: String, conversation: Option<i64>, message: String) -> Response {
+fn stream(
+    state: AppState,
+    user_id: String,
+    conversation: Option<i64>,
+    message: String,
+) -> Response {
     let (sender, receiver) = unbounded_channel();
     tokio::spawn(crate::log::same_request(async move {
         let listener = Listener(Some(sender.clone()));
@@ -67,7 +76,10 @@ fn stream(state: AppState, user_id: String, conversation: Option<i64>, message: 
             Err(TurnError::NotFound) => Event::Failed("not_found", "not found".to_owned()),
             Err(TurnError::Database(error)) => {
                 tracing::error!("{error}");
-                Event::Failed("database_unavailable", "the database cannot be reached, try again".to_owned())
+                Event::Failed(
+                    "database_unavailable",
+                    "the database cannot be reached, try again".to_owned(),
+                )
             }
         };
         // A listener that left is no reason to stop.
@@ -76,7 +88,10 @@ fn stream(state: AppState, user_id: String, conversation: Option<i64>, message: 
     let body = Body::from_stream(events(receiver).map(Ok::<_, Infallible>));
     let mut response = body.into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream; charset=utf-8"),
+    );
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Proxies that buffer would hold the words back.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -105,7 +120,9 @@ pub async fn conversations(
     State(state): State<AppState>,
     owner: Owner,
 ) -> Result<Json<Vec<Value>>, ApiError> {
-    Ok(Json(conversations::list(state.database(), &owner.id).await?))
+    Ok(Json(
+        conversations::list(state.database(), &owner.id).await?,
+    ))
 }
 
 /// `GET /api/{user_id}/conversations/{cid}/messages`.
@@ -116,7 +133,9 @@ pub async fn messages(
     let id = owner.number("cid")?;
     let found = conversations::messages(state.database(), &owner.id, id, 1000).await?;
     let found = found.ok_or_else(ApiError::not_found)?;
-    Ok(Json(found.iter().map(conversations::Message::json).collect()))
+    Ok(Json(
+        found.iter().map(conversations::Message::json).collect(),
+    ))
 }
 
 /// `DELETE /api/{user_id}/conversations/{cid}`.

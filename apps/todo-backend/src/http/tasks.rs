@@ -168,6 +168,7 @@ pub async fn create(
     let task = tasks::create(state.database(), &owner.id, &draft).await?;
     // A valid token of a user that is gone finds no row to count in.
     let task = task.ok_or_else(ApiError::not_found)?;
+    state.tasks_changed().notify_one();
     Ok((StatusCode::CREATED, Json(task.json())).into_response())
 }
 
@@ -190,6 +191,7 @@ pub async fn update(
     let task = find(&state, &owner).await?;
     let draft = draft_of(task.draft(), &body.0)?;
     let task = tasks::update(state.database(), &owner.id, &task, &draft).await?;
+    state.tasks_changed().notify_one();
     Ok(Json(task.ok_or_else(ApiError::not_found)?.json()))
 }
 

@@ -88,8 +88,16 @@ pub async fn create(
 /// # Errors
 /// As [`DbError`] says.
 pub async fn of_task(database: &Database, task_uid: &str) -> Result<Vec<Attachment>, DbError> {
-    let select = sql!("SELECT * FROM attachments WHERE task_uid = ?1 ORDER BY created_at", task_uid);
-    database.rows(select).await?.iter().map(Attachment::from_row).collect()
+    let select = sql!(
+        "SELECT * FROM attachments WHERE task_uid = ?1 ORDER BY created_at",
+        task_uid
+    );
+    database
+        .rows(select)
+        .await?
+        .iter()
+        .map(Attachment::from_row)
+        .collect()
 }
 
 /// Deletes an attachment and returns it.
@@ -108,7 +116,12 @@ pub async fn delete(
         user_id,
         task_uid,
     );
-    database.row(delete).await?.as_ref().map(Attachment::from_row).transpose()
+    database
+        .row(delete)
+        .await?
+        .as_ref()
+        .map(Attachment::from_row)
+        .transpose()
 }
 
 /// Finds a local file by its path, with its owner and type.
@@ -124,5 +137,6 @@ pub async fn by_location(
         location,
     );
     let row = database.row(select).await?;
-    row.map(|row| Ok((row.text("user_id")?, Attachment::from_row(&row)?))).transpose()
+    row.map(|row| Ok((row.text("user_id")?, Attachment::from_row(&row)?)))
+        .transpose()
 }

@@ -86,7 +86,10 @@ pub async fn begin(
 ) -> Result<Option<i64>, DbError> {
     let at = now();
     let title: String = entry.content.chars().take(60).collect();
-    let count = sql!("UPDATE users SET conversation_seq = conversation_seq + 1 WHERE id = ?1", user_id);
+    let count = sql!(
+        "UPDATE users SET conversation_seq = conversation_seq + 1 WHERE id = ?1",
+        user_id
+    );
     let insert = sql!(
         "INSERT INTO conversations (user_id, id, title, message_seq, created_at, updated_at) \
          SELECT id, conversation_seq, ?2, 1, ?3, ?3 FROM users WHERE id = ?1 RETURNING id",
@@ -107,7 +110,10 @@ pub async fn begin(
         At(at),
     );
     let rows = database.run(vec![count, insert, message]).await?;
-    rows.get(1).and_then(|rows| rows.first()).map(|row| row.int("id")).transpose()
+    rows.get(1)
+        .and_then(|rows| rows.first())
+        .map(|row| row.int("id"))
+        .transpose()
 }
 
 /// Adds to a conversation; `None` when there is none of that number.
@@ -143,7 +149,10 @@ pub async fn append(
         At(at),
     );
     let rows = database.run(vec![count, insert]).await?;
-    rows.get(1).and_then(|rows| rows.first()).map(Message::from_row).transpose()
+    rows.get(1)
+        .and_then(|rows| rows.first())
+        .map(Message::from_row)
+        .transpose()
 }
 
 /// Returns the last messages of a conversation, oldest first.
@@ -156,7 +165,11 @@ pub async fn messages(
     conversation_id: i64,
     most: i64,
 ) -> Result<Option<Vec<Message>>, DbError> {
-    let exists = sql!("SELECT id FROM conversations WHERE user_id = ?1 AND id = ?2", user_id, conversation_id);
+    let exists = sql!(
+        "SELECT id FROM conversations WHERE user_id = ?1 AND id = ?2",
+        user_id,
+        conversation_id
+    );
     let select = sql!(
         "SELECT * FROM messages WHERE user_id = ?1 AND conversation_id = ?2 \
          ORDER BY id DESC LIMIT ?3",
@@ -169,7 +182,12 @@ pub async fn messages(
         return Ok(None);
     }
     let found = rows.get(1).map(Vec::as_slice).unwrap_or_default();
-    found.iter().rev().map(Message::from_row).collect::<Result<_, _>>().map(Some)
+    found
+        .iter()
+        .rev()
+        .map(Message::from_row)
+        .collect::<Result<_, _>>()
+        .map(Some)
 }
 
 /// Returns a user's conversations, the one last used first.
@@ -201,7 +219,10 @@ pub async fn list(database: &Database, user_id: &str) -> Result<Vec<Json>, DbErr
 /// # Errors
 /// As [`DbError`] says.
 pub async fn delete(database: &Database, user_id: &str, id: i64) -> Result<bool, DbError> {
-    let delete: Statement =
-        sql!("DELETE FROM conversations WHERE user_id = ?1 AND id = ?2 RETURNING id", user_id, id);
+    let delete: Statement = sql!(
+        "DELETE FROM conversations WHERE user_id = ?1 AND id = ?2 RETURNING id",
+        user_id,
+        id
+    );
     Ok(database.row(delete).await?.is_some())
 }

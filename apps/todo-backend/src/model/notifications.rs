@@ -28,8 +28,13 @@ pub struct Fired {
 /// # Errors
 /// As [`DbError`] says.
 pub async fn next_fire(database: &Database) -> Result<Option<Millis>, DbError> {
-    let select = sql!("SELECT fire_at FROM reminders WHERE sent_at IS NULL ORDER BY fire_at LIMIT 1");
-    database.row(select).await?.map(|row| row.time("fire_at")).transpose()
+    let select =
+        sql!("SELECT fire_at FROM reminders WHERE sent_at IS NULL ORDER BY fire_at LIMIT 1");
+    database
+        .row(select)
+        .await?
+        .map(|row| row.time("fire_at"))
+        .transpose()
 }
 
 /// Fires the reminders that are due.
@@ -51,7 +56,10 @@ pub async fn fire_due(database: &Database) -> Result<Vec<Fired>, DbError> {
 
 async fn fire(database: &Database, id: &str, user_id: &str) -> Result<Option<Fired>, DbError> {
     let at = now();
-    let lock = sql!("UPDATE users SET notification_seq = notification_seq + 1 WHERE id = ?1", user_id);
+    let lock = sql!(
+        "UPDATE users SET notification_seq = notification_seq + 1 WHERE id = ?1",
+        user_id
+    );
     let notify = sql!(
         "INSERT INTO notifications (user_id, id, kind, title, task_id, created_at) \
          SELECT u.id, u.notification_seq, 'reminder', t.title, t.id, ?2 \
@@ -114,7 +122,11 @@ fn shown(row: &Row) -> Result<Json, DbError> {
 ///
 /// # Errors
 /// As [`DbError`] says.
-pub async fn mark_read(database: &Database, user_id: &str, id: i64) -> Result<Option<Json>, DbError> {
+pub async fn mark_read(
+    database: &Database,
+    user_id: &str,
+    id: i64,
+) -> Result<Option<Json>, DbError> {
     let update = sql!(
         "UPDATE notifications SET read_at = COALESCE(read_at, ?3) \
          WHERE user_id = ?1 AND id = ?2 RETURNING *",

@@ -51,7 +51,10 @@ pub async fn keep(database: &Database, mail: &Mail) -> Result<(), DbError> {
 /// # Errors
 /// As [`DbError`] says.
 pub async fn list(database: &Database) -> Result<Vec<Json>, DbError> {
-    let select = sql!("SELECT * FROM outbox ORDER BY created_at DESC LIMIT ?1", KEPT);
+    let select = sql!(
+        "SELECT * FROM outbox ORDER BY created_at DESC LIMIT ?1",
+        KEPT
+    );
     let rows = database.rows(select).await?;
     rows.iter()
         .map(|row| {

@@ -9,12 +9,17 @@ use crate::time::Millis;
 
 /// Returns the next due date after both the old one and now.
 pub fn next_due(rule: &Recurrence, due: Option<Millis>, now: Millis) -> Option<Millis> {
-    let start = Timestamp::from_millisecond(due.unwrap_or(now)).ok()?.to_zoned(TimeZone::UTC);
+    let start = Timestamp::from_millisecond(due.unwrap_or(now))
+        .ok()?
+        .to_zoned(TimeZone::UTC);
     let mut date = start.date();
     // Each step moves at least a day; a rule of days reaches today in time.
     for _ in 0..20_000 {
         date = step(rule, date)?;
-        let at = date.to_datetime(start.time()).to_zoned(TimeZone::UTC).ok()?;
+        let at = date
+            .to_datetime(start.time())
+            .to_zoned(TimeZone::UTC)
+            .ok()?;
         let at = at.timestamp().as_millisecond();
         if at > now {
             return Some(at);
@@ -43,7 +48,11 @@ fn next_weekday(days: &[u8], date: Date, every: i64) -> Option<Date> {
     let first = (0..7).find(|day| listed(*day))?;
     let monday = date.checked_sub(i64::from(today).days()).ok()?;
     debug_assert_eq!(monday.weekday(), Weekday::Monday);
-    monday.checked_add(every.weeks()).ok()?.checked_add(i64::from(first).days()).ok()
+    monday
+        .checked_add(every.weeks())
+        .ok()?
+        .checked_add(i64::from(first).days())
+        .ok()
 }
 
 /// The wished day `every` months on, or the last day of a shorter month.
@@ -60,7 +69,12 @@ mod tests {
     use crate::time::{parse, text};
 
     fn rule(frequency: Frequency, interval: u16, days: &[u8], day: Option<u8>) -> Recurrence {
-        Recurrence { frequency, interval, days_of_week: days.to_vec(), day_of_month: day }
+        Recurrence {
+            frequency,
+            interval,
+            days_of_week: days.to_vec(),
+            day_of_month: day,
+        }
     }
 
     #[test]
@@ -71,14 +85,59 @@ mod tests {
         };
         use Frequency::{Daily, Monthly, Weekly};
         // 2026-01-05 is a Monday.
-        check(rule(Daily, 1, &[], None), "2026-01-05T09:00", "2026-01-05T10:00", "2026-01-06T09:00:00Z");
-        check(rule(Daily, 3, &[], None), "2026-01-05T09:00", "2026-01-05T08:00", "2026-01-08T09:00:00Z");
-        check(rule(Daily, 1, &[], None), "2026-01-05T09:00", "2026-02-01T12:00", "2026-02-02T09:00:00Z");
-        check(rule(Weekly, 1, &[], None), "2026-01-05", "2026-01-05", "2026-01-12T00:00:00Z");
-        check(rule(Weekly, 1, &[0, 3], None), "2026-01-05", "2026-01-05", "2026-01-08T00:00:00Z");
-        check(rule(Weekly, 2, &[0], None), "2026-01-05", "2026-01-05", "2026-01-19T00:00:00Z");
-        check(rule(Monthly, 1, &[], None), "2026-01-31", "2026-01-31", "2026-02-28T00:00:00Z");
-        check(rule(Monthly, 1, &[], Some(31)), "2026-02-28", "2026-02-28", "2026-03-31T00:00:00Z");
-        check(rule(Monthly, 12, &[], None), "2024-02-29", "2024-02-29", "2025-02-28T00:00:00Z");
+        check(
+            rule(Daily, 1, &[], None),
+            "2026-01-05T09:00",
+            "2026-01-05T10:00",
+            "2026-01-06T09:00:00Z",
+        );
+        check(
+            rule(Daily, 3, &[], None),
+            "2026-01-05T09:00",
+            "2026-01-05T08:00",
+            "2026-01-08T09:00:00Z",
+        );
+        check(
+            rule(Daily, 1, &[], None),
+            "2026-01-05T09:00",
+            "2026-02-01T12:00",
+            "2026-02-02T09:00:00Z",
+        );
+        check(
+            rule(Weekly, 1, &[], None),
+            "2026-01-05",
+            "2026-01-05",
+            "2026-01-12T00:00:00Z",
+        );
+        check(
+            rule(Weekly, 1, &[0, 3], None),
+            "2026-01-05",
+            "2026-01-05",
+            "2026-01-08T00:00:00Z",
+        );
+        check(
+            rule(Weekly, 2, &[0], None),
+            "2026-01-05",
+            "2026-01-05",
+            "2026-01-19T00:00:00Z",
+        );
+        check(
+            rule(Monthly, 1, &[], None),
+            "2026-01-31",
+            "2026-01-31",
+            "2026-02-28T00:00:00Z",
+        );
+        check(
+            rule(Monthly, 1, &[], Some(31)),
+            "2026-02-28",
+            "2026-02-28",
+            "2026-03-31T00:00:00Z",
+        );
+        check(
+            rule(Monthly, 12, &[], None),
+            "2024-02-29",
+            "2024-02-29",
+            "2025-02-28T00:00:00Z",
+        );
     }
 }

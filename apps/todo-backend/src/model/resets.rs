@@ -14,7 +14,10 @@ const LIFE_MS: Millis = 24 * 3_600_000;
 
 fn hash(token: &str) -> String {
     let hash = digest::digest(&digest::SHA256, token.as_bytes());
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Remembers a token for a user.
@@ -35,7 +38,11 @@ pub async fn remember(database: &Database, user_id: &str, token: &str) -> Result
 ///
 /// # Errors
 /// As [`DbError`] says; the token is then still good.
-pub async fn redeem(database: &Database, token: &str, password_hash: &str) -> Result<bool, DbError> {
+pub async fn redeem(
+    database: &Database,
+    token: &str,
+    password_hash: &str,
+) -> Result<bool, DbError> {
     let at = now();
     let set = sql!(
         "UPDATE users SET password_hash = ?2 WHERE id = (SELECT user_id FROM password_resets \

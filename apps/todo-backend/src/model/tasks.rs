@@ -477,7 +477,10 @@ pub async fn update(
 }
 
 fn first_task(rows: Vec<Vec<Row>>) -> Result<Option<Task>, DbError> {
-    rows.first().and_then(|rows| rows.first()).map(Task::from_row).transpose()
+    rows.first()
+        .and_then(|rows| rows.first())
+        .map(Task::from_row)
+        .transpose()
 }
 
 /// Returns the statements that make the next task of a recurring one.
@@ -527,7 +530,16 @@ pub async fn set_completed(
     task: &Task,
     completed: bool,
 ) -> Result<Option<Task>, DbError> {
-    update(database, user_id, task, &Draft { completed, ..task.draft() }).await
+    update(
+        database,
+        user_id,
+        task,
+        &Draft {
+            completed,
+            ..task.draft()
+        },
+    )
+    .await
 }
 
 /// Deletes a task and returns whether there was one.

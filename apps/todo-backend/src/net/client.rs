@@ -58,7 +58,8 @@ pub async fn send(
 /// A sentence, when it broke off or is too long.
 pub async fn read(body: Incoming) -> Result<Bytes, String> {
     let read = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-    read.map(http_body_util::Collected::to_bytes).map_err(|error| error.to_string())
+    read.map(http_body_util::Collected::to_bytes)
+        .map_err(|error| error.to_string())
 }
 
 async fn exchange(request: Request<Bytes>) -> Result<Response<Incoming>, ClientError> {
@@ -71,20 +72,37 @@ async fn exchange(request: Request<Bytes>) -> Result<Response<Incoming>, ClientE
     };
     let host = parts.uri.host().ok_or_else(address)?.to_owned();
     let authority = parts.uri.authority().ok_or_else(address)?.to_string();
-    let port = parts.uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let port = parts
+        .uri
+        .port_u16()
+        .unwrap_or(if secure { 443 } else { 80 });
+    let path = parts
+        .uri
+        .path_and_query()
+        .map_or("/", http::uri::PathAndQuery::as_str);
     let path: Uri = path.parse().map_err(|_| address())?;
-    parts.headers.insert(HOST, HeaderValue::from_str(&authority).map_err(|_| address())?);
-    parts.headers.insert(USER_AGENT, HeaderValue::from_static("todo-backend"));
+    parts.headers.insert(
+        HOST,
+        HeaderValue::from_str(&authority).map_err(|_| address())?,
+    );
+    parts
+        .headers
+        .insert(USER_AGENT, HeaderValue::from_static("todo-backend"));
     parts.uri = path;
 
     let stream = open(host.trim_matches(['[', ']']), port, secure).await?;
-    let broken = |error: hyper::Error| ClientError::Broken { host: host.clone(), reason: error.to_string() };
+    let broken = |error: hyper::Error| ClientError::Broken {
+        host: host.clone(),
+        reason: error.to_string(),
+    };
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.map_err(broken)?;
     // The task ends with the answer's body or with its reader.
     tokio::spawn(connection);
-    sender.send_request(Request::from_parts(parts, Full::new(body))).await.map_err(broken)
+    sender
+        .send_request(Request::from_parts(parts, Full::new(body)))
+        .await
+        .map_err(broken)
 }
 
 async fn open(host: &str, port: u16, secure: bool) -> Result<Box<dyn Stream>, ClientError> {
@@ -95,6 +113,9 @@ async fn open(host: &str, port: u16, secure: bool) -> Result<Box<dyn Stream>, Cl
     let failed = |error: &dyn std::fmt::Display| ClientError::Connect(format!("{host}: {error}"));
     let name = ServerName::try_from(host.to_owned()).map_err(|error| failed(&error))?;
     let connector = tokio_rustls::TlsConnector::from(tls::public());
-    let stream = connector.connect(name, stream).await.map_err(|error| failed(&error))?;
+    let stream = connector
+        .connect(name, stream)
+        .await
+        .map_err(|error| failed(&error))?;
     Ok(Box::new(stream))
 }

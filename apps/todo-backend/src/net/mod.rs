@@ -28,7 +28,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// # Errors
 /// A sentence that names host and port.
 pub async fn connect(host: &str, port: u16) -> Result<TcpStream, String> {
-    let addresses = RESOLVER.lookup(host).await.map_err(|error| error.to_string())?;
+    let addresses = RESOLVER
+        .lookup(host)
+        .await
+        .map_err(|error| error.to_string())?;
     let mut last = "no address".to_owned();
     for address in addresses {
         match try_address(address, port).await {

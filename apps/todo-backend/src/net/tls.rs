@@ -45,26 +45,34 @@ pub fn configured(check: Check, roots_file: Option<&str>) -> Result<Arc<ClientCo
     let inner = if check == Check::Nothing {
         None
     } else {
-        let built = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+        let built =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
         Some(built.map_err(|error| error.to_string())?)
     };
     let verifier = Arc::new(Lenient { check, inner });
-    let builder = builder().dangerous().with_custom_certificate_verifier(verifier);
+    let builder = builder()
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
     Ok(Arc::new(builder.with_no_client_auth()))
 }
 
 fn roots_from(path: &str) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| format!("{path}: {error}"))?;
+    let certificates =
+        CertificateDer::pem_file_iter(path).map_err(|error| format!("{path}: {error}"))?;
     for certificate in certificates {
         let certificate = certificate.map_err(|error| format!("{path}: {error}"))?;
-        roots.add(certificate).map_err(|error| format!("{path}: {error}"))?;
+        roots
+            .add(certificate)
+            .map_err(|error| format!("{path}: {error}"))?;
     }
     Ok(roots)
 }
 
 fn public_roots() -> RootCertStore {
-    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
+    RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    }
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -125,6 +133,8 @@ impl ServerCertVerifier for Lenient {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
+        provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

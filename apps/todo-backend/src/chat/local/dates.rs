@@ -50,14 +50,19 @@ impl Found {
             (None, Some(_)) => now.date(),
         };
         let time = self.time.unwrap_or(END_OF_DAY);
-        date.to_datetime(time).to_zoned(now.time_zone().clone()).ok()
+        date.to_datetime(time)
+            .to_zoned(now.time_zone().clone())
+            .ok()
     }
 }
 
 /// Reads one phrase at the front; returns how many words it has.
 fn phrase(words: &[String], now: &Zoned, found: &mut Found) -> usize {
     let word = |place: usize| words.get(place).map_or("", String::as_str);
-    let skipped = usize::from(matches!(word(0), "by" | "on" | "due" | "until" | "before" | "this"));
+    let skipped = usize::from(matches!(
+        word(0),
+        "by" | "on" | "due" | "until" | "before" | "this"
+    ));
     let rest = words.get(skipped..).unwrap_or_default();
     let taken = day(rest, now, found)
         .or_else(|| span(rest, now, found))
@@ -75,7 +80,9 @@ fn day(words: &[String], now: &Zoned, found: &mut Found) -> Option<usize> {
             (today, 1)
         }
         "tomorrow" | "tmrw" | "kal" | "کل" => (today.tomorrow().ok()?, 1),
-        "day" if word(1) == "after" && word(2) == "tomorrow" => (today.checked_add(2.days()).ok()?, 3),
+        "day" if word(1) == "after" && word(2) == "tomorrow" => {
+            (today.checked_add(2.days()).ok()?, 3)
+        }
         "the" if word(1) == "day" && word(2) == "after" && word(3) == "tomorrow" => {
             (today.checked_add(2.days()).ok()?, 4)
         }
@@ -93,7 +100,11 @@ fn day(words: &[String], now: &Zoned, found: &mut Found) -> Option<usize> {
 
 fn iso_date(word: &str) -> Option<Date> {
     // Shorter numbers would read as dates of antiquity.
-    if word.len() == 10 && word.as_bytes().get(4) == Some(&b'-') { word.parse().ok() } else { None }
+    if word.len() == 10 && word.as_bytes().get(4) == Some(&b'-') {
+        word.parse().ok()
+    } else {
+        None
+    }
 }
 
 fn weekday(word: &str) -> Option<Weekday> {
@@ -124,7 +135,10 @@ fn span(words: &[String], now: &Zoned, found: &mut Found) -> Option<usize> {
         "a" | "an" | "one" => 1,
         "two" => 2,
         "three" => 3,
-        digits => digits.parse::<i64>().ok().filter(|count| (1..=1000).contains(count))?,
+        digits => digits
+            .parse::<i64>()
+            .ok()
+            .filter(|count| (1..=1000).contains(count))?,
     };
     let span = match word(2).trim_end_matches('s') {
         "minute" | "min" => count.minutes(),
@@ -154,15 +168,24 @@ fn clock(words: &[String], found: &mut Found) -> Option<usize> {
         "" => return None,
         _ => {
             let (digits, joined) = first.trim_end_matches("baje").split_at_checked(
-                first.find(|c: char| !c.is_ascii_digit() && c != ':').unwrap_or(first.len()),
+                first
+                    .find(|c: char| !c.is_ascii_digit() && c != ':')
+                    .unwrap_or(first.len()),
             )?;
             let apart = ["am", "pm", "a.m", "p.m", "baje"].contains(&word(at + 1));
-            let half = if joined.is_empty() && apart { word(at + 1) } else { joined };
+            let half = if joined.is_empty() && apart {
+                word(at + 1)
+            } else {
+                joined
+            };
             let sure = at == 1 || !half.is_empty() || digits.contains(':');
             if !sure || digits.is_empty() {
                 return None;
             }
-            (reading(digits, half, at == 1)?, if joined.is_empty() && apart { 2 } else { 1 })
+            (
+                reading(digits, half, at == 1)?,
+                if joined.is_empty() && apart { 2 } else { 1 },
+            )
         }
     };
     found.time = Some(read);
@@ -177,7 +200,11 @@ fn reading(digits: &str, half: &str, after_at: bool) -> Option<Time> {
         "am" | "a.m" if hour == 12 => 0,
         "am" | "a.m" | "pm" | "p.m" => hour,
         // "at 5" is said in the afternoon.
-        "" | "baje" if (after_at || half == "baje") && (1..=7).contains(&hour) && !digits.contains(':') => hour + 12,
+        "" | "baje"
+            if (after_at || half == "baje") && (1..=7).contains(&hour) && !digits.contains(':') =>
+        {
+            hour + 12
+        }
         "" | "baje" => hour,
         _ => return None,
     };
@@ -195,23 +222,43 @@ mod tests {
         let check = |text: &str, expected: Option<&str>, rest: &str| {
             let (found, kept) = extract(text, &now);
             let found = found.map(|at| at.strftime("%Y-%m-%d %H:%M").to_string());
-            assert_eq!((found.as_deref(), kept.as_str()), (expected, rest), "{text}");
+            assert_eq!(
+                (found.as_deref(), kept.as_str()),
+                (expected, rest),
+                "{text}"
+            );
         };
         check("buy milk", None, "buy milk");
         check("buy milk today", Some("2026-01-05 23:59"), "buy milk");
-        check("buy milk tomorrow at 5pm", Some("2026-01-06 17:00"), "buy milk");
+        check(
+            "buy milk tomorrow at 5pm",
+            Some("2026-01-06 17:00"),
+            "buy milk",
+        );
         check("buy milk by Friday", Some("2026-01-09 23:59"), "buy milk");
         check("buy milk on monday", Some("2026-01-12 23:59"), "buy milk");
         check("call Bob at 9:30", Some("2026-01-06 09:30"), "call Bob");
         check("call Bob at 5", Some("2026-01-05 17:00"), "call Bob");
         check("call Bob 11 am", Some("2026-01-05 11:00"), "call Bob");
         check("pay rent in 3 days", Some("2026-01-08 23:59"), "pay rent");
-        check("stand up in 30 minutes", Some("2026-01-05 10:30"), "stand up");
-        check("pay rent due 2026-02-01, please", Some("2026-02-01 23:59"), "pay rent please");
+        check(
+            "stand up in 30 minutes",
+            Some("2026-01-05 10:30"),
+            "stand up",
+        );
+        check(
+            "pay rent due 2026-02-01, please",
+            Some("2026-02-01 23:59"),
+            "pay rent please",
+        );
         check("call mom tonight", Some("2026-01-05 20:00"), "call mom");
         check("buy 5 apples", None, "buy 5 apples");
         check("read chapter 7", None, "read chapter 7");
-        check("lunch at noon the day after tomorrow", Some("2026-01-07 12:00"), "lunch");
+        check(
+            "lunch at noon the day after tomorrow",
+            Some("2026-01-07 12:00"),
+            "lunch",
+        );
         check("meet at the station", None, "meet at the station");
         check("kal doodh", Some("2026-01-06 23:59"), "doodh");
         check("at 99:99", None, "at 99:99");

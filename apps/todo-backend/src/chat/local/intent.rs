@@ -83,37 +83,70 @@ pub fn parse(message: &str, now: &Zoned) -> Intent {
 /// Without polite openings and closing marks.
 fn clean(message: &str) -> String {
     const OPENINGS: [&str; 14] = [
-        "please ", "can you ", "could you ", "would you ", "hey, ", "hey ", "hi, ", "ok, ",
-        "i want to ", "i'd like to ", "i would like to ", "let's ", "kindly ", "براہ کرم ",
+        "please ",
+        "can you ",
+        "could you ",
+        "would you ",
+        "hey, ",
+        "hey ",
+        "hi, ",
+        "ok, ",
+        "i want to ",
+        "i'd like to ",
+        "i would like to ",
+        "let's ",
+        "kindly ",
+        "براہ کرم ",
     ];
     let mut text = message.trim().replace('’', "'");
-    while let Some(rest) = OPENINGS.iter().find_map(|opening| strip_start(&text, opening)) {
+    while let Some(rest) = OPENINGS
+        .iter()
+        .find_map(|opening| strip_start(&text, opening))
+    {
         text = rest.trim().to_owned();
     }
     let text = text.trim_end_matches(['.', '!', '?', '؟', '۔', ' ']);
-    let text = strip_end(text, " please").or_else(|| strip_end(text, ", please")).unwrap_or(text);
+    let text = strip_end(text, " please")
+        .or_else(|| strip_end(text, ", please"))
+        .unwrap_or(text);
     text.trim().to_owned()
 }
 
 /// `strip_prefix` that ignores the case of ASCII letters.
 fn strip_start<'a>(text: &'a str, start: &str) -> Option<&'a str> {
     let head = text.get(..start.len())?;
-    head.eq_ignore_ascii_case(start).then(|| text.get(start.len()..)).flatten()
+    head.eq_ignore_ascii_case(start)
+        .then(|| text.get(start.len()..))
+        .flatten()
 }
 
 fn strip_end<'a>(text: &'a str, end: &str) -> Option<&'a str> {
     let cut = text.len().checked_sub(end.len())?;
     let tail = text.get(cut..)?;
-    tail.eq_ignore_ascii_case(end).then(|| text.get(..cut)).flatten()
+    tail.eq_ignore_ascii_case(end)
+        .then(|| text.get(..cut))
+        .flatten()
 }
 
 fn short_answer(lower: &str) -> Option<Intent> {
     let intent = match lower {
-        "yes" | "y" | "yes do it" | "sure" | "ok" | "okay" | "confirm" | "do it" | "yes, delete them"
-        | "haan" | "han" | "ji" | "ji haan" | "ہاں" | "جی" | "جی ہاں" => Intent::Yes,
-        "no" | "n" | "cancel" | "stop" | "never mind" | "nevermind" | "nahi" | "نہیں" => Intent::No,
-        "hi" | "hello" | "hey" | "salam" | "salaam" | "assalam o alaikum" | "سلام" | "السلام علیکم"
-        | "good morning" | "good evening" => Intent::Greeting,
+        "yes" | "y" | "yes do it" | "sure" | "ok" | "okay" | "confirm" | "do it"
+        | "yes, delete them" | "haan" | "han" | "ji" | "ji haan" | "ہاں" | "جی" | "جی ہاں" => {
+            Intent::Yes
+        }
+        "no" | "n" | "cancel" | "stop" | "never mind" | "nevermind" | "nahi" | "نہیں" => {
+            Intent::No
+        }
+        "hi"
+        | "hello"
+        | "hey"
+        | "salam"
+        | "salaam"
+        | "assalam o alaikum"
+        | "سلام"
+        | "السلام علیکم"
+        | "good morning"
+        | "good evening" => Intent::Greeting,
         "help" | "what can you do" | "madad" | "مدد" => Intent::Help,
         _ => return numbers_only(lower),
     };
@@ -125,7 +158,8 @@ fn numbers_only(lower: &str) -> Option<Intent> {
     let mut ids = Vec::new();
     for word in lower.split([' ', ',']).filter(|word| !word.is_empty()) {
         match word {
-            "and" | "the" | "task" | "number" | "one" | "no" | "aur" | "اور" | "نمبر" | "کام" => {}
+            "and" | "the" | "task" | "number" | "one" | "no" | "aur" | "اور" | "نمبر" | "کام" =>
+                {}
             word => ids.push(word.trim_start_matches('#').parse().ok()?),
         }
     }
@@ -133,37 +167,86 @@ fn numbers_only(lower: &str) -> Option<Intent> {
 }
 
 fn deletion(text: &str, lower: &str) -> Option<Intent> {
-    const STARTS: [&str; 7] =
-        ["delete ", "remove ", "erase ", "get rid of ", "drop ", "clear ", "cancel "];
+    const STARTS: [&str; 7] = [
+        "delete ",
+        "remove ",
+        "erase ",
+        "get rid of ",
+        "drop ",
+        "clear ",
+        "cancel ",
+    ];
     if let Some(rest) = STARTS.iter().find_map(|start| strip_start(text, start)) {
         return Some(Intent::Delete(target(rest)));
     }
     const ENDS: [&str; 8] = [
-        " delete karo", " delete kar do", " hata do", " hatao", " حذف کرو", " حذف کر دو", " ہٹا دو", " ہٹاؤ",
+        " delete karo",
+        " delete kar do",
+        " hata do",
+        " hatao",
+        " حذف کرو",
+        " حذف کر دو",
+        " ہٹا دو",
+        " ہٹاؤ",
     ];
     let rest = ENDS.iter().find_map(|end| lower.strip_suffix(end))?;
     Some(Intent::Delete(target(rest)))
 }
 
 fn completion(text: &str, lower: &str) -> Option<Intent> {
-    if let Some(rest) = ["mark ", "set "].iter().find_map(|start| strip_start(text, start)) {
+    if let Some(rest) = ["mark ", "set "]
+        .iter()
+        .find_map(|start| strip_start(text, start))
+    {
         const DONE: [&str; 12] = [
-            " as complete", " as completed", " as done", " as finished", " completed", " complete",
-            " done", " finished", " to done", " to complete", " to completed", " off",
+            " as complete",
+            " as completed",
+            " as done",
+            " as finished",
+            " completed",
+            " complete",
+            " done",
+            " finished",
+            " to done",
+            " to complete",
+            " to completed",
+            " off",
         ];
         let rest = DONE.iter().find_map(|end| strip_end(rest, end))?;
         return Some(Intent::Complete(target(rest)));
     }
     const STARTS: [&str; 12] = [
-        "complete ", "finish ", "check off ", "tick off ", "i finished ", "i have finished ", "i've finished ",
-        "i completed ", "i have completed ", "i am done with ", "i'm done with ", "done with ",
+        "complete ",
+        "finish ",
+        "check off ",
+        "tick off ",
+        "i finished ",
+        "i have finished ",
+        "i've finished ",
+        "i completed ",
+        "i have completed ",
+        "i am done with ",
+        "i'm done with ",
+        "done with ",
     ];
     if let Some(rest) = STARTS.iter().find_map(|start| strip_start(text, start)) {
         return Some(Intent::Complete(target(rest)));
     }
     const ENDS: [&str; 14] = [
-        " is done", " is complete", " is completed", " is finished", " complete karo", " complete kar do",
-        " mukammal karo", " mukammal kar do", " khatam karo", " ho gaya", " مکمل کرو", " مکمل کر دو", " مکمل ہو گیا", " ہو گیا",
+        " is done",
+        " is complete",
+        " is completed",
+        " is finished",
+        " complete karo",
+        " complete kar do",
+        " mukammal karo",
+        " mukammal kar do",
+        " khatam karo",
+        " ho gaya",
+        " مکمل کرو",
+        " مکمل کر دو",
+        " مکمل ہو گیا",
+        " ہو گیا",
     ];
     let rest = ENDS.iter().find_map(|end| lower.strip_suffix(end))?;
     Some(Intent::Complete(target(rest)))
@@ -173,18 +256,36 @@ fn completion(text: &str, lower: &str) -> Option<Intent> {
 fn change(text: &str, lower: &str, now: &Zoned) -> Option<Intent> {
     const STARTS: [&str; 6] = ["change ", "rename ", "update ", "edit ", "set ", "move "];
     let rest = STARTS.iter().find_map(|start| strip_start(text, start))?;
-    let place = rest.to_lowercase().rfind(" to ").filter(|place| rest.is_char_boundary(*place))?;
+    let place = rest
+        .to_lowercase()
+        .rfind(" to ")
+        .filter(|place| rest.is_char_boundary(*place))?;
     let (what, value) = (rest.get(..place)?, rest.get(place + 4..)?.trim());
     let what_lower = what.to_lowercase();
-    if let Some(of) = ["the priority of ", "priority of ", "priority for "].iter().find_map(|start| strip_start(what, start)) {
+    if let Some(of) = ["the priority of ", "priority of ", "priority for "]
+        .iter()
+        .find_map(|start| strip_start(what, start))
+    {
         let priority = value.to_lowercase().replace(" priority", "");
-        return Some(Intent::Update(target(of), object(json!({"priority": priority}))));
+        return Some(Intent::Update(
+            target(of),
+            object(json!({"priority": priority})),
+        ));
     }
-    if let Some(of) = ["the due date of ", "due date of ", "due date for "].iter().find_map(|start| strip_start(what, start)) {
-        return Some(Intent::Update(target(of), object(json!({"due_date": due_text(value, now)?}))));
+    if let Some(of) = ["the due date of ", "due date of ", "due date for "]
+        .iter()
+        .find_map(|start| strip_start(what, start))
+    {
+        return Some(Intent::Update(
+            target(of),
+            object(json!({"due_date": due_text(value, now)?})),
+        ));
     }
     if lower.starts_with("move ") {
-        return Some(Intent::Update(target(what), object(json!({"due_date": due_text(value, now)?}))));
+        return Some(Intent::Update(
+            target(what),
+            object(json!({"due_date": due_text(value, now)?})),
+        ));
     }
     let what = what_lower
         .strip_prefix("the title of ")
@@ -194,21 +295,41 @@ fn change(text: &str, lower: &str, now: &Zoned) -> Option<Intent> {
 }
 
 fn due_text(value: &str, now: &Zoned) -> Option<String> {
-    dates::extract(value, now).0.map(|at| at.timestamp().to_string())
+    dates::extract(value, now)
+        .0
+        .map(|at| at.timestamp().to_string())
 }
 
 fn question(lower: &str) -> Option<Intent> {
-    const COUNTS: [&str; 7] =
-        ["how many", "stats", "statistics", "how am i doing", "progress", "summary", "کتنے"];
+    const COUNTS: [&str; 7] = [
+        "how many",
+        "stats",
+        "statistics",
+        "how am i doing",
+        "progress",
+        "summary",
+        "کتنے",
+    ];
     if COUNTS.iter().any(|start| lower.contains(start)) && !lower.starts_with("add") {
         return Some(Intent::Stats);
     }
     const STARTS: [&str; 12] = [
-        "show", "list", "what", "which", "see ", "view", "display", "my tasks", "tasks", "do i have",
-        "give me", "are there",
+        "show",
+        "list",
+        "what",
+        "which",
+        "see ",
+        "view",
+        "display",
+        "my tasks",
+        "tasks",
+        "do i have",
+        "give me",
+        "are there",
     ];
     const ENDS: [&str; 6] = ["dikhao", "dikha do", "batao", "دکھاؤ", "دکھا دو", "بتاؤ"];
-    let asked = STARTS.iter().any(|start| lower.starts_with(start)) || ENDS.iter().any(|end| lower.ends_with(end));
+    let asked = STARTS.iter().any(|start| lower.starts_with(start))
+        || ENDS.iter().any(|end| lower.ends_with(end));
     let bare = ["pending", "completed", "overdue", "all tasks"].contains(&lower);
     (asked || bare).then(|| Intent::List(which(lower)))
 }
@@ -217,7 +338,18 @@ fn which(lower: &str) -> Which {
     let any = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     if any(&["overdue", "late"]) {
         Which::Overdue
-    } else if any(&["pending", "open", "left", "remaining", "not done", "incomplete", "to do", "todo", "baqi", "باقی"]) {
+    } else if any(&[
+        "pending",
+        "open",
+        "left",
+        "remaining",
+        "not done",
+        "incomplete",
+        "to do",
+        "todo",
+        "baqi",
+        "باقی",
+    ]) {
         Which::Pending
     } else if any(&["complete", "done", "finished", "mukammal", "مکمل"]) {
         Which::Completed
@@ -230,19 +362,53 @@ fn which(lower: &str) -> Which {
 
 fn addition(text: &str, lower: &str, now: &Zoned) -> Option<Intent> {
     const STARTS: [&str; 34] = [
-        "add a new task to ", "add a new task called ", "add a new task: ", "add a new task ",
-        "add a task to ", "add a task called ", "add a task for ", "add a task: ", "add a task ",
-        "add task: ", "add task to ", "add task ", "add ", "create a new task to ", "create a new task: ",
-        "create a task to ", "create a task called ", "create a task: ", "create a task ", "create task ",
-        "create ", "new task: ", "new task ", "todo: ", "i need to remember to ", "i need to ",
-        "i have to ", "i must ", "i should ", "remember to ", "don't forget to ", "don't let me forget to ",
-        "remind me to ", "remind me about ",
+        "add a new task to ",
+        "add a new task called ",
+        "add a new task: ",
+        "add a new task ",
+        "add a task to ",
+        "add a task called ",
+        "add a task for ",
+        "add a task: ",
+        "add a task ",
+        "add task: ",
+        "add task to ",
+        "add task ",
+        "add ",
+        "create a new task to ",
+        "create a new task: ",
+        "create a task to ",
+        "create a task called ",
+        "create a task: ",
+        "create a task ",
+        "create task ",
+        "create ",
+        "new task: ",
+        "new task ",
+        "todo: ",
+        "i need to remember to ",
+        "i need to ",
+        "i have to ",
+        "i must ",
+        "i should ",
+        "remember to ",
+        "don't forget to ",
+        "don't let me forget to ",
+        "remind me to ",
+        "remind me about ",
     ];
     if let Some(rest) = STARTS.iter().find_map(|start| strip_start(text, start)) {
         return draft(rest, now);
     }
     const ENDS: [&str; 8] = [
-        " add karo", " add kar do", " shamil karo", " likh lo", " شامل کرو", " شامل کر دو", " شامل کریں", " لکھ لو",
+        " add karo",
+        " add kar do",
+        " shamil karo",
+        " likh lo",
+        " شامل کرو",
+        " شامل کر دو",
+        " شامل کریں",
+        " لکھ لو",
     ];
     let rest = ENDS.iter().find_map(|end| lower.strip_suffix(end))?;
     draft(text.get(..rest.len()).unwrap_or(rest), now)
@@ -270,10 +436,16 @@ fn draft(text: &str, now: &Zoned) -> Option<Intent> {
         text
     };
     let title = title.trim_matches([' ', ',', ':']);
-    let title = ["to my list", "to the list", "to my tasks", "to my todo list", "to my to-do list"]
-        .iter()
-        .find_map(|end| strip_end(title, end))
-        .unwrap_or(title);
+    let title = [
+        "to my list",
+        "to the list",
+        "to my tasks",
+        "to my todo list",
+        "to my to-do list",
+    ]
+    .iter()
+    .find_map(|end| strip_end(title, end))
+    .unwrap_or(title);
     let title = capitalised(unquoted(title.trim()));
     if title.is_empty() {
         return None;
@@ -283,18 +455,31 @@ fn draft(text: &str, now: &Zoned) -> Option<Intent> {
 }
 
 fn take_tags(text: &str) -> (String, Vec<String>) {
-    let is_tag = |word: &&str| word.len() > 1 && word.starts_with('#') && word.parse::<i64>().is_err();
+    let is_tag =
+        |word: &&str| word.len() > 1 && word.starts_with('#') && word.parse::<i64>().is_err();
     let (tags, rest): (Vec<&str>, Vec<&str>) = text.split_whitespace().partition(is_tag);
-    let tags = tags.iter().map(|tag| tag.trim_start_matches('#').trim_end_matches(',').to_owned());
+    let tags = tags
+        .iter()
+        .map(|tag| tag.trim_start_matches('#').trim_end_matches(',').to_owned());
     (rest.join(" "), tags.collect())
 }
 
 fn take_priority(text: &str) -> (String, Option<&'static str>) {
     const PHRASES: [(&str, &str); 14] = [
-        ("with high priority", "high"), ("with low priority", "low"), ("with urgent priority", "urgent"),
-        ("with medium priority", "medium"), ("high priority", "high"), ("low priority", "low"),
-        ("medium priority", "medium"), ("priority high", "high"), ("priority low", "low"),
-        ("priority urgent", "urgent"), ("!urgent", "urgent"), ("!high", "high"), ("!low", "low"), ("urgently", "urgent"),
+        ("with high priority", "high"),
+        ("with low priority", "low"),
+        ("with urgent priority", "urgent"),
+        ("with medium priority", "medium"),
+        ("high priority", "high"),
+        ("low priority", "low"),
+        ("medium priority", "medium"),
+        ("priority high", "high"),
+        ("priority low", "low"),
+        ("priority urgent", "urgent"),
+        ("!urgent", "urgent"),
+        ("!high", "high"),
+        ("!low", "low"),
+        ("urgently", "urgent"),
     ];
     let lower = text.to_lowercase();
     // Lengths change with some letters' case; then the text is left alone.
@@ -305,7 +490,12 @@ fn take_priority(text: &str) -> (String, Option<&'static str>) {
         if let Some(place) = lower.find(phrase)
             && let (Some(head), Some(tail)) = (text.get(..place), text.get(place + phrase.len()..))
         {
-            return (format!("{} {}", head.trim_end(), tail.trim_start()).trim().to_owned(), Some(priority));
+            return (
+                format!("{} {}", head.trim_end(), tail.trim_start())
+                    .trim()
+                    .to_owned(),
+                Some(priority),
+            );
         }
     }
     (text.to_owned(), None)
@@ -315,15 +505,52 @@ fn take_priority(text: &str) -> (String, Option<&'static str>) {
 fn target(text: &str) -> Target {
     let text = unquoted(text.trim());
     let lower = text.to_lowercase();
-    let all = ["all", "everything", "all tasks", "all my tasks", "all of them", "every task", "all the tasks", "my tasks", "sab"];
-    let done = ["all completed tasks", "completed tasks", "all done tasks", "done tasks", "all finished tasks", "finished tasks", "all completed", "completed", "all my completed tasks"];
+    let all = [
+        "all",
+        "everything",
+        "all tasks",
+        "all my tasks",
+        "all of them",
+        "every task",
+        "all the tasks",
+        "my tasks",
+        "sab",
+    ];
+    let done = [
+        "all completed tasks",
+        "completed tasks",
+        "all done tasks",
+        "done tasks",
+        "all finished tasks",
+        "finished tasks",
+        "all completed",
+        "completed",
+        "all my completed tasks",
+    ];
     if all.contains(&lower.as_str()) {
         return Target::Every("all");
     }
     if done.contains(&lower.as_str()) {
         return Target::Every("completed");
     }
-    let starts = ["the task number ", "the task ", "task number ", "task no ", "task #", "task: ", "task ", "number ", "my task ", "کام نمبر ", "کام ", "kaam ", "the ", "my ", "a ", "#"];
+    let starts = [
+        "the task number ",
+        "the task ",
+        "task number ",
+        "task no ",
+        "task #",
+        "task: ",
+        "task ",
+        "number ",
+        "my task ",
+        "کام نمبر ",
+        "کام ",
+        "kaam ",
+        "the ",
+        "my ",
+        "a ",
+        "#",
+    ];
     let mut name = text.to_owned();
     if let Some(rest) = starts.iter().find_map(|start| strip_start(&name, start)) {
         name = rest.to_owned();
@@ -337,18 +564,32 @@ fn target(text: &str) -> Target {
     if let Ok(id) = id.parse() {
         return Target::Id(id);
     }
-    let ends = [" task", " from my list", " from the list", " from my tasks", " ko", " کو", " wala kaam", " والا کام"];
+    let ends = [
+        " task",
+        " from my list",
+        " from the list",
+        " from my tasks",
+        " ko",
+        " کو",
+        " wala kaam",
+        " والا کام",
+    ];
     if let Some(rest) = ends.iter().find_map(|end| strip_end(&name, end)) {
         name = rest.to_owned();
     }
     let name = unquoted(name.trim());
-    name.trim_start_matches('#').parse().map_or_else(|_| Target::Name(name.to_owned()), Target::Id)
+    name.trim_start_matches('#')
+        .parse()
+        .map_or_else(|_| Target::Name(name.to_owned()), Target::Id)
 }
 
 const QUOTES: [(char, char); 4] = [('"', '"'), ('\'', '\''), ('“', '”'), ('‘', '’')];
 
 fn is_quoted(text: &str) -> bool {
-    text.chars().count() > 2 && QUOTES.iter().any(|(open, close)| text.starts_with(*open) && text.ends_with(*close))
+    text.chars().count() > 2
+        && QUOTES
+            .iter()
+            .any(|(open, close)| text.starts_with(*open) && text.ends_with(*close))
 }
 
 fn unquoted(text: &str) -> &str {
@@ -395,7 +636,10 @@ mod tests {
 
     #[test]
     fn the_eight_sentences_of_the_brief() {
-        check("Add a task to buy groceries", add(json!({"title": "Buy groceries"})));
+        check(
+            "Add a task to buy groceries",
+            add(json!({"title": "Buy groceries"})),
+        );
         check("Show me all my tasks", Intent::List(Which::All));
         check("What's pending?", Intent::List(Which::Pending));
         check("Mark task 3 as complete", Intent::Complete(Target::Id(3)));
@@ -404,7 +648,10 @@ mod tests {
             "Change task 1 to 'Call mom tonight'",
             Intent::Update(Target::Id(1), object(json!({"title": "Call mom tonight"}))),
         );
-        check("I need to remember to pay bills", add(json!({"title": "Pay bills"})));
+        check(
+            "I need to remember to pay bills",
+            add(json!({"title": "Pay bills"})),
+        );
         check("What have I completed?", Intent::List(Which::Completed));
     }
 
@@ -416,11 +663,16 @@ mod tests {
         );
         check(
             "add pay rent by friday high priority #home",
-            add(json!({"priority": "high", "due_date": "2026-01-09T23:59:00Z", "tags": ["home"], "title": "Pay rent"})),
+            add(
+                json!({"priority": "high", "due_date": "2026-01-09T23:59:00Z", "tags": ["home"], "title": "Pay rent"}),
+            ),
         );
         check("remind me to stretch", add(json!({"title": "Stretch"})));
         check("add milk to my list", add(json!({"title": "Milk"})));
-        check("add \"Read tomorrow's paper\"", add(json!({"title": "Read tomorrow's paper"})));
+        check(
+            "add \"Read tomorrow's paper\"",
+            add(json!({"title": "Read tomorrow's paper"})),
+        );
         check("add ", Intent::Unknown);
     }
 
@@ -440,7 +692,10 @@ mod tests {
     fn targets_and_answers() {
         check("delete #4", Intent::Delete(Target::Id(4)));
         check("delete everything", Intent::Delete(Target::Every("all")));
-        check("clear completed tasks", Intent::Delete(Target::Every("completed")));
+        check(
+            "clear completed tasks",
+            Intent::Delete(Target::Every("completed")),
+        );
         check("I finished the report", Intent::Complete(name("report")));
         check("groceries is done", Intent::Complete(name("groceries")));
         check("2", Intent::Choice(vec![2]));
@@ -455,7 +710,10 @@ mod tests {
         );
         check(
             "move task 2 to tomorrow",
-            Intent::Update(Target::Id(2), object(json!({"due_date": "2026-01-06T23:59:00Z"}))),
+            Intent::Update(
+                Target::Id(2),
+                object(json!({"due_date": "2026-01-06T23:59:00Z"})),
+            ),
         );
         check("the weather is nice", Intent::Unknown);
         check("", Intent::Unknown);

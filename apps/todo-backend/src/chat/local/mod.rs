@@ -29,7 +29,11 @@ pub async fn answer(
     listener: &Listener,
 ) -> Result<Reply, DbError> {
     let now = jiff::Timestamp::now().to_zoned(toolbox.zone());
-    let mut assistant = Assistant { toolbox, speech: Speech::of(message), listener };
+    let mut assistant = Assistant {
+        toolbox,
+        speech: Speech::of(message),
+        listener,
+    };
     let intent = intent::parse(message, &now);
     let text = match assistant.act(intent, history).await {
         Ok(text) => text,
@@ -40,7 +44,12 @@ pub async fn answer(
         listener.token(word);
     }
     let tool_calls = assistant.toolbox.calls().to_vec();
-    Ok(Reply { text, tool_calls, provider: "local", model: "rules".to_owned() })
+    Ok(Reply {
+        text,
+        tool_calls,
+        provider: "local",
+        model: "rules".to_owned(),
+    })
 }
 
 struct Assistant<'a> {
@@ -82,10 +91,15 @@ impl Assistant<'_> {
     }
 
     async fn add(&mut self, arguments: Map<String, Json>) -> Result<String, ToolError> {
-        let due = arguments.get("due_date").and_then(Json::as_str).map(ToOwned::to_owned);
+        let due = arguments
+            .get("due_date")
+            .and_then(Json::as_str)
+            .map(ToOwned::to_owned);
         let result = self.run("add_task", arguments).await?;
         let zone = self.toolbox.zone();
-        let due = due.and_then(|due| due.parse::<jiff::Timestamp>().ok()).map(|due| due.to_zoned(zone));
+        let due = due
+            .and_then(|due| due.parse::<jiff::Timestamp>().ok())
+            .map(|due| due.to_zoned(zone));
         Ok(self.speech.added(&result, due.as_ref()))
     }
 
@@ -95,10 +109,17 @@ impl Assistant<'_> {
             Which::All => "all",
             Which::Pending | Which::Overdue | Which::Today => "pending",
         };
-        let tasks = self.run("list_tasks", object(json!({"status": status}))).await?;
+        let tasks = self
+            .run("list_tasks", object(json!({"status": status})))
+            .await?;
         let now = jiff::Timestamp::now().to_zoned(self.toolbox.zone());
-        let tasks: Vec<Json> =
-            tasks.as_array().into_iter().flatten().filter(|task| wanted(which, task, &now)).cloned().collect();
+        let tasks: Vec<Json> = tasks
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|task| wanted(which, task, &now))
+            .cloned()
+            .collect();
         Ok(self.speech.listed(which, &tasks))
     }
 
@@ -118,7 +139,9 @@ impl Assistant<'_> {
             Target::Name(name) => name,
             Target::Every(status) => return self.on_every(tool, status).await,
         };
-        let tasks = self.run("list_tasks", object(json!({"status": "all"}))).await?;
+        let tasks = self
+            .run("list_tasks", object(json!({"status": "all"})))
+            .await?;
         let found = matching(&tasks, &wanted, tool == "complete_task");
         match found.as_slice() {
             [] => Ok(self.speech.not_found(&wanted)),
@@ -143,7 +166,9 @@ impl Assistant<'_> {
 
     /// Acting on many is never done without a yes.
     async fn on_every(&mut self, tool: &str, status: &str) -> Result<String, ToolError> {
-        let tasks = self.run("list_tasks", object(json!({"status": status}))).await?;
+        let tasks = self
+            .run("list_tasks", object(json!({"status": status})))
+            .await?;
         let tasks: Vec<Json> = tasks.as_array().cloned().unwrap_or_default();
         if tasks.is_empty() {
             return Ok(self.speech.listed(Which::All, &[]));
@@ -160,14 +185,18 @@ impl Assistant<'_> {
     fn note_question(&mut self, tool: &str, tasks: &[Json]) {
         let candidates: Vec<&Json> = tasks.iter().map(|task| &task["task_id"]).collect();
         let arguments = json!({"action": tool, "candidates": candidates});
-        self.toolbox.note(json!({"tool": QUESTION, "arguments": arguments, "result": null}));
+        self.toolbox
+            .note(json!({"tool": QUESTION, "arguments": arguments, "result": null}));
     }
 
     async fn choose(&mut self, ids: Vec<i64>, history: &[Message]) -> Result<String, ToolError> {
         let Some(question) = question(history) else {
             return Ok(self.speech.not_understood());
         };
-        let chosen: Vec<i64> = ids.into_iter().filter(|id| question.candidates.contains(id)).collect();
+        let chosen: Vec<i64> = ids
+            .into_iter()
+            .filter(|id| question.candidates.contains(id))
+            .collect();
         if chosen.is_empty() {
             return Ok(self.speech.none_of_these());
         }
@@ -202,18 +231,29 @@ fn object(value: Json) -> Map<String, Json> {
 }
 
 fn wanted(which: Which, task: &Json, now: &jiff::Zoned) -> bool {
-    let due = task["due_date"].as_str().and_then(|due| due.parse::<jiff::Timestamp>().ok());
+    let due = task["due_date"]
+        .as_str()
+        .and_then(|due| due.parse::<jiff::Timestamp>().ok());
     match which {
         Which::Overdue => due.is_some_and(|due| due < now.timestamp()),
-        Which::Today => due.is_some_and(|due| due.to_zoned(now.time_zone().clone()).date() == now.date()),
+        Which::Today => {
+            due.is_some_and(|due| due.to_zoned(now.time_zone().clone()).date() == now.date())
+        }
         _ => true,
     }
 }
 
 /// The question in the assistant's last message.
 fn question(history: &[Message]) -> Option<Question> {
-    let last = history.iter().rev().find(|message| message.role == "assistant")?;
-    let call = last.tool_calls.as_array()?.iter().find(|call| call["tool"] == QUESTION)?;
+    let last = history
+        .iter()
+        .rev()
+        .find(|message| message.role == "assistant")?;
+    let call = last
+        .tool_calls
+        .as_array()?
+        .iter()
+        .find(|call| call["tool"] == QUESTION)?;
     let candidates = call.pointer("/arguments/candidates")?.as_array()?;
     Some(Question {
         action: call.pointer("/arguments/action")?.as_str()?.to_owned(),
@@ -229,7 +269,11 @@ fn matching(tasks: &Json, wanted: &str, open_first: bool) -> Vec<Json> {
     let all: Vec<&Json> = tasks.as_array().into_iter().flatten().collect();
     let title = |task: &Json| task["title"].as_str().unwrap_or_default().to_lowercase();
     let narrow = |tasks: Vec<&Json>, rule: &dyn Fn(&Json) -> bool| -> Vec<Json> {
-        tasks.into_iter().filter(|task| rule(task)).cloned().collect()
+        tasks
+            .into_iter()
+            .filter(|task| rule(task))
+            .cloned()
+            .collect()
     };
     let exact = narrow(all.clone(), &|task| title(task) == wanted);
     let whole = narrow(all.clone(), &|task| {
@@ -237,8 +281,21 @@ fn matching(tasks: &Json, wanted: &str, open_first: bool) -> Vec<Json> {
         let have: Vec<&str> = title.split(|c: char| !c.is_alphanumeric()).collect();
         !words.is_empty() && words.iter().all(|word| have.contains(word))
     });
-    let part = narrow(all, &|task| !words.is_empty() && words.iter().all(|word| title(task).contains(word)));
-    let found = [exact, whole, part].into_iter().find(|found| !found.is_empty()).unwrap_or_default();
-    let open: Vec<Json> = found.iter().filter(|task| task["completed"] == false).cloned().collect();
-    if open_first && !open.is_empty() { open } else { found }
+    let part = narrow(all, &|task| {
+        !words.is_empty() && words.iter().all(|word| title(task).contains(word))
+    });
+    let found = [exact, whole, part]
+        .into_iter()
+        .find(|found| !found.is_empty())
+        .unwrap_or_default();
+    let open: Vec<Json> = found
+        .iter()
+        .filter(|task| task["completed"] == false)
+        .cloned()
+        .collect();
+    if open_first && !open.is_empty() {
+        open
+    } else {
+        found
+    }
 }

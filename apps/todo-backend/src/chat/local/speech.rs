@@ -17,7 +17,11 @@ impl Speech {
     /// Answers in the script of the question.
     pub fn of(message: &str) -> Self {
         let arabic = |c: char| ('\u{600}'..='\u{6ff}').contains(&c);
-        if message.chars().any(arabic) { Self::Urdu } else { Self::English }
+        if message.chars().any(arabic) {
+            Self::Urdu
+        } else {
+            Self::English
+        }
     }
 
     fn pick<'a>(self, english: &'a str, urdu: &'a str) -> &'a str {
@@ -34,7 +38,9 @@ impl Speech {
             (Self::English, None) => format!("Added “{title}” as task {id}."),
             (Self::English, Some(due)) => format!("Added “{title}” as task {id}, due {due}."),
             (Self::Urdu, None) => format!("“{title}” کام نمبر {id} کے طور پر شامل کر دیا گیا۔"),
-            (Self::Urdu, Some(due)) => format!("“{title}” کام نمبر {id} شامل کر دیا گیا، وقت: {due}۔"),
+            (Self::Urdu, Some(due)) => {
+                format!("“{title}” کام نمبر {id} شامل کر دیا گیا، وقت: {due}۔")
+            }
         }
     }
 
@@ -68,7 +74,11 @@ impl Speech {
             Which::Overdue => self.pick("overdue tasks", "تاخیر والے کام"),
             Which::Today => self.pick("tasks due today", "آج کے کام"),
         };
-        let kind = if tasks.len() == 1 { kind.replacen("tasks", "task", 1) } else { kind.to_owned() };
+        let kind = if tasks.len() == 1 {
+            kind.replacen("tasks", "task", 1)
+        } else {
+            kind.to_owned()
+        };
         let head = match self {
             Self::English => format!("You have {} {kind}:", tasks.len()),
             Self::Urdu => format!("آپ کے {} {kind} ہیں:", tasks.len()),
@@ -77,29 +87,42 @@ impl Speech {
     }
 
     pub fn counted(self, stats: &Json) -> String {
-        let [total, completed, pending, overdue] =
-            ["total", "completed", "pending", "overdue"].map(|key| stats[key].as_i64().unwrap_or_default());
+        let [total, completed, pending, overdue] = ["total", "completed", "pending", "overdue"]
+            .map(|key| stats[key].as_i64().unwrap_or_default());
         match self {
             Self::English => format!(
                 "{total} tasks: {completed} completed, {pending} pending, {overdue} overdue."
             ),
-            Self::Urdu => format!(
-                "کل {total} کام: {completed} مکمل، {pending} باقی، {overdue} تاخیر والے۔"
-            ),
+            Self::Urdu => {
+                format!("کل {total} کام: {completed} مکمل، {pending} باقی، {overdue} تاخیر والے۔")
+            }
         }
     }
 
     pub fn which_one(self, tasks: &[Json]) -> String {
-        let head = self.pick("Several tasks fit. Which one do you mean?", "کئی کام ملے۔ آپ کا مطلب کون سا ہے؟");
+        let head = self.pick(
+            "Several tasks fit. Which one do you mean?",
+            "کئی کام ملے۔ آپ کا مطلب کون سا ہے؟",
+        );
         format!("{head}\n{}", lines(tasks))
     }
 
     pub fn sure(self, tool: &str, tasks: &[Json]) -> String {
         let head = match (self, tool) {
-            (Self::English, "delete_task") => format!("This would delete {} tasks. Are you sure?", tasks.len()),
-            (Self::English, _) => format!("This would complete {} tasks. Are you sure?", tasks.len()),
-            (Self::Urdu, "delete_task") => format!("اس سے {} کام حذف ہو جائیں گے۔ کیا آپ کو یقین ہے؟", tasks.len()),
-            (Self::Urdu, _) => format!("اس سے {} کام مکمل ہو جائیں گے۔ کیا آپ کو یقین ہے؟", tasks.len()),
+            (Self::English, "delete_task") => {
+                format!("This would delete {} tasks. Are you sure?", tasks.len())
+            }
+            (Self::English, _) => {
+                format!("This would complete {} tasks. Are you sure?", tasks.len())
+            }
+            (Self::Urdu, "delete_task") => format!(
+                "اس سے {} کام حذف ہو جائیں گے۔ کیا آپ کو یقین ہے؟",
+                tasks.len()
+            ),
+            (Self::Urdu, _) => format!(
+                "اس سے {} کام مکمل ہو جائیں گے۔ کیا آپ کو یقین ہے؟",
+                tasks.len()
+            ),
         };
         format!("{head}\n{}", lines(tasks))
     }
@@ -119,21 +142,36 @@ impl Speech {
     }
 
     pub fn none_of_these(self) -> String {
-        self.pick("That is none of the tasks I asked about.", "یہ ان کاموں میں سے نہیں ہے۔").to_owned()
+        self.pick(
+            "That is none of the tasks I asked about.",
+            "یہ ان کاموں میں سے نہیں ہے۔",
+        )
+        .to_owned()
     }
 
     pub fn say_again(self) -> String {
-        self.pick("Please say it again with the number of the task.", "براہ کرم کام کے نمبر کے ساتھ دوبارہ کہیں۔")
-            .to_owned()
+        self.pick(
+            "Please say it again with the number of the task.",
+            "براہ کرم کام کے نمبر کے ساتھ دوبارہ کہیں۔",
+        )
+        .to_owned()
     }
 
     pub fn left_alone(self) -> String {
-        self.pick("All right, nothing was changed.", "ٹھیک ہے، کچھ نہیں بدلا گیا۔").to_owned()
+        self.pick(
+            "All right, nothing was changed.",
+            "ٹھیک ہے، کچھ نہیں بدلا گیا۔",
+        )
+        .to_owned()
     }
 
     pub fn greeting(self) -> String {
         let english = "Hello! Tell me what you want to remember, or ask what is pending.";
-        self.pick(english, "السلام علیکم! بتائیں کیا یاد رکھنا ہے، یا پوچھیں کہ کیا باقی ہے۔").to_owned()
+        self.pick(
+            english,
+            "السلام علیکم! بتائیں کیا یاد رکھنا ہے، یا پوچھیں کہ کیا باقی ہے۔",
+        )
+        .to_owned()
     }
 
     pub fn help(self) -> String {
@@ -145,7 +183,11 @@ impl Speech {
 
     pub fn not_understood(self) -> String {
         let english = "I did not understand that.";
-        format!("{} {}", self.pick(english, "میں سمجھ نہیں سکا۔"), self.help())
+        format!(
+            "{} {}",
+            self.pick(english, "میں سمجھ نہیں سکا۔"),
+            self.help()
+        )
     }
 }
 
@@ -155,7 +197,11 @@ fn title(result: &Json) -> &str {
 
 fn lines(tasks: &[Json]) -> String {
     let line = |task: &Json| {
-        let tick = if task["completed"] == true { " ✓" } else { "" };
+        let tick = if task["completed"] == true {
+            " ✓"
+        } else {
+            ""
+        };
         format!("#{} {}{tick}", task["task_id"], title(task))
     };
     tasks.iter().map(line).collect::<Vec<_>>().join("\n")
