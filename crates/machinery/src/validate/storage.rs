@@ -40,7 +40,10 @@ const SOURCES: &[&str] = &[
 
 /// A `PersistentVolume`.
 pub(super) fn persistent_volume(object: &At<'_>, causes: &mut Causes) {
-    let spec = object.field("spec");
+    volume_spec(&object.field("spec"), causes);
+}
+
+fn volume_spec(spec: &At<'_>, causes: &mut Causes) {
     let modes = spec.field("accessModes");
     if modes.is_empty() {
         causes.required(&modes.path, "");
@@ -59,10 +62,10 @@ pub(super) fn persistent_volume(object: &At<'_>, causes: &mut Causes) {
             false => causes.required(&required.path, "must specify required node constraints"),
         }
     }
-    sources(&spec, causes);
-    class_name(&spec, causes);
-    volume_mode(&spec, causes);
-    attributes_class(&spec, causes);
+    sources(spec, causes);
+    class_name(spec, causes);
+    volume_mode(spec, causes);
+    attributes_class(spec, causes);
 }
 
 fn access_modes(modes: &At<'_>, causes: &mut Causes) {
@@ -454,26 +457,30 @@ fn storage_capacity(object: &At<'_>, causes: &mut Causes) {
 }
 
 fn attachment(object: &At<'_>, causes: &mut Causes) {
+    const ONE: &str = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
     let spec = object.field("spec");
-    driver_name(&spec.field("attacher"), causes);
+    let attacher = spec.field("attacher");
+    if attacher.is_empty() {
+        // Asked for by the rules of all versions and by those of this one.
+        causes.required(&attacher.path, "");
+    }
+    driver_name(&attacher, causes);
     let source = spec.field("source");
     let (inline, volume) = (
         source.field("inlineVolumeSpec"),
         source.field("persistentVolumeName"),
     );
     match (inline.is_set(), volume.is_set()) {
-        (false, false) => causes.required(
-            &source.path,
-            "must specify one of inlineVolumeSpec and persistentVolumeName",
-        ),
-        (true, true) => causes.forbidden(
-            &source.path,
-            "must specify exactly one of inlineVolumeSpec and persistentVolumeName",
-        ),
+        (false, false) => causes.required(&source.path, ONE),
+        (true, true) => causes.forbidden(&source.path, ONE),
         (false, true) if volume.is_empty() => {
             causes.required(&volume.path, "must specify non empty persistentVolumeName");
         }
-        _ => {}
+        (false, true) => {}
+        (true, false) => volume_spec(&inline, causes),
+    }
+    if volume.is_set() {
+        causes.invalid_text(&volume.path, volume.text(), names::subdomain(volume.text()));
     }
     let node = spec.field("nodeName");
     causes.invalid_text(&node.path, node.text(), names::subdomain(node.text()));
