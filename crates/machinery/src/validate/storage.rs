@@ -195,7 +195,7 @@ pub(super) fn volume_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
             value: &spec.value["nodeAffinity"],
             path: object.path.field("nodeAffinity"),
         };
-        structure(&affinity, &before["nodeAffinity"], causes);
+        structure(&affinity, &before["nodeAffinity"], &["required"], causes);
     }
 }
 
@@ -510,10 +510,25 @@ pub(super) fn class_update(kind: &str, object: &At<'_>, old: &Value, causes: &mu
                 field(&spec.field(name), &before[name], causes);
             }
         }
-        "VolumeAttachment" => structure(&spec, before, causes),
+        "VolumeAttachment" => attachment_update(&spec, before, causes),
         "CSINode" => node_update(&spec, before, causes),
         _ => {}
     }
+}
+
+fn attachment_update(spec: &At<'_>, before: &Value, causes: &mut Causes) {
+    if equal(spec.value, before) {
+        return;
+    }
+    let source = &spec.value["source"];
+    let shown = format!(
+        "{{\"Attacher\":{},\"Source\":{{\"PersistentVolumeName\":{},\"InlineVolumeSpec\":{}}},\"NodeName\":{}}}",
+        spec.value["attacher"],
+        source["persistentVolumeName"],
+        super::go_json(&source["inlineVolumeSpec"]),
+        spec.value["nodeName"],
+    );
+    causes.invalid(&spec.path, super::Bad::raw(shown), names::IMMUTABLE);
 }
 
 fn node_update(spec: &At<'_>, before: &Value, causes: &mut Causes) {
