@@ -19,15 +19,25 @@ pub struct Cluster {
 /// Panics if it was not: `cargo test --workspace` builds them all.
 pub fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
-    let folder = test.parent().and_then(Path::parent).expect("tests stand in target/PROFILE/deps");
+    let folder = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("tests stand in target/PROFILE/deps");
     let path = folder.join(name);
-    assert!(path.exists(), "{} was not built: run the tests of the whole workspace", path.display());
+    assert!(
+        path.exists(),
+        "{} was not built: run the tests of the whole workspace",
+        path.display()
+    );
     path
 }
 
 /// Returns the root of the repository.
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests stand in the repository").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests stand in the repository")
+        .to_owned()
 }
 
 impl Cluster {
@@ -38,7 +48,11 @@ impl Cluster {
     pub fn new(name: &str) -> Cluster {
         let home = std::env::temp_dir().join(format!("coracle-test-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&home).expect("a folder for the test");
-        Cluster { home, name: name.into(), before: Vec::new() }
+        Cluster {
+            home,
+            name: name.into(),
+            before: Vec::new(),
+        }
     }
 
     /// Returns the same cluster, run by the user with this id.
@@ -46,9 +60,20 @@ impl Cluster {
     /// # Panics
     /// Panics if the home cannot be given to the user.
     pub fn as_user(mut self, uid: u32) -> Cluster {
-        std::os::unix::fs::chown(&self.home, Some(uid), Some(uid)).expect("root may give files away");
+        std::os::unix::fs::chown(&self.home, Some(uid), Some(uid))
+            .expect("root may give files away");
         let uid = uid.to_string();
-        self.before = ["setpriv", "--reuid", &uid, "--regid", &uid, "--clear-groups", "--"].map(String::from).to_vec();
+        self.before = [
+            "setpriv",
+            "--reuid",
+            &uid,
+            "--regid",
+            &uid,
+            "--clear-groups",
+            "--",
+        ]
+        .map(String::from)
+        .to_vec();
         self
     }
 
@@ -117,7 +142,11 @@ impl Cluster {
 
     /// Returns the end of a process's log.
     pub fn log(&self, process: &str) -> String {
-        let path = self.home.join("home/clusters").join(&self.name).join(format!("logs/{process}.log"));
+        let path = self
+            .home
+            .join("home/clusters")
+            .join(&self.name)
+            .join(format!("logs/{process}.log"));
         let text = std::fs::read_to_string(path).unwrap_or_default();
         let lines: Vec<&str> = text.lines().rev().take(30).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
@@ -125,10 +154,21 @@ impl Cluster {
 
     /// Returns the host's process ids of the cluster's process called `kind`.
     pub fn processes(&self, kind: &str) -> Vec<i32> {
-        let init = std::fs::read(self.home.join("home/clusters").join(&self.name).join("run/cluster.json")).unwrap_or_default();
+        let init = std::fs::read(
+            self.home
+                .join("home/clusters")
+                .join(&self.name)
+                .join("run/cluster.json"),
+        )
+        .unwrap_or_default();
         let record: serde_json::Value = serde_json::from_slice(&init).unwrap_or_default();
-        let Some(init) = record["init"]["pid"].as_i64() else { return Vec::new() };
-        descendants(init as i32).into_iter().filter(|pid| arguments(*pid).get(1).is_some_and(|word| word == kind)).collect()
+        let Some(init) = record["init"]["pid"].as_i64() else {
+            return Vec::new();
+        };
+        descendants(init as i32)
+            .into_iter()
+            .filter(|pid| arguments(*pid).get(1).is_some_and(|word| word == kind))
+            .collect()
     }
 }
 
@@ -143,14 +183,22 @@ impl Drop for Cluster {
 /// Returns the words a process was started with.
 pub fn arguments(pid: i32) -> Vec<String> {
     let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    line.split(|byte| *byte == 0).filter(|word| !word.is_empty()).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    line.split(|byte| *byte == 0)
+        .filter(|word| !word.is_empty())
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect()
 }
 
 /// Returns a process and all below it.
 pub fn descendants(root: i32) -> Vec<i32> {
     let parent = |pid: i32| -> Option<i32> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+        stat.rsplit_once(')')?
+            .1
+            .split_whitespace()
+            .nth(1)?
+            .parse()
+            .ok()
     };
     let all: Vec<i32> = std::fs::read_dir("/proc")
         .into_iter()

@@ -19,7 +19,10 @@ pub fn picture() -> Picture {
         "/proc/sys/kernel/core_pattern",
         "/proc/sys/kernel/hostname",
     ] {
-        picture.insert(file.into(), without_counters(file, &fs::read_to_string(file).unwrap_or_default()));
+        picture.insert(
+            file.into(),
+            without_counters(file, &fs::read_to_string(file).unwrap_or_default()),
+        );
     }
     picture.insert("links".into(), names("/sys/class/net"));
     picture.insert("cgroups".into(), cgroups());
@@ -32,13 +35,22 @@ fn without_counters(file: &str, text: &str) -> String {
     if file != "/proc/net/ipv6_route" {
         return text.to_owned();
     }
-    let fields = |line: &str| line.split_whitespace().enumerate().filter(|(at, _)| !matches!(at, 6 | 7)).map(|(_, field)| field.to_owned()).collect::<Vec<_>>().join(" ");
+    let fields = |line: &str| {
+        line.split_whitespace()
+            .enumerate()
+            .filter(|(at, _)| !matches!(at, 6 | 7))
+            .map(|(_, field)| field.to_owned())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     text.lines().map(fields).collect::<Vec<_>>().join("\n")
 }
 
 fn names(folder: &str) -> String {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
     names.join("\n")
 }
@@ -68,8 +80,12 @@ fn collect(folder: &Path, found: &mut Vec<String>, depth: usize) {
 
 /// The host's nftables tables, where the caller may see them and `nft` exists.
 fn nftables() -> String {
-    let output = std::process::Command::new("nft").args(["list", "tables"]).output();
-    output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
+    let output = std::process::Command::new("nft")
+        .args(["list", "tables"])
+        .output();
+    output
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+        .unwrap_or_default()
 }
 
 /// Compares two pictures and names what differs.

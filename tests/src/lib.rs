@@ -12,6 +12,9 @@ pub mod web;
 /// # Panics
 /// Panics with `CI=true`.
 pub fn skip(reason: &str) {
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "cannot be skipped here: {reason}");
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "cannot be skipped here: {reason}"
+    );
     eprintln!("\n*** SKIPPED: {reason} ***\n");
 }

@@ -26,7 +26,11 @@ fn project(cluster: &Cluster, node_port: u16) {
         fs::create_dir_all(context.join("out")).expect("a folder for the test");
         fs::copy(built(name), context.join("out").join(name)).expect("it was built");
         let dockerfile = cluster.home().join(format!("{name}.Dockerfile"));
-        fs::copy(repository().join(format!("apps/{name}/Dockerfile")), &dockerfile).expect("it is there");
+        fs::copy(
+            repository().join(format!("apps/{name}/Dockerfile")),
+            &dockerfile,
+        )
+        .expect("it is there");
         images.push_str(&format!(
             "  - name: {name}:latest\n    dockerfile: {}\n    context: {}\n    contexts: {{builder: {}}}\n",
             dockerfile.display(), context.display(), context.display(),
@@ -35,10 +39,15 @@ fn project(cluster: &Cluster, node_port: u16) {
     let chart = cluster.home().join("chart");
     copy_folder(&repository().join("charts/todo-app"), &chart);
     let values = cluster.home().join("values.yaml");
-    fs::write(&values, format!("frontend: {{service: {{nodePort: {node_port}}}}}\n")).expect("a file for the test");
+    fs::write(
+        &values,
+        format!("frontend: {{service: {{nodePort: {node_port}}}}}\n"),
+    )
+    .expect("a file for the test");
     let text = format!(
         "release: todo\nnamespace: default\nchart: {}\nvalues: [{}]\nimages:\n{images}",
-        chart.display(), values.display(),
+        chart.display(),
+        values.display(),
     );
     fs::write(cluster.home().join("coracle.yaml"), text).expect("a file for the test");
 }
@@ -58,13 +67,37 @@ fn copy_folder(from: &Path, to: &Path) {
 /// Signs up, creates a task and returns the visitor who sees it listed.
 fn create_task(address: SocketAddr, title: &str) -> Visitor {
     let mut visitor = Visitor::new(address);
+    let since = Instant::now();
+    while visitor
+        .get("/signup")
+        .map_or(true, |page| page.status != 200)
+    {
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "the page does not answer"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let email = format!("{}@example.com", title.replace(' ', "-"));
     let page = visitor
-        .post("/signup", &[("name", "Ann"), ("email", &email), ("password", "correct horse battery")])
+        .post(
+            "/signup",
+            &[
+                ("name", "Ann"),
+                ("email", &email),
+                ("password", "correct horse battery"),
+            ],
+        )
         .expect("the page answers");
     assert_eq!(page.status, 200, "{}", page.body);
-    let page = visitor.post("/tasks", &[("title", title)]).expect("the page answers");
-    assert!(page.body.contains(title), "the list lacks the task:\n{}", page.body);
+    let page = visitor
+        .post("/tasks", &[("title", title)])
+        .expect("the page answers");
+    assert!(
+        page.body.contains(title),
+        "the list lacks the task:\n{}",
+        page.body
+    );
     visitor
 }
 
@@ -77,7 +110,10 @@ fn until_listed(visitor: &mut Visitor, title: &str) -> Duration {
         {
             return since.elapsed();
         }
-        assert!(since.elapsed() < Duration::from_secs(60), "the task is lost");
+        assert!(
+            since.elapsed() < Duration::from_secs(60),
+            "the task is lost"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -94,54 +130,100 @@ fn first_light(cluster: &Cluster, node_port: u16) {
     let inside = descendants(cluster.processes("init")[0]);
     let backend = *inside
         .iter()
-        .find(|pid| arguments(**pid).first().is_some_and(|program| program == "/app/todo-backend"))
+        .find(|pid| {
+            arguments(**pid)
+                .first()
+                .is_some_and(|program| program == "/app/todo-backend")
+        })
         .expect("the backend is a process");
     let namespace = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
     assert_ne!(namespace(backend), namespace(std::process::id() as i32));
 
     engine_killed(cluster, backend, &mut visitor);
     kubectl(cluster, backend);
-    until_listed(&mut visitor, "water the boat");
+    // The embedded database went with the pod; the new one serves new visitors.
+    create_task(address, "mend the oar");
 
     assert!(cluster.run(&["down"]).is_empty());
     assert!(visitor.get("/").is_err(), "the port is still open");
-    assert!(!Path::new(&format!("/proc/{backend}")).exists(), "the backend still runs");
+    assert!(
+        !Path::new(&format!("/proc/{backend}")).exists(),
+        "the backend still runs"
+    );
 }
 
 /// The engine dies: containers keep their pids, the page keeps answering.
 fn engine_killed(cluster: &Cluster, backend: i32, visitor: &mut Visitor) {
     let engine = cluster.processes("engine")[0];
-    let status = Command::new("kill").args(["-9", &engine.to_string()]).status().expect("kill is there");
+    let status = Command::new("kill")
+        .args(["-9", &engine.to_string()])
+        .status()
+        .expect("kill is there");
     assert!(status.success());
     until_listed(visitor, "water the boat");
     let since = Instant::now();
     while cluster.processes("engine").iter().all(|pid| *pid == engine) {
-        assert!(since.elapsed() < Duration::from_secs(30), "the engine was not restarted");
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "the engine was not restarted"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     // The API answers again, and the container is the same process.
-    let status: serde_json::Value = serde_json::from_str(&cluster.run(&["status", "-o", "json"])).expect("it is JSON");
-    let restarts: i64 = status["pods"].as_array().into_iter().flatten().filter_map(|pod| pod["restarts"].as_i64()).sum();
+    let status: serde_json::Value =
+        serde_json::from_str(&cluster.run(&["status", "-o", "json"])).expect("it is JSON");
+    let restarts: i64 = status["pods"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|pod| pod["restarts"].as_i64())
+        .sum();
     assert_eq!(restarts, 0, "{status}");
-    assert!(Path::new(&format!("/proc/{backend}")).exists(), "the backend was ended");
+    assert!(
+        Path::new(&format!("/proc/{backend}")).exists(),
+        "the backend was ended"
+    );
 }
 
 /// What a user of kubectl does.
 fn kubectl(cluster: &Cluster, backend: i32) {
-    let Some(listed) = cluster.kubectl(&["get", "deploy,rs,pods,svc,endpointslices", "-o", "name"]) else {
+    let Some(listed) = cluster.kubectl(&["get", "deploy,rs,pods,svc,endpointslices", "-o", "name"])
+    else {
         return skip("kubectl is not on the machine");
     };
-    for expected in ["deployment.apps/todo-backend", "service/todo-frontend", "endpointslice.discovery.k8s.io/"] {
+    for expected in [
+        "deployment.apps/todo-backend",
+        "service/todo-frontend",
+        "endpointslice.discovery.k8s.io/",
+    ] {
         assert!(listed.contains(expected), "{listed}");
     }
-    let log = cluster.kubectl(&["logs", "deploy/todo-backend"]).expect("kubectl is there");
+    let log = cluster
+        .kubectl(&["logs", "deploy/todo-backend"])
+        .expect("kubectl is there");
     assert!(!log.is_empty(), "the backend has written no log");
-    let answer = cluster.kubectl(&["exec", "deploy/todo-backend", "--", "/app/todo-backend", "healthcheck"]);
+    let answer = cluster.kubectl(&[
+        "exec",
+        "deploy/todo-backend",
+        "--",
+        "/app/todo-backend",
+        "healthcheck",
+    ]);
     assert!(answer.is_some());
     // A pod that is deleted comes back, as another process.
-    cluster.kubectl(&["delete", "pod", "-l", "app=backend", "--wait=true"]);
+    let pods = cluster
+        .kubectl(&["get", "pods", "-o", "name"])
+        .expect("kubectl is there");
+    let pod = pods
+        .lines()
+        .find(|name| name.contains("todo-backend"))
+        .expect("the backend is a pod");
+    cluster.kubectl(&["delete", pod, "--wait=true"]);
     cluster.kubectl(&["rollout", "status", "deploy/todo-backend", "--timeout=120s"]);
-    assert!(!Path::new(&format!("/proc/{backend}")).exists(), "the old pod still runs");
+    assert!(
+        !Path::new(&format!("/proc/{backend}")).exists(),
+        "the old pod still runs"
+    );
 }
 
 #[test]
@@ -159,7 +241,10 @@ fn as_the_user_who_runs_the_tests() {
 
 #[test]
 fn as_a_user_without_privileges() {
-    if !fs::read_to_string("/proc/self/status").unwrap_or_default().contains("Uid:\t0\t") {
+    if !fs::read_to_string("/proc/self/status")
+        .unwrap_or_default()
+        .contains("Uid:\t0\t")
+    {
         return skip("only root can become somebody else");
     }
     let _alone = HOST.lock().unwrap_or_else(|broken| broken.into_inner());
@@ -171,4 +256,48 @@ fn as_a_user_without_privileges() {
         cluster.run(&["delete"]);
     }
     host::assert_same(&before, &host::picture());
+}
+
+#[test]
+fn as_a_user_with_subordinate_ids() {
+    let is_root = fs::read_to_string("/proc/self/status")
+        .unwrap_or_default()
+        .contains("Uid:\t0\t");
+    let helper = Command::new("newuidmap").output().is_ok();
+    let Some(uid) = user_with_subordinate_ids().filter(|_| is_root && helper) else {
+        return skip(
+            "only root can become a user for whom /etc/subuid sets ids aside, and newuidmap must be there",
+        );
+    };
+    let _alone = HOST.lock().unwrap_or_else(|broken| broken.into_inner());
+    let before = host::picture();
+    {
+        let cluster = Cluster::new("subids").as_user(uid);
+        first_light(&cluster, 31_082);
+        let map = fs::read_to_string(format!("/proc/{}/uid_map", cluster.processes("init")[0]))
+            .expect("it runs");
+        assert_eq!(
+            map.lines().count(),
+            2,
+            "not the map of subordinate ids:\n{map}"
+        );
+        cluster.run(&["delete"]);
+        assert!(!cluster.home().join("home/clusters/subids").exists());
+    }
+    host::assert_same(&before, &host::picture());
+}
+
+/// Returns the first user but root who has subordinate ids.
+fn user_with_subordinate_ids() -> Option<u32> {
+    let ranges = fs::read_to_string("/etc/subuid").ok()?;
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    ranges
+        .lines()
+        .filter_map(|line| line.split(':').next())
+        .find_map(|name| {
+            let line = users
+                .lines()
+                .find(|line| line.split(':').next() == Some(name))?;
+            line.split(':').nth(2)?.parse().ok().filter(|uid| *uid != 0)
+        })
 }

@@ -1,7 +1,10 @@
 //! Chores of the repository, run as `cargo xtask CHORE`.
 
 mod arrows;
+mod charts;
+mod corpus;
 mod facts;
+mod oracles;
 mod protobuf_facts;
 
 fn main() -> anyhow::Result<()> {
@@ -11,6 +14,8 @@ fn main() -> anyhow::Result<()> {
         Some((chore, rest)) if chore == "protobuf-facts" => {
             protobuf_facts::run(rest).map_err(anyhow::Error::msg)
         }
+        Some((chore, rest)) if chore == "oracles" => oracles::run(rest),
+        Some((chore, rest)) if chore == "corpus" => corpus::run(rest),
         _ => {
             eprintln!("usage: cargo xtask facts DEFINITIONS_JSON GO_SOURCES");
             std::process::exit(2);

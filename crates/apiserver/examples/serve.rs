@@ -64,6 +64,9 @@ async fn main() -> Result<(), Error> {
     let mut config = Config::new(folder, [7; 32]);
     config.issuer = "https://kubernetes.default.svc".to_owned();
     config.advertised = address.to_string();
+    // As an API server started without flags.
+    config.allow_privileged = false;
+    config.warn_inert = false;
     let server = ApiServer::open(config)?;
     let text = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: serve\nclusters:\n- name: serve\n  cluster:\n    server: https://{address}\n    certificate-authority-data: {}\ncontexts:\n- name: serve\n  context:\n    cluster: serve\n    user: admin\nusers:\n- name: admin\n  user:\n    client-certificate-data: {}\n    client-key-data: {}\n",

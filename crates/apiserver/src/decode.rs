@@ -7,7 +7,7 @@ use coracle_machinery::{protobuf, strict};
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::custom::{self, Custom};
+use crate::gojson;
 use crate::options::{FieldValidation, cause};
 use crate::status::{ApiError, ApiResult};
 
@@ -44,8 +44,9 @@ pub fn parse(content_type: &str, bytes: &Bytes) -> ApiResult<Parsed> {
 
 fn parse_json(bytes: &[u8]) -> ApiResult<Parsed> {
     let parsed = strict::parse(bytes).map_err(|error| {
+        let why = gojson::fault(bytes).unwrap_or_else(|| error.to_string());
         ApiError::bad_request(format!(
-            "couldn't get version/kind; json parse error: {error}"
+            "couldn't get version/kind; json parse error: {why}"
         ))
     })?;
     if !parsed.value.is_object() {
@@ -77,9 +78,8 @@ fn parse_json(bytes: &[u8]) -> ApiResult<Parsed> {
 pub fn parse_yaml(bytes: &[u8]) -> ApiResult<Parsed> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| ApiError::bad_request("yaml: invalid UTF-8"))?;
-    let (value, findings) = crate::yaml::read(text).map_err(|error| {
-        ApiError::bad_request(format!("error converting YAML to JSON: yaml: {error}"))
-    })?;
+    let (value, findings) =
+        crate::yaml::read(text).map_err(|error| ApiError::bad_request(format!("yaml: {error}")))?;
     Ok(Parsed { value, findings })
 }
 
@@ -136,8 +136,8 @@ pub fn typed(
     parsed: Parsed,
     validation: FieldValidation,
 ) -> ApiResult<Value> {
-    if let Some(custom) = custom::of(kind) {
-        return typed_custom(context, custom, parsed, validation);
+    if kind.custom.is_some() {
+        return typed_custom(context, kind, parsed, validation);
     }
     let Parsed {
         mut value,
@@ -198,11 +198,10 @@ pub fn typed(
 /// Reads a parsed value as a custom object.
 fn typed_custom(
     context: &Context,
-    custom: &'static Custom,
+    kind: &'static Kind,
     parsed: Parsed,
     validation: FieldValidation,
 ) -> ApiResult<Value> {
-    let kind = custom.kind;
     let Parsed {
         mut value,
         mut findings,
@@ -225,17 +224,18 @@ fn typed_custom(
     if !value["metadata"].is_object() {
         value["metadata"] = Value::Object(serde_json::Map::new());
     }
-    let mut unknown = custom::objects::prune(custom, &mut value);
-    unknown.sort();
-    let doubled = |finding: &String| finding.replacen("duplicate", "unknown", 1);
-    findings.retain(|finding| !unknown.contains(&doubled(finding)));
-    findings.extend(unknown);
-    judge(context, findings, validation).map_err(|why| {
+    let cannot = |why: String| {
         let (version, kind) = (kind.version, kind.kind);
         ApiError::bad_request(format!(
             "{kind} in version {version:?} cannot be handled as a {kind}: {why}"
         ))
-    })?;
+    };
+    let mut unknown = strict::read(kind, &mut value).map_err(|error| cannot(error.to_string()))?;
+    unknown.sort();
+    let doubled = |finding: &String| finding.replacen("duplicate", "unknown", 1);
+    findings.retain(|finding| !unknown.contains(&doubled(finding)));
+    findings.extend(unknown);
+    judge(context, findings, validation).map_err(cannot)?;
     Ok(value)
 }
 

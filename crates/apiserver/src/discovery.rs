@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::accept;
 use crate::body::Body;
-use crate::custom::{self, Customs};
+use crate::custom::Customs;
 use crate::object::to_vec;
 use crate::respond;
 use crate::status::{ApiError, ApiResult};
@@ -32,9 +32,7 @@ impl Served {
         let builtin = kinds::groups()
             .iter()
             .map(|(group, versions)| ((*group).to_owned(), own(versions)));
-        let rows = kinds::all()
-            .iter()
-            .chain(customs.all().into_iter().map(|custom| custom.kind));
+        let rows = kinds::all().iter().chain(customs.all());
         Served {
             groups: builtin.chain(customs.groups()).collect(),
             rows: rows.collect(),
@@ -165,7 +163,7 @@ pub fn resources(served: &Served, group: &str, version: &str) -> ApiResult<Respo
     let mut resources: Vec<Value> = Vec::new();
     let mut builtin = true;
     for kind in served.sorted(group, version) {
-        builtin &= custom::of(kind).is_none();
+        builtin &= kind.custom.is_none();
         resources.push(resource(kind));
         resources.extend(kind.subresources.iter().map(|sub| subresource(kind, sub)));
     }

@@ -86,7 +86,16 @@ async fn resource(
     if let Some(text) = kind.deprecated {
         context.warn(text);
     }
+    let long =
+        context.verb == "watch" || context.path.subresource.as_deref().is_some_and(is_stream);
+    let in_flight = context.core.clone();
+    let turn = if long {
+        None
+    } else {
+        Some(in_flight.in_flight.turn(is_write(&parts)).await?)
+    };
     let outcome = run(&context, kind, parts, body).boxed().await;
+    drop(turn);
     let mut response = match outcome {
         Ok(response) => response,
         Err(error) => {
@@ -106,6 +115,17 @@ fn streams(parts: &Parts, target: &Target) -> bool {
     let proxied =
         matches!(target, Target::Resource(path) if path.subresource.as_deref() == Some("proxy"));
     proxied || parts.headers.contains_key(header::UPGRADE)
+}
+
+fn is_stream(subresource: &str) -> bool {
+    matches!(
+        subresource,
+        "log" | "exec" | "attach" | "portforward" | "proxy"
+    )
+}
+
+fn is_write(parts: &Parts) -> bool {
+    matches!(parts.method.as_str(), "POST" | "PUT" | "PATCH" | "DELETE")
 }
 
 /// Whether the user may. A list of one name counts as that name.

@@ -6,7 +6,6 @@ use coracle_machinery::{strategy, time};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::custom;
 use crate::rules;
 use crate::status::{ApiError, ApiResult, Cause, Details};
 
@@ -41,7 +40,7 @@ pub fn update(kind: &'static Kind, live: &Value, object: &mut Value, writer: &Wr
     let now = time::seconds(Timestamp::now());
     let version = kind.api_version();
     let manager = writer.manager(kind, &version, &now);
-    let managed = apply::track_update(custom::schema(kind), live, &owners, object, manager);
+    let managed = apply::track_update(Some(kind.schema()), live, &owners, object, manager);
     put(object, &managed);
 }
 
@@ -61,7 +60,7 @@ pub fn apply(
     let version = kind.api_version();
     let manager = writer.manager(kind, &version, &now);
     let live = (!live.is_null()).then_some((live, &owners));
-    let (mut object, managed) = apply::apply(custom::schema(kind), live, patch, manager, force)
+    let (mut object, managed) = apply::apply(Some(kind.schema()), live, patch, manager, force)
         .map_err(|error| refused(&error))?;
     put(&mut object, &managed);
     Ok(object)

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::body::Body;
-use crate::custom::{self, Custom, Customs};
+use crate::custom::Customs;
 use crate::object::to_vec;
 use crate::respond;
 use crate::status::{ApiError, ApiResult};
@@ -104,20 +104,20 @@ fn hash(bytes: &[u8]) -> String {
 
 /// Writes the documents of custom resources, by path.
 fn custom_documents(customs: &Customs) -> BTreeMap<String, Bytes> {
-    let mut by_path: BTreeMap<String, Vec<&'static Custom>> = BTreeMap::new();
-    for custom in customs.all() {
+    let mut by_path: BTreeMap<String, Vec<&'static Kind>> = BTreeMap::new();
+    for kind in customs.all() {
         by_path
-            .entry(format!("apis/{}", custom.kind.api_version()))
+            .entry(format!("apis/{}", kind.api_version()))
             .or_default()
-            .push(custom);
+            .push(kind);
     }
     by_path
         .into_iter()
-        .map(|(path, customs)| (path, Bytes::from(to_vec(&write_custom(&customs)))))
+        .map(|(path, kinds)| (path, Bytes::from(to_vec(&write_custom(customs, &kinds)))))
         .collect()
 }
 
-fn write_custom(customs: &[&'static Custom]) -> Value {
+fn write_custom(customs: &Customs, kinds: &[&'static Kind]) -> Value {
     let docs = schema::descriptions();
     let mut writer = Writer {
         docs: &docs,
@@ -134,10 +134,9 @@ fn write_custom(customs: &[&'static Custom]) -> Value {
         writer.need_named(name);
     }
     writer.finish();
-    for custom in customs {
-        let kind = custom.kind;
+    for kind in kinds.iter().copied() {
         add_paths(&mut paths, kind);
-        let mut schema = custom.schema.clone();
+        let mut schema = customs.schema(kind);
         if !schema.is_object() {
             schema = json!({"type": "object"});
         }
@@ -159,7 +158,7 @@ fn write_custom(customs: &[&'static Custom]) -> Value {
 
 /// Returns the OpenAPI name of a type; that of a custom one is its group reversed.
 fn type_name(kind: &Kind) -> String {
-    if custom::of(kind).is_none() {
+    if kind.custom.is_none() {
         return kind.definition();
     }
     let mut parts: Vec<&str> = kind.group.split('.').collect();

@@ -10,7 +10,6 @@ use coracle_machinery::kinds;
 
 /// A row for values whose resource is not served any more.
 pub static UNKNOWN: Kind = Kind {
-    custom: None,
     group: "",
     version: "",
     kind: "",
@@ -26,6 +25,7 @@ pub static UNKNOWN: Kind = Kind {
     generation: &[],
     stored_as: None,
     deprecated: None,
+    custom: None,
     package: "",
 };
 

@@ -10,7 +10,6 @@ use serde_json::{Map, Value, json};
 use crate::accept::{self, Encoding, Form, Shape};
 use crate::body::{self, Body};
 use crate::context::Context;
-use crate::custom;
 use crate::object::{Stored, to_vec};
 use crate::rules;
 use crate::status::{ApiError, ApiResult};
@@ -52,6 +51,9 @@ pub fn error(error: &ApiError) -> Response<Body> {
     } else {
         json(status, &error.to_value())
     };
+    if error.message.is_empty() {
+        response.headers_mut().remove(header::CONTENT_TYPE);
+    }
     if let Some(seconds) = error
         .details
         .as_ref()
@@ -79,12 +81,7 @@ fn encoded(status: StatusCode, encoding: Encoding, json: Bytes) -> ApiResult<Res
 /// Returns an object as `kind` serves it.
 pub fn served(kind: &'static Kind, stored: &Stored) -> Value {
     let mut value = stored.to_value();
-    if custom::of(kind).is_some() {
-        // Versions differ in name alone (conversion strategy None).
-        value["apiVersion"] = json!(kind.api_version());
-        return value;
-    }
-    if kind.stored_as.is_some() {
+    if kind.stored_as.is_some() || kind.custom.is_some() {
         convert::from_storage(kind, &mut value);
         rules::canonicalize(kind, &mut value);
     }
@@ -93,7 +90,7 @@ pub fn served(kind: &'static Kind, stored: &Stored) -> Value {
 
 /// Returns an object's JSON as `kind` serves it, parsed only for a conversion.
 pub fn served_json(kind: &'static Kind, stored: &Stored) -> Bytes {
-    if kind.stored_as.is_some() || custom::of(kind).is_some() {
+    if kind.stored_as.is_some() || kind.custom.is_some() {
         Bytes::from(to_vec(&served(kind, stored)))
     } else {
         stored.to_json()
@@ -264,17 +261,17 @@ fn custom_list_json(
     metadata["continue"] = json!(meta.continue_token);
     let items: Vec<Value> = items.iter().map(|item| served(kind, item)).collect();
     Bytes::from(to_vec(&json!({
-        "apiVersion": kind.api_version(), "items": items, "kind": custom::list_kind(kind), "metadata": metadata,
+        "apiVersion": kind.api_version(), "items": items, "kind": kind.list_kind(), "metadata": metadata,
     })))
 }
 
 fn list_json(kind: &'static Kind, meta: &ListMeta, items: &[std::sync::Arc<Stored>]) -> Bytes {
-    if custom::of(kind).is_some() {
+    if kind.custom.is_some() {
         return custom_list_json(kind, meta, items);
     }
     let head = format!(
         "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
-        custom::list_kind(kind),
+        kind.list_kind(),
         kind.api_version(),
         meta.to_value()
     );

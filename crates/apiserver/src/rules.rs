@@ -4,22 +4,16 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use coracle_machinery::kind::Kind;
-use coracle_machinery::schema::{Node, Shape};
 use coracle_machinery::{canonical, convert, default, strategy, validate};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::custom;
 use crate::status::{ApiError, ApiResult, Cause};
 
 /// Writes defaults into a decoded object.
 pub fn default(kind: &'static Kind, object: &mut Value) {
-    if let Some(custom) = custom::of(kind) {
-        custom::objects::default(custom, object);
-        return;
-    }
     fold_string_data(kind, object);
-    count_template(kind, object, None);
+    begin_count(kind, object);
     default::apply(kind, object);
     if kind.stored_as.is_some() {
         // What the storage's version adds shows in this one too.
@@ -32,44 +26,32 @@ pub fn default(kind: &'static Kind, object: &mut Value) {
 
 /// Brings an object into the form it is stored and answered in.
 pub fn canonicalize(kind: &'static Kind, object: &mut Value) {
-    if custom::of(kind).is_some() {
-        return;
-    }
-    let schema = kind.schema();
-    canonical::canonicalize(schema, object);
-    empty_to_null(schema, object);
+    canonical::apply(kind, object);
 }
 
-/// Brings an object into the form field owners are compared in: as the client
-/// means it, before it was stored.
+/// Brings an object into the form field owners are compared in: canonical, but
+/// before it was stored, when an empty list was still a list.
 pub fn compared_form(kind: &'static Kind, object: &mut Value) {
-    if custom::of(kind).is_none() {
-        canonical::canonicalize(kind.schema(), object);
-    }
+    let before = object.clone();
+    canonical::apply(kind, object);
+    restore_empty(&before, object);
 }
 
-/// An empty list that is always written is a nil slice once it was stored, and
-/// nil slices are written as `null`.
-fn empty_to_null(schema: Node<'_>, value: &mut Value) {
-    match value {
-        Value::Object(map) => {
+fn restore_empty(before: &Value, value: &mut Value) {
+    match (before, &mut *value) {
+        (Value::Array(list), Value::Null) if list.is_empty() => *value = before.clone(),
+        (Value::Object(before), Value::Object(map)) => {
             for (name, member) in map.iter_mut() {
-                let node = match schema.shape() {
-                    Shape::Object => schema.field(name),
-                    Shape::Map => schema.element(),
-                    _ => None,
-                };
-                if let Some(node) = node {
-                    empty_to_null(node, member);
+                if let Some(before) = before.get(name) {
+                    restore_empty(before, member);
                 }
             }
         }
-        Value::Array(list) if list.is_empty() && schema.is_always_written() => *value = Value::Null,
-        Value::Array(list) => {
-            if let Some(element) = schema.element() {
-                list.iter_mut()
-                    .for_each(|member| empty_to_null(element, member));
-            }
+        (Value::Array(before), Value::Array(list)) => {
+            before
+                .iter()
+                .zip(list)
+                .for_each(|(before, member)| restore_empty(before, member));
         }
         _ => {}
     }
@@ -91,35 +73,11 @@ fn fold_string_data(kind: &Kind, object: &mut Value) {
     }
 }
 
-/// A definition remembers every version its objects were stored in.
-fn note_stored_version(kind: &Kind, object: &mut Value) {
-    if kind.kind != "CustomResourceDefinition" {
-        return;
-    }
-    let versions = object["spec"]["versions"].as_array();
-    let storage = versions
-        .into_iter()
-        .flatten()
-        .find(|version| version["storage"] == true);
-    let Some(name) = storage.map(|version| version["name"].clone()) else {
-        return;
-    };
-    let mut stored = object["status"]["storedVersions"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    if !stored.contains(&name) {
-        stored.push(name);
-    }
-    object["status"]["storedVersions"] = Value::Array(stored);
-}
-
 /// Annotation in which a DaemonSet counts changes of its template.
 pub const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
-/// DaemonSets count changes of their template in an annotation, which is always
-/// there: zero when nobody has counted yet.
-fn count_template(kind: &Kind, object: &mut Value, count: Option<i64>) {
+/// The count of a DaemonSet is always there: zero when nobody has counted yet.
+fn begin_count(kind: &Kind, object: &mut Value) {
     if kind.kind != "DaemonSet" {
         return;
     }
@@ -127,8 +85,8 @@ fn count_template(kind: &Kind, object: &mut Value, count: Option<i64>) {
     if !annotations.is_object() {
         *annotations = Value::Object(serde_json::Map::new());
     }
-    if count.is_some() || annotations.get(TEMPLATE_GENERATION).is_none() {
-        annotations[TEMPLATE_GENERATION] = count.unwrap_or(0).to_string().into();
+    if annotations.get(TEMPLATE_GENERATION).is_none() {
+        annotations[TEMPLATE_GENERATION] = "0".into();
     }
 }
 
@@ -140,51 +98,18 @@ pub fn stored_form(kind: &'static Kind, object: &mut Value) {
 }
 
 /// Prepares a new object.
-pub fn prepare_create(kind: &'static Kind, object: &mut Value) {
-    if custom::of(kind).is_some() {
-        return custom::objects::prepare_create(kind, object);
-    }
+pub fn prepare_create(kind: &Kind, object: &mut Value) {
     strategy::prepare_create(kind, object, Timestamp::now());
-    count_template(kind, object, Some(1));
-    note_stored_version(kind, object);
 }
 
 /// Prepares an update.
-pub fn prepare_update(
-    kind: &'static Kind,
-    subresource: Option<&str>,
-    object: &mut Value,
-    old: &Value,
-) {
-    if custom::of(kind).is_some() {
-        return custom::objects::prepare_update(kind, subresource, object, old);
-    }
+pub fn prepare_update(kind: &Kind, subresource: Option<&str>, object: &mut Value, old: &Value) {
     strategy::prepare_update(kind, subresource, object, old, Timestamp::now());
-    if subresource.is_none() {
-        note_stored_version(kind, object);
-    }
-    if kind.kind == "DaemonSet" {
-        let before = old["metadata"]["annotations"][TEMPLATE_GENERATION].as_str();
-        let before = before
-            .and_then(|count| count.parse::<i64>().ok())
-            .unwrap_or(1);
-        let changed = object["spec"]["template"] != old["spec"]["template"];
-        count_template(kind, object, Some(before + i64::from(changed)));
-    }
 }
 
 /// Validates a new object.
 pub fn validate_create(kind: &Kind, object: &Value) -> Vec<Cause> {
-    let mut found = causes(validate::create(kind, object));
-    found.extend(by_schema(kind, object));
-    found
-}
-
-/// Judges a custom object by its schema.
-fn by_schema(kind: &Kind, object: &Value) -> Vec<Cause> {
-    custom::of(kind)
-        .map(|custom| custom::validate::object(&custom.schema, object))
-        .unwrap_or_default()
+    causes(validate::create(kind, object))
 }
 
 fn causes(found: Vec<validate::Cause>) -> Vec<Cause> {
@@ -205,9 +130,7 @@ pub fn validate_update(
     object: &Value,
     old: &Value,
 ) -> Vec<Cause> {
-    let mut found = causes(validate::update(kind, subresource, object, old));
-    found.extend(by_schema(kind, object));
-    found
+    causes(validate::update(kind, subresource, object, old))
 }
 
 /// Returns what is questionable about a new or changed object.

@@ -3,7 +3,6 @@
 use coracle_machinery::kind::Kind;
 use coracle_machinery::selector::{FieldSelector, LabelSelector};
 
-use crate::custom;
 use crate::object::Stored;
 use crate::request::Query;
 use crate::status::{ApiError, ApiResult};
@@ -52,7 +51,7 @@ fn check_field(kind: &Kind, label: &str) -> ApiResult<()> {
         return Ok(());
     }
     // Kinds with a conversion function of their own say it in other words.
-    let plain = kind.selectable.is_empty() && custom::of(kind).is_none();
+    let plain = kind.selectable.is_empty() && kind.custom.is_none();
     Err(ApiError::bad_request(if plain {
         format!(
             "{label:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""

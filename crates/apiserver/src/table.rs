@@ -5,21 +5,13 @@ use coracle_machinery::table;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::custom;
-
 /// Returns the column definitions of a kind.
 pub fn columns(kind: &'static Kind) -> Value {
-    match custom::of(kind) {
-        Some(custom) => custom::columns::definitions(custom),
-        None => table::definitions(kind).clone(),
-    }
+    table::definitions(kind).clone()
 }
 
 /// Returns the row of an object, without the object itself.
 pub fn row(kind: &'static Kind, object: &Value) -> Value {
-    if let Some(custom) = custom::of(kind) {
-        return json!({"cells": custom::columns::cells(custom, object)});
-    }
     let row = table::row(kind, object, Timestamp::now());
     let mut value = json!({"cells": row.cells});
     if !row.conditions.is_empty() {

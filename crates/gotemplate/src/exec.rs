@@ -49,11 +49,18 @@ struct Slot {
 
 impl Slot {
     fn concrete(value: Value) -> Self {
-        Slot { value, iface: false }
+        Slot {
+            value,
+            iface: false,
+        }
     }
 
     fn type_name(&self) -> String {
-        if self.iface { "interface {}".into() } else { self.value.type_name() }
+        if self.iface {
+            "interface {}".into()
+        } else {
+            self.value.type_name()
+        }
     }
 }
 
@@ -112,10 +119,12 @@ impl<'x> Executor<'x> {
                 String::from_utf8_lossy(&quoted)
             );
             let near = self.set.near(name);
-            return Err(Box::new(Error::message(text).with_detail(Detail::NoTemplate {
-                name: name.into(),
-                near,
-            })));
+            return Err(Box::new(Error::message(text).with_detail(
+                Detail::NoTemplate {
+                    name: name.into(),
+                    near,
+                },
+            )));
         };
         self.execute(&tree, data)
     }
@@ -228,7 +237,10 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
 
     fn burn(&mut self) -> Result<()> {
         if self.exec.limits.fuel == 0 {
-            return self.error_with("the template runs too long: no fuel left", Some(Detail::Limit));
+            return self.error_with(
+                "the template runs too long: no fuel left",
+                Some(Detail::Limit),
+            );
         }
         self.exec.limits.fuel -= 1;
         Ok(())
@@ -283,7 +295,7 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
             }
             Node::Range(branch) => {
                 self.at(branch.pos, node);
-                return self.walk_range(dot, branch, node);
+                return self.walk_range(dot, branch);
             }
             Node::Template { pos, name, pipe } => {
                 self.at(*pos, node);
@@ -311,21 +323,15 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
         flow
     }
 
-    fn walk_range(&mut self, dot: &Slot, branch: &'t Branch, node: &'t Node) -> Result<Flow> {
+    fn walk_range(&mut self, dot: &Slot, branch: &'t Branch) -> Result<Flow> {
         let mark = self.vars.len();
         let value = self.eval_pipeline(dot, &branch.pipe)?;
-        let flow = self.range_over(dot, branch, node, value);
+        let flow = self.range_over(dot, branch, value);
         self.vars.truncate(mark);
         flow
     }
 
-    fn range_over(
-        &mut self,
-        dot: &Slot,
-        branch: &'t Branch,
-        node: &'t Node,
-        value: Value,
-    ) -> Result<Flow> {
+    fn range_over(&mut self, dot: &Slot, branch: &'t Branch, value: Value) -> Result<Flow> {
         let mut ran = false;
         match &value {
             Value::Int(_) | Value::Int64(_) | Value::Uint64(_) | Value::Uint8(_) => {
@@ -379,7 +385,6 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
             }
             Value::Nil => {}
             _ => {
-                self.at(branch.pos, node);
                 let text = crate::fmt::value_text(&value);
                 let text = String::from_utf8_lossy(&text).into_owned();
                 return self.error(format!("range can't iterate over {text}"));
@@ -430,7 +435,12 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
     }
 
     fn set_variable(&mut self, name: &str, slot: Slot) -> Result<()> {
-        match self.vars.iter_mut().rev().find(|variable| &*variable.name == name) {
+        match self
+            .vars
+            .iter_mut()
+            .rev()
+            .find(|variable| &*variable.name == name)
+        {
             Some(variable) => {
                 variable.slot = slot;
                 Ok(())
@@ -484,7 +494,12 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
         Ok(())
     }
 
-    fn eval_command(&mut self, dot: &Slot, command: &'t Command, last: Option<Slot>) -> Result<Slot> {
+    fn eval_command(
+        &mut self,
+        dot: &Slot,
+        command: &'t Command,
+        last: Option<Slot>,
+    ) -> Result<Slot> {
         let first = &command.args[0];
         match &first.kind {
             ArgKind::Field(names) => {
@@ -545,7 +560,10 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
     ) -> Result<Slot> {
         self.at(whole.pos, whole);
         if matches!(node.kind, ArgKind::Nil) {
-            return self.error(format!("indirection through explicit nil in {}", whole.shown()));
+            return self.error(format!(
+                "indirection through explicit nil in {}",
+                whole.shown()
+            ));
         }
         let receiver = self.eval_arg(dot, None, node)?;
         self.eval_field_chain(dot, receiver, whole, names, args, last)
@@ -630,7 +648,10 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
         last: &Option<Slot>,
     ) -> Result<Slot> {
         if args.len() > 1 || last.is_some() {
-            return self.error(format!("{} is not a method but has arguments", name.to_text()));
+            return self.error(format!(
+                "{} is not a method but has arguments",
+                name.to_text()
+            ));
         }
         let value = found.unwrap_or_else(|| zero(elem));
         Ok(Slot { value, iface })
@@ -654,7 +675,14 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
         match &receiver.value {
             Value::Map(map) => {
                 let found = map.get(name);
-                return self.map_entry(found, map.ty.elem, map.ty.elem == Elem::Any, name, args, &last);
+                return self.map_entry(
+                    found,
+                    map.ty.elem,
+                    map.ty.elem == Elem::Any,
+                    name,
+                    args,
+                    &last,
+                );
             }
             Value::Struct(object) => {
                 let exported = text.starts_with(|c: char| c.is_uppercase());
@@ -727,14 +755,19 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
             params: func.params,
             variadic: func.variadic,
         };
-        if let Some(builtin) = func.builtin {
+        if let Some(builtin @ (Builtin::And | Builtin::Or)) = func.builtin {
             self.check_count(&signature, args.len(), last.is_some())?;
             return self.eval_logic(dot, builtin, args, last);
         }
         let argv = self.eval_args(dot, &signature, args, last)?;
         match (func.call)(self.exec, &argv) {
             Ok(value) => Ok(Slot::concrete(value)),
-            Err(cause) => {
+            Err(mut cause) => {
+                if func.builtin == Some(Builtin::Call) {
+                    // Go names the callee by its expression.
+                    let callee = args.first().map(Show::shown).unwrap_or_default();
+                    cause.text = cause.text.replacen("CALLEE", &callee, 1);
+                }
                 self.at(node.0, node.1);
                 Err(self.call_error(func.name, cause))
             }
@@ -806,7 +839,9 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
             ArgKind::Field(names) => {
                 self.eval_field_chain(dot, dot.clone(), arg, names, &[], None)?
             }
-            ArgKind::Variable(name, names) => self.eval_variable(dot, arg, name, names, &[], None)?,
+            ArgKind::Variable(name, names) => {
+                self.eval_variable(dot, arg, name, names, &[], None)?
+            }
             ArgKind::Pipe(pipe) => Slot::concrete(self.eval_pipeline(dot, pipe)?),
             ArgKind::Identifier(_, id) => {
                 self.eval_function(dot, *id, (arg.pos, arg), &[], None)?
@@ -825,7 +860,10 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
                 self.error(format!("cannot assign nil to {}", typ.name()))
             }
             Some(Type::Reflect) => Ok(Slot::default()),
-            _ => Ok(Slot { value: Value::Nil, iface: true }),
+            _ => Ok(Slot {
+                value: Value::Nil,
+                iface: true,
+            }),
         }
     }
 
@@ -848,7 +886,12 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
             (Some(Type::Int64), ArgKind::Number(Number { int: Some(int), .. })) => {
                 return Ok(Value::Int64(*int));
             }
-            (Some(Type::Float), ArgKind::Number(Number { float: Some(float), .. })) => {
+            (
+                Some(Type::Float),
+                ArgKind::Number(Number {
+                    float: Some(float), ..
+                }),
+            ) => {
                 return Ok(Value::Float(*float));
             }
             (Some(Type::Bool), _) => "bool",
@@ -856,7 +899,10 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
             (Some(Type::Int | Type::Int64), _) => "integer",
             (Some(Type::Float), _) => "float",
             (Some(typ), _) => {
-                return self.error(format!("can't handle {shown} for arg of type {}", typ.name()));
+                return self.error(format!(
+                    "can't handle {shown} for arg of type {}",
+                    typ.name()
+                ));
             }
             (None, _) => return self.error(format!("can't handle {shown}")),
         };
@@ -897,7 +943,11 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
         if fits {
             return Ok(Slot::concrete(slot.value));
         }
-        let got = if slot.value.is_nil() { "interface {}".into() } else { slot.value.type_name() };
+        let got = if slot.value.is_nil() {
+            "interface {}".into()
+        } else {
+            slot.value.type_name()
+        };
         let message = format!("wrong type for value; expected {}; got {got}", typ.name());
         let detail = Detail::WrongType {
             expected: typ.name(),
@@ -969,7 +1019,10 @@ fn segments(whole: &Arg, at: usize) -> Vec<String> {
         ArgKind::Chain(node, names) => (format!("({})", node.shown()), names),
         _ => return vec![whole.shown()],
     };
-    let names = names.iter().take(at).map(|name| name.to_text().into_owned());
+    let names = names
+        .iter()
+        .take(at)
+        .map(|name| name.to_text().into_owned());
     std::iter::once(root).chain(names).collect()
 }
 

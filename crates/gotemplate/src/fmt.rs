@@ -295,9 +295,16 @@ fn print_value(out: &mut Vec<u8>, spec: &Spec, value: &Value, verb: char, depth:
         return;
     }
     match value {
-        Value::Nil => out.extend(if verb == 'v' { "<nil>" } else { "%!" }.bytes().chain(
-            if verb == 'v' { String::new() } else { format!("{verb}(<nil>)") }.bytes(),
-        )),
+        Value::Nil => out.extend(
+            if verb == 'v' { "<nil>" } else { "%!" }.bytes().chain(
+                if verb == 'v' {
+                    String::new()
+                } else {
+                    format!("{verb}(<nil>)")
+                }
+                .bytes(),
+            ),
+        ),
         Value::Bool(flag) => match verb {
             't' | 'v' => pad(out, spec, if *flag { b"true" } else { b"false" }),
             _ => bad_verb(out, spec, value, verb),
@@ -369,8 +376,7 @@ fn print_list(out: &mut Vec<u8>, spec: &Spec, list: &List, verb: char, depth: us
 fn print_element(out: &mut Vec<u8>, spec: &Spec, value: &Value, verb: char, depth: usize) {
     match value {
         Value::Nil if spec.sharp_v => out.extend(b"interface {}(nil)"),
-        Value::Nil if verb == 'v' => out.extend(b"<nil>"),
-        Value::Nil => out.extend(format!("%!{verb}(<nil>)").bytes()),
+        Value::Nil => out.extend(b"<nil>"),
         other => print_value(out, spec, other, verb, depth),
     }
 }
@@ -399,7 +405,13 @@ fn print_struct(
         out.extend(object.ty.name.trim_start_matches('*').bytes());
     }
     out.push(b'{');
-    for (at, (name, field)) in object.ty.fields.iter().zip(object.fields.iter()).enumerate() {
+    for (at, (name, field)) in object
+        .ty
+        .fields
+        .iter()
+        .zip(object.fields.iter())
+        .enumerate()
+    {
         if at > 0 {
             out.extend(if spec.sharp_v { &b", "[..] } else { b" " });
         }
@@ -469,7 +481,9 @@ fn print_bytes(out: &mut Vec<u8>, spec: &Spec, value: &Value, bytes: &[u8], verb
 }
 
 fn print_hex_bytes(out: &mut Vec<u8>, spec: &Spec, bytes: &[u8], upper: bool) {
-    let count = spec.precision.map_or(bytes.len(), |precision| precision.min(bytes.len()));
+    let count = spec
+        .precision
+        .map_or(bytes.len(), |precision| precision.min(bytes.len()));
     let prefix = if upper { "0X" } else { "0x" };
     let mut text = String::new();
     for (at, byte) in bytes[..count].iter().enumerate() {
@@ -479,9 +493,16 @@ fn print_hex_bytes(out: &mut Vec<u8>, spec: &Spec, bytes: &[u8], upper: bool) {
         if spec.sharp && (at == 0 || spec.space) {
             text.push_str(prefix);
         }
-        text.push_str(&if upper { format!("{byte:02X}") } else { format!("{byte:02x}") });
+        text.push_str(&if upper {
+            format!("{byte:02X}")
+        } else {
+            format!("{byte:02x}")
+        });
     }
-    let plain = Spec { zero: false, ..spec.clone() };
+    let plain = Spec {
+        zero: false,
+        ..spec.clone()
+    };
     pad(out, &plain, text.as_bytes());
 }
 
@@ -495,7 +516,10 @@ fn print_integer(
     let unsigned = matches!(value, Value::Uint8(_) | Value::Uint64(_));
     match verb {
         'v' if spec.sharp_v && unsigned => {
-            let sharp = Spec { sharp: true, ..spec.clone() };
+            let sharp = Spec {
+                sharp: true,
+                ..spec.clone()
+            };
             format_integer(out, &sharp, negative, magnitude, 16, verb);
         }
         'v' | 'd' => format_integer(out, spec, negative, magnitude, 10, verb),
@@ -527,7 +551,10 @@ fn print_unicode(out: &mut Vec<u8>, spec: &Spec, negative: bool, magnitude: u64)
     if spec.sharp && is_print(c) && magnitude <= u64::from(u32::from(char::MAX)) {
         text.push_str(&format!(" '{c}'"));
     }
-    let plain = Spec { zero: false, ..spec.clone() };
+    let plain = Spec {
+        zero: false,
+        ..spec.clone()
+    };
     pad(out, &plain, text.as_bytes());
 }
 
@@ -539,7 +566,11 @@ fn format_integer(
     base: u32,
     verb: char,
 ) {
-    let plain = Spec { zero: false, precision: None, ..spec.clone() };
+    let plain = Spec {
+        zero: false,
+        precision: None,
+        ..spec.clone()
+    };
     let mut precision = 0;
     if let Some(wanted) = spec.precision {
         precision = wanted;
@@ -595,14 +626,25 @@ fn print_float(out: &mut Vec<u8>, spec: &Spec, value: &Value, number: f64, verb:
         if number.is_nan() && !spec.space && !spec.plus {
             text.remove(0);
         }
-        let plain = Spec { zero: false, precision: None, ..spec.clone() };
-        let shown = if text.starts_with('+') && !spec.plus { &text[1..] } else { &text };
+        let plain = Spec {
+            zero: false,
+            precision: None,
+            ..spec.clone()
+        };
+        let shown = if text.starts_with('+') && !spec.plus {
+            &text[1..]
+        } else {
+            &text
+        };
         return pad(out, &plain, shown.as_bytes());
     }
     if spec.sharp {
         sharpen(&mut text, letter, precision);
     }
-    let plain = Spec { precision: None, ..spec.clone() };
+    let plain = Spec {
+        precision: None,
+        ..spec.clone()
+    };
     if spec.plus || !text.starts_with('+') {
         if let (true, false, Some(width)) = (spec.zero, spec.minus, spec.width)
             && width > text.len()
@@ -696,11 +738,24 @@ mod tests {
         check("%s", &[Nil], "%!s(<nil>)");
         check("%v", &[Nil], "<nil>");
         check("%s", &[], "%!s(MISSING)");
-        check("a", &[Int(1), text("b"), Nil], "a%!(EXTRA int=1, string=b, <nil>)");
-        check("%5d|%-5d|%05d", &[Int(42), Int(42), Int(-42)], "   42|42   |-0042");
-        check("%08.3f", &[Float(3.14159)], "0003.142");
-        check("%+v %T", &[Float(1.0), Int(1)], "+1 int");
-        check("%x %X %#x", &[Int(255), text("hi"), Int(255)], "ff 6869 0xff");
+        check(
+            "a",
+            &[Int(1), text("b"), Nil],
+            "a%!(EXTRA int=1, string=b, <nil>)",
+        );
+        check(
+            "%5d|%-5d|%05d",
+            &[Int(42), Int(42), Int(-42)],
+            "   42|42   |-0042",
+        );
+        check("%08.3f", &[Float(2.71)], "0002.710");
+        check("%+v %T", &[Float(1.0), Int(1)], "1 int");
+        check("%+d %+.1f", &[Int(1), Float(1.0)], "+1 +1.0");
+        check(
+            "%x %X %#x",
+            &[Int(255), text("hi"), Int(255)],
+            "ff 6869 0xff",
+        );
         check("%q %q", &[text("a\"b"), Int(65)], "\"a\\\"b\" 'A'");
         check("%t %v", &[Bool(true), Bool(false)], "true false");
         check("%[2]d %[1]d", &[Int(1), Int(2)], "2 1");
@@ -725,8 +780,16 @@ mod tests {
         entries.insert("10".into(), Value::Nil);
         let map = Value::map(entries);
         check("%v", std::slice::from_ref(&map), "map[1:k 10:<nil> a:2]");
-        check("%s", &[Value::list(vec!["a".into(), Value::Int(1)])], "[a %!s(int=1)]");
-        check("%v", &[Value::list(vec![Value::Int(1), Value::Nil])], "[1 <nil>]");
+        check(
+            "%s",
+            &[Value::list(vec!["a".into(), Value::Int(1)])],
+            "[a %!s(int=1)]",
+        );
+        check(
+            "%v",
+            &[Value::list(vec![Value::Int(1), Value::Nil])],
+            "[1 <nil>]",
+        );
         check("%q", &[Value::strings(["a", "b"])], "[\"a\" \"b\"]");
         check(
             "%#v",

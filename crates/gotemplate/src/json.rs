@@ -15,7 +15,11 @@ const DEPTH_MAX: usize = 1000;
 ///
 /// Go's text for values that JSON cannot hold.
 pub fn encode(value: &Value, html: bool) -> Result<Vec<u8>, String> {
-    let mut writer = Writer { out: Vec::new(), html, indent: None };
+    let mut writer = Writer {
+        out: Vec::new(),
+        html,
+        indent: None,
+    };
     writer.value(value, 0)?;
     Ok(writer.out)
 }
@@ -26,7 +30,11 @@ pub fn encode(value: &Value, html: bool) -> Result<Vec<u8>, String> {
 ///
 /// Go's text for values that JSON cannot hold.
 pub fn encode_pretty(value: &Value) -> Result<Vec<u8>, String> {
-    let mut writer = Writer { out: Vec::new(), html: true, indent: Some(0) };
+    let mut writer = Writer {
+        out: Vec::new(),
+        html: true,
+        indent: Some(0),
+    };
     writer.value(value, 0)?;
     Ok(writer.out)
 }
@@ -76,7 +84,8 @@ impl Writer {
                 self.string(text.as_bytes());
             }
             Value::Time(time) => {
-                let text = crate::funcs::date::format(&time.0, "2006-01-02T15:04:05.999999999Z07:00");
+                let text =
+                    crate::funcs::date::format(&time.0, "2006-01-02T15:04:05.999999999Z07:00");
                 self.string(text.as_bytes());
             }
             Value::List(list) => {
@@ -223,7 +232,10 @@ impl Reader<'_> {
             Some(b'\'') => format!("invalid character '\\'' {context}"),
             Some(byte) => {
                 let quoted = crate::strconv::quote_char(byte as char, false);
-                format!("invalid character {} {context}", String::from_utf8_lossy(&quoted))
+                format!(
+                    "invalid character {} {context}",
+                    String::from_utf8_lossy(&quoted)
+                )
             }
         }
     }
@@ -290,7 +302,9 @@ impl Reader<'_> {
         let text = std::str::from_utf8(&self.text[start..self.at]).unwrap_or("0");
         match text.parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(Value::Float(number)),
-            _ => Err(format!("json: cannot unmarshal number {text} into Go value of type float64")),
+            _ => Err(format!(
+                "json: cannot unmarshal number {text} into Go value of type float64"
+            )),
         }
     }
 

@@ -71,7 +71,10 @@ impl Item {
                 for _ in 0..10 {
                     end += decode_char(&self.val[end..]).1;
                 }
-                format!("{}...", String::from_utf8_lossy(&quote(&self.val[..end], false)))
+                format!(
+                    "{}...",
+                    String::from_utf8_lossy(&quote(&self.val[..end], false))
+                )
             }
             _ => String::from_utf8_lossy(&quote(&self.val, false)).into_owned(),
         }
@@ -167,7 +170,11 @@ impl<'a> Lexer<'a> {
 
     /// Returns the next item; `Eof` again and again at the end.
     pub fn next_item(&mut self) -> Item {
-        let mut state = if self.inside_action { State::InsideAction } else { State::Text };
+        let mut state = if self.inside_action {
+            State::InsideAction
+        } else {
+            State::Text
+        };
         loop {
             let step = match state {
                 State::Text => self.lex_text(),
@@ -261,7 +268,11 @@ impl<'a> Lexer<'a> {
             let mut trim = 0;
             if has_left_trim_marker(&self.input[self.pos + LEFT_DELIM.len()..]) {
                 let text = &self.input[self.start..self.pos];
-                trim = text.iter().rev().take_while(|byte| SPACE.contains(byte)).count();
+                trim = text
+                    .iter()
+                    .rev()
+                    .take_while(|byte| SPACE.contains(byte))
+                    .count();
             }
             self.pos -= trim;
             self.line += newlines(&self.input[self.start..self.pos]);
@@ -285,12 +296,20 @@ impl<'a> Lexer<'a> {
     }
 
     fn skip_space(&mut self) {
-        self.pos += self.rest().iter().take_while(|byte| SPACE.contains(byte)).count();
+        self.pos += self
+            .rest()
+            .iter()
+            .take_while(|byte| SPACE.contains(byte))
+            .count();
     }
 
     fn lex_left_delim(&mut self) -> Step {
         self.pos += LEFT_DELIM.len();
-        let marker = if has_left_trim_marker(self.rest()) { TRIM_MARKER_LEN } else { 0 };
+        let marker = if has_left_trim_marker(self.rest()) {
+            TRIM_MARKER_LEN
+        } else {
+            0
+        };
         if self.rest()[marker..].starts_with(b"/*") {
             self.pos += marker;
             self.ignore();
@@ -365,7 +384,11 @@ impl<'a> Lexer<'a> {
             ':' => self.error("expected :="),
             '|' => self.emit(ItemType::Pipe),
             '"' => self.lex_quoted('"', ItemType::String, "unterminated quoted string"),
-            '\'' => self.lex_quoted('\'', ItemType::CharConstant, "unterminated character constant"),
+            '\'' => self.lex_quoted(
+                '\'',
+                ItemType::CharConstant,
+                "unterminated character constant",
+            ),
             '`' => self.lex_raw_quote(),
             '$' => self.lex_field_or_variable(ItemType::Variable),
             '.' if self.rest().first().is_some_and(u8::is_ascii_digit) => {
@@ -388,7 +411,10 @@ impl<'a> Lexer<'a> {
                 self.emit(ItemType::RightParen)
             }
             c if c.is_ascii() && is_print(c) => self.emit(ItemType::Char),
-            c => self.error(format!("unrecognized character in action: {}", show_char(Some(c)))),
+            c => self.error(format!(
+                "unrecognized character in action: {}",
+                show_char(Some(c))
+            )),
         }
     }
 
@@ -400,7 +426,8 @@ impl<'a> Lexer<'a> {
         }
         // The last space may belong to a trim marker.
         let from_last = &self.input[self.pos - 1..];
-        if has_right_trim_marker(from_last) && from_last[TRIM_MARKER_LEN..].starts_with(RIGHT_DELIM) {
+        if has_right_trim_marker(from_last) && from_last[TRIM_MARKER_LEN..].starts_with(RIGHT_DELIM)
+        {
             self.pos -= 1;
             self.line -= usize::from(self.input[self.pos] == b'\n');
             if count == 1 {
@@ -430,7 +457,11 @@ impl<'a> Lexer<'a> {
 
     fn lex_field_or_variable(&mut self, typ: ItemType) -> Step {
         if self.at_terminator() {
-            let alone = if typ == ItemType::Variable { typ } else { ItemType::Dot };
+            let alone = if typ == ItemType::Variable {
+                typ
+            } else {
+                ItemType::Dot
+            };
             return self.emit(alone);
         }
         while is_alphanumeric(self.peek()) {
@@ -490,7 +521,10 @@ impl<'a> Lexer<'a> {
 
     fn bad_number(&mut self) -> Step {
         let shown = quote(&self.input[self.start..self.pos], false);
-        self.error(format!("bad number syntax: {}", String::from_utf8_lossy(&shown)))
+        self.error(format!(
+            "bad number syntax: {}",
+            String::from_utf8_lossy(&shown)
+        ))
     }
 
     fn scan_number(&mut self) -> bool {

@@ -2,19 +2,19 @@
 
 /// Returns up to three names that differ little from `wanted`, nearest first.
 pub fn nearest(wanted: &str, names: impl IntoIterator<Item = String>) -> Vec<String> {
-    let limit = (wanted.chars().count() / 3).clamp(1, 4);
+    let limit = 2 * (wanted.chars().count() / 3).clamp(1, 4);
     let mut near: Vec<(usize, String)> = names
         .into_iter()
         .filter(|name| name != wanted)
         .map(|name| (distance(wanted, &name), name))
-        .filter(|(distance, _)| *distance <= limit)
+        .filter(|(_, name)| distance(&wanted.to_lowercase(), &name.to_lowercase()) <= limit)
         .collect();
     near.sort();
     near.dedup();
     near.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
-/// Edit distance; letters of another case count as half, rounded down.
+/// Twice the edit distance; a letter of another case counts as half.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();
@@ -35,7 +35,7 @@ fn distance(a: &str, b: &str) -> usize {
             row[j + 1] = best;
         }
     }
-    row[b.len()] / 2
+    row[b.len()]
 }
 
 #[cfg(test)]
@@ -45,7 +45,8 @@ mod tests {
     #[test]
     fn the_nearest_comes_first() {
         let names = || ["image", "images", "imagePullPolicy", "Image"].map(String::from);
-        assert_eq!(nearest("imge", names()), ["image", "Image"].map(String::from)[..1]);
+        assert_eq!(nearest("imge", names()), ["image", "Image"]);
+        assert_eq!(nearest("IMAGE", ["Image".to_owned()]), ["Image"]);
         assert_eq!(nearest("zzzzzz", names()), Vec::<String>::new());
     }
 }

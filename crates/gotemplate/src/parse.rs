@@ -396,7 +396,11 @@ impl Parser<'_> {
         self.deeper()?;
         let branch = self.control(context)?;
         self.depth -= 1;
-        let node = if context == "if" { Node::If(branch) } else { Node::With(branch) };
+        let node = if context == "if" {
+            Node::If(branch)
+        } else {
+            Node::With(branch)
+        };
         Ok(List {
             pos,
             nodes: vec![node],
@@ -606,7 +610,13 @@ impl Parser<'_> {
                 let term = String::from_utf8_lossy(&term).into_owned();
                 return self.error(format!("unexpected . after term {term}"));
             }
-            kind => ArgKind::Chain(Box::new(Arg { pos: node.pos, kind }), names),
+            kind => ArgKind::Chain(
+                Box::new(Arg {
+                    pos: node.pos,
+                    kind,
+                }),
+                names,
+            ),
         };
         Ok(Some(Arg { pos, kind }))
     }
@@ -660,7 +670,10 @@ impl Parser<'_> {
         let Some(known) = self.scope.vars.iter().find(|known| &***known == name) else {
             return self.error(format!("undefined variable {}", shown_name(name)));
         };
-        Ok(ArgKind::Variable(known.clone(), parts.map(Str::from).collect()))
+        Ok(ArgKind::Variable(
+            known.clone(),
+            parts.map(Str::from).collect(),
+        ))
     }
 
     fn number(&self, token: &Item) -> Result<Number> {

@@ -103,7 +103,11 @@ impl Version {
             _ if !self.pre.is_empty() => (self.major, self.minor, self.patch),
             _ => (self.major, self.minor, self.patch + 1),
         };
-        let v = if self.original.starts_with('v') { "v" } else { "" };
+        let v = if self.original.starts_with('v') {
+            "v"
+        } else {
+            ""
+        };
         next.original = format!("{v}{next}");
         next
     }
@@ -133,7 +137,9 @@ fn identifiers(text: &str, pre: bool) -> bool {
     text.split('.').all(|part| {
         let numeric = part.bytes().all(|byte| byte.is_ascii_digit());
         !part.is_empty()
-            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && part
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
             && !(pre && numeric && !number(part))
     })
 }
@@ -144,7 +150,9 @@ fn refusal(text: &str) -> String {
     let numbers = body.split(['-', '+']).next().unwrap_or_default();
     let near = !numbers.is_empty()
         && numbers.split('.').count() <= 3
-        && numbers.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+        && numbers
+            .split('.')
+            .all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
     let pre = body.split('+').next().and_then(|body| body.split_once('-'));
     if near {
         if numbers.split('.').any(|part| !number(part)) {
@@ -225,16 +233,18 @@ impl Constraints {
     pub fn parse(text: &str) -> Result<Constraints, String> {
         let mut rewritten = text.to_owned();
         for captures in RANGE.captures_iter(text) {
-            let range = format!(">= {}, <= {} ", &captures[1], &captures[10]);
+            let range = format!(">= {}, <= {} ", &captures[1], &captures[11]);
             rewritten = rewritten.replacen(&captures[0], &range, 1);
         }
         let mut alternatives = Vec::new();
         for part in rewritten.split("||") {
             if !VALID.is_match(part) {
-                return Err(format!("improper constraint: {part}"));
+                return Err(format!("improper constraint: {part:?}"));
             }
-            let found: Result<Vec<_>, _> =
-                FIND.find_iter(part).map(|found| Constraint::parse(found.as_str())).collect();
+            let found: Result<Vec<_>, _> = FIND
+                .find_iter(part)
+                .map(|found| Constraint::parse(found.as_str()))
+                .collect();
             alternatives.push(found?);
         }
         Ok(Constraints { alternatives })
@@ -243,20 +253,26 @@ impl Constraints {
     /// Whether the version satisfies the constraints.
     pub fn check(&self, version: &Version) -> bool {
         self.alternatives.iter().any(|all| {
-            let pre = all.iter().any(|constraint| !constraint.version.pre.is_empty());
-            (version.pre.is_empty() || pre) && all.iter().all(|constraint| constraint.check(version))
+            let pre = all
+                .iter()
+                .any(|constraint| !constraint.version.pre.is_empty());
+            (version.pre.is_empty() || pre)
+                && all.iter().all(|constraint| constraint.check(version))
         })
     }
 }
 
 fn is_x(text: Option<&str>) -> bool {
-    matches!(text.map(|text| text.trim_start_matches('.')), None | Some("" | "x" | "*" | "X"))
+    matches!(
+        text.map(|text| text.trim_start_matches('.')),
+        None | Some("" | "x" | "*" | "X")
+    )
 }
 
 impl Constraint {
     fn parse(text: &str) -> Result<Constraint, String> {
         let Some(captures) = ONE.captures(text) else {
-            return Err(format!("improper constraint: {text}"));
+            return Err(format!("improper constraint: {text:?}"));
         };
         let group = |at: usize| captures.get(at).map(|found| found.as_str());
         let pre = group(6).unwrap_or_default();
@@ -382,7 +398,11 @@ mod tests {
         let check = |constraint: &str, version: &str, expected: bool| {
             let constraints = Constraints::parse(constraint).expect(constraint);
             let version = Version::parse(version).expect(version);
-            assert_eq!(constraints.check(&version), expected, "{constraint} {version}");
+            assert_eq!(
+                constraints.check(&version),
+                expected,
+                "{constraint} {version}"
+            );
         };
         check(">=1.21-0", "1.36.0", true);
         check(">=1.21-0", "v1.21.3-gke.100", true);
@@ -404,6 +424,9 @@ mod tests {
         check("=1.2.3", "v1.2.3", true);
         assert!(Constraints::parse("abc").is_err());
         assert!(Version::parse("1.2.3.4").is_err());
-        assert_eq!(Version::parse("v1.02"), Err("version segment starts with 0".into()));
+        assert_eq!(
+            Version::parse("v1.02"),
+            Err("version segment starts with 0".into())
+        );
     }
 }

@@ -29,11 +29,11 @@ pub fn is_print(c: char) -> bool {
     if c.is_ascii() {
         return (' '..='~').contains(&c);
     }
-    // The debug text of a string escapes what is not printable; the leading
+    // Rust's debug text of a string escapes what is not printable; the leading
     // letter keeps combining marks from being taken as unattached.
     let mut probe = String::from("a");
     probe.push(c);
-    format!("{probe:?}").len() == probe.len() + 2
+    probe.escape_debug().eq(probe.chars())
 }
 
 /// Go's `strconv.Quote` (and `QuoteToASCII`).
@@ -284,7 +284,12 @@ fn fixed_text(digits: &Digits) -> String {
         if at == digits.point {
             out.push('.');
         }
-        out.push(digits.digits.get(at as usize).map_or('0', |digit| *digit as char));
+        out.push(
+            digits
+                .digits
+                .get(at as usize)
+                .map_or('0', |digit| *digit as char),
+        );
     }
     out
 }
@@ -385,7 +390,12 @@ mod tests {
     #[test]
     fn floats_print_as_go_prints_them() {
         let check = |value: f64, verb: u8, precision: i32, expected: &str| {
-            assert_eq!(format_float(value, verb, precision), expected, "{value} {}", verb as char);
+            assert_eq!(
+                format_float(value, verb, precision),
+                expected,
+                "{value} {}",
+                verb as char
+            );
         };
         check(1_000_000.0, b'g', -1, "1e+06");
         check(100_000.0, b'g', -1, "100000");
@@ -395,7 +405,7 @@ mod tests {
         check(0.00001, b'g', -1, "1e-05");
         check(0.0, b'g', -1, "0");
         check(-0.0, b'g', -1, "-0");
-        check(3.14, b'f', 1, "3.1");
+        check(2.25, b'f', 1, "2.2");
         check(2.5, b'f', 0, "2");
         check(1e21, b'f', -1, "1000000000000000000000");
         check(1234.5678, b'e', 2, "1.23e+03");

@@ -70,7 +70,10 @@ impl Trace {
         };
         match self.stack.last_mut() {
             Some(outer) => {
-                let lines = level.pieces.iter().flat_map(|piece| piece.inner.iter().cloned());
+                let lines = level
+                    .pieces
+                    .iter()
+                    .flat_map(|piece| piece.inner.iter().cloned());
                 outer.pending.extend(lines);
                 outer.pending.truncate(INNER_MAX);
             }
@@ -84,12 +87,19 @@ impl Trace {
             return;
         };
         let mut inner = std::mem::take(&mut level.pending);
-        let verbatim = source.text.get(pos..).is_some_and(|text| text.starts_with(bytes));
+        let verbatim = source
+            .text
+            .get(pos..)
+            .is_some_and(|text| text.starts_with(bytes));
         let mut at = 0;
         for line in bytes.split(|byte| *byte == b'\n') {
             let text = line.trim_ascii();
             if !text.is_empty() && inner.len() < INNER_MAX {
-                let inside = if verbatim { at + (line.len() - line.trim_ascii_start().len()) } else { 0 };
+                let inside = if verbatim {
+                    at + (line.len() - line.trim_ascii_start().len())
+                } else {
+                    0
+                };
                 inner.push(Line {
                     text: text.to_vec(),
                     source: source.clone(),
@@ -121,7 +131,11 @@ impl Trace {
         if let Some(inner) = piece.inner.iter().find(|inner| inner.text == text) {
             return Some((inner.source.clone(), inner.pos));
         }
-        let inside = if piece.verbatim { offset - piece.start } else { 0 };
+        let inside = if piece.verbatim {
+            offset - piece.start
+        } else {
+            0
+        };
         Some((piece.source.clone(), piece.pos + inside))
     }
 }

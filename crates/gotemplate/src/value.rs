@@ -588,7 +588,10 @@ impl Value {
             (Value::Time(a), Value::Time(b)) => a == b,
             (Value::Struct(a), Value::Struct(b)) => {
                 std::ptr::eq(a.ty, b.ty)
-                    && a.fields.iter().zip(b.fields.iter()).all(|(a, b)| a.deep_equal(b))
+                    && a.fields
+                        .iter()
+                        .zip(b.fields.iter())
+                        .all(|(a, b)| a.deep_equal(b))
             }
             _ => false,
         }

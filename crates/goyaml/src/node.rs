@@ -111,7 +111,11 @@ impl Reader {
                 | TokenType::StreamEnd
         );
         let mark = token.start;
-        let root = if explicit && empty { self.empty_scalar(mark) } else { self.node(true, false)? };
+        let root = if explicit && empty {
+            self.empty_scalar(mark)
+        } else {
+            self.node(true, false)?
+        };
         if self.peek()?.typ == TokenType::DocumentEnd {
             self.take()?;
         }
@@ -128,7 +132,7 @@ impl Reader {
     }
 
     fn take(&mut self) -> Result<Token> {
-        self.scanner.next()
+        self.scanner.take()
     }
 
     fn peek_type(&mut self) -> Result<TokenType> {
@@ -164,7 +168,11 @@ impl Reader {
                 let token = self.peek()?;
                 let (typ, start) = (token.typ, token.start);
                 if typ != TokenType::DocumentStart {
-                    return self.error("did not find expected <document start>", start, Mark::default());
+                    return self.error(
+                        "did not find expected <document start>",
+                        start,
+                        Mark::default(),
+                    );
                 }
                 self.take()?;
                 Ok(Some(true))
@@ -175,7 +183,11 @@ impl Reader {
             }
             _ => {
                 let start = self.peek()?.start;
-                self.error("did not find expected <document start>", start, Mark::default())
+                self.error(
+                    "did not find expected <document start>",
+                    start,
+                    Mark::default(),
+                )
             }
         }
     }
@@ -187,16 +199,28 @@ impl Reader {
                 TokenType::VersionDirective => {
                     let token = self.take()?;
                     if std::mem::replace(&mut version, true) {
-                        return self.error("found duplicate %YAML directive", token.start, Mark::default());
+                        return self.error(
+                            "found duplicate %YAML directive",
+                            token.start,
+                            Mark::default(),
+                        );
                     }
                     if token.value != "1.1" {
-                        return self.error("found incompatible YAML document", token.start, Mark::default());
+                        return self.error(
+                            "found incompatible YAML document",
+                            token.start,
+                            Mark::default(),
+                        );
                     }
                 }
                 TokenType::TagDirective => {
                     let token = self.take()?;
                     if self.tags.iter().any(|(handle, _)| *handle == token.value) {
-                        return self.error("found duplicate %TAG directive", token.start, Mark::default());
+                        return self.error(
+                            "found duplicate %TAG directive",
+                            token.start,
+                            Mark::default(),
+                        );
                     }
                     self.tags.push((token.value, token.suffix));
                 }
@@ -226,7 +250,15 @@ impl Reader {
             style: Style::Plain,
             implicit: true,
         };
-        self.add(Node { start: mark, end: mark, tag: String::new(), kind }, None)
+        self.add(
+            Node {
+                start: mark,
+                end: mark,
+                tag: String::new(),
+                kind,
+            },
+            None,
+        )
     }
 
     fn node(&mut self, block: bool, indentless: bool) -> Result<NodeId> {
@@ -263,7 +295,15 @@ impl Reader {
                     style: token.style,
                     implicit,
                 };
-                return Ok(self.add(Node { start, end: token.end, tag, kind }, anchor));
+                return Ok(self.add(
+                    Node {
+                        start,
+                        end: token.end,
+                        tag,
+                        kind,
+                    },
+                    anchor,
+                ));
             }
             _ if anchor.is_some() || !tag.is_empty() => {
                 let kind = NodeKind::Scalar {
@@ -271,11 +311,27 @@ impl Reader {
                     style: Style::Plain,
                     implicit,
                 };
-                return Ok(self.add(Node { start, end: token_start, tag, kind }, anchor));
+                return Ok(self.add(
+                    Node {
+                        start,
+                        end: token_start,
+                        tag,
+                        kind,
+                    },
+                    anchor,
+                ));
             }
             _ => return self.error("did not find expected node content", token_start, start),
         };
-        let id = self.add(Node { start, end: token_end, tag, kind }, anchor);
+        let id = self.add(
+            Node {
+                start,
+                end: token_end,
+                tag,
+                kind,
+            },
+            anchor,
+        );
         match typ {
             TokenType::BlockEntry => self.indentless_sequence(id)?,
             TokenType::BlockSequenceStart => self.block_sequence(id)?,
@@ -296,8 +352,19 @@ impl Reader {
                 message: format!("unknown anchor '{}' referenced", token.value),
             });
         };
-        let kind = NodeKind::Alias { name: token.value, target };
-        Ok(self.add(Node { start: token.start, end: token.end, tag: String::new(), kind }, None))
+        let kind = NodeKind::Alias {
+            name: token.value,
+            target,
+        };
+        Ok(self.add(
+            Node {
+                start: token.start,
+                end: token.end,
+                tag: String::new(),
+                kind,
+            },
+            None,
+        ))
     }
 
     /// Reads an anchor and a tag in either order.
@@ -399,7 +466,9 @@ impl Reader {
             let value = if self.peek_type()? == TokenType::Value {
                 let mark = self.take()?.end;
                 match self.peek_type()? {
-                    TokenType::Key | TokenType::Value | TokenType::BlockEnd => self.empty_scalar(mark),
+                    TokenType::Key | TokenType::Value | TokenType::BlockEnd => {
+                        self.empty_scalar(mark)
+                    }
                     _ => self.node(true, true)?,
                 }
             } else {
@@ -456,7 +525,10 @@ impl Reader {
         let mut value = None;
         if self.peek_type()? == TokenType::Value {
             self.take()?;
-            if !matches!(self.peek_type()?, TokenType::FlowEntry | TokenType::FlowSequenceEnd) {
+            if !matches!(
+                self.peek_type()?,
+                TokenType::FlowEntry | TokenType::FlowSequenceEnd
+            ) {
                 value = Some(self.node(false, false)?);
             }
         }
@@ -509,7 +581,10 @@ impl Reader {
         let mark = self.peek()?.start;
         if self.peek_type()? == TokenType::Value {
             self.take()?;
-            if !matches!(self.peek_type()?, TokenType::FlowEntry | TokenType::FlowMappingEnd) {
+            if !matches!(
+                self.peek_type()?,
+                TokenType::FlowEntry | TokenType::FlowMappingEnd
+            ) {
                 return self.node(false, false);
             }
         }

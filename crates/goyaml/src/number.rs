@@ -3,14 +3,22 @@
 /// Go's `strconv.FormatFloat(number, 'g', -1, …)`; `narrow` takes the digits
 /// of a 32-bit float.
 pub fn general(number: f64, narrow: bool) -> String {
-    let scientific = if narrow { format!("{:e}", number as f32) } else { format!("{number:e}") };
+    let scientific = if narrow {
+        format!("{:e}", number as f32)
+    } else {
+        format!("{number:e}")
+    };
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     // The shortest text switches to an exponent as if six digits were asked.
     if number != 0.0 && !(-4..6).contains(&exponent) {
         return with_exponent(mantissa, exponent);
     }
-    if narrow { format!("{}", number as f32) } else { format!("{number}") }
+    if narrow {
+        format!("{}", number as f32)
+    } else {
+        format!("{number}")
+    }
 }
 
 fn with_exponent(mantissa: &str, exponent: i32) -> String {
@@ -24,7 +32,11 @@ pub fn through_json(number: f64) -> String {
     let whole = number.fract() == 0.0;
     if whole && (-9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0).contains(&number) {
         // Shortest digits, padded with zeros; minus zero is zero.
-        return if number == 0.0 { "0".into() } else { format!("{number}") };
+        return if number == 0.0 {
+            "0".into()
+        } else {
+            format!("{number}")
+        };
     }
     general(number, false)
 }

@@ -139,7 +139,7 @@ impl Scanner {
     /// # Errors
     ///
     /// Those of the scanner.
-    pub fn next(&mut self) -> Result<Token> {
+    pub fn take(&mut self) -> Result<Token> {
         self.fetch_more()?;
         if self.tokens[0].typ == TokenType::StreamEnd {
             return Ok(self.tokens[0].clone());
@@ -350,7 +350,13 @@ impl Scanner {
         Ok(())
     }
 
-    fn roll_indent(&mut self, column: usize, number: Option<usize>, typ: TokenType, mark: Mark) -> Result<()> {
+    fn roll_indent(
+        &mut self,
+        column: usize,
+        number: Option<usize>,
+        typ: TokenType,
+        mark: Mark,
+    ) -> Result<()> {
         let column = column as isize;
         if self.flow_level > 0 || self.indent >= column {
             return Ok(());
@@ -461,9 +467,17 @@ impl Scanner {
         if self.flow_level == 0 {
             if !self.simple_key_allowed {
                 let mark = self.mark;
-                return self.error("block sequence entries are not allowed in this context", Some(mark));
+                return self.error(
+                    "block sequence entries are not allowed in this context",
+                    Some(mark),
+                );
             }
-            self.roll_indent(self.mark.column, None, TokenType::BlockSequenceStart, self.mark)?;
+            self.roll_indent(
+                self.mark.column,
+                None,
+                TokenType::BlockSequenceStart,
+                self.mark,
+            )?;
         }
         self.remove_simple_key()?;
         self.simple_key_allowed = true;
@@ -477,7 +491,12 @@ impl Scanner {
                 let mark = self.mark;
                 return self.error("mapping keys are not allowed in this context", Some(mark));
             }
-            self.roll_indent(self.mark.column, None, TokenType::BlockMappingStart, self.mark)?;
+            self.roll_indent(
+                self.mark.column,
+                None,
+                TokenType::BlockMappingStart,
+                self.mark,
+            )?;
         }
         self.remove_simple_key()?;
         self.simple_key_allowed = self.flow_level == 0;
@@ -497,7 +516,8 @@ impl Scanner {
                 suffix: String::new(),
                 style: Style::Plain,
             };
-            self.tokens.insert(key.token_number - self.tokens_parsed, token);
+            self.tokens
+                .insert(key.token_number - self.tokens_parsed, token);
             self.roll_indent(
                 key.mark.column,
                 Some(key.token_number),
@@ -510,9 +530,15 @@ impl Scanner {
             if self.flow_level == 0 {
                 if !self.simple_key_allowed {
                     let mark = self.mark;
-                    return self.error("mapping values are not allowed in this context", Some(mark));
+                    return self
+                        .error("mapping values are not allowed in this context", Some(mark));
                 }
-                self.roll_indent(self.mark.column, None, TokenType::BlockMappingStart, self.mark)?;
+                self.roll_indent(
+                    self.mark.column,
+                    None,
+                    TokenType::BlockMappingStart,
+                    self.mark,
+                )?;
             }
             self.simple_key_allowed = self.flow_level == 0;
         }
@@ -530,9 +556,15 @@ impl Scanner {
             self.read(&mut name);
         }
         let ends = self.is_blank_or_end(0)
-            || matches!(self.byte(0), b'?' | b':' | b',' | b']' | b'}' | b'%' | b'@' | b'`');
+            || matches!(
+                self.byte(0),
+                b'?' | b':' | b',' | b']' | b'}' | b'%' | b'@' | b'`'
+            );
         if name.is_empty() || !ends {
-            return self.error("did not find expected alphabetic or numeric character", Some(start));
+            return self.error(
+                "did not find expected alphabetic or numeric character",
+                Some(start),
+            );
         }
         self.push(typ, start, name);
         Ok(())
@@ -567,7 +599,10 @@ impl Scanner {
             }
         }
         if !self.is_blank_or_end(0) {
-            return self.error("did not find expected whitespace or line break", Some(start));
+            return self.error(
+                "did not find expected whitespace or line break",
+                Some(start),
+            );
         }
         self.push(TokenType::Tag, start, handle);
         self.tokens.back_mut().expect("just pushed").suffix = text(suffix);
@@ -651,7 +686,10 @@ impl Scanner {
                 self.skip_blanks();
                 let prefix = self.scan_tag_uri(&[], start)?;
                 if !self.is_blank_or_end(0) {
-                    return self.error("did not find expected whitespace or line break", Some(start));
+                    return self.error(
+                        "did not find expected whitespace or line break",
+                        Some(start),
+                    );
                 }
                 self.push(TokenType::TagDirective, start, handle);
                 self.tokens.back_mut().expect("just pushed").suffix = text(prefix);
@@ -787,13 +825,18 @@ impl Scanner {
             0 => 0,
             increment => self.indent.max(0) as usize + increment,
         };
-        let (mut out, mut leading_break, mut trailing_breaks) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut out, mut leading_break, mut trailing_breaks) =
+            (Vec::new(), Vec::new(), Vec::new());
         self.block_scalar_breaks(&mut indent, &mut trailing_breaks, start)?;
         let mut end = self.mark;
         let mut leading_blank = false;
         while self.mark.column == indent && !self.is_end(0) {
             let trailing_blank = is_blank(self.byte(0));
-            if !literal && !leading_blank && !trailing_blank && leading_break.first() == Some(&b'\n') {
+            if !literal
+                && !leading_blank
+                && !trailing_blank
+                && leading_break.first() == Some(&b'\n')
+            {
                 if trailing_breaks.is_empty() {
                     out.push(b' ');
                 }
@@ -821,11 +864,20 @@ impl Scanner {
         self.push(TokenType::Scalar, start, out);
         let token = self.tokens.back_mut().expect("just pushed");
         token.end = end;
-        token.style = if literal { Style::Literal } else { Style::Folded };
+        token.style = if literal {
+            Style::Literal
+        } else {
+            Style::Folded
+        };
         Ok(())
     }
 
-    fn block_scalar_breaks(&mut self, indent: &mut usize, breaks: &mut Vec<u8>, start: Mark) -> Result<()> {
+    fn block_scalar_breaks(
+        &mut self,
+        indent: &mut usize,
+        breaks: &mut Vec<u8>,
+        start: Mark,
+    ) -> Result<()> {
         let mut deepest = 0;
         loop {
             while (*indent == 0 || self.mark.column < *indent) && self.byte(0) == b' ' {
@@ -888,8 +940,11 @@ impl Scanner {
         }
         self.skip();
         self.push(TokenType::Scalar, start, out);
-        self.tokens.back_mut().expect("just pushed").style =
-            if single { Style::SingleQuoted } else { Style::DoubleQuoted };
+        self.tokens.back_mut().expect("just pushed").style = if single {
+            Style::SingleQuoted
+        } else {
+            Style::DoubleQuoted
+        };
         Ok(())
     }
 
@@ -999,7 +1054,10 @@ impl Scanner {
                 if is_blank(self.byte(0)) {
                     let early = leading_blanks && (self.mark.column as isize) < indent;
                     if early && self.byte(0) == b'\t' {
-                        return self.error("found a tab character that violates indentation", Some(start));
+                        return self.error(
+                            "found a tab character that violates indentation",
+                            Some(start),
+                        );
                     }
                     if leading_blanks {
                         self.skip();
@@ -1042,9 +1100,8 @@ fn join_lines(out: &mut Vec<u8>, leading_break: &mut Vec<u8>, trailing_breaks: &
 
 fn text(bytes: Vec<u8>) -> String {
     // The whole text was checked; URI escapes alone can break characters.
-    String::from_utf8(bytes).unwrap_or_else(|error| {
-        String::from_utf8_lossy(error.as_bytes()).into_owned()
-    })
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// The characters that YAML 1.1 allows (section 5.1, `c-printable`).

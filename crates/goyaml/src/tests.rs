@@ -19,15 +19,24 @@ fn written(text: &str) -> String {
 
 #[test]
 fn collections() {
-    round("a: 1\nb:\n- x\n- w: 2\n  z: 3\n", "a: 1\nb:\n- x\n- w: 2\n  z: 3\n");
-    round("a:\n  - - 1\n    - 2\n  - []\n  - {}\n", "a:\n- - 1\n  - 2\n- []\n- {}\n");
+    round(
+        "a: 1\nb:\n- x\n- w: 2\n  z: 3\n",
+        "a: 1\nb:\n- x\n- w: 2\n  z: 3\n",
+    );
+    round(
+        "a:\n  - - 1\n    - 2\n  - []\n  - {}\n",
+        "a:\n- - 1\n  - 2\n- []\n- {}\n",
+    );
     round("{a: [1, b], c: {d: e}}", "a:\n- 1\n- b\nc:\n  d: e\n");
     round("- a\n- b: c\n", "- a\n- b: c\n");
     round("[a: b]", "- a: b\n");
     round("? a\n: b\n", "a: b\n");
     round("a:\nb: ~\n", "a: null\nb: null\n");
     round("", "null\n");
-    round("k: &x {a: 1}\nl: *x\nm:\n  <<: *x\n  b: 2\n", "k:\n  a: 1\nl:\n  a: 1\nm:\n  a: 1\n  b: 2\n");
+    round(
+        "k: &x {a: 1}\nl: *x\nm:\n  <<: *x\n  b: 2\n",
+        "k:\n  a: 1\nl:\n  a: 1\nm:\n  a: 1\n  b: 2\n",
+    );
     round("yes: yes\nn: 1\n", "\"false\": 1\n\"true\": true\n");
     round("1: a\n1.5: b\n", "\"1\": a\n\"1.5\": b\n");
 }
@@ -38,9 +47,17 @@ fn scalars() {
     round("a: >\n  x\n  y\n\n  z\n", "a: |\n  x y\n  z\n");
     round("a: |-\n  x\n", "a: x\n");
     round("a: |+\n  x\n\n\n", "a: |+\n  x\n\n\n");
-    round("a: 'it''s'\nb: \"q\\n\\u00e9\"\n", "a: it's\nb: |\n  q\n  é\n".replace("b: |\n  q\n  é\n", "b: |-\n  q\n  é\n").as_str());
+    round(
+        "a: 'it''s'\nb: \"q\\n\\u00e9\"\n",
+        "a: it's\nb: |\n  q\n  é\n"
+            .replace("b: |\n  q\n  é\n", "b: |-\n  q\n  é\n")
+            .as_str(),
+    );
     round("a: one\n  two\n\n  three\n", "a: |-\n  one two\n  three\n");
-    round("a: 2020-09-07\nb: 1e3\nc: 0x1F\n", "a: \"2020-09-07\"\nb: 1000\nc: 31\n");
+    round(
+        "a: 2020-09-07\nb: 1e3\nc: 0x1F\n",
+        "a: \"2020-09-07\"\nb: 1000\nc: 31\n",
+    );
     round("a: !!str 5\nb: !custom x\n", "a: \"5\"\nb: x\n");
 }
 
@@ -49,13 +66,40 @@ fn strings_are_quoted_where_go_quotes() {
     let check = |text: &str, expected: &str| {
         assert_eq!(written(text), format!("k: {expected}\n"), "{text:?}");
     };
-    for text in ["yes", "1e3", "012", "null", "1_000", "0o17", "12:30:45", ".5", "+1", "NO", "y", "2020-09-07", ""] {
+    for text in [
+        "yes",
+        "1e3",
+        "012",
+        "null",
+        "1_000",
+        "0o17",
+        "12:30:45",
+        ".5",
+        "+1",
+        "NO",
+        "y",
+        "2020-09-07",
+        "",
+    ] {
         check(text, &format!("\"{text}\""));
     }
-    for text in ["a: b", "- x", " lead", "@at", "{}", "trail ", "#c", "a #b", "*x", "-", "?", "\u{2028}"] {
+    for text in [
+        "a: b", "- x", " lead", "@at", "{}", "trail ", "#c", "a #b", "*x", "-", "?", "\u{2028}",
+    ] {
         check(text, &format!("'{text}'"));
     }
-    for text in ["=", "<<", "a:b", "it's", "nbsp\u{a0}x", "a#b", "-x", "1.2.3", "v1", "é"] {
+    for text in [
+        "=",
+        "<<",
+        "a:b",
+        "it's",
+        "nbsp\u{a0}x",
+        "a#b",
+        "-x",
+        "1.2.3",
+        "v1",
+        "é",
+    ] {
         check(text, text);
     }
     check("\u{1F600}", "\"\\U0001F600\"");
@@ -95,16 +139,31 @@ fn long_keys_are_explicit() {
 
 #[test]
 fn refusals() {
-    refuse("a: b: c", "yaml: mapping values are not allowed in this context");
-    refuse("x: 1\na: b: c", "yaml: line 2: mapping values are not allowed in this context");
+    refuse(
+        "a: b: c",
+        "yaml: mapping values are not allowed in this context",
+    );
+    refuse(
+        "x: 1\na: b: c",
+        "yaml: line 2: mapping values are not allowed in this context",
+    );
     refuse("a: [1, 2", "yaml: line 1: did not find expected ',' or ']'");
     refuse("a: 'x", "yaml: found unexpected end of stream");
     refuse("a: *x", "yaml: unknown anchor 'x' referenced");
-    refuse("a:\n\tb: 1", "yaml: line 2: found character that cannot start any token");
-    refuse("a: 1\n b: 2", "yaml: line 2: mapping values are not allowed in this context");
+    refuse(
+        "a:\n\tb: 1",
+        "yaml: line 2: found character that cannot start any token",
+    );
+    refuse(
+        "a: 1\n b: 2",
+        "yaml: line 2: mapping values are not allowed in this context",
+    );
     refuse("a: @x", "yaml: found character that cannot start any token");
     refuse("a: b\n- c", "yaml: line 1: did not find expected key");
-    refuse("{{b: c}: d}", "yaml: invalid map key: map[interface {}]interface {}{\"b\":\"c\"}");
+    refuse(
+        "{{b: c}: d}",
+        "yaml: invalid map key: map[interface {}]interface {}{\"b\":\"c\"}",
+    );
     refuse("a: \u{1}", "yaml: control characters are not allowed");
     refuse("a: &x [*x]", "yaml: anchor 'x' value contains itself");
 }

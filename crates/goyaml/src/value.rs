@@ -210,9 +210,9 @@ impl Decoder<'_> {
     fn is_merge(&self, id: NodeId) -> bool {
         let node = &self.document.nodes[id];
         match &node.kind {
-            NodeKind::Scalar { value, implicit, .. } => {
-                value == "<<" && (*implicit || node.tag.strip_prefix(TAG) == Some("merge"))
-            }
+            NodeKind::Scalar {
+                value, implicit, ..
+            } => value == "<<" && (*implicit || node.tag.strip_prefix(TAG) == Some("merge")),
             _ => false,
         }
     }
@@ -233,7 +233,10 @@ impl Decoder<'_> {
     }
 
     fn want_map<T>(&self, id: NodeId) -> Result<T, Error> {
-        self.fail(id, "map merge requires map or sequence of maps as the value".into())
+        self.fail(
+            id,
+            "map merge requires map or sequence of maps as the value".into(),
+        )
     }
 
     fn merge_one(&mut self, id: NodeId, map: &mut Map) -> Result<(), Error> {
@@ -256,7 +259,10 @@ impl Decoder<'_> {
 
     fn scalar(&mut self, id: NodeId) -> Result<Value, Error> {
         let node = &self.document.nodes[id];
-        let NodeKind::Scalar { value, implicit, .. } = &node.kind else {
+        let NodeKind::Scalar {
+            value, implicit, ..
+        } = &node.kind
+        else {
             return Ok(Value::Null);
         };
         let meaning = if node.tag.is_empty() && !implicit {
@@ -319,7 +325,10 @@ impl Decoder<'_> {
         match (wanted, found) {
             (wanted, found) if wanted == name => Ok(found),
             ("float", Scalar::Int(number)) => Ok(Scalar::Float(number as f64)),
-            _ => self.fail(id, format!("cannot decode !!{name} `{text}` as a !!{wanted}")),
+            _ => self.fail(
+                id,
+                format!("cannot decode !!{name} `{text}` as a !!{wanted}"),
+            ),
         }
     }
 
@@ -352,7 +361,10 @@ impl Decoder<'_> {
             Value::Null => {
                 let message = format!(
                     "unsupported map key of type: %!s(<nil>), key: <nil>, value: {}",
-                    self.go_syntax(value)
+                    match self.go_syntax(value) {
+                        text if text == "interface {}(nil)" => "<nil>".into(),
+                        text => text,
+                    }
                 );
                 return self.value_error(id, message);
             }
@@ -374,7 +386,9 @@ impl Decoder<'_> {
             NodeKind::Mapping(pairs) => {
                 let pairs: Vec<String> = pairs
                     .iter()
-                    .map(|(key, value)| format!("{}:{}", self.go_syntax(*key), self.go_syntax(*value)))
+                    .map(|(key, value)| {
+                        format!("{}:{}", self.go_syntax(*key), self.go_syntax(*value))
+                    })
                     .collect();
                 format!("map[interface {{}}]interface {{}}{{{}}}", pairs.join(", "))
             }
@@ -392,8 +406,14 @@ impl Decoder<'_> {
 
 fn base64(text: &str) -> Option<Vec<u8>> {
     let (mut out, mut buffer, mut bits) = (Vec::new(), 0u32, 0);
-    let clean: Vec<u8> = text.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
-    let end = clean.iter().rposition(|byte| *byte != b'=').map_or(0, |at| at + 1);
+    let clean: Vec<u8> = text
+        .bytes()
+        .filter(|byte| !matches!(byte, b'\r' | b'\n'))
+        .collect();
+    let end = clean
+        .iter()
+        .rposition(|byte| *byte != b'=')
+        .map_or(0, |at| at + 1);
     if !clean.len().is_multiple_of(4) || clean.len() - end > 2 {
         return None;
     }

@@ -32,8 +32,14 @@ enum Context {
 }
 
 enum Level {
-    Sequence { first: bool },
-    Mapping { first: bool, simple: bool, key_next: bool },
+    Sequence {
+        first: bool,
+    },
+    Mapping {
+        first: bool,
+        simple: bool,
+        key_next: bool,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -113,7 +119,8 @@ impl Writer {
             return;
         }
         // Below a key, version 2 writes the dashes under the key itself.
-        let indentless = self.dialect == Dialect::V2 && context == Context::Mapping && !self.indention;
+        let indentless =
+            self.dialect == Dialect::V2 && context == Context::Mapping && !self.indention;
         self.increase_indent(indentless);
         self.levels.push(Level::Sequence { first: true });
     }
@@ -129,9 +136,13 @@ impl Writer {
         self.write_plain(text.as_bytes(), true);
     }
 
-    /// Writes a float as it looks after JSON.
+    /// Writes a float: in version 2 as it looks after JSON.
     pub fn float(&mut self, number: f64) {
-        self.plain(&crate::number::through_json(number));
+        let text = match self.dialect {
+            Dialect::V2 => crate::number::through_json(number),
+            Dialect::V3 => crate::number::general(number, false),
+        };
+        self.plain(&text);
     }
 
     /// Writes a string, quoted where it must be. It has to be UTF-8.
@@ -143,11 +154,17 @@ impl Writer {
     }
 
     fn key_is_next(&self) -> bool {
-        matches!(self.levels.last(), Some(Level::Mapping { key_next: true, .. }))
+        matches!(
+            self.levels.last(),
+            Some(Level::Mapping { key_next: true, .. })
+        )
     }
 
     fn last_key_is_simple(&self) -> bool {
-        matches!(self.levels.last(), Some(Level::Mapping { simple: true, .. }))
+        matches!(
+            self.levels.last(),
+            Some(Level::Mapping { simple: true, .. })
+        )
     }
 
     fn end(&mut self) {
@@ -176,21 +193,26 @@ impl Writer {
                 self.indicator(b"-", true, false, true);
                 Context::Sequence
             }
-            Level::Mapping { first, simple, key_next: key_next @ true } => {
+            Level::Mapping {
+                first,
+                simple,
+                key_next: key_next @ true,
+            } => {
                 if std::mem::replace(first, false) {
                     self.increase_indent(false);
                 }
                 self.write_indent();
                 *key_next = false;
-                *simple = scalar.is_some_and(|text| {
-                    text.len() <= SIMPLE_KEY_MAX && !has_break(text)
-                });
+                *simple =
+                    scalar.is_some_and(|text| text.len() <= SIMPLE_KEY_MAX && !has_break(text));
                 if !*simple {
                     self.indicator(b"?", true, false, true);
                 }
                 Context::Mapping
             }
-            Level::Mapping { simple, key_next, .. } => {
+            Level::Mapping {
+                simple, key_next, ..
+            } => {
                 *key_next = true;
                 if *simple {
                     self.indicator(b":", false, false, false);
@@ -208,8 +230,9 @@ impl Writer {
     fn write_string(&mut self, text: &[u8], simple_key: bool) {
         let analysis = analyze(text);
         let plain = match resolve(&String::from_utf8_lossy(text)) {
-            Scalar::Str => !is_base60(text) && !(self.dialect == Dialect::V3 && is_old_bool(text)),
-            Scalar::Merge => self.dialect == Dialect::V2,
+            Scalar::Str if is_base60(text) => false,
+            Scalar::Str => self.dialect == Dialect::V2 || !is_old_bool(text),
+            Scalar::Merge => true,
             _ => false,
         };
         let mut style = if text.contains(&b'\n') {
@@ -304,7 +327,8 @@ impl Writer {
         let mut at = 0;
         while at < text.len() {
             if text[at] == b' ' {
-                let fold = allow_breaks && !spaces && self.too_long() && text.get(at + 1) != Some(&b' ');
+                let fold =
+                    allow_breaks && !spaces && self.too_long() && text.get(at + 1) != Some(&b' ');
                 if fold {
                     self.write_indent();
                     at += 1;
@@ -367,7 +391,12 @@ impl Writer {
         let mut at = 0;
         while at < text.len() {
             let byte = text[at];
-            if !is_printable(text, at) || is_bom(text, at) || is_break(text, at) || byte == b'"' || byte == b'\\' {
+            if !is_printable(text, at)
+                || is_bom(text, at)
+                || is_break(text, at)
+                || byte == b'"'
+                || byte == b'\\'
+            {
                 at += self.write_escape(text, at);
                 spaces = false;
             } else if byte == b' ' {
@@ -508,8 +537,8 @@ fn analyze(text: &[u8]) -> Analysis {
         let followed = last || matches!(text[at + width], b' ' | b'\t');
         indicators |= if first {
             match text[0] {
-                b'#' | b',' | b'[' | b']' | b'{' | b'}' | b'&' | b'*' | b'!' | b'|' | b'>' | b'\''
-                | b'"' | b'%' | b'@' | b'`' => true,
+                b'#' | b',' | b'[' | b']' | b'{' | b'}' | b'&' | b'*' | b'!' | b'|' | b'>'
+                | b'\'' | b'"' | b'%' | b'@' | b'`' => true,
                 b'?' | b':' | b'-' => followed,
                 _ => false,
             }
@@ -557,7 +586,9 @@ fn is_break(text: &[u8], at: usize) -> bool {
     match text.get(at) {
         Some(b'\r' | b'\n') => true,
         Some(0xC2) => text.get(at + 1) == Some(&0x85),
-        Some(0xE2) => text.get(at + 1) == Some(&0x80) && matches!(text.get(at + 2), Some(0xA8 | 0xA9)),
+        Some(0xE2) => {
+            text.get(at + 1) == Some(&0x80) && matches!(text.get(at + 2), Some(0xA8 | 0xA9))
+        }
         _ => false,
     }
 }
@@ -577,7 +608,8 @@ fn is_printable(text: &[u8], at: usize) -> bool {
         0xC2 => next(1) >= 0xA0,
         0xC3..=0xEC | 0xEE => true,
         0xED => next(1) < 0xA0,
-        0xEF => !is_bom(text, at) && !(next(1) == 0xBF && matches!(next(2), 0xBE | 0xBF)),
+        0xEF if is_bom(text, at) => false,
+        0xEF => next(1) != 0xBF || !matches!(next(2), 0xBE | 0xBF),
         _ => false,
     }
 }
@@ -592,7 +624,9 @@ fn is_base60(text: &[u8]) -> bool {
     let mut parts = rest.split(':');
     let first = parts.next().unwrap_or_default();
     if !first.starts_with(|c: char| c.is_ascii_digit())
-        || !first.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_')
+        || !first
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'_')
     {
         return false;
     }
@@ -606,7 +640,9 @@ fn is_base60(text: &[u8]) -> bool {
         _ => false,
     };
     let (last, fraction) = last.split_once('.').unwrap_or((last, ""));
-    fraction.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_')
+    fraction
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'_')
         && minute(last)
         && middle.iter().all(|part| minute(part))
 }
@@ -615,8 +651,21 @@ fn is_base60(text: &[u8]) -> bool {
 fn is_old_bool(text: &[u8]) -> bool {
     matches!(
         text,
-        b"y" | b"Y" | b"yes" | b"Yes" | b"YES" | b"on" | b"On" | b"ON" | b"n" | b"N" | b"no"
-            | b"No" | b"NO" | b"off" | b"Off" | b"OFF"
+        b"y" | b"Y"
+            | b"yes"
+            | b"Yes"
+            | b"YES"
+            | b"on"
+            | b"On"
+            | b"ON"
+            | b"n"
+            | b"N"
+            | b"no"
+            | b"No"
+            | b"NO"
+            | b"off"
+            | b"Off"
+            | b"OFF"
     )
 }
 
@@ -643,7 +692,11 @@ fn natural_differ(a: &[char], b: &[char], at: usize) -> Ordering {
         return a[at].cmp(&b[at]);
     }
     if letter_a || letter_b {
-        return if letter_b { Ordering::Less } else { Ordering::Greater };
+        return if letter_b {
+            Ordering::Less
+        } else {
+            Ordering::Greater
+        };
     }
     let mut seed = 0i64;
     if a[at] == '0' || b[at] == '0' {
@@ -657,7 +710,9 @@ fn natural_differ(a: &[char], b: &[char], at: usize) -> Ordering {
         let mut count = 0;
         let value = digits.fold(seed, |number, digit| {
             count += 1;
-            number.wrapping_mul(10).wrapping_add(i64::from(*digit as u32 - '0' as u32))
+            number
+                .wrapping_mul(10)
+                .wrapping_add(i64::from(*digit as u32 - '0' as u32))
         });
         (value, count)
     };

@@ -33,7 +33,9 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<File>, String> {
         };
         let size = entry.size();
         if size > remaining {
-            return Err(format!("decompressed chart is larger than the maximum size {TOTAL_MAX}"));
+            return Err(format!(
+                "decompressed chart is larger than the maximum size {TOTAL_MAX}"
+            ));
         }
         if size > FILE_MAX {
             return Err(format!(
@@ -47,7 +49,10 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<File>, String> {
             .take(FILE_MAX + 1)
             .read_to_end(&mut data)
             .map_err(|error| error.to_string())?;
-        let data = data.strip_prefix(b"\xEF\xBB\xBF").map(<[u8]>::to_vec).unwrap_or(data);
+        let data = data
+            .strip_prefix(b"\xEF\xBB\xBF")
+            .map(<[u8]>::to_vec)
+            .unwrap_or(data);
         files.push(File::new(name, data));
     }
     if files.is_empty() {

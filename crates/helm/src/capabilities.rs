@@ -38,7 +38,9 @@ impl KubeVersion {
     /// In the words of Kubernetes' version parser.
     pub fn parse(text: &str) -> Result<KubeVersion, String> {
         let body = text.trim().trim_start_matches('v');
-        let end = body.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(body.len());
+        let end = body
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(body.len());
         let numbers: Vec<&str> = body[..end].trim_end_matches('.').split('.').collect();
         let bad = || format!("could not parse {text:?} as version");
         if numbers.len() < 2 || numbers.iter().any(|number| number.is_empty()) {
@@ -47,7 +49,9 @@ impl KubeVersion {
         let mut parsed = Vec::new();
         for number in &numbers {
             if number.len() > 1 && number.starts_with('0') {
-                return Err(format!("illegal zero-prefixed version component {number:?} in {text:?}"));
+                return Err(format!(
+                    "illegal zero-prefixed version component {number:?} in {text:?}"
+                ));
             }
             parsed.push(number.parse::<u64>().map_err(|_| bad())?);
         }
@@ -56,7 +60,11 @@ impl KubeVersion {
         }
         let joined: Vec<String> = parsed.iter().map(u64::to_string).collect();
         Ok(KubeVersion {
-            version: if text.starts_with('v') { text.into() } else { format!("v{text}") },
+            version: if text.starts_with('v') {
+                text.into()
+            } else {
+                format!("v{text}")
+            },
             normalized: format!("v{}", joined.join(".")),
             major: joined[0].clone(),
             minor: joined[1].clone(),
@@ -83,7 +91,10 @@ impl Capabilities {
                 major: "1".into(),
                 minor: rules.kube_minor.to_string(),
             },
-            api_versions: API_VERSIONS.iter().map(|version| (*version).to_owned()).collect(),
+            api_versions: API_VERSIONS
+                .iter()
+                .map(|version| (*version).to_owned())
+                .collect(),
             helm_version: [helm, commit, go, format!("v1.{}", rules.kube_minor)],
         }
     }
@@ -94,13 +105,24 @@ impl Capabilities {
         let kube = &self.kube_version;
         let kube = structure(
             &KUBE_VERSION,
-            vec![text(&kube.version), text(&kube.normalized), text(&kube.major), text(&kube.minor)],
+            vec![
+                text(&kube.version),
+                text(&kube.normalized),
+                text(&kube.major),
+                text(&kube.minor),
+            ],
         );
         let versions = self.api_versions.iter().map(text).collect();
         let [version, commit, go, client] = &self.helm_version;
         let helm = structure(
             &BUILD_INFO,
-            vec![text(version), text(commit), "clean".into(), text(go), text(client)],
+            vec![
+                text(version),
+                text(commit),
+                "clean".into(),
+                text(go),
+                text(client),
+            ],
         );
         let versions = Value::List(List::named(Elem::String, &VERSION_SET, versions));
         structure(&CAPABILITIES, vec![kube, versions, helm])
@@ -139,9 +161,10 @@ static KUBE_VERSION: StructType = StructType {
         },
     ],
     display: Some(|object| {
-        object.field("normalizedVersion").and_then(Value::as_str).map_or_else(String::new, |text| {
-            text.to_text().into_owned()
-        })
+        object
+            .field("normalizedVersion")
+            .and_then(Value::as_str)
+            .map_or_else(String::new, |text| text.to_text().into_owned())
     }),
     display_by_pointer: true,
     json: None,
@@ -156,12 +179,24 @@ fn field(this: &Value, name: &str) -> Value {
 
 static BUILD_INFO: StructType = StructType {
     name: "version.BuildInfo",
-    fields: &["Version", "GitCommit", "GitTreeState", "GoVersion", "KubeClientVersion"],
+    fields: &[
+        "Version",
+        "GitCommit",
+        "GitTreeState",
+        "GoVersion",
+        "KubeClientVersion",
+    ],
     methods: &[],
     display: None,
     display_by_pointer: false,
     json: Some(|object| {
-        let names = ["version", "git_commit", "git_tree_state", "go_version", "kube_client_version"];
+        let names = [
+            "version",
+            "git_commit",
+            "git_tree_state",
+            "go_version",
+            "kube_client_version",
+        ];
         let entries = names
             .iter()
             .zip(object.fields.iter())
@@ -177,9 +212,11 @@ static VERSION_SET: Named = Named {
         name: "Has",
         params: &[Type::String],
         call: |this, args| match this {
-            Value::List(list) => {
-                Ok(Value::Bool(list.borrow().iter().any(|version| version.deep_equal(&args[0]))))
-            }
+            Value::List(list) => Ok(Value::Bool(
+                list.borrow()
+                    .iter()
+                    .any(|version| version.deep_equal(&args[0])),
+            )),
             _ => Ok(Value::Bool(false)),
         },
     }],

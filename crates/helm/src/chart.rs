@@ -102,9 +102,12 @@ impl Chart {
     /// When a file is missing or broken.
     pub fn load(files: Vec<File>) -> Result<Chart, LoadError> {
         let ignore = files.iter().find(|file| file.name == ".helmignore");
-        let rules = Rules::parse(ignore.map_or(&b""[..], |file| &file.data))
-            .map_err(LoadError::Ignore)?;
-        let mut kept: Vec<File> = files.into_iter().filter(|file| !rules.ignores(&file.name)).collect();
+        let rules =
+            Rules::parse(ignore.map_or(&b""[..], |file| &file.data)).map_err(LoadError::Ignore)?;
+        let mut kept: Vec<File> = files
+            .into_iter()
+            .filter(|file| !rules.ignores(&file.name))
+            .collect();
         for file in &mut kept {
             if let Some(rest) = file.data.strip_prefix(BOM) {
                 file.data = rest.into();
@@ -200,7 +203,12 @@ impl Chart {
         Ok(())
     }
 
-    fn load_child(&self, name: &str, files: Vec<File>, depth: usize) -> Result<Option<Chart>, LoadError> {
+    fn load_child(
+        &self,
+        name: &str,
+        files: Vec<File>,
+        depth: usize,
+    ) -> Result<Option<Chart>, LoadError> {
         if name.starts_with(['_', '.']) {
             return Ok(None);
         }
@@ -210,7 +218,9 @@ impl Chart {
             cause: Box::new(cause),
         };
         if depth >= DEPTH_MAX {
-            return Err(wrap(LoadError::Archive("charts are nested too deep".into())));
+            return Err(wrap(LoadError::Archive(
+                "charts are nested too deep".into(),
+            )));
         }
         if name.ends_with(".tgz") {
             let Some(file) = files.first().filter(|file| file.name == name) else {
@@ -219,7 +229,8 @@ impl Chart {
                     self.metadata.name
                 )));
             };
-            let files = archive::unpack(&file.data).map_err(|message| wrap(LoadError::Archive(message)))?;
+            let files =
+                archive::unpack(&file.data).map_err(|message| wrap(LoadError::Archive(message)))?;
             return Chart::load_files(files, depth + 1).map(Some).map_err(wrap);
         }
         let files = files
@@ -248,7 +259,10 @@ impl Chart {
     fn collect_crds(&self, path: &str, crds: &mut Vec<File>) {
         for file in &self.files {
             if file.name.starts_with("crds/") && is_manifest(&file.name) {
-                crds.push(File::new(format!("{path}/{}", file.name), file.data.clone()));
+                crds.push(File::new(
+                    format!("{path}/{}", file.name),
+                    file.data.clone(),
+                ));
             }
         }
         for child in &self.dependencies {
@@ -258,15 +272,19 @@ impl Chart {
 }
 
 fn is_manifest(name: &str) -> bool {
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    let extension = name
+        .rsplit_once('.')
+        .map(|(_, extension)| extension.to_ascii_lowercase());
     matches!(extension.as_deref(), Some("yaml" | "yml" | "json"))
 }
 
 fn read_metadata(metadata: &mut Metadata, file: &File) -> Result<(), LoadError> {
-    metadata.read(&file.data).map_err(|message| LoadError::BadFile {
-        file: file.name.clone(),
-        message,
-    })
+    metadata
+        .read(&file.data)
+        .map_err(|message| LoadError::BadFile {
+            file: file.name.clone(),
+            message,
+        })
 }
 
 /// The order in which a walk over a folder meets files: names compared part by

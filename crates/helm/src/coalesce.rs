@@ -1,26 +1,38 @@
 //! Laying values over chart defaults.
 //!
+//! Works on template values, because Helm shares nested maps between the
+//! globals of parent and child: what one lays into them the other sees.
 //! Reference: `pkg/chart/common/util/coalesce.go` of Helm 4.2.3; what 4.1 and
 //! 3.x do otherwise is in [`Rules`].
 
 use crate::chart::Chart;
 use crate::compat::Rules;
-use coracle_goyaml::{Map, Value};
+use crate::convert::{Numbers, to_entries, to_template};
+use coracle_gotemplate::fmt::{sprintf, value_text};
+use coracle_gotemplate::{Entries, Map, Str, Value};
+use coracle_goyaml as yaml;
 
-const GLOBAL: &str = "global";
+const GLOBAL: &[u8] = b"global";
 
 /// Coalesces values with the defaults of a chart and those below it.
 pub struct Coalescer<'r> {
-    /// Rules of the release line.
-    pub rules: &'r Rules,
+    rules: &'r Rules,
     /// Whether nulls stay: used before the final pass.
-    pub merge: bool,
+    merge: bool,
     /// Warnings, as Helm prints them.
     pub warnings: Vec<String>,
 }
 
 fn join(a: &str, b: &str) -> String {
-    if a.is_empty() { b.to_owned() } else { format!("{a}.{b}") }
+    if a.is_empty() {
+        b.to_owned()
+    } else {
+        format!("{a}.{b}")
+    }
+}
+
+fn show(value: &Value) -> String {
+    String::from_utf8_lossy(&value_text(value)).into_owned()
 }
 
 impl<'r> Coalescer<'r> {
@@ -47,170 +59,174 @@ impl<'r> Coalescer<'r> {
     /// # Errors
     ///
     /// When the value of a subchart is no map.
-    pub fn run(&mut self, chart: &Chart, mut values: Map) -> Result<Map, String> {
-        self.chart(chart, &mut values, "")?;
+    pub fn run(&mut self, chart: &Chart, values: &yaml::Map) -> Result<Map, String> {
+        let values = Map::new(to_entries(values, Numbers::Kept));
+        self.chart(chart, &values, "")?;
         Ok(values)
     }
 
-    fn chart(&mut self, chart: &Chart, values: &mut Map, prefix: &str) -> Result<(), String> {
+    fn chart(&mut self, chart: &Chart, values: &Map, prefix: &str) -> Result<(), String> {
         self.values(chart, values, prefix);
         for child in &chart.dependencies {
-            let name = child.name().to_owned();
-            let mut below = match values.remove(&name) {
-                None => Map::new(),
-                Some(Value::Map(map)) => map,
+            let name = child.name();
+            let below = match values.get(name.as_bytes()) {
+                None => {
+                    let below = Map::new(Entries::new());
+                    values.insert(name, Value::Map(below.clone()));
+                    below
+                }
+                Some(Value::Map(below)) => below,
                 Some(other) => {
-                    let text = format!("type mismatch on {name}: %!t({})", go_value(&other));
-                    values.insert(name, other);
-                    return Err(text);
+                    let shown = sprintf(b"%t", &[other]);
+                    let shown = String::from_utf8_lossy(&shown);
+                    return Err(format!("type mismatch on {name}: {shown}"));
                 }
             };
             let prefix = join(prefix, chart.name());
-            self.globals(&mut below, values, &prefix);
-            self.chart(child, &mut below, &prefix)?;
-            values.insert(name, Value::Map(below));
+            self.globals(&below, values, &prefix);
+            self.chart(child, &below, &prefix)?;
         }
         Ok(())
     }
 
-    fn globals(&mut self, below: &mut Map, above: &mut Map, prefix: &str) {
-        let mut target = match below.remove(GLOBAL) {
-            None => Map::new(),
-            Some(Value::Map(map)) => map,
-            Some(other) => {
-                below.insert(GLOBAL.into(), other);
-                self.warnings.push(format!(
-                    "warning: skipping globals because destination {GLOBAL} is not a table."
-                ));
-                return;
-            }
+    fn globals(&mut self, below: &Map, above: &Map, prefix: &str) {
+        let empty = || Map::new(Entries::new());
+        let side = |map: &Map| match map.get(GLOBAL) {
+            None => Some(empty()),
+            Some(Value::Map(map)) => Some(map),
+            Some(_) => None,
         };
-        let source = match above.get(GLOBAL) {
-            None => Map::new(),
-            Some(Value::Map(map)) => map.clone(),
-            Some(_) => {
-                self.warnings
-                    .push(format!("warning: skipping globals because source {GLOBAL} is not a table."));
-                below.insert(GLOBAL.into(), Value::Map(target));
-                return;
-            }
+        let Some(target) = side(below) else {
+            self.warn("warning: skipping globals because destination global is not a table.");
+            return;
         };
-        for (key, value) in source {
-            match (value, target.get_mut(&key)) {
+        let Some(source) = side(above) else {
+            self.warn("warning: skipping globals because source global is not a table.");
+            return;
+        };
+        for (key, value) in source.borrow().clone() {
+            let existing = target.get(&key);
+            match (value, existing) {
                 (Value::Map(value), None) => {
-                    target.insert(key, Value::Map(value));
+                    let copy = Map::new(value.borrow().clone());
+                    target.insert(key, Value::Map(copy));
                 }
-                (Value::Map(mut value), Some(Value::Map(existing))) => {
-                    // Here the parent's tables lie on top.
-                    let path = join(prefix, &key);
-                    let mut source = std::mem::take(existing);
-                    self.tables(&mut value, &mut source, &path, true);
-                    *existing = value;
+                (Value::Map(value), Some(Value::Map(existing))) => {
+                    // Here the parent's tables lie on top. Only the outermost
+                    // map is a copy.
+                    let copy = Map::new(value.borrow().clone());
+                    let path = join(prefix, &key.to_text());
+                    self.tables(&copy, &existing, &path, true);
+                    target.insert(key, Value::Map(copy));
                 }
-                (Value::Map(_), Some(_)) => self.warnings.push(format!(
-                    "Conflict: cannot merge map onto non-map for {key:?}. Skipping."
+                (Value::Map(_), Some(_)) => self.warn(format!(
+                    "Conflict: cannot merge map onto non-map for {:?}. Skipping.",
+                    key.to_text()
                 )),
                 (_, Some(Value::Map(_))) => {
-                    self.warnings.push(format!("key {key} is table. Skipping"));
+                    self.warn(format!("key {} is table. Skipping", key.to_text()));
                 }
-                (value, _) => {
-                    target.insert(key, value);
-                }
+                (value, _) => target.insert(key, value),
             }
         }
-        below.insert(GLOBAL.into(), Value::Map(target));
+        below.insert(GLOBAL, Value::Map(target));
     }
 
-    fn values(&mut self, chart: &Chart, values: &mut Map, prefix: &str) {
+    fn warn(&mut self, text: impl Into<String>) {
+        self.warnings.push(text.into());
+    }
+
+    fn values(&mut self, chart: &Chart, values: &Map, prefix: &str) {
         let prefix = join(prefix, chart.name());
         let is_child = |key: &str| chart.dependencies.iter().any(|child| child.name() == key);
         for (key, default) in &chart.values {
-            match values.get_mut(key) {
-                None => {
-                    let mut default = default.clone();
-                    if !self.merge && self.rules.drop_default_nulls {
-                        if default.is_null() {
-                            continue;
-                        }
-                        clean_nulls(&mut default);
-                    }
-                    values.insert(key.clone(), default);
-                }
-                Some(Value::Null) if !self.merge => {
-                    values.remove(key);
+            let default = to_template(default, Numbers::Kept);
+            match values.get(key.as_bytes()) {
+                None => self.take_default(values, key, default),
+                Some(Value::Nil) if !self.merge => {
+                    values.borrow_mut().remove(key.as_bytes());
                 }
                 Some(Value::Map(map)) => match default {
                     Value::Map(default) => {
                         let merge = self.merge || is_child(key);
-                        let mut default = Value::Map(default.clone());
                         if !merge && self.rules.drop_default_nulls {
-                            clean_nulls(&mut default);
+                            clean_nulls(&default);
                         }
-                        if let Value::Map(mut default) = default {
-                            let path = join(&prefix, key);
-                            self.tables(map, &mut default, &path, merge);
-                        }
+                        self.tables(&map, &default, &join(&prefix, key), merge);
                     }
-                    Value::Null => {}
-                    _ => self
-                        .warnings
-                        .push(format!("warning: skipped value for {prefix}.{key}: Not a table.")),
+                    Value::Nil => {}
+                    _ => self.warn(format!(
+                        "warning: skipped value for {prefix}.{key}: Not a table."
+                    )),
                 },
                 Some(_) => {}
             }
         }
     }
 
-    /// Lays `above` over `below`; the result is in `above`.
-    pub fn tables(&mut self, above: &mut Map, below: &mut Map, prefix: &str, merge: bool) {
-        let had: Vec<String> = below
-            .iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(key, _)| key.clone())
-            .collect();
-        for (key, value) in above.iter() {
-            if value.is_null() {
-                below.insert(key.clone(), Value::Null);
+    fn take_default(&mut self, values: &Map, key: &str, default: Value) {
+        if !self.merge && self.rules.drop_default_nulls {
+            match &default {
+                Value::Nil => return,
+                Value::Map(map) => clean_nulls(map),
+                _ => {}
             }
         }
-        for (key, value) in std::mem::take(below) {
-            let path = join(prefix, &key);
-            match above.get_mut(&key) {
-                Some(Value::Null) if !merge && (had.contains(&key) || !self.rules.drop_default_nulls) => {
-                    above.remove(&key);
+        values.insert(key, default);
+    }
+
+    /// Lays `above` over `below`; the result is in `above`.
+    pub fn tables(&mut self, above: &Map, below: &Map, prefix: &str, merge: bool) {
+        if above.same(below) {
+            return;
+        }
+        let had: Vec<Str> = below
+            .borrow()
+            .iter()
+            .filter(|(_, value)| !value.is_nil())
+            .map(|(key, _)| key.clone())
+            .collect();
+        for (key, value) in above.borrow().iter() {
+            if value.is_nil() {
+                below.insert(key.clone(), Value::Nil);
+            }
+        }
+        let source = below.borrow().clone();
+        for (key, value) in source {
+            let path = join(prefix, &key.to_text());
+            let Some(existing) = above.get(&key) else {
+                above.insert(key, value);
+                continue;
+            };
+            let was_set = had.contains(&key) || !self.rules.drop_default_nulls;
+            if existing.is_nil() && !merge && was_set {
+                above.borrow_mut().remove(&key[..]);
+                continue;
+            }
+            match (&existing, &value) {
+                (Value::Map(existing), Value::Map(value)) => {
+                    self.tables(existing, value, &path, merge);
                 }
-                None => {
-                    above.insert(key, value);
-                }
-                Some(existing) => match (existing, value) {
-                    (Value::Map(existing), Value::Map(mut value)) => {
-                        self.tables(existing, &mut value, &path, merge);
-                    }
-                    (_, value @ Value::Map(_)) => self.warnings.push(format!(
-                        "warning: cannot overwrite table with non table for {path} ({})",
-                        go_value(&value)
-                    )),
-                    (Value::Map(_), value) if !value.is_null() => self.warnings.push(format!(
-                        "warning: destination for {path} is a table. Ignoring non-table value ({})",
-                        go_value(&value)
-                    )),
-                    _ => {}
-                },
+                (_, Value::Map(_)) => self.warn(format!(
+                    "warning: cannot overwrite table with non table for {path} ({})",
+                    show(&value)
+                )),
+                (Value::Map(_), other) if !other.is_nil() => self.warn(format!(
+                    "warning: destination for {path} is a table. Ignoring non-table value ({})",
+                    show(&value)
+                )),
+                _ => {}
             }
         }
     }
 }
 
 /// Removes nulls from maps, all the way down.
-fn clean_nulls(value: &mut Value) {
-    if let Value::Map(map) = value {
-        map.retain(|_, value| !value.is_null());
-        map.values_mut().for_each(clean_nulls);
+fn clean_nulls(map: &Map) {
+    map.borrow_mut().retain(|_, value| !value.is_nil());
+    for value in map.borrow().values() {
+        if let Value::Map(below) = value {
+            clean_nulls(below);
+        }
     }
-}
-
-/// Go's `%v`.
-fn go_value(value: &Value) -> String {
-    let value = crate::convert::to_template(value, crate::convert::Numbers::Kept);
-    String::from_utf8_lossy(&coracle_gotemplate::fmt::value_text(&value)).into_owned()
 }

@@ -125,7 +125,11 @@ impl Level {
             drop_default_nulls: false,
             parent_null_removes: true,
             kube_minor: 32,
-            helm: ["v3.17.2", "cc0bbbd6d6276b83880042c1ecb34087e84d41eb", "go1.23.7"],
+            helm: [
+                "v3.17.2",
+                "cc0bbbd6d6276b83880042c1ecb34087e84d41eb",
+                "go1.23.7",
+            ],
             multiline_errors: false,
             multi_document_values: false,
         };
@@ -135,7 +139,11 @@ impl Level {
             drop_default_nulls: false,
             parent_null_removes: true,
             kube_minor: 35,
-            helm: ["v4.1.4", "05fa37973dc9e42b76e1d2883494c87174b6074f", "go1.25.9"],
+            helm: [
+                "v4.1.4",
+                "05fa37973dc9e42b76e1d2883494c87174b6074f",
+                "go1.25.9",
+            ],
             multiline_errors: true,
             multi_document_values: true,
         };
@@ -145,7 +153,11 @@ impl Level {
             drop_default_nulls: true,
             parent_null_removes: false,
             kube_minor: 36,
-            helm: ["v4.2.3", "43e8b7feece8beb0fcba47059ec9b522fd929a64", "go1.26.5"],
+            helm: [
+                "v4.2.3",
+                "43e8b7feece8beb0fcba47059ec9b522fd929a64",
+                "go1.26.5",
+            ],
             multiline_errors: true,
             multi_document_values: true,
         };

@@ -21,9 +21,12 @@ pub fn to_template(value: &yaml::Value, numbers: Numbers) -> Value {
         yaml::Value::Uint(number) => Value::Float(*number as f64),
         yaml::Value::Float(number) => Value::Float(*number),
         yaml::Value::Str(text) => Value::str(text.as_str()),
-        yaml::Value::Seq(items) => {
-            Value::list(items.iter().map(|item| to_template(item, numbers)).collect())
-        }
+        yaml::Value::Seq(items) => Value::list(
+            items
+                .iter()
+                .map(|item| to_template(item, numbers))
+                .collect(),
+        ),
         yaml::Value::Map(map) => Value::map(to_entries(map, numbers)),
     }
 }
@@ -67,17 +70,20 @@ pub fn from_template(value: &Value) -> yaml::Value {
         Value::Float(number) => yaml::Value::Float(*number),
         Value::Str(text) => yaml::Value::Str(text.to_text().into_owned()),
         Value::List(list) => yaml::Value::Seq(list.borrow().iter().map(from_template).collect()),
-        Value::Map(map) => yaml::Value::Map(
-            map.borrow()
-                .iter()
-                .map(|(key, value)| (key.to_text().into_owned(), from_template(value)))
-                .collect(),
-        ),
+        Value::Map(map) => yaml::Value::Map(from_entries(map)),
         other => match coracle_gotemplate::json::encode(other, false) {
             Ok(text) => yaml::from_slice(&text).unwrap_or_default(),
             Err(_) => yaml::Value::Null,
         },
     }
+}
+
+/// Makes a plain map of a template map.
+pub fn from_entries(map: &Map) -> yaml::Map {
+    map.borrow()
+        .iter()
+        .map(|(key, value)| (key.to_text().into_owned(), from_template(value)))
+        .collect()
 }
 
 /// `sigs.k8s.io/yaml`'s `Marshal`: through JSON, then go-yaml's writer.
@@ -158,6 +164,9 @@ pub fn string_map<'t>(entries: impl IntoIterator<Item = (&'t String, &'t String)
 
 /// Makes a `[]interface {}` of strings.
 pub fn string_list<'t>(items: impl IntoIterator<Item = &'t String>) -> Value {
-    let items = items.into_iter().map(|item| Value::str(item.as_str())).collect();
+    let items = items
+        .into_iter()
+        .map(|item| Value::str(item.as_str()))
+        .collect();
     Value::List(List::typed(Elem::Any, items))
 }

@@ -6,6 +6,7 @@
 use crate::chart::Chart;
 use crate::coalesce::Coalescer;
 use crate::compat::Rules;
+use crate::convert::{Numbers, from_entries, to_entries};
 use crate::metadata::Dependency;
 use coracle_gotemplate::semver::{Constraints, Version};
 use coracle_goyaml::{Map, Value};
@@ -15,9 +16,36 @@ use coracle_goyaml::{Map, Value};
 /// # Errors
 ///
 /// When values cannot be coalesced.
-pub fn process(chart: &mut Chart, values: &Map, rules: &Rules, warnings: &mut Vec<String>) -> Result<(), String> {
+pub fn process(
+    chart: &mut Chart,
+    values: &Map,
+    rules: &Rules,
+    warnings: &mut Vec<String>,
+) -> Result<(), String> {
     enabled(chart, values, "", rules, warnings)?;
     import_values(chart, rules, warnings)
+}
+
+/// Checks that `charts/` holds what `Chart.yaml` asks for.
+///
+/// # Errors
+///
+/// In Helm's words, naming what is missing.
+pub fn check(chart: &Chart) -> Result<(), String> {
+    let missing: Vec<&str> = chart
+        .metadata
+        .dependencies
+        .iter()
+        .map(|dependency| dependency.name.as_str())
+        .filter(|name| !chart.dependencies.iter().any(|child| child.name() == *name))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "an error occurred while checking for chart dependencies. You may need to run 'helm dependency build' to fetch missing dependencies: found in Chart.yaml, but missing in charts/ directory: {}",
+        missing.join(", ")
+    ))
 }
 
 /// Helm's `IsCompatibleRange`.
@@ -42,7 +70,8 @@ fn enabled(
     for dependency in &mut chart.metadata.dependencies {
         dependency.enabled = true;
     }
-    let coalesced = Coalescer::coalesce(rules).run(chart, values.clone())?;
+    let coalesced = Coalescer::coalesce(rules).run(chart, values)?;
+    let coalesced = from_entries(&coalesced);
     apply_tags(&mut chart.metadata.dependencies, &coalesced, warnings);
     apply_conditions(&mut chart.metadata.dependencies, &coalesced, path, warnings);
     let disabled: Vec<String> = chart
@@ -52,12 +81,17 @@ fn enabled(
         .filter(|dependency| !dependency.enabled)
         .map(|dependency| dependency.name.clone())
         .collect();
-    chart.dependencies.retain(|child| !disabled.iter().any(|name| name == child.name()));
+    chart
+        .dependencies
+        .retain(|child| !disabled.iter().any(|name| name == child.name()));
     for child in &mut chart.dependencies {
         let path = format!("{path}{}.", child.name());
         enabled(child, &coalesced, &path, rules, warnings)?;
     }
-    chart.metadata.dependencies.retain(|dependency| !disabled.contains(&dependency.name));
+    chart
+        .metadata
+        .dependencies
+        .retain(|dependency| !disabled.contains(&dependency.name));
     chart.metadata.has_dependencies = !chart.metadata.dependencies.is_empty();
     Ok(())
 }
@@ -71,8 +105,12 @@ fn rename(chart: &mut Chart) {
                 && is_compatible(&dependency.version, &child.metadata.version)
         })
     };
-    let mut kept: Vec<Chart> =
-        chart.dependencies.iter().filter(|child| !requested(child)).cloned().collect();
+    let mut kept: Vec<Chart> = chart
+        .dependencies
+        .iter()
+        .filter(|child| !requested(child))
+        .cloned()
+        .collect();
     for dependency in &mut chart.metadata.dependencies {
         let found = chart.dependencies.iter().find(|child| {
             child.name() == dependency.name
@@ -145,7 +183,9 @@ fn path_value<'v>(values: &'v Map, path: &str) -> Option<&'v Value> {
         Some((holder, key)) => (table(values, holder)?, key),
         None => (values, path),
     };
-    holder.get(key).filter(|value| !matches!(value, Value::Map(_)))
+    holder
+        .get(key)
+        .filter(|value| !matches!(value, Value::Map(_)))
 }
 
 /// The map at a dotted path.
@@ -157,15 +197,19 @@ pub fn table<'v>(values: &'v Map, path: &str) -> Option<&'v Map> {
     Some(holder)
 }
 
-fn import_values(chart: &mut Chart, rules: &Rules, warnings: &mut Vec<String>) -> Result<(), String> {
+fn import_values(
+    chart: &mut Chart,
+    rules: &Rules,
+    warnings: &mut Vec<String>,
+) -> Result<(), String> {
     for child in &mut chart.dependencies {
         import_values(child, rules, warnings)?;
     }
     if !chart.metadata.has_dependencies {
         return Ok(());
     }
-    let merged = Coalescer::merge(rules).run(chart, Map::new())?;
-    let mut imported = Map::new();
+    let merged = from_entries(&Coalescer::merge(rules).run(chart, &Map::new())?);
+    let imported = coracle_gotemplate::Map::new(coracle_gotemplate::Entries::new());
     for dependency in &mut chart.metadata.dependencies {
         let mut done = Vec::new();
         for import in &dependency.import_values {
@@ -192,15 +236,16 @@ fn import_values(chart: &mut Chart, rules: &Rules, warnings: &mut Vec<String>) -
                 ));
                 continue;
             };
-            let mut wrapped = wrap(&parent, found.clone());
-            Coalescer::merge(rules).tables(&mut imported, &mut wrapped, "", true);
+            let wrapped = wrap(&parent, found.clone());
+            let wrapped = coracle_gotemplate::Map::new(to_entries(&wrapped, Numbers::Kept));
+            Coalescer::merge(rules).tables(&imported, &wrapped, "", true);
         }
         dependency.import_values = done;
     }
     // Imports lie below the parent's own values.
-    let mut values = merged;
-    Coalescer::merge(rules).tables(&mut values, &mut imported, "", true);
-    chart.values = values;
+    let values = coracle_gotemplate::Map::new(to_entries(&merged, Numbers::Kept));
+    Coalescer::merge(rules).tables(&values, &imported, "", true);
+    chart.values = from_entries(&values);
     Ok(())
 }
 
@@ -209,5 +254,7 @@ fn wrap(path: &str, map: Map) -> Map {
     if path == "." {
         return map;
     }
-    path.split('.').rev().fold(map, |inner, part| Map::from([(part.to_owned(), Value::Map(inner))]))
+    path.split('.').rev().fold(map, |inner, part| {
+        Map::from([(part.to_owned(), Value::Map(inner))])
+    })
 }

@@ -80,8 +80,8 @@ impl Place {
 
 impl RenderError {
     /// Makes an error that has only Helm's words.
-    pub fn new(step: Step, helm: impl Into<String>) -> Self {
-        RenderError {
+    pub fn new(step: Step, helm: impl Into<String>) -> Box<Self> {
+        Box::new(RenderError {
             helm: helm.into(),
             step,
             place: None,
@@ -89,6 +89,15 @@ impl RenderError {
             explanation: None,
             values: Vec::new(),
             remedy: None,
+        })
+    }
+
+    /// Returns what `helm template` prints after `Error: `.
+    pub fn template_text(&self) -> String {
+        let text = self.helm.trim_end();
+        match self.step {
+            Step::Dependencies | Step::Schema => text.to_owned(),
+            _ => format!("{text}\n\nUse --debug flag to render out invalid YAML"),
         }
     }
 
@@ -103,7 +112,10 @@ impl RenderError {
             out.push_str(&show_place(place, true));
         }
         for call in &self.calls {
-            out.push_str(&format!("  called from {}:{}:{}\n", call.file, call.line, call.column));
+            out.push_str(&format!(
+                "  called from {}:{}:{}\n",
+                call.file, call.line, call.column
+            ));
         }
         for (value, origin) in &self.values {
             match origin {
@@ -123,7 +135,10 @@ fn show_place(place: &Place, excerpt: bool) -> String {
     if !excerpt || place.excerpt.is_empty() {
         return out;
     }
-    let gutter = place.excerpt.last().map_or(1, |(number, _)| number.to_string().len());
+    let gutter = place
+        .excerpt
+        .last()
+        .map_or(1, |(number, _)| number.to_string().len());
     for (number, text) in &place.excerpt {
         out.push_str(&format!("{number:>gutter$} | {text}\n"));
     }

@@ -66,10 +66,15 @@ impl Traced {
 }
 
 /// A template that does not parse.
-pub(crate) fn parse(helm: String, error: &ParseError, text: &[u8]) -> RenderError {
+pub(crate) fn parse(helm: String, error: &ParseError, text: &[u8]) -> Box<RenderError> {
     let mut report = RenderError::new(Step::Parse, helm);
     let before = &text[..error.pos.min(text.len())];
-    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+    let column = before
+        .iter()
+        .rev()
+        .take_while(|byte| **byte != b'\n')
+        .count()
+        + 1;
     report.place = Some(Place::new(&error.name, text, error.line, column, 0));
     if let Some(name) = between(&error.message, "function \"", "\" not defined") {
         let near = nearest(name, crate::funcs::FUNCTIONS.names().map(str::to_owned));
@@ -80,7 +85,9 @@ pub(crate) fn parse(helm: String, error: &ParseError, text: &[u8]) -> RenderErro
         }
     } else if let Some(name) = between(&error.message, "undefined variable \"", "\"") {
         report.explanation = Some(format!("the variable {name} is not declared here"));
-        report.remedy = Some(format!("declare it in an enclosing block: {{{{- {name} := … }}}}"));
+        report.remedy = Some(format!(
+            "declare it in an enclosing block: {{{{- {name} := … }}}}"
+        ));
     } else if error.message == "unexpected EOF" {
         report.explanation =
             Some("an {{ if }}, {{ range }}, {{ with }} or {{ define }} has no {{ end }}".into());
@@ -106,7 +113,13 @@ fn did_you_mean(near: &[String]) -> Option<String> {
 
 fn place_of(frame: &Frame) -> Place {
     let place = frame.place();
-    let width = frame.context.lines().next().unwrap_or_default().chars().count();
+    let width = frame
+        .context
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count();
     let column = place.column + 1;
     // Go points at the second part of `.a.b`; the expression starts before.
     let line_start = frame.source.text[..frame.pos.min(frame.source.text.len())]
@@ -114,7 +127,10 @@ fn place_of(frame: &Frame) -> Place {
         .rposition(|byte| *byte == b'\n')
         .map_or(0, |at| at + 1);
     let line = &frame.source.text[line_start..];
-    let line = &line[..line.iter().position(|byte| *byte == b'\n').unwrap_or(line.len())];
+    let line = &line[..line
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .unwrap_or(line.len())];
     let line = String::from_utf8_lossy(line);
     let shown = line
         .match_indices(frame.context.as_str())
@@ -125,7 +141,13 @@ fn place_of(frame: &Frame) -> Place {
         Some(at) => (at, width),
         None => (column, 0),
     };
-    Place::new(&frame.source.name, &frame.source.text, place.line, column, width)
+    Place::new(
+        &frame.source.name,
+        &frame.source.text,
+        place.line,
+        column,
+        width,
+    )
 }
 
 /// A template that stopped.
@@ -135,28 +157,48 @@ pub(crate) fn execution(
     chart: &Chart,
     values: &Values,
     coalesced: &Map,
-) -> RenderError {
+) -> Box<RenderError> {
     let mut report = RenderError::new(Step::Execute, helm);
-    let frames: Vec<&Frame> = error.chain().filter_map(|link| link.frame.as_deref()).collect();
+    let frames: Vec<&Frame> = error
+        .chain()
+        .filter_map(|link| link.frame.as_deref())
+        .collect();
     if let Some((innermost, outer)) = frames.split_last() {
         report.place = Some(place_of(innermost));
         report.calls = outer.iter().rev().map(|frame| place_of(frame)).collect();
     }
     let frame = frames.last();
-    let detail = error.chain().filter_map(|link| link.detail.as_deref()).last();
+    let detail = error
+        .chain()
+        .filter_map(|link| link.detail.as_deref())
+        .last();
     let context = Context {
         chart,
         values,
         coalesced,
-        file: frame.map(|frame| frame.source.name.to_string()).unwrap_or_default(),
-        caller: frames.first().map(|frame| frame.source.name.to_string()).unwrap_or_default(),
+        file: frame
+            .map(|frame| frame.source.name.to_string())
+            .unwrap_or_default(),
+        caller: frames
+            .first()
+            .map(|frame| frame.source.name.to_string())
+            .unwrap_or_default(),
     };
     match detail {
         Some(Detail::NilPointer { missing, field }) => context.nil(&mut report, missing, field),
-        Some(Detail::NoField { holder, field, value, type_name }) => {
+        Some(Detail::NoField {
+            holder,
+            field,
+            value,
+            type_name,
+        }) => {
             context.no_field(&mut report, holder, field, value, type_name);
         }
-        Some(Detail::WrongType { expected, got, value }) => {
+        Some(Detail::WrongType {
+            expected,
+            got,
+            value,
+        }) => {
             let expression = frame.map(|frame| frame.context.clone()).unwrap_or_default();
             context.wrong_type(&mut report, &expression, (expected, got), value);
         }
@@ -174,10 +216,48 @@ pub(crate) fn execution(
         Some(Detail::Limit) | None => {
             if let Some(frame) = frame {
                 context.mention(&mut report, &frame.context);
+                report.remedy = remedy_for(&frame.message);
             }
         }
     }
+    // What `tpl` executes came from a value.
+    if let (Some(outer), true) = (frames.first(), context.file == "gotpl") {
+        context.mention(&mut report, &outer.context);
+    }
     report
+}
+
+/// What to do about errors that functions raise.
+fn remedy_for(message: &str) -> Option<String> {
+    const REMEDIES: &[(&str, &str)] = &[
+        (
+            "incompatible types for comparison",
+            "compare like with like: numbers of values files are float64, so write (int …) or (toString …) around one side",
+        ),
+        (
+            "index out of range",
+            "ask for the length first: {{ if gt (len …) … }}",
+        ),
+        ("range can't iterate over", "make the value a list or a map"),
+        (
+            "index of untyped nil",
+            "give it a default first: (index (… | default list) …)",
+        ),
+        (
+            "integer divide by zero",
+            "guard against zero before dividing",
+        ),
+        (
+            "interface conversion",
+            "dig and friends take plain maps: pass .Values.AsMap, and check that every step is a map",
+        ),
+        (
+            "wrong number of args",
+            "look at the function's parameters; a value from the left of | comes last",
+        ),
+    ];
+    let found = REMEDIES.iter().find(|(part, _)| message.contains(part));
+    found.map(|(_, remedy)| (*remedy).to_owned())
 }
 
 struct Context<'c> {
@@ -192,7 +272,11 @@ impl Context<'_> {
     /// The path of a value from the root of all values, for an expression in a
     /// template of a chart: `.Values.a.b` in a subchart is `sub.a.b`.
     fn root_path(&self, names: &[String]) -> Vec<String> {
-        let file = if self.file.starts_with(self.chart.name()) { &self.file } else { &self.caller };
+        let file = if self.file.starts_with(self.chart.name()) {
+            &self.file
+        } else {
+            &self.caller
+        };
         let mut path: Vec<String> = Vec::new();
         let mut parts = file.split('/').skip(1);
         while let (Some("charts"), Some(name)) = (parts.next(), parts.next()) {
@@ -217,7 +301,9 @@ impl Context<'_> {
 
     fn origin(&self, path: &[String]) -> Option<Origin> {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        self.values.origin(&path).or_else(|| default_origin(self.chart, self.chart.name(), &path))
+        self.values
+            .origin(&path)
+            .or_else(|| default_origin(self.chart, self.chart.name(), &path))
     }
 
     fn lookup(&self, path: &[String]) -> Option<&yaml::Value> {
@@ -242,20 +328,30 @@ impl Context<'_> {
         let shown = dotted(missing);
         let Some(names) = Self::values_path(missing) else {
             report.explanation = Some(format!("{shown} is not set, so it has no field {field}"));
-            report.remedy = Some(format!("guard it: {{{{ with {shown} }}}}{{{{ .{field} }}}}{{{{ end }}}}"));
+            report.remedy = Some(format!(
+                "guard it: {{{{ with {shown} }}}}{{{{ .{field} }}}}{{{{ end }}}}"
+            ));
             return;
         };
         let path = self.root_path(names);
         let origin = self.origin(&path);
-        let state = if origin.is_some() { "is null" } else { "is not set" };
+        let state = if origin.is_some() {
+            "is null"
+        } else {
+            "is not set"
+        };
         report.explanation = Some(format!(
             "{shown} {state}, so it has no field {field} (read: {})",
             self.sources()
         ));
         if let Some(origin) = origin {
-            report.values.push((format!("{} is null", path.join(".")), Some(origin)));
+            report
+                .values
+                .push((format!("{} is null", path.join(".")), Some(origin)));
         }
-        let (last, holder) = path.split_last().map_or(("", &[][..]), |(last, holder)| (last.as_str(), holder));
+        let (last, holder) = path
+            .split_last()
+            .map_or(("", &[][..]), |(last, holder)| (last.as_str(), holder));
         let siblings: Vec<String> = match holder.is_empty() {
             true => self.coalesced.keys().cloned().collect(),
             false => self
@@ -269,16 +365,29 @@ impl Context<'_> {
             let mut neighbour = holder.to_vec();
             neighbour.push(first.clone());
             let origin = self.origin(&neighbour);
-            report.values.push((format!("{} exists", neighbour.join(".")), origin));
+            report
+                .values
+                .push((format!("{} exists", neighbour.join(".")), origin));
         }
         let set = format!("--set {}.{field}=…", path.join("."));
         report.remedy = Some(match did_you_mean(&near) {
-            Some(text) => format!("{text} Otherwise set it ({set}), or write (({shown}).{field}) with parentheses to allow its absence"),
-            None => format!("set it ({set}), or write ({shown}).{field} with parentheses to allow its absence"),
+            Some(text) => format!(
+                "{text} Otherwise set it ({set}), or write (({shown}).{field}) with parentheses to allow its absence"
+            ),
+            None => format!(
+                "set it ({set}), or write ({shown}).{field} with parentheses to allow its absence"
+            ),
         });
     }
 
-    fn no_field(&self, report: &mut RenderError, holder: &[String], field: &str, value: &str, type_name: &str) {
+    fn no_field(
+        &self,
+        report: &mut RenderError,
+        holder: &[String],
+        field: &str,
+        value: &str,
+        type_name: &str,
+    ) {
         let shown = dotted(holder);
         let what = match type_name {
             "string" => format!("the text {value:?}"),
@@ -291,19 +400,40 @@ impl Context<'_> {
         if let Some(names) = Self::values_path(holder) {
             let path = self.root_path(names);
             let origin = self.origin(&path);
-            report.values.push((format!("{} = {value}", path.join(".")), origin));
-            report.remedy = Some(format!("make {} a map with the key {field}", path.join(".")));
+            report
+                .values
+                .push((format!("{} = {value}", path.join(".")), origin));
+            report.remedy = Some(format!(
+                "make {} a map with the key {field}",
+                path.join(".")
+            ));
         }
     }
 
-    fn wrong_type(&self, report: &mut RenderError, expression: &str, (expected, got): (&str, &str), value: &str) {
+    fn wrong_type(
+        &self,
+        report: &mut RenderError,
+        expression: &str,
+        (expected, got): (&str, &str),
+        value: &str,
+    ) {
         let shown = if value.is_empty() || got == "nil" || got == "interface {}" {
             "nothing".to_owned()
         } else {
             format!("{value} ({got})")
         };
-        report.explanation = Some(format!("the function takes {expected}, {expression} is {shown}"));
-        self.mention(report, expression);
+        report.explanation = Some(format!(
+            "the function takes {expected}, {expression} is {shown}"
+        ));
+        // In a pipeline the value stands further left on the line.
+        let line = report.place.as_ref().and_then(|place| place.excerpt.last());
+        let line = line.map(|(_, line)| line.clone()).unwrap_or_default();
+        let source = if expression.contains(".Values.") {
+            expression
+        } else {
+            &line
+        };
+        self.mention(report, source);
         report.remedy = Some(match expected {
             "string" if got == "nil" || got == "interface {}" => {
                 "give it a default: | default \"\", or demand it: | required \"…\"".into()
@@ -325,7 +455,9 @@ impl Context<'_> {
             let shown = match self.lookup(&path) {
                 None => format!("{} is not set", path.join(".")),
                 Some(value @ (yaml::Value::Map(_) | yaml::Value::Seq(_))) => {
-                    let count = value.as_map().map_or(value.as_seq().map_or(0, <[_]>::len), Map::len);
+                    let count = value
+                        .as_map()
+                        .map_or(value.as_seq().map_or(0, <[_]>::len), Map::len);
                     format!("{} has {count} entries", path.join("."))
                 }
                 Some(value) => {
@@ -341,7 +473,7 @@ impl Context<'_> {
 fn dotted(segments: &[String]) -> String {
     match segments.split_first() {
         Some((root, rest)) if root == "." => format!(".{}", rest.join(".")),
-        Some((root, rest)) if rest.is_empty() => root.clone(),
+        Some((root, [])) => root.clone(),
         Some((root, rest)) => format!("{root}.{}", rest.join(".")),
         None => ".".into(),
     }
@@ -355,9 +487,16 @@ fn default_origin(chart: &Chart, path: &str, names: &[&str]) -> Option<Origin> {
         return Some(origin);
     }
     let (first, rest) = names.split_first()?;
-    let alias = chart.metadata.dependencies.iter().find(|dependency| dependency.alias == *first);
+    let alias = chart
+        .metadata
+        .dependencies
+        .iter()
+        .find(|dependency| dependency.alias == *first);
     let name = alias.map_or(*first, |dependency| dependency.name.as_str());
-    let child = chart.dependencies.iter().find(|child| child.name() == name)?;
+    let child = chart
+        .dependencies
+        .iter()
+        .find(|child| child.name() == name)?;
     default_origin(child, &format!("{path}/charts/{name}"), rest)
 }
 
@@ -367,14 +506,16 @@ pub(crate) fn manifest(
     values: &Values,
     bad: &BadManifest,
     traced: Option<Traced>,
-) -> RenderError {
-    let helm = format!(
-        "YAML parse error on {}: {}\n\nUse --debug flag to render out invalid YAML",
-        bad.path, bad.message
-    );
+) -> Box<RenderError> {
+    let helm = format!("YAML parse error on {}: {}", bad.path, bad.message);
     let mut report = RenderError::new(Step::Manifest, helm);
     let body_lines: Vec<&str> = bad.body.lines().collect();
-    let shown = |line: usize| body_lines.get(line.wrapping_sub(1)).copied().unwrap_or_default();
+    let shown = |line: usize| {
+        body_lines
+            .get(line.wrapping_sub(1))
+            .copied()
+            .unwrap_or_default()
+    };
     if bad.line > 0 {
         report.explanation = Some(format!(
             "{} wrote this line, which is no YAML:\n{:>5} | {}",
@@ -389,10 +530,19 @@ pub(crate) fn manifest(
         (0..3).find_map(|back| traced.find(&bad.body, bad.line.checked_sub(back)?))
     });
     if let Some(found) = found {
-        report.place =
-            Some(Place::new(&found.file, &found.source, found.line, found.column, 0));
+        report.place = Some(Place::new(
+            &found.file,
+            &found.source,
+            found.line,
+            found.column,
+            0,
+        ));
         let line = String::from_utf8_lossy(&found.source);
-        let line = line.lines().nth(found.line - 1).unwrap_or_default().to_owned();
+        let line = line
+            .lines()
+            .nth(found.line - 1)
+            .unwrap_or_default()
+            .to_owned();
         let context = Context {
             chart,
             values,
@@ -410,14 +560,35 @@ pub(crate) fn manifest(
             }
         }
     }
-    report.remedy = Some(
-        "quote values that may hold special characters (| quote), and check the number given to nindent".into(),
-    );
+    report.remedy = Some(document_remedy(&bad.message, shown(bad.line)).into());
     report
 }
 
+fn document_remedy(message: &str, line: &str) -> &'static str {
+    if line.starts_with('\t') || message.contains("tab character") {
+        return "indent with spaces: YAML allows no tabs";
+    }
+    if line.contains("map[") {
+        return "a map was printed as it is: write | toYaml | nindent N";
+    }
+    if message.contains("did not find expected key")
+        || message.contains("did not find expected '-'")
+    {
+        return "the indent does not fit the lines before: check the number given to nindent or indent";
+    }
+    if message.contains("cannot start any token")
+        || message.contains("mapping values are not allowed")
+    {
+        return "quote values that may hold special characters: | quote";
+    }
+    if message.contains("cannot unmarshal") {
+        return "a manifest is a map with apiVersion, kind and metadata; annotations are texts: | quote";
+    }
+    "quote values that may hold special characters (| quote), and check the number given to nindent"
+}
+
 /// Values that break a schema.
-pub(crate) fn schema(chart: &Chart, values: &Values, violations: Violations) -> RenderError {
+pub(crate) fn schema(chart: &Chart, values: &Values, violations: Violations) -> Box<RenderError> {
     let helm = format!(
         "values don't meet the specifications of the schema(s) in the following chart(s):\n{}",
         violations.text
@@ -438,7 +609,9 @@ pub(crate) fn schema(chart: &Chart, values: &Values, violations: Violations) -> 
         while origin.is_none() && path.pop().is_some() && !path.is_empty() {
             origin = context.origin(&path);
         }
-        report.values.push((violation.message.trim().to_owned(), origin));
+        report
+            .values
+            .push((violation.message.trim().to_owned(), origin));
     }
     report
 }

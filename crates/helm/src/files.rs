@@ -20,7 +20,11 @@ static FILES: Named = Named {
         Method {
             name: "GetBytes",
             params: &[Type::String],
-            call: |this, args| Ok(Value::Bytes(get(this, &args[0]).unwrap_or_else(|| "".into()))),
+            call: |this, args| {
+                Ok(Value::Bytes(
+                    get(this, &args[0]).unwrap_or_else(|| "".into()),
+                ))
+            },
         },
         Method {
             name: "Glob",
@@ -38,7 +42,9 @@ static FILES: Named = Named {
             call: |this, _| {
                 Ok(as_map(this, |data| {
                     use base64::Engine;
-                    base64::engine::general_purpose::STANDARD.encode(data.as_bytes()).into()
+                    base64::engine::general_purpose::STANDARD
+                        .encode(data.as_bytes())
+                        .into()
                 }))
             },
         },
@@ -59,7 +65,12 @@ const FILES_TYPE: MapType = MapType {
 pub fn to_value(files: &[File]) -> Value {
     let entries = files
         .iter()
-        .map(|file| (Str::from(file.name.as_str()), Value::Bytes(Str::from(&file.data[..]))))
+        .map(|file| {
+            (
+                Str::from(file.name.as_str()),
+                Value::Bytes(Str::from(&file.data[..])),
+            )
+        })
         .collect();
     Value::Map(Map::typed(FILES_TYPE, entries))
 }
@@ -72,7 +83,10 @@ fn get(this: &Value, name: &Value) -> Option<Str> {
 }
 
 fn glob(this: &Value, pattern: &Value) -> Value {
-    let pattern = pattern.as_str().map(|text| text.to_text().into_owned()).unwrap_or_default();
+    let pattern = pattern
+        .as_str()
+        .map(|text| text.to_text().into_owned())
+        .unwrap_or_default();
     let glob = crate::glob::Glob::parse(&pattern);
     let entries: Entries = this
         .as_map()
@@ -95,7 +109,11 @@ fn as_map(this: &Value, value: fn(&Str) -> Value) -> Value {
     let mut entries = Entries::new();
     for (name, data) in map.borrow().iter() {
         let name = name.to_text();
-        let base = name.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let base = name
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .unwrap_or_default();
         if let Value::Bytes(data) = data {
             entries.insert(base.into(), value(data));
         }

@@ -18,19 +18,26 @@ pub static FUNCTIONS: LazyLock<Functions> = LazyLock::new(|| {
 
 fn register(table: &mut Functions) {
     table.add("toYaml", &[A], |_, args| {
-        Ok(to_yaml(&args[0], Dialect::V2).map(trimmed).unwrap_or_default().into())
+        Ok(to_yaml(&args[0], Dialect::V2)
+            .map(trimmed)
+            .unwrap_or_default()
+            .into())
     });
     table.add("mustToYaml", &[A], |_, args| {
-        let text = to_yaml(&args[0], Dialect::V2).map_err(|message| {
-            Error::message(format!("error marshaling into JSON: {message}"))
-        })?;
+        let text = to_yaml(&args[0], Dialect::V2)
+            .map_err(|message| Error::message(format!("error marshaling into JSON: {message}")))?;
         Ok(trimmed(text).into())
     });
     table.add("toYamlPretty", &[A], |_, args| {
-        Ok(to_yaml(&args[0], Dialect::V3).map(trimmed).unwrap_or_default().into())
+        Ok(to_yaml(&args[0], Dialect::V3)
+            .map(trimmed)
+            .unwrap_or_default()
+            .into())
     });
     table.add("fromYaml", &[S], |_, args| Ok(from_yaml(&args[0])));
-    table.add("fromYamlArray", &[S], |_, args| Ok(from_yaml_array(&args[0])));
+    table.add("fromYamlArray", &[S], |_, args| {
+        Ok(from_yaml_array(&args[0]))
+    });
 }
 
 /// Without the final line break.
@@ -46,7 +53,8 @@ fn text(value: &Value) -> Vec<u8> {
 }
 
 fn read(value: &Value) -> Result<yaml::Value, String> {
-    yaml::from_slice(&text(value)).map_err(|error| format!("error converting YAML to JSON: {error}"))
+    yaml::from_slice(&text(value))
+        .map_err(|error| format!("error converting YAML to JSON: {error}"))
 }
 
 fn kind(value: &yaml::Value) -> &'static str {

@@ -15,7 +15,10 @@ enum Part {
     One,
     Any,
     AnyDeep,
-    Set { negated: bool, ranges: Vec<(char, char)> },
+    Set {
+        negated: bool,
+        ranges: Vec<(char, char)>,
+    },
 }
 
 /// More alternatives than this are not expanded.
@@ -25,10 +28,11 @@ impl Glob {
     /// Parses a pattern.
     pub fn parse(pattern: &str) -> Glob {
         let chars: Vec<char> = pattern.chars().collect();
-        let mut parser = Parser { chars: &chars, at: 0 };
-        let alternatives = parser
-            .sequence(0)
-            .filter(|_| parser.at == chars.len());
+        let mut parser = Parser {
+            chars: &chars,
+            at: 0,
+        };
+        let alternatives = parser.sequence(0).filter(|_| parser.at == chars.len());
         Glob { alternatives }
     }
 
@@ -78,7 +82,9 @@ impl Parser<'_> {
             sequences = sequences
                 .iter()
                 .flat_map(|sequence| {
-                    parts.iter().map(move |part| [sequence.as_slice(), part].concat())
+                    parts
+                        .iter()
+                        .map(move |part| [sequence.as_slice(), part].concat())
                 })
                 .collect();
         }
@@ -182,7 +188,11 @@ mod tests {
     #[test]
     fn globs() {
         let check = |pattern: &str, text: &str, expected: bool| {
-            assert_eq!(Glob::parse(pattern).matches(text), expected, "{pattern} {text}");
+            assert_eq!(
+                Glob::parse(pattern).matches(text),
+                expected,
+                "{pattern} {text}"
+            );
         };
         check("config/*", "config/a.yaml", true);
         check("config/*", "config/b/a.yaml", false);

@@ -89,7 +89,11 @@ impl Rules {
 
 impl Pattern {
     fn matches(&self, path: &str) -> bool {
-        let subject = if self.whole { path } else { path.rsplit('/').next().unwrap_or(path) };
+        let subject = if self.whole {
+            path
+        } else {
+            path.rsplit('/').next().unwrap_or(path)
+        };
         matches(&self.glob, subject).unwrap_or(false)
     }
 }
@@ -218,7 +222,8 @@ mod tests {
     #[test]
     fn rules() {
         let rules = Rules::parse(b"# comment\n*.bak\n/top.txt\nci/\ndocs/*.md\n").expect("parses");
-        let check = |path: &str, expected: bool| assert_eq!(rules.ignores(path), expected, "{path}");
+        let check =
+            |path: &str, expected: bool| assert_eq!(rules.ignores(path), expected, "{path}");
         check("a/b.bak", true);
         check("top.txt", true);
         check("a/top.txt", false);

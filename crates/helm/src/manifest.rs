@@ -120,8 +120,11 @@ pub fn split(text: &str, rules: &Rules) -> Vec<String> {
         };
         if !document.trim().is_empty() {
             let document = document.trim_start();
-            let document =
-                if rules.keep_trailing_newlines { document } else { document.trim_end() };
+            let document = if rules.keep_trailing_newlines {
+                document
+            } else {
+                document.trim_end()
+            };
             documents.push(document.to_owned());
         }
         let Some(after) = after else {
@@ -168,7 +171,10 @@ impl Head {
             line,
         };
         let value = yaml::from_slice(body.as_bytes()).map_err(|error| {
-            refuse(format!("error converting YAML to JSON: {error}"), error.line())
+            refuse(
+                format!("error converting YAML to JSON: {error}"),
+                error.line(),
+            )
         })?;
         let decode = |got: &yaml::Value, target: &str| {
             let message = format!(
@@ -200,19 +206,19 @@ impl Head {
                 ));
             }
         };
-        head.name = text(metadata.get("name"), "SimpleHead.metadata.name")?;
+        head.name = text(metadata.get("name"), ".metadata.name")?;
         match metadata.get("annotations") {
             None | Some(yaml::Value::Null) => {}
             Some(yaml::Value::Map(annotations)) => {
                 for (key, value) in annotations {
-                    let value = text(Some(value), "SimpleHead.metadata.annotations")?;
+                    let value = text(Some(value), ".metadata.annotations")?;
                     head.annotations.insert(key.clone(), value);
                 }
             }
             Some(other) => {
                 return Err(decode(
                     other,
-                    "struct field SimpleHead.metadata.annotations of type map[string]string",
+                    "struct field .metadata.annotations of type map[string]string",
                 ));
             }
         }
@@ -253,7 +259,10 @@ fn hook(manifest: Manifest, events: &str, annotations: &BTreeMap<String, String>
         })
         .collect();
     let policies = |name: &str| {
-        annotations.get(name).map(|value| list(value).collect()).unwrap_or_default()
+        annotations
+            .get(name)
+            .map(|value| list(value).collect())
+            .unwrap_or_default()
     };
     Some(Hook {
         manifest,

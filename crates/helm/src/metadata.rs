@@ -217,7 +217,10 @@ impl Metadata {
             return refuse("chart.metadata.name is required".into());
         }
         if self.name == "." || self.name == ".." {
-            return refuse(format!("chart.metadata.name {:?} is not allowed", self.name));
+            return refuse(format!(
+                "chart.metadata.name {:?} is not allowed",
+                self.name
+            ));
         }
         if self.name.contains('/') {
             return refuse(format!("chart.metadata.name {:?} is invalid", self.name));
@@ -226,7 +229,10 @@ impl Metadata {
             return refuse("chart.metadata.version is required".into());
         }
         if Version::parse(&self.version).is_err() {
-            return refuse(format!("chart.metadata.version {:?} is invalid", self.version));
+            return refuse(format!(
+                "chart.metadata.version {:?} is invalid",
+                self.version
+            ));
         }
         if !matches!(self.kind.as_str(), "" | "application" | "library") {
             return refuse("chart.metadata.type must be application or library".into());
@@ -250,7 +256,11 @@ impl Metadata {
                     dependency.name
                 ));
             }
-            let key = if alias.is_empty() { &dependency.name } else { alias };
+            let key = if alias.is_empty() {
+                &dependency.name
+            } else {
+                alias
+            };
             if names.contains(key) {
                 return Err(format!(
                     "validation: more than one dependency with name or alias {key:?}"
@@ -292,7 +302,14 @@ impl Metadata {
             ("Tags".into(), text(&self.tags)),
             ("AppVersion".into(), text(&self.app_version)),
             ("Deprecated".into(), Value::Bool(self.deprecated)),
-            ("Annotations".into(), if self.has_annotations { annotations } else { Value::Nil }),
+            (
+                "Annotations".into(),
+                if self.has_annotations {
+                    annotations
+                } else {
+                    Value::Nil
+                },
+            ),
             ("KubeVersion".into(), text(&self.kube_version)),
             ("Dependencies".into(), Value::list(dependencies.collect())),
             ("Type".into(), text(&self.kind)),
@@ -304,9 +321,10 @@ impl Metadata {
 impl Dependency {
     fn to_value(&self) -> Value {
         let text = |text: &String| Value::str(text.as_str());
-        let imports = self.import_values.iter().map(|value| {
-            crate::convert::to_template(value, crate::convert::Numbers::Floats)
-        });
+        let imports = self
+            .import_values
+            .iter()
+            .map(|value| crate::convert::to_template(value, crate::convert::Numbers::Floats));
         Value::map(Entries::from([
             ("Name".into(), text(&self.name)),
             ("Version".into(), text(&self.version)),
@@ -324,7 +342,11 @@ fn maintainers(value: &yaml::Value) -> Result<Vec<[String; 3]>, String> {
     let yaml::Value::Seq(items) = value else {
         return match value {
             yaml::Value::Null => Ok(Vec::new()),
-            other => Err(mismatch(json_kind(other), "Metadata.maintainers", "[]*v2.Maintainer")),
+            other => Err(mismatch(
+                json_kind(other),
+                "Metadata.maintainers",
+                "[]*v2.Maintainer",
+            )),
         };
     };
     let part = |item: &yaml::Value, key: &str| {
@@ -334,7 +356,13 @@ fn maintainers(value: &yaml::Value) -> Result<Vec<[String; 3]>, String> {
     };
     items
         .iter()
-        .map(|item| Ok([part(item, "name")?, part(item, "email")?, part(item, "url")?]))
+        .map(|item| {
+            Ok([
+                part(item, "name")?,
+                part(item, "email")?,
+                part(item, "url")?,
+            ])
+        })
         .collect()
 }
 
@@ -342,7 +370,11 @@ fn dependencies(value: &yaml::Value) -> Result<Vec<Dependency>, String> {
     let yaml::Value::Seq(items) = value else {
         return match value {
             yaml::Value::Null => Ok(Vec::new()),
-            other => Err(mismatch(json_kind(other), "Metadata.dependencies", "[]*v2.Dependency")),
+            other => Err(mismatch(
+                json_kind(other),
+                "Metadata.dependencies",
+                "[]*v2.Dependency",
+            )),
         };
     };
     items.iter().map(dependency).collect()

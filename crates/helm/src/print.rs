@@ -18,7 +18,10 @@ pub fn manifest(rendered: &Rendered, crds: bool) -> String {
     let mut out = String::new();
     let crds = rendered.crds.iter().filter(|_| crds);
     for manifest in crds.chain(&rendered.manifests) {
-        out.push_str(&format!("---\n# Source: {}\n{}\n", manifest.path, manifest.body));
+        out.push_str(&format!(
+            "---\n# Source: {}\n{}\n",
+            manifest.path, manifest.body
+        ));
     }
     out
 }
@@ -35,7 +38,10 @@ pub fn template(rendered: &Rendered, parts: Parts) -> String {
             continue;
         }
         let manifest = &hook.manifest;
-        out.push_str(&format!("---\n# Source: {}\n{}\n", manifest.path, manifest.body));
+        out.push_str(&format!(
+            "---\n# Source: {}\n{}\n",
+            manifest.path, manifest.body
+        ));
     }
     out
 }

@@ -7,7 +7,7 @@ use crate::capabilities::Capabilities;
 use crate::chart::Chart;
 use crate::coalesce::Coalescer;
 use crate::compat::{Level, Rules};
-use crate::convert::{Numbers, to_entries, to_template};
+use crate::convert::{Numbers, from_entries, to_template};
 use crate::error::{RenderError, Step};
 use crate::explain;
 use crate::funcs::FUNCTIONS;
@@ -113,8 +113,15 @@ pub fn render(
     release: &Release,
     capabilities: &Capabilities,
     lookup: &dyn Lookup,
-) -> Result<Rendered, RenderError> {
-    render_with(chart, values, release, capabilities, lookup, Options::default())
+) -> Result<Rendered, Box<RenderError>> {
+    render_with(
+        chart,
+        values,
+        release,
+        capabilities,
+        lookup,
+        Options::default(),
+    )
 }
 
 /// Renders a chart with options.
@@ -129,7 +136,7 @@ pub fn render_with(
     capabilities: &Capabilities,
     lookup: &dyn Lookup,
     options: Options,
-) -> Result<Rendered, RenderError> {
+) -> Result<Rendered, Box<RenderError>> {
     let job = Job {
         chart,
         values,
@@ -166,27 +173,34 @@ pub(crate) struct Source {
 }
 
 impl Job<'_> {
-    fn prepare(&self) -> Result<Rendered, RenderError> {
+    fn prepare(&self) -> Result<Rendered, Box<RenderError>> {
+        on_large_stack(|| self.prepare_here())
+    }
+
+    fn prepare_here(&self) -> Result<Rendered, Box<RenderError>> {
         let mut warnings = self.chart.warnings.clone();
         let mut chart = self.chart.clone();
         let refuse = |message: String| RenderError::new(Step::Dependencies, message);
         if chart.metadata.is_library() {
             return Err(refuse("library charts are not installable".into()));
         }
-        dependencies::process(&mut chart, self.values.map(), self.rules, &mut warnings)
-            .map_err(|message| refuse(format!("chart dependencies processing failed: {message}")))?;
+        dependencies::check(&chart).map_err(refuse)?;
+        dependencies::process(&mut chart, self.values.map(), self.rules, &mut warnings).map_err(
+            |message| refuse(format!("chart dependencies processing failed: {message}")),
+        )?;
         let mut coalescer = Coalescer::coalesce(self.rules);
-        let coalesced = coalescer.run(&chart, self.values.map().clone()).map_err(refuse)?;
+        let coalesced = coalescer.run(&chart, self.values.map()).map_err(refuse)?;
         warnings.append(&mut coalescer.warnings);
+        let plain = from_entries(&coalesced);
         if !self.options.skip_schema_validation
-            && let Err(violations) = schema::validate(&chart, &coalesced)
+            && let Err(violations) = schema::validate(&chart, &plain)
         {
             return Err(explain::schema(self.chart, self.values, violations));
         }
         self.check_kube_version(&chart)?;
-        let (texts, notes) = self.execute(&chart, &coalesced)?;
+        let (texts, notes) = self.execute(&chart, coalesced, &plain)?;
         let (manifests, hooks) = manifest::sort(&texts, self.rules).map_err(|bad| {
-            let traced = self.trace(&chart, &coalesced, &bad.path);
+            let traced = self.trace(&chart, &plain, &bad.path);
             explain::manifest(self.chart, self.values, &bad, traced)
         })?;
         let crds = chart.crds().into_iter().map(|file| Manifest {
@@ -204,7 +218,7 @@ impl Job<'_> {
         })
     }
 
-    fn check_kube_version(&self, chart: &Chart) -> Result<(), RenderError> {
+    fn check_kube_version(&self, chart: &Chart) -> Result<(), Box<RenderError>> {
         let wanted = &chart.metadata.kube_version;
         let have = &self.capabilities.kube_version;
         if wanted.is_empty() || dependencies::is_compatible(wanted, &have.normalized) {
@@ -215,9 +229,8 @@ impl Job<'_> {
             have.version
         );
         let mut error = RenderError::new(Step::KubeVersion, message);
-        error.remedy = Some(
-            "use a cluster of a fitting version, or another version of the chart".into(),
-        );
+        error.remedy =
+            Some("use a cluster of a fitting version, or another version of the chart".into());
         Err(error)
     }
 
@@ -225,13 +238,14 @@ impl Job<'_> {
     fn execute(
         &self,
         chart: &Chart,
-        values: &yaml::Map,
-    ) -> Result<(BTreeMap<String, String>, String), RenderError> {
-        let texts = on_large_stack(|| self.execute_here(chart, values, None))?;
+        values: Map,
+        plain: &yaml::Map,
+    ) -> Result<(BTreeMap<String, String>, String), Box<RenderError>> {
+        let (texts, _) = self.run(chart, values, plain, None)?;
         let notes_path = format!("{}/templates/NOTES.txt", chart.name());
         let mut notes = String::new();
         let mut kept = BTreeMap::new();
-        for (path, text) in texts.0 {
+        for (path, text) in texts {
             if path.ends_with("NOTES.txt") {
                 if path == notes_path {
                     notes = text;
@@ -244,24 +258,27 @@ impl Job<'_> {
     }
 
     /// Renders once more and records who wrote which bytes of one file.
-    fn trace(&self, chart: &Chart, values: &yaml::Map, path: &str) -> Option<explain::Traced> {
-        on_large_stack(|| self.execute_here(chart, values, Some(path))).ok()?.1
+    fn trace(&self, chart: &Chart, plain: &yaml::Map, path: &str) -> Option<explain::Traced> {
+        let values = Coalescer::coalesce(self.rules)
+            .run(chart, self.values.map())
+            .ok()?;
+        self.run(chart, values, plain, Some(path)).ok()?.1
     }
 
     #[allow(clippy::type_complexity)]
-    fn execute_here(
+    fn run(
         &self,
         chart: &Chart,
-        values: &yaml::Map,
+        values: Map,
+        plain: &yaml::Map,
         traced: Option<&str>,
-    ) -> Result<(BTreeMap<String, String>, Option<explain::Traced>), RenderError> {
+    ) -> Result<(BTreeMap<String, String>, Option<explain::Traced>), Box<RenderError>> {
         let (sources, contexts) = self.collect(chart, values);
         let set = Rc::new(Set::new());
         let functions = &*FUNCTIONS;
         for source in &sources {
-            set.parse(&source.path, &source.text, functions).map_err(|error| {
-                explain::parse(parse_error(&error), &error, &source.text)
-            })?;
+            set.parse(&source.path, &source.text, functions)
+                .map_err(|error| explain::parse(parse_error(&error), &error, &source.text))?;
         }
         let host = JobHost { job: self };
         let mut exec = Executor::new(set, functions, &host);
@@ -279,7 +296,7 @@ impl Job<'_> {
             let data = Value::Map(context.clone());
             let written = exec.execute_template(&source.path, data).map_err(|error| {
                 let helm = exec_error(&source.path, &error, self.rules);
-                explain::execution(helm, &error, self.chart, self.values, values)
+                explain::execution(helm, &error, self.chart, self.values, plain)
             })?;
             if let Some(trace) = exec.trace.take() {
                 found = Some(explain::Traced::new(&trace, &written));
@@ -294,14 +311,14 @@ impl Job<'_> {
 
     /// Gathers the templates of all charts in the order of execution, and the
     /// context of each chart.
-    fn collect(&self, chart: &Chart, values: &yaml::Map) -> (Vec<Source>, Vec<Map>) {
+    fn collect(&self, chart: &Chart, values: Map) -> (Vec<Source>, Vec<Map>) {
         let mut gatherer = Gatherer {
             release: self.release_value(),
             capabilities: self.capabilities.to_value(),
             sources: Vec::new(),
             contexts: Vec::new(),
         };
-        let values = Value::Map(Map::typed(VALUES_TYPE, to_entries(values, Numbers::Kept)));
+        let values = Value::Map(values.with_type(VALUES_TYPE));
         gatherer.gather(chart, chart.name(), values, true);
         let mut sources = gatherer.sources;
         // Deeper paths first, then backwards by name.
@@ -346,7 +363,10 @@ impl Gatherer {
             ]),
         );
         for child in &chart.dependencies {
-            let below = match values.as_map().and_then(|map| map.get(child.name().as_bytes())) {
+            let below = match values
+                .as_map()
+                .and_then(|map| map.get(child.name().as_bytes()))
+            {
                 Some(Value::Map(map)) => Value::Map(map.with_type(VALUES_TYPE)),
                 _ => Value::Map(Map::typed(VALUES_TYPE, Entries::new())),
             };
@@ -374,7 +394,10 @@ impl Gatherer {
 fn template_value(path: &str, base_path: &str) -> Value {
     Value::Map(Map::typed(
         VALUES_TYPE,
-        Entries::from([("Name".into(), path.into()), ("BasePath".into(), base_path.into())]),
+        Entries::from([
+            ("Name".into(), path.into()),
+            ("BasePath".into(), base_path.into()),
+        ]),
     ))
 }
 
@@ -434,16 +457,16 @@ static VALUES: Named = Named {
             name: "AsMap",
             params: &[],
             call: |this, _| match this {
-                Value::Map(map) => Ok(Value::Map(map.with_type(coracle_gotemplate::value::MAP_ANY))),
+                Value::Map(map) => Ok(Value::Map(
+                    map.with_type(coracle_gotemplate::value::MAP_ANY),
+                )),
                 _ => Ok(Value::map(Entries::new())),
             },
         },
         Method {
             name: "YAML",
             params: &[],
-            call: |this, _| {
-                crate::convert::to_yaml(this, yaml::Dialect::V2).map(Value::from)
-            },
+            call: |this, _| crate::convert::to_yaml(this, yaml::Dialect::V2).map(Value::from),
         },
         Method {
             name: "Table",
@@ -459,7 +482,10 @@ static VALUES: Named = Named {
 };
 
 fn path_of(value: &Value) -> String {
-    value.as_str().map(|text| text.to_text().into_owned()).unwrap_or_default()
+    value
+        .as_str()
+        .map(|text| text.to_text().into_owned())
+        .unwrap_or_default()
 }
 
 fn table(this: &Value, path: &Value) -> Result<Value, String> {

@@ -34,7 +34,11 @@ pub struct Violations {
 pub fn validate(chart: &Chart, values: &Map) -> Result<(), Violations> {
     let mut violations = Violations::default();
     check(chart, values, &mut Vec::new(), &mut violations);
-    if violations.text.is_empty() { Ok(()) } else { Err(violations) }
+    if violations.text.is_empty() {
+        Ok(())
+    } else {
+        Err(violations)
+    }
 }
 
 fn check(chart: &Chart, values: &Map, path: &mut Vec<String>, violations: &mut Violations) {
@@ -82,9 +86,12 @@ fn against(schema: &[u8], values: &Map) -> Result<(), Lines> {
     compiler.use_loader(Box::new(NoNetwork));
     const URL: &str = "file:///values.schema.json";
     let mut schemas = boon::Schemas::new();
-    compiler.add_resource(URL, schema).map_err(|error| plain(error.to_string()))?;
-    let index =
-        compiler.compile(URL, &mut schemas).map_err(|error| plain(format!("{error:#}")))?;
+    compiler
+        .add_resource(URL, schema)
+        .map_err(|error| plain(error.to_string()))?;
+    let index = compiler
+        .compile(URL, &mut schemas)
+        .map_err(|error| plain(format!("{error:#}")))?;
     let instance = to_json(&Value::Map(values.clone()));
     match schemas.validate(&instance, index) {
         Ok(()) => Ok(()),
@@ -98,18 +105,11 @@ fn against(schema: &[u8], values: &Map) -> Result<(), Lines> {
 
 /// The tree of causes as the Go library prints it, one line each.
 fn leaves(error: &boon::ValidationError<'_, '_>, depth: usize, lines: &mut Lines) {
-    // The outermost error and those that only pass on a reference say nothing
-    // themselves.
-    let silent = matches!(
-        error.kind,
-        boon::ErrorKind::Schema { .. }
-            | boon::ErrorKind::Group
-            | boon::ErrorKind::Reference { .. }
-            | boon::ErrorKind::ContentSchema
-    );
-    let one = silent && error.causes.len() == 1;
-    let next = if silent && (depth == 0 || one) { depth } else { depth + 1 };
-    if !(silent && (depth == 0 && matches!(error.kind, boon::ErrorKind::Schema { .. }) || one)) {
+    // The outermost error, and a reference with one cause, say nothing.
+    let passed_on =
+        matches!(error.kind, boon::ErrorKind::Reference { .. }) && error.causes.len() == 1;
+    let silent = passed_on || matches!(error.kind, boon::ErrorKind::Schema { .. });
+    if !silent {
         let location = error.instance_location.to_string();
         let indent = "  ".repeat(depth);
         let path = location
@@ -117,10 +117,77 @@ fn leaves(error: &boon::ValidationError<'_, '_>, depth: usize, lines: &mut Lines
             .skip(1)
             .map(|part| part.replace("~1", "/").replace("~0", "~"))
             .collect();
-        lines.push((path, format!("{indent}- at '{location}': {}", error.kind)));
+        lines.push((
+            path,
+            format!("{indent}- at '{location}': {}", words(&error.kind)),
+        ));
     }
     for cause in &error.causes {
-        leaves(cause, next, lines);
+        leaves(cause, depth + usize::from(!silent), lines);
+    }
+}
+
+/// What the Go library says; `boon` has other words for the same kinds.
+fn words(kind: &boon::ErrorKind<'_, '_>) -> String {
+    use boon::ErrorKind as Kind;
+    let count = |name: &str, got: &usize, want: &usize| format!("{name}: got {got}, want {want}");
+    let bound = |name: &str, got: &serde_json::Number, want: &serde_json::Number| {
+        format!("{name}: got {}, want {}", go_number(got), go_number(want))
+    };
+    match kind {
+        Kind::Group => "validation failed".into(),
+        Kind::Not => "'not' failed".into(),
+        Kind::AllOf => "'allOf' failed".into(),
+        Kind::AnyOf => "'anyOf' failed".into(),
+        Kind::OneOf(None) => "'oneOf' failed, none matched".into(),
+        Kind::OneOf(Some((a, b))) => format!("'oneOf' failed, subschemas {a}, {b} matched"),
+        Kind::Type { got, want } => {
+            let want: Vec<String> = want.iter().map(|want| want.to_string()).collect();
+            format!("got {got}, want {}", want.join(" or "))
+        }
+        Kind::Required { want } => match want.as_slice() {
+            [one] => format!("missing property '{one}'"),
+            many => format!("missing properties {}", quoted(many)),
+        },
+        Kind::Dependency { prop, missing } | Kind::DependentRequired { prop, missing } => {
+            format!(
+                "properties {} required, if '{prop}' exists",
+                quoted(missing)
+            )
+        }
+        Kind::AdditionalProperties { got } => {
+            format!("additional properties {} not allowed", quoted(got))
+        }
+        Kind::PropertyName { prop } => format!("invalid propertyName '{prop}'"),
+        Kind::MinProperties { got, want } => count("minProperties", got, want),
+        Kind::MaxProperties { got, want } => count("maxProperties", got, want),
+        Kind::MinItems { got, want } => count("minItems", got, want),
+        Kind::MaxItems { got, want } => count("maxItems", got, want),
+        Kind::MinLength { got, want } => count("minLength", got, want),
+        Kind::MaxLength { got, want } => count("maxLength", got, want),
+        Kind::Minimum { got, want } => bound("minimum", got, want),
+        Kind::Maximum { got, want } => bound("maximum", got, want),
+        Kind::ExclusiveMinimum { got, want } => bound("exclusiveMinimum", got, want),
+        Kind::ExclusiveMaximum { got, want } => bound("exclusiveMaximum", got, want),
+        Kind::MultipleOf { got, want } => bound("multipleOf", got, want),
+        Kind::AdditionalItems { got } => format!("last {got} additionalItem(s) not allowed"),
+        other => other.to_string(),
+    }
+}
+
+fn quoted<T: AsRef<str>>(names: &[T]) -> String {
+    let names: Vec<String> = names
+        .iter()
+        .map(|name| format!("'{}'", name.as_ref()))
+        .collect();
+    names.join(", ")
+}
+
+/// Go's `%v` of the float behind a JSON number.
+fn go_number(number: &serde_json::Number) -> String {
+    match number.as_f64() {
+        Some(number) => coracle_gotemplate::strconv::format_float(number, b'g', -1),
+        None => number.to_string(),
     }
 }
 
@@ -147,7 +214,9 @@ fn to_json(value: &Value) -> serde_json::Value {
         Value::Str(text) => text.as_str().into(),
         Value::Seq(items) => items.iter().map(to_json).collect(),
         Value::Map(map) => serde_json::Value::Object(
-            map.iter().map(|(key, value)| (key.clone(), to_json(value))).collect(),
+            map.iter()
+                .map(|(key, value)| (key.clone(), to_json(value)))
+                .collect(),
         ),
     }
 }

@@ -31,7 +31,11 @@ pub fn parse_into(text: &str, values: &mut Map) -> Result<(), String> {
 ///
 /// In Helm's words.
 pub fn parse_into_string(text: &str, values: &mut Map) -> Result<(), String> {
-    Parser::run(text, values, Mode::Text(&|text| Ok(Value::Str(text.into()))))
+    Parser::run(
+        text,
+        values,
+        Mode::Text(&|text| Ok(Value::Str(text.into()))),
+    )
 }
 
 /// `--set-file`: values are names of files.
@@ -138,7 +142,7 @@ fn json(text: &str) -> Option<(Value, &str)> {
             _ => {}
         }
     }
-    let value = coracle_gotemplate::json::decode(text[..end].as_bytes()).ok()?;
+    let value = coracle_gotemplate::json::decode(&text.as_bytes()[..end]).ok()?;
     Some((crate::convert::from_template(&value), &text[end..]))
 }
 
@@ -323,7 +327,12 @@ impl<'t> Parser<'t> {
     }
 
     /// Sets what follows `[index]`; the list comes back even after an error.
-    fn list_item(&mut self, mut list: Vec<Value>, index: i64, level: usize) -> (Vec<Value>, Step<()>) {
+    fn list_item(
+        &mut self,
+        mut list: Vec<Value>,
+        index: i64,
+        level: usize,
+    ) -> (Vec<Value>, Step<()>) {
         let result = self.list_item_in(&mut list, index, level);
         (list, result)
     }
@@ -404,7 +413,9 @@ fn set_index(list: &mut Vec<Value>, index: i64, value: Value) -> Step<()> {
 fn conversion(value: &Value, wanted: &str) -> String {
     let kind = match value {
         Value::Null => {
-            return format!("unable to parse key: interface conversion: interface {{}} is nil, not {wanted}");
+            return format!(
+                "unable to parse key: interface conversion: interface {{}} is nil, not {wanted}"
+            );
         }
         Value::Bool(_) => "bool",
         Value::Int(_) => "int64",
@@ -422,7 +433,8 @@ mod tests {
 
     fn check(text: &str, expected: &str) {
         let mut map = Map::new();
-        let result = parse_into(text, &mut map).map(|()| coracle_goyaml::to_string(&Value::Map(map)));
+        let result =
+            parse_into(text, &mut map).map(|()| coracle_goyaml::to_string(&Value::Map(map)));
         assert_eq!(result, Ok(expected.to_owned()), "{text}");
     }
 
@@ -433,7 +445,10 @@ mod tests {
         check("a[0]=x,a[2]=y", "a:\n- x\n- null\n- \"y\"\n");
         check("a[0].b=1,a[0].c=2", "a:\n- b: 1\n  c: 2\n");
         check("a={x,y\\,z}", "a:\n- x\n- y,z\n");
-        check("a=1.5,b=0123,c=1e6,d=0", "a: \"1.5\"\nb: \"0123\"\nc: \"1e6\"\nd: 0\n");
+        check(
+            "a=1.5,b=0123,c=1e6,d=0",
+            "a: \"1.5\"\nb: \"0123\"\nc: \"1e6\"\nd: 0\n",
+        );
         check("a\\.b=c", "a.b: c\n");
         check("a=null,b=", "a: null\nb: \"\"\n");
         check("a[0][1]=x", "a:\n- - null\n  - x\n");
@@ -443,14 +458,24 @@ mod tests {
     #[test]
     fn refusals() {
         let check = |text: &str, expected: &str| {
-            assert_eq!(parse_into(text, &mut Map::new()), Err(expected.to_owned()), "{text}");
+            assert_eq!(
+                parse_into(text, &mut Map::new()),
+                Err(expected.to_owned()),
+                "{text}"
+            );
         };
         check("a", "key \"a\" has no value");
         check("a,", "key \"a\" has no value (cannot end with ,)");
         check("a={x", "list must terminate with '}'");
         check("a[-1]=x", "negative -1 index not allowed");
-        check("a[x]=y", "error parsing index: strconv.Atoi: parsing \"x\": invalid syntax");
-        check("a[65537]=y", "index of 65537 is greater than maximum supported index of 65536");
+        check(
+            "a[x]=y",
+            "error parsing index: strconv.Atoi: parsing \"x\": invalid syntax",
+        );
+        check(
+            "a[65537]=y",
+            "index of 65537 is greater than maximum supported index of 65536",
+        );
     }
 
     #[test]
@@ -458,13 +483,19 @@ mod tests {
         let mut map = Map::new();
         parse_json("a={\"b\":[1,2]},c=3", &mut map).expect("parses");
         parse_json("{\"d\":{\"e\":null}}", &mut map).expect("parses");
-        assert_eq!(coracle_goyaml::to_string(&Value::Map(map)), "a:\n  b:\n  - 1\n  - 2\nc: 3\nd:\n  e: null\n");
+        assert_eq!(
+            coracle_goyaml::to_string(&Value::Map(map)),
+            "a:\n  b:\n  - 1\n  - 2\nc: 3\nd:\n  e: null\n"
+        );
     }
 
     #[test]
     fn literals() {
         let mut map = Map::new();
         parse_literal("a.b={x},y=\\z", &mut map).expect("parses");
-        assert_eq!(coracle_goyaml::to_string(&Value::Map(map)), "a:\n  b: '{x},y=\\z'\n");
+        assert_eq!(
+            coracle_goyaml::to_string(&Value::Map(map)),
+            "a:\n  b: '{x},y=\\z'\n"
+        );
     }
 }

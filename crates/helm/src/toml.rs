@@ -10,9 +10,14 @@ pub(crate) fn register(table: &mut Functions) {
             Err(message) => message.into(),
         })
     });
-    table.add("mustToToml", &[A], |_, args| encode(&args[0]).map(Value::from).map_err(Error::message));
+    table.add("mustToToml", &[A], |_, args| {
+        encode(&args[0]).map(Value::from).map_err(Error::message)
+    });
     table.add("fromToml", &[S], |_, args| {
-        let text = args[0].as_str().map(|text| text.to_text().into_owned()).unwrap_or_default();
+        let text = args[0]
+            .as_str()
+            .map(|text| text.to_text().into_owned())
+            .unwrap_or_default();
         Ok(match text.parse::<::toml::Table>() {
             Ok(table) => Value::map(entries(&table)),
             Err(error) => {
@@ -24,7 +29,10 @@ pub(crate) fn register(table: &mut Functions) {
 }
 
 fn entries(table: &::toml::Table) -> Entries {
-    table.iter().map(|(key, value)| (Str::from(key.as_str()), decoded(value))).collect()
+    table
+        .iter()
+        .map(|(key, value)| (Str::from(key.as_str()), decoded(value)))
+        .collect()
 }
 
 fn decoded(value: &::toml::Value) -> Value {
@@ -108,7 +116,9 @@ fn header(out: &mut String, path: &[String], open: &str, close: &str) {
 
 fn key(name: &str) -> String {
     let bare = !name.is_empty()
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if bare { name.into() } else { quoted(name) }
 }
 
@@ -176,5 +186,9 @@ fn float(number: f64) -> String {
         return if number > 0.0 { "inf" } else { "-inf" }.into();
     }
     let text = coracle_gotemplate::strconv::format_float(number, b'g', -1);
-    if text.contains(['.', 'e']) { text } else { format!("{text}.0") }
+    if text.contains(['.', 'e']) {
+        text
+    } else {
+        format!("{text}.0")
+    }
 }

@@ -111,5 +111,8 @@ impl Traceable {
 
 /// Without the next error of the chain, which has its own lines.
 fn cut(message: &str) -> String {
-    message.find(" template:").map_or(message, |at| &message[..at]).to_owned()
+    message
+        .find(" template:")
+        .map_or(message, |at| &message[..at])
+        .to_owned()
 }

@@ -197,7 +197,9 @@ impl Values {
         text: &str,
         read: &dyn Fn(&str) -> Result<String, String>,
     ) -> Result<(), ValuesError> {
-        self.add_flag("--set-file", text, |text, map| strvals::parse_file(text, map, read))
+        self.add_flag("--set-file", text, |text, map| {
+            strvals::parse_file(text, map, read)
+        })
     }
 
     /// Finds where the value at a path was written; the last source wins.

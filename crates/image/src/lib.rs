@@ -9,6 +9,7 @@ pub mod inspect;
 pub mod oci;
 pub mod policy;
 pub mod reference;
+pub mod registry;
 pub mod rootfs;
 pub mod store;
 pub mod tar;

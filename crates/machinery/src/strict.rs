@@ -387,6 +387,9 @@ fn short_name(node: Node<'_>) -> &str {
 
 /// The type as Go's decoder names it.
 fn go_type(node: Node<'_>) -> String {
+    if let Some(name) = node.go_type() {
+        return name.to_owned();
+    }
     let element = || {
         node.element()
             .map_or_else(|| "interface {}".into(), go_type)
@@ -534,6 +537,20 @@ mod tests {
             "Pod",
             json!({"spec": []}),
             &format!("json: cannot unmarshal array {into} Pod.spec of type v1.PodSpec"),
+        );
+        refused(
+            "Pod",
+            json!({"spec": {"containers": [{"securityContext": {"capabilities": {"add": "x"}}}]}}),
+            &format!(
+                "json: cannot unmarshal string {into} Capabilities.spec.containers.securityContext.capabilities.add of type []v1.Capability"
+            ),
+        );
+        refused(
+            "Pod",
+            json!({"spec": {"restartPolicy": 1}}),
+            &format!(
+                "json: cannot unmarshal number {into} PodSpec.spec.restartPolicy of type v1.RestartPolicy"
+            ),
         );
         refused(
             "ConfigMap",

@@ -12,6 +12,7 @@ mod autoscaling;
 mod batch;
 mod config;
 mod cron;
+mod dump;
 mod events;
 mod extensions;
 mod immutable;
@@ -477,6 +478,7 @@ fn status(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Causes) {
         ("policy", "PodDisruptionBudget") => apps::disruption_budget_status(object, causes),
         ("apiextensions.k8s.io", _) => extensions::status(object, causes),
         ("", "Pod") => pod::status(object, old, causes),
+        ("", "Namespace") => config::namespace_status(object, causes),
         _ => {}
     }
 }

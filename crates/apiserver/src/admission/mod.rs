@@ -3,9 +3,12 @@
 //! upstream's: change, allocate, check.
 
 mod escalation;
+mod inert;
 mod limits;
 pub mod namespaces;
 mod network;
+mod pod_security;
+mod pod_spec;
 mod pods;
 mod priority;
 mod quota;
@@ -19,7 +22,7 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::object::Stored;
-use crate::status::ApiResult;
+use crate::status::{ApiResult, Cause};
 
 pub use services::Allocation;
 
@@ -33,6 +36,7 @@ fn is(kind: &Kind, group: &str, plural: &str) -> bool {
 /// 403 and 404, as the plug-in says.
 pub fn mutate_create(context: &Context, kind: &'static Kind, object: &mut Value) -> ApiResult<()> {
     namespaces::check_create(context, kind, object)?;
+    inert::warn(context, kind, object);
     match (kind.group, kind.plural) {
         ("", "pods") => {
             limits::pod(context, kind, object)?;
@@ -85,6 +89,7 @@ pub async fn check_create(
     if is(kind, "scheduling.k8s.io", "priorityclasses") {
         priority::check_class(context, kind, object)?;
     }
+    pod_security::check(context, kind, object)?;
     quota::charge(context, kind, object, dry_run).await
 }
 
@@ -138,6 +143,7 @@ pub fn check_update(
     if context.path.subresource.is_some() {
         return Ok(());
     }
+    pod_security::check(context, kind, object)?;
     match (kind.group, kind.plural) {
         ("scheduling.k8s.io", "priorityclasses") => priority::check_class(context, kind, object),
         ("", "persistentvolumeclaims") => storage::check_resize(context, kind, object, live),
@@ -151,4 +157,21 @@ pub fn check_update(
 /// 403, as the plug-in says.
 pub fn check_delete(_context: &Context, kind: &'static Kind, stored: &Stored) -> ApiResult<()> {
     namespaces::check_delete(kind, stored)
+}
+
+/// Returns what the configuration of the cluster forbids in an object.
+pub fn forbidden(context: &Context, kind: &'static Kind, object: &Value) -> Vec<Cause> {
+    let Some((path, spec)) =
+        pod_spec::of(kind, object).filter(|_| !context.core.config.allow_privileged)
+    else {
+        return Vec::new();
+    };
+    pod_spec::containers(spec)
+        .filter(|(_, _, container)| container["securityContext"]["privileged"] == true)
+        .map(|(list, index, _)| Cause {
+            reason: "FieldValueForbidden".to_owned(),
+            message: "Forbidden: disallowed by cluster policy".to_owned(),
+            field: format!("{path}.{list}[{index}].securityContext.privileged"),
+        })
+        .collect()
 }

@@ -1,92 +1,38 @@
 //! Custom resources: every served version of an established definition becomes
-//! a row like a built-in one ([`Custom`]), so that the generic path serves it.
-//! [`Customs`] follows the stored definitions.
+//! a row like a built-in one, so that the generic path serves it. [`Customs`]
+//! follows the stored definitions; what a row means is `machinery`'s.
 //!
-//! Rows and types are leaked: requests hold them without counting, and a
-//! definition changes its schema rarely. CEL rules and conversion between
-//! versions with different schemas are not here.
+//! CEL rules and conversion between versions with different schemas are not here.
 
-pub mod columns;
-pub mod defaults;
 pub mod definitions;
-pub mod objects;
-pub mod validate;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use coracle_machinery::kind::{GET_PATCH_UPDATE, Kind, ScalePaths, Subresource};
-use coracle_machinery::schema::{Definitions, GroupVersionKind, Node};
+use coracle_machinery::custom;
+use coracle_machinery::kind::Kind;
 use coracle_store::{EventKind, Store, Watch};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::object::Stored;
 use crate::resource;
 
 const PREFIX: &str = "/apiextensions.k8s.io/customresourcedefinitions/";
-const VERBS: &[&str] = &[
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "create",
-    "update",
-    "watch",
-];
-
-/// One served version of a custom resource.
-pub struct Custom {
-    /// The row the generic path reads.
-    pub kind: &'static Kind,
-    /// Kind of lists.
-    pub list_kind: &'static str,
-    /// Types; `None` where everything is kept as it is.
-    pub types: Option<&'static Definitions>,
-    /// `openAPIV3Schema`; `Null` without one.
-    pub schema: Value,
-    /// `additionalPrinterColumns`.
-    pub columns: Vec<Value>,
-    /// The version objects are stored in.
-    pub storage_version: String,
-    /// The definition is going: nothing new is made.
-    pub terminating: bool,
-}
-
-static KNOWN: RwLock<Option<HashMap<usize, &'static Custom>>> = RwLock::new(None);
-
-/// Returns the custom resource behind a row, if it is one.
-pub fn of(kind: &Kind) -> Option<&'static Custom> {
-    if !kind.package.is_empty() {
-        return None;
-    }
-    let address = std::ptr::from_ref(kind).addr();
-    KNOWN.read().as_ref()?.get(&address).copied()
-}
-
-/// Returns the type of a kind's objects; `None` for custom objects without types.
-pub fn schema(kind: &'static Kind) -> Option<Node<'static>> {
-    match of(kind) {
-        None => Some(kind.schema()),
-        Some(custom) => custom.types.and_then(Definitions::root),
-    }
-}
-
-/// Returns the kind of lists of a kind.
-pub fn list_kind(kind: &Kind) -> String {
-    of(kind).map_or_else(|| kind.list_kind(), |custom| custom.list_kind.to_owned())
-}
 
 type Path = (String, String, String);
 
 #[derive(Default)]
 struct State {
     watch: Option<Watch<Stored>>,
-    by_path: BTreeMap<Path, &'static Custom>,
+    by_path: BTreeMap<Path, &'static Kind>,
+    /// Paths whose definition is going: nothing new is made.
+    terminating: HashSet<Path>,
     /// Rows made for a definition, by uid and generation, so that a change of
     /// its status makes no new ones.
-    made: HashMap<(String, i64, bool), Vec<&'static Custom>>,
+    made: HashMap<(String, i64), Vec<&'static Kind>>,
     by_definition: HashMap<String, Vec<Path>>,
+    /// The literal schemas, for documents.
+    schemas: HashMap<Path, Value>,
 }
 
 /// The custom resources of one server.
@@ -109,11 +55,26 @@ impl Customs {
         let mut state = self.state.lock();
         state.follow(&self.store);
         let path = (group.to_owned(), version.to_owned(), plural.to_owned());
-        state.by_path.get(&path).map(|custom| custom.kind)
+        state.by_path.get(&path).copied()
+    }
+
+    /// Whether the definition of a row is going.
+    pub fn is_terminating(&self, kind: &Kind) -> bool {
+        kind.custom.is_some() && self.state.lock().terminating.contains(&path_of(kind))
+    }
+
+    /// Returns the literal schema of a row; `Null` without one.
+    pub fn schema(&self, kind: &Kind) -> Value {
+        self.state
+            .lock()
+            .schemas
+            .get(&path_of(kind))
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Returns every row, by group and version.
-    pub fn all(&self) -> Vec<&'static Custom> {
+    pub fn all(&self) -> Vec<&'static Kind> {
         let mut state = self.state.lock();
         state.follow(&self.store);
         state.by_path.values().copied().collect()
@@ -122,13 +83,10 @@ impl Customs {
     /// Returns the groups with their versions, preferred version first.
     pub fn groups(&self) -> Vec<(String, Vec<String>)> {
         let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for custom in self.all() {
-            let versions = groups.entry(custom.kind.group.to_owned()).or_default();
-            if !versions
-                .iter()
-                .any(|version| version == custom.kind.version)
-            {
-                versions.push(custom.kind.version.to_owned());
+        for kind in self.all() {
+            let versions = groups.entry(kind.group.to_owned()).or_default();
+            if !versions.iter().any(|version| version == kind.version) {
+                versions.push(kind.version.to_owned());
             }
         }
         for versions in groups.values_mut() {
@@ -204,6 +162,8 @@ impl State {
     fn set(&mut self, key: &str, definition: Option<&Stored>) {
         for path in self.by_definition.remove(key).unwrap_or_default() {
             self.by_path.remove(&path);
+            self.terminating.remove(&path);
+            self.schemas.remove(&path);
         }
         let Some(definition) = definition else { return };
         let value = definition.to_plain_value();
@@ -211,177 +171,47 @@ impl State {
             return;
         }
         let generation = value["metadata"]["generation"].as_i64().unwrap_or(0);
-        let at = (
-            definition.meta.uid.clone(),
-            generation,
-            definition.meta.deleting,
-        );
-        let rows = self
-            .made
-            .entry(at)
-            .or_insert_with(|| rows(&value, definition.meta.deleting))
-            .clone();
+        let at = (definition.meta.uid.clone(), generation);
+        let rows = self.made.entry(at).or_insert_with(|| rows(&value)).clone();
         let mut paths = Vec::new();
-        for custom in rows {
-            let kind = custom.kind;
-            let path = (
-                kind.group.to_owned(),
-                kind.version.to_owned(),
-                kind.plural.to_owned(),
-            );
-            self.by_path.insert(path.clone(), custom);
+        for kind in rows.into_iter().filter(|kind| !kind.verbs.is_empty()) {
+            let path = path_of(kind);
+            self.by_path.insert(path.clone(), kind);
+            self.schemas
+                .insert(path.clone(), schema_of(&value, kind.version));
+            if definition.meta.deleting {
+                self.terminating.insert(path.clone());
+            }
             paths.push(path);
         }
         self.by_definition.insert(key.to_owned(), paths);
     }
 }
 
-fn leak(text: &Value) -> &'static str {
-    Box::leak(
-        text.as_str()
-            .unwrap_or_default()
-            .to_owned()
-            .into_boxed_str(),
+fn schema_of(definition: &Value, version: &str) -> Value {
+    let versions = definition["spec"]["versions"].as_array();
+    let found = versions
+        .into_iter()
+        .flatten()
+        .find(|one| one["name"] == version);
+    found
+        .map(|version| version["schema"]["openAPIV3Schema"].clone())
+        .unwrap_or_default()
+}
+
+fn path_of(kind: &Kind) -> Path {
+    (
+        kind.group.to_owned(),
+        kind.version.to_owned(),
+        kind.plural.to_owned(),
     )
 }
 
-fn leak_list(list: &Value) -> &'static [&'static str] {
-    let texts: Vec<&'static str> = list.as_array().into_iter().flatten().map(leak).collect();
-    Box::leak(texts.into_boxed_slice())
-}
-
-fn rows(definition: &Value, terminating: bool) -> Vec<&'static Custom> {
-    let spec = &definition["spec"];
-    let versions = spec["versions"].as_array().cloned().unwrap_or_default();
-    let storage = versions.iter().find(|version| version["storage"] == true);
-    let storage_version = storage
-        .map(|version| version["name"].as_str().unwrap_or_default())
-        .unwrap_or_default()
-        .to_owned();
-    versions
-        .iter()
-        .filter(|version| version["served"] == true)
-        .map(|version| {
-            let kind = row(spec, version);
-            let custom: &'static Custom = Box::leak(Box::new(Custom {
-                kind,
-                list_kind: leak(&spec["names"]["listKind"]),
-                types: types(kind, version),
-                schema: version["schema"]["openAPIV3Schema"].clone(),
-                columns: version["additionalPrinterColumns"]
-                    .as_array()
-                    .cloned()
-                    .unwrap_or_default(),
-                storage_version: storage_version.clone(),
-                terminating,
-            }));
-            let address = std::ptr::from_ref(kind).addr();
-            KNOWN
-                .write()
-                .get_or_insert_default()
-                .insert(address, custom);
-            custom
-        })
-        .collect()
-}
-
-fn types(kind: &Kind, version: &Value) -> Option<&'static Definitions> {
-    let schema = &version["schema"]["openAPIV3Schema"];
-    if !schema.is_object() {
-        return None;
-    }
-    let gvk = GroupVersionKind {
-        group: kind.group.to_owned(),
-        version: kind.version.to_owned(),
-        kind: kind.kind.to_owned(),
-    };
-    match Definitions::from_structural(gvk, schema) {
-        Ok(types) => Some(Box::leak(Box::new(types))),
-        Err(error) => {
-            tracing::warn!(%error, kind = kind.kind, "a custom schema is not usable");
-            None
-        }
-    }
-}
-
-fn row(spec: &Value, version: &Value) -> &'static Kind {
-    let names = &spec["names"];
-    let mut subresources = Vec::new();
-    let own = &version["subresources"];
-    if own["status"].is_object() {
-        subresources.push(Subresource {
-            name: "status",
-            verbs: GET_PATCH_UPDATE,
-            kind: None,
-        });
-    }
-    let mut scale = None;
-    if own["scale"].is_object() {
-        let kind = Some(("autoscaling", "v1", "Scale"));
-        subresources.push(Subresource {
-            name: "scale",
-            verbs: GET_PATCH_UPDATE,
-            kind,
-        });
-        let path = |key: &str| leak(&own["scale"][key]).trim_start_matches('.');
-        scale = Some(ScalePaths {
-            spec_replicas: path("specReplicasPath"),
-            status_replicas: path("statusReplicasPath"),
-            selector: path("labelSelectorPath"),
-        });
-    }
-    let deprecated = (version["deprecated"] == true).then(|| {
-        let warning = &version["deprecationWarning"];
-        if warning.is_string() {
-            return leak(warning);
-        }
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let default = format!(
-            "{}/{} {} is deprecated",
-            text(&spec["group"]),
-            text(&version["name"]),
-            text(&names["kind"])
-        );
-        Box::leak(default.into_boxed_str())
-    });
-    Box::leak(Box::new(Kind {
-        group: leak(&spec["group"]),
-        version: leak(&version["name"]),
-        kind: leak(&names["kind"]),
-        plural: leak(&names["plural"]),
-        singular: leak(&names["singular"]),
-        short_names: leak_list(&names["shortNames"]),
-        categories: leak_list(&names["categories"]),
-        namespaced: spec["scope"] == "Namespaced",
-        verbs: VERBS,
-        subresources: Box::leak(subresources.into_boxed_slice()),
-        scale,
-        deprecated,
-        ..copy_of_unknown()
-    }))
-}
-
-/// A row with nothing in it.
-pub fn copy_of_unknown() -> Kind {
-    Kind {
-        custom: None,
-        group: "",
-        version: "",
-        kind: "",
-        plural: "",
-        singular: "",
-        short_names: &[],
-        categories: &[],
-        namespaced: false,
-        verbs: &[],
-        subresources: &[],
-        scale: None,
-        selectable: &[],
-        generation: &[],
-        stored_as: None,
-        deprecated: None,
-        package: "",
-    }
+fn rows(definition: &Value) -> Vec<&'static Kind> {
+    custom::kinds(definition).unwrap_or_else(|error| {
+        tracing::warn!(%error, name = %definition["metadata"]["name"], "a custom schema is not usable");
+        Vec::new()
+    })
 }
 
 /// Finds a kind among the built-in and the custom ones.

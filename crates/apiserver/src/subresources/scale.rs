@@ -56,7 +56,6 @@ fn scale_kind() -> &'static Kind {
 
 fn copy_of_unknown() -> Kind {
     Kind {
-        custom: None,
         group: "",
         version: "",
         kind: "",
@@ -72,6 +71,7 @@ fn copy_of_unknown() -> Kind {
         generation: &[],
         stored_as: None,
         deprecated: None,
+        custom: None,
         package: "",
     }
 }

@@ -98,7 +98,6 @@ pub async fn run(
 fn token_request_kind() -> &'static Kind {
     static KIND: std::sync::OnceLock<Kind> = std::sync::OnceLock::new();
     KIND.get_or_init(|| Kind {
-        custom: None,
         group: "authentication.k8s.io",
         version: "v1",
         kind: "TokenRequest",
@@ -114,6 +113,7 @@ fn token_request_kind() -> &'static Kind {
         generation: &[],
         stored_as: None,
         deprecated: None,
+        custom: None,
         package: "io.k8s.api.authentication",
     })
 }

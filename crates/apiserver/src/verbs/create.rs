@@ -101,7 +101,7 @@ async fn create_once(
     mut object: Value,
     dry_run: bool,
 ) -> ApiResult<Written> {
-    if custom::of(kind).is_some_and(|custom| custom.terminating) {
+    if context.core.customs.is_terminating(kind) {
         return Err(ApiError::method_not_allowed());
     }
     admission::mutate_create(context, kind, &mut object)?;
@@ -112,7 +112,9 @@ async fn create_once(
         .as_str()
         .unwrap_or_default()
         .to_owned();
-    rules::refuse(kind, &name, rules::validate_create(kind, &object))?;
+    let mut causes = rules::validate_create(kind, &object);
+    causes.extend(admission::forbidden(context, kind, &object));
+    rules::refuse(kind, &name, causes)?;
     for warning in rules::warnings(kind, &object, None) {
         context.warn(warning);
     }

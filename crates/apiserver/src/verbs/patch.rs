@@ -13,8 +13,8 @@ use super::update;
 use super::write::Written;
 use crate::body::{self, Body};
 use crate::context::Context;
-use crate::custom;
 use crate::decode::{self, Parsed};
+use crate::gojson;
 use crate::managed::{self, Writer};
 use crate::options::{WriteOptions, cause, invalid_options};
 use crate::rules;
@@ -132,13 +132,19 @@ pub fn check_options(context: &Context, form: Form) -> ApiResult<bool> {
 /// 400 when it is not JSON.
 pub fn parse(form: Form, body: &Bytes) -> ApiResult<Parsed> {
     let parsed = coracle_machinery::strict::parse(body).map_err(|error| match form {
-        Form::Json => ApiError::bad_request(format!("error decoding patch: {error}")),
-        _ => ApiError::bad_request(error.to_string()),
+        Form::Json => {
+            ApiError::bad_request(format!("error decoding patch: {}", said(body, &error)))
+        }
+        _ => ApiError::bad_request(said(body, &error)),
     })?;
     Ok(Parsed {
         value: parsed.value,
         findings: parsed.duplicates,
     })
+}
+
+fn said(body: &[u8], error: &impl std::fmt::Display) -> String {
+    gojson::fault(body).unwrap_or_else(|| error.to_string())
 }
 
 /// Applies a patch that is not an apply to the live object.
@@ -149,7 +155,7 @@ pub fn apply_to(kind: &'static Kind, form: Form, live: &Value, patch: &Parsed) -
     let patched = match form {
         Form::Json => patch::json_patch(live, &patch.value),
         Form::Merge => patch::merge_patch(live, &patch.value),
-        Form::Strategic | Form::Apply => match custom::of(kind) {
+        Form::Strategic | Form::Apply => match kind.custom {
             None => patch::strategic_patch(kind.schema(), live, &patch.value),
             Some(_) => return Err(ApiError::unsupported_media_type(ACCEPTED_CUSTOM)),
         },

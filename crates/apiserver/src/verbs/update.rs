@@ -187,7 +187,9 @@ async fn change_once(
     check_revision(kind, context.name(), insist, live, &mut object)?;
     admission::mutate_update(context, kind, &mut object, live)?;
     keep_system_fields(&mut object, live);
+    let owners = object["metadata"].get("managedFields").cloned();
     rules::prepare_update(kind, subresource, &mut object, live);
+    keep_owners(&mut object, owners);
     let allocation = admission::allocate_update(context, kind, &mut object, live, dry_run)?;
     rules::refuse(
         kind,
@@ -248,6 +250,11 @@ fn check_revision(
         )];
         return Err(ApiError::invalid(kind.group, kind.plural, name, causes));
     }
+    if given.parse::<u64>().is_err() {
+        return Err(ApiError::unknown(format!(
+            "strconv.ParseUint: parsing {given:?}: invalid syntax"
+        )));
+    }
     if live["metadata"]["resourceVersion"].as_str() != Some(&given) {
         return Err(ApiError::modified(kind, name));
     }
@@ -280,6 +287,18 @@ fn keep_system_fields(object: &mut Value, live: &Value) {
     }
 }
 
+/// Parts that a write may not change are taken back, but who owns what is known by now.
+fn keep_owners(object: &mut Value, owners: Option<Value>) {
+    match owners {
+        Some(owners) => object["metadata"]["managedFields"] = owners,
+        None => {
+            if let Some(metadata) = object["metadata"].as_object_mut() {
+                metadata.shift_remove("managedFields");
+            }
+        }
+    }
+}
+
 /// A write that changes nothing but the time of its managed fields changes nothing.
 fn keep_managed_times(object: &mut Value, live: &Value) {
     let (Some(mine), Some(theirs)) = (
@@ -296,7 +315,10 @@ fn keep_managed_times(object: &mut Value, live: &Value) {
             }
             entry
         };
-        entries.iter().map(strip).collect()
+        let mut entries: Vec<Value> = entries.iter().map(strip).collect();
+        // Their order follows their times.
+        entries.sort_by_cached_key(Value::to_string);
+        entries
     };
     if timeless(mine) != timeless(theirs) {
         return;

@@ -8,11 +8,10 @@ use coracle_machinery::convert;
 use coracle_machinery::kind::Kind;
 use coracle_store::{Durability, Expect, WriteError, WriteOptions};
 use http::{Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::body::Body;
 use crate::context::Context;
-use crate::custom;
 use crate::object::Stored;
 use crate::resource;
 use crate::respond;
@@ -85,12 +84,7 @@ pub fn draft(kind: &'static Kind, object: &Value) -> Stored {
 
 /// Returns an object as its storage has it.
 pub fn stored_value<'a>(kind: &'static Kind, object: &'a Value) -> Cow<'a, Value> {
-    if let Some(custom) = custom::of(kind) {
-        let mut object = object.clone();
-        object["apiVersion"] = json!(format!("{}/{}", kind.group, custom.storage_version));
-        return Cow::Owned(object);
-    }
-    if kind.stored_as.is_some() {
+    if kind.stored_as.is_some() || kind.custom.is_some() {
         let mut converted = object.clone();
         convert::to_storage(kind, &mut converted);
         rules::canonicalize(kind.storage(), &mut converted);

@@ -16,10 +16,20 @@ pub(super) fn register(table: &mut Functions) {
             builtin: Some(builtin),
         });
     }
-    table.variadic("call", &[R, R], |_, args| call(args));
-    table.variadic("html", &[Type::Any], |_, args| Ok(html(&sprint(args)).into()));
+    table.put(Func {
+        name: "call",
+        params: &[R, R],
+        variadic: true,
+        call: |_, args| call(args),
+        builtin: Some(Builtin::Call),
+    });
+    table.variadic("html", &[Type::Any], |_, args| {
+        Ok(html(&sprint(args)).into())
+    });
     table.variadic("js", &[Type::Any], |_, args| Ok(js(&sprint(args)).into()));
-    table.variadic("urlquery", &[Type::Any], |_, args| Ok(url_query(&sprint(args)).into()));
+    table.variadic("urlquery", &[Type::Any], |_, args| {
+        Ok(url_query(&sprint(args)).into())
+    });
     table.variadic("index", &[R, R], |_, args| index(args));
     table.variadic("slice", &[R, R], |_, args| slice(args));
     table.add("len", &[R], |_, args| length(&args[0]));
@@ -30,18 +40,27 @@ pub(super) fn register(table: &mut Functions) {
         Ok(sprintf(super::s(&args[0]), &args[1..]).into())
     });
     table.variadic("eq", &[R, R], |_, args| eq(args).map(Value::Bool));
-    table.add("ne", &[R, R], |_, args| eq(args).map(|equal| Value::Bool(!equal)));
+    table.add("ne", &[R, R], |_, args| {
+        eq(args).map(|equal| Value::Bool(!equal))
+    });
     table.add("lt", &[R, R], |_, args| less(args).map(Value::Bool));
-    table.add("le", &[R, R], |_, args| less_or_equal(args).map(Value::Bool));
-    table.add("gt", &[R, R], |_, args| less_or_equal(args).map(|le| Value::Bool(!le)));
-    table.add("ge", &[R, R], |_, args| less(args).map(|less| Value::Bool(!less)));
+    table.add("le", &[R, R], |_, args| {
+        less_or_equal(args).map(Value::Bool)
+    });
+    table.add("gt", &[R, R], |_, args| {
+        less_or_equal(args).map(|le| Value::Bool(!le))
+    });
+    table.add("ge", &[R, R], |_, args| {
+        less(args).map(|less| Value::Bool(!less))
+    });
 }
 
 fn call(args: &[Value]) -> Answer {
     if args[0].is_nil() {
         return Err("call of nil".into());
     }
-    Err(format!("non-function of type {}", args[0].type_name()).into())
+    // The executor puts the expression in.
+    Err(format!("non-function CALLEE of type {}", args[0].type_name()).into())
 }
 
 fn index_arg(index: &Value, cap: usize) -> Result<usize, Error> {
@@ -211,7 +230,7 @@ fn equal(a: &Value, b: &Value) -> Result<bool, Error> {
             if a.is_nil() || b.is_nil() {
                 return Ok(a.is_nil() == b.is_nil());
             }
-            let (text_a, text_b) = (show(a), show(b));
+            let (text_a, text_b) = (show(a, b"%s"), show(b, b"%s"));
             if a.kind() != b.kind() {
                 return Err(format!(
                     "non-comparable types {text_a}: {}, {}: {text_b}",
@@ -228,9 +247,9 @@ fn equal(a: &Value, b: &Value) -> Result<bool, Error> {
     }
 }
 
-fn show(value: &Value) -> String {
+fn show(value: &Value, format: &[u8]) -> String {
     // A reflect.Value prints what it holds.
-    String::from_utf8_lossy(&crate::fmt::value_text(value)).into_owned()
+    String::from_utf8_lossy(&sprintf(format, std::slice::from_ref(value))).into_owned()
 }
 
 fn less(args: &[Value]) -> Result<bool, Error> {
@@ -300,4 +319,3 @@ fn url_query(bytes: &[u8]) -> String {
     }
     out
 }
-

@@ -19,7 +19,8 @@ pub fn to_int64(value: &Value) -> i64 {
 
 /// Go's conversion on amd64: what does not fit becomes the smallest number.
 fn float_to_int(number: f64) -> i64 {
-    if number.is_nan() || number >= 9.223_372_036_854_775_8e18 || number < -9.223_372_036_854_775_8e18 {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    if !(-LIMIT..LIMIT).contains(&number) {
         return i64::MIN;
     }
     number as i64

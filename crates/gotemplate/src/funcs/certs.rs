@@ -30,7 +30,9 @@ pub static CERTIFICATE: StructType = StructType {
 const C: Type = Type::Certificate;
 
 pub(super) fn register(table: &mut Functions) {
-    table.add("genPrivateKey", &[S], |exec, args| gen_private_key(exec, &text(&args[0])));
+    table.add("genPrivateKey", &[S], |exec, args| {
+        gen_private_key(exec, &text(&args[0]))
+    });
     table.add("genCA", &[S, I], |exec, args| {
         let key = new_rsa(exec, 2048)?;
         self_signed(exec, &Wish::ca(args), &key)
@@ -44,10 +46,14 @@ pub(super) fn register(table: &mut Functions) {
         let key = new_rsa(exec, 2048)?;
         self_signed(exec, &wish, &key)
     });
-    table.add("genSelfSignedCertWithKey", &[S, A, A, I, S], |exec, args| {
-        let key = parse_key(&text(&args[4]))?;
-        self_signed(exec, &Wish::leaf(args)?, &key)
-    });
+    table.add(
+        "genSelfSignedCertWithKey",
+        &[S, A, A, I, S],
+        |exec, args| {
+            let key = parse_key(&text(&args[4]))?;
+            self_signed(exec, &Wish::leaf(args)?, &key)
+        },
+    );
     table.add("genSignedCert", &[S, A, A, I, C], |exec, args| {
         let wish = Wish::leaf(args)?;
         let key = new_rsa(exec, 2048)?;
@@ -57,7 +63,9 @@ pub(super) fn register(table: &mut Functions) {
         let key = parse_key(&text(&args[5]))?;
         signed(exec, &Wish::leaf(args)?, &args[4], &key)
     });
-    table.add("buildCustomCert", &[S, S], |_, args| build_custom(s(&args[0]), s(&args[1])));
+    table.add("buildCustomCert", &[S, S], |_, args| {
+        build_custom(s(&args[0]), s(&args[1]))
+    });
 }
 
 /// Gives `rsa` the random numbers of this rendering.
@@ -96,9 +104,13 @@ fn new_rsa(exec: &mut Executor<'_>, bits: usize) -> Result<Key, Error> {
 
 fn rsa_key(key: &RsaPrivateKey) -> Result<Key, Error> {
     let failed = |error: String| Error::message(format!("error pem-encoding key: {error}"));
-    let der = key.to_pkcs8_der().map_err(|error| failed(error.to_string()))?;
+    let der = key
+        .to_pkcs8_der()
+        .map_err(|error| failed(error.to_string()))?;
     let pair = KeyPair::try_from(der.as_bytes()).map_err(|error| failed(error.to_string()))?;
-    let pem = key.to_pkcs1_pem(LineEnding::LF).map_err(|error| failed(error.to_string()))?;
+    let pem = key
+        .to_pkcs1_pem(LineEnding::LF)
+        .map_err(|error| failed(error.to_string()))?;
     Ok(Key {
         pair,
         pem: pem.to_string(),
@@ -154,7 +166,9 @@ fn sec1_pem(pkcs8: &[u8]) -> Option<String> {
     let point = pkcs8.get(point_at..point_at + 65)?;
     let mut der = vec![0x30, 0x77, 0x02, 0x01, 0x01, 0x04, 0x20];
     der.extend(scalar);
-    der.extend([0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07]);
+    der.extend([
+        0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
+    ]);
     der.extend([0xa1, 0x44, 0x03, 0x42, 0x00]);
     der.extend(point);
     let body = base64::engine::general_purpose::STANDARD.encode(der);
@@ -234,7 +248,9 @@ fn dns_names(value: &Value) -> Result<Vec<String>, Error> {
     for item in plain_items(value)? {
         let Value::Str(text) = &item else {
             let shown = show(&item);
-            return Err(format!("error processing alternate dns name: {shown} is not a string").into());
+            return Err(
+                format!("error processing alternate dns name: {shown} is not a string").into(),
+            );
         };
         names.push(text.to_text().into_owned());
     }
@@ -249,7 +265,9 @@ fn params(exec: &mut Executor<'_>, wish: &Wish) -> Result<CertificateParams, Err
     serial[0] &= 0x7f;
     params.serial_number = Some(SerialNumber::from(serial.to_vec()));
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, wish.name.as_str());
+    params
+        .distinguished_name
+        .push(DnType::CommonName, wish.name.as_str());
     let now = exec.host.now().timestamp().as_second();
     let end = now.saturating_add(wish.days.saturating_mul(86_400));
     let stamp = |second: i64| {
@@ -257,26 +275,39 @@ fn params(exec: &mut Executor<'_>, wish: &Wish) -> Result<CertificateParams, Err
     };
     params.not_before = stamp(now)?;
     params.not_after = stamp(end)?;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
-    params.extended_key_usages =
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.key_usages = vec![
+        KeyUsagePurpose::DigitalSignature,
+        KeyUsagePurpose::KeyEncipherment,
+    ];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
     params.is_ca = IsCa::ExplicitNoCa;
     if wish.ca {
         params.key_usages.push(KeyUsagePurpose::KeyCertSign);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     }
     for name in &wish.dns {
-        let name = name.as_str().try_into().map_err(|error: rcgen::Error| failed(error.to_string()))?;
+        let name = name
+            .as_str()
+            .try_into()
+            .map_err(|error: rcgen::Error| failed(error.to_string()))?;
         params.subject_alt_names.push(SanType::DnsName(name));
     }
-    params.subject_alt_names.extend(wish.ips.iter().copied().map(SanType::IpAddress));
+    params
+        .subject_alt_names
+        .extend(wish.ips.iter().copied().map(SanType::IpAddress));
     Ok(params)
 }
 
 fn certificate(cert: String, key: String) -> Value {
     Value::Struct(Struct {
         ty: &CERTIFICATE,
-        fields: Rc::new(vec![cert.replace("\r\n", "\n").into(), key.replace("\r\n", "\n").into()]),
+        fields: Rc::new(vec![
+            cert.replace("\r\n", "\n").into(),
+            key.replace("\r\n", "\n").into(),
+        ]),
     })
 }
 
@@ -296,10 +327,12 @@ fn signed(exec: &mut Executor<'_>, wish: &Wish, ca: &Value, key: &Key) -> Answer
     if !ca_cert.contains("-----BEGIN ") {
         return Err("unable to decode certificate".into());
     }
-    let ca_key = parse_key(&ca_key)
-        .map_err(|error| Error::message(format!("error {}", error.text)))?;
+    let ca_key =
+        parse_key(&ca_key).map_err(|error| Error::message(format!("error {}", error.text)))?;
     let issuer = Issuer::from_ca_cert_pem(&ca_cert, ca_key.pair).map_err(|error| {
-        Error::message(format!("error parsing certificate: decodedSignerCert.Bytes: {error}"))
+        Error::message(format!(
+            "error parsing certificate: decodedSignerCert.Bytes: {error}"
+        ))
     })?;
     let cert = params(exec, wish)?
         .signed_by(&key.pair, &issuer)

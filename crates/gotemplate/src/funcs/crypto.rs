@@ -9,11 +9,21 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
 pub(super) fn register(table: &mut Functions) {
-    table.add("sha1sum", &[S], |_, args| Ok(hex(&Sha1::digest(s(&args[0]))).into()));
-    table.add("sha256sum", &[S], |_, args| Ok(hex(&Sha256::digest(s(&args[0]))).into()));
-    table.add("sha512sum", &[S], |_, args| Ok(hex(&Sha512::digest(s(&args[0]))).into()));
-    table.add("adler32sum", &[S], |_, args| Ok(adler32(s(&args[0])).to_string().into()));
-    table.add("bcrypt", &[S], |exec, args| Ok(bcrypt_hash(exec, s(&args[0])).into()));
+    table.add("sha1sum", &[S], |_, args| {
+        Ok(hex(&Sha1::digest(s(&args[0]))).into())
+    });
+    table.add("sha256sum", &[S], |_, args| {
+        Ok(hex(&Sha256::digest(s(&args[0]))).into())
+    });
+    table.add("sha512sum", &[S], |_, args| {
+        Ok(hex(&Sha512::digest(s(&args[0]))).into())
+    });
+    table.add("adler32sum", &[S], |_, args| {
+        Ok(adler32(s(&args[0])).to_string().into())
+    });
+    table.add("bcrypt", &[S], |exec, args| {
+        Ok(bcrypt_hash(exec, s(&args[0])).into())
+    });
     table.add("htpasswd", &[S, S], |exec, args| {
         let user = text(&args[0]).into_owned();
         if user.contains(':') {
@@ -22,8 +32,12 @@ pub(super) fn register(table: &mut Functions) {
         let hash = bcrypt_hash(exec, s(&args[1]));
         Ok(format!("{user}:{hash}").into())
     });
-    table.add("encryptAES", &[S, S], |exec, args| encrypt_aes(exec, s(&args[0]), s(&args[1])));
-    table.add("decryptAES", &[S, S], |_, args| decrypt_aes(s(&args[0]), s(&args[1])));
+    table.add("encryptAES", &[S, S], |exec, args| {
+        encrypt_aes(exec, s(&args[0]), s(&args[1]))
+    });
+    table.add("decryptAES", &[S, S], |_, args| {
+        decrypt_aes(s(&args[0]), s(&args[1]))
+    });
     table.add("derivePassword", &[I, S, S, S, S], |_, args| {
         let [kind, password, user, site] = [1, 2, 3, 4].map(|at| text(&args[at]).into_owned());
         Ok(derive_password(super::int(&args[0]) as u32, &kind, &password, &user, &site).into())
@@ -45,7 +59,8 @@ fn adler32(bytes: &[u8]) -> u32 {
 
 fn bcrypt_hash(exec: &mut Executor<'_>, password: &[u8]) -> String {
     if password.len() > 72 {
-        return "failed to encrypt string with bcrypt: bcrypt: password length exceeds 72 bytes".into();
+        return "failed to encrypt string with bcrypt: bcrypt: password length exceeds 72 bytes"
+            .into();
     }
     let mut salt = [0u8; 16];
     rand::RngCore::fill_bytes(super::random::source(exec), &mut salt);
@@ -105,11 +120,26 @@ fn password_templates(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
         "maximum" => &["anoxxxxxxxxxxxxxxxxx", "axxxxxxxxxxxxxxxxxno"],
         "long" => &[
-            "CvcvnoCvcvCvcv", "CvcvCvcvnoCvcv", "CvcvCvcvCvcvno", "CvccnoCvcvCvcv",
-            "CvccCvcvnoCvcv", "CvccCvcvCvcvno", "CvcvnoCvccCvcv", "CvcvCvccnoCvcv",
-            "CvcvCvccCvcvno", "CvcvnoCvcvCvcc", "CvcvCvcvnoCvcc", "CvcvCvcvCvccno",
-            "CvccnoCvccCvcv", "CvccCvccnoCvcv", "CvccCvccCvcvno", "CvcvnoCvccCvcc",
-            "CvcvCvccnoCvcc", "CvcvCvccCvccno", "CvccnoCvcvCvcc", "CvccCvcvnoCvcc",
+            "CvcvnoCvcvCvcv",
+            "CvcvCvcvnoCvcv",
+            "CvcvCvcvCvcvno",
+            "CvccnoCvcvCvcv",
+            "CvccCvcvnoCvcv",
+            "CvccCvcvCvcvno",
+            "CvcvnoCvccCvcv",
+            "CvcvCvccnoCvcv",
+            "CvcvCvccCvcvno",
+            "CvcvnoCvcvCvcc",
+            "CvcvCvcvnoCvcc",
+            "CvcvCvcvCvccno",
+            "CvccnoCvccCvcv",
+            "CvccCvccnoCvcv",
+            "CvccCvccCvcvno",
+            "CvcvnoCvccCvcc",
+            "CvcvCvccnoCvcc",
+            "CvcvCvccCvccno",
+            "CvccnoCvcvCvcc",
+            "CvccCvcvnoCvcc",
             "CvccCvcvCvccno",
         ],
         "medium" => &["CvcnoCvc", "CvcCvcno"],
@@ -165,4 +195,25 @@ fn derive_password(counter: u32, kind: &str, password: &str, user: &str, site: &
             letters[usize::from(*byte) % letters.len()] as char
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes() {
+        assert_eq!(adler32(b"a"), 6_422_626);
+        assert_eq!(
+            hex(&Sha1::digest(b"")),
+            "da39a3ee5e6b4b0d3255bfef95601890afd80709"
+        );
+    }
+
+    #[test]
+    #[ignore = "scrypt takes half a minute without optimisation"]
+    fn passwords_are_derived_as_upstream_does() {
+        let derived = derive_password(1, "long", "password", "user", "example.com");
+        assert_eq!(derived, "ZedaFaxcZaso9*");
+    }
 }

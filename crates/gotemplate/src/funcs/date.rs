@@ -46,9 +46,13 @@ pub(super) fn register(table: &mut Functions) {
         Ok(value(parsed.unwrap_or_else(|_| zero_time())))
     });
     table.add("mustToDate", &[S, S], |_, args| {
-        parse(&text(&args[0]), &text(&args[1])).map(value).map_err(Error::message)
+        parse(&text(&args[0]), &text(&args[1]))
+            .map(value)
+            .map_err(Error::message)
     });
-    table.add("unixEpoch", &[T], |_, args| Ok(seconds(&args[0]).to_string().into()));
+    table.add("unixEpoch", &[T], |_, args| {
+        Ok(seconds(&args[0]).to_string().into())
+    });
     table.add("ago", &[A], |exec, args| {
         let now = exec.host.now();
         let then = moment(&args[0], now.clone());
@@ -68,9 +72,12 @@ pub(super) fn register(table: &mut Functions) {
         let nanoseconds = match &args[0] {
             Value::Int64(nanoseconds) => i128::from(*nanoseconds),
             Value::Str(text) => parse_duration(&text.to_text()).unwrap_or(0),
-            Value::Time(time) => {
-                exec.host.now().timestamp().duration_since(time.0.timestamp()).as_nanos()
-            }
+            Value::Time(time) => exec
+                .host
+                .now()
+                .timestamp()
+                .duration_since(time.0.timestamp())
+                .as_nanos(),
             _ => 0,
         };
         Ok(rounded(nanoseconds.unsigned_abs()).into())
@@ -84,7 +91,11 @@ pub(crate) const METHODS: &[Method] = &[
         params: &[S],
         call: |this, args| Ok(format(zoned(this)?, &text(&args[0])).into()),
     },
-    Method { name: "Unix", params: &[], call: |this, _| Ok(Value::Int64(seconds(this))) },
+    Method {
+        name: "Unix",
+        params: &[],
+        call: |this, _| Ok(Value::Int64(seconds(this))),
+    },
     Method {
         name: "UnixNano",
         params: &[],
@@ -95,23 +106,51 @@ pub(crate) const METHODS: &[Method] = &[
         params: &[],
         call: |this, _| Ok(Value::Int64(zoned(this)?.timestamp().as_millisecond())),
     },
-    Method { name: "Year", params: &[], call: |this, _| number(this, |t| t.year().into()) },
-    Method { name: "Day", params: &[], call: |this, _| number(this, |t| t.day().into()) },
-    Method { name: "Hour", params: &[], call: |this, _| number(this, |t| t.hour().into()) },
-    Method { name: "Minute", params: &[], call: |this, _| number(this, |t| t.minute().into()) },
-    Method { name: "Second", params: &[], call: |this, _| number(this, |t| t.second().into()) },
+    Method {
+        name: "Year",
+        params: &[],
+        call: |this, _| number(this, |t| t.year().into()),
+    },
+    Method {
+        name: "Day",
+        params: &[],
+        call: |this, _| number(this, |t| t.day().into()),
+    },
+    Method {
+        name: "Hour",
+        params: &[],
+        call: |this, _| number(this, |t| t.hour().into()),
+    },
+    Method {
+        name: "Minute",
+        params: &[],
+        call: |this, _| number(this, |t| t.minute().into()),
+    },
+    Method {
+        name: "Second",
+        params: &[],
+        call: |this, _| number(this, |t| t.second().into()),
+    },
     Method {
         name: "Nanosecond",
         params: &[],
         call: |this, _| number(this, |t| t.subsec_nanosecond().into()),
     },
-    Method { name: "YearDay", params: &[], call: |this, _| number(this, |t| t.day_of_year().into()) },
+    Method {
+        name: "YearDay",
+        params: &[],
+        call: |this, _| number(this, |t| t.day_of_year().into()),
+    },
     Method {
         name: "UTC",
         params: &[],
         call: |this, _| Ok(value(zoned(this)?.with_time_zone(TimeZone::UTC))),
     },
-    Method { name: "Local", params: &[], call: |this, _| Ok(value(local(zoned(this)?.clone()))) },
+    Method {
+        name: "Local",
+        params: &[],
+        call: |this, _| Ok(value(local(zoned(this)?.clone()))),
+    },
     Method {
         name: "AddDate",
         params: &[Type::Int, Type::Int, Type::Int],
@@ -121,7 +160,10 @@ pub(crate) const METHODS: &[Method] = &[
                 .and_then(|span| span.try_months(int(&args[1])))
                 .and_then(|span| span.try_days(int(&args[2])))
                 .map_err(|error| error.to_string())?;
-            zoned(this)?.checked_add(span).map(value).map_err(|error| error.to_string())
+            zoned(this)?
+                .checked_add(span)
+                .map(value)
+                .map_err(|error| error.to_string())
         },
     },
     Method {
@@ -176,8 +218,9 @@ fn in_zone(time: Zoned, name: &str) -> Zoned {
 fn moment(date: &Value, now: Zoned) -> Zoned {
     match date {
         Value::Time(time) => time.0.clone(),
-        Value::Int(seconds) | Value::Int64(seconds) => Timestamp::from_second(*seconds)
-            .map_or(now, |stamp| stamp.to_zoned(TimeZone::system())),
+        Value::Int(seconds) | Value::Int64(seconds) => {
+            Timestamp::from_second(*seconds).map_or(now, |stamp| stamp.to_zoned(TimeZone::system()))
+        }
         _ => now,
     }
 }
@@ -187,7 +230,10 @@ fn moved(time: &Value, by: &str) -> Result<Value, String> {
     let duration = i64::try_from(nanoseconds)
         .map(SignedDuration::from_nanos)
         .map_err(|error| error.to_string())?;
-    zoned(time)?.checked_add(duration).map(value).map_err(|error| error.to_string())
+    zoned(time)?
+        .checked_add(duration)
+        .map(value)
+        .map_err(|error| error.to_string())
 }
 
 /// Go's `Time.String`.
@@ -196,11 +242,28 @@ pub(crate) fn time_text(time: &Time) -> String {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
-const DAYS: [&str; 7] =
-    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const DAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
 
 /// A piece of a layout.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -229,9 +292,18 @@ enum Std {
     SmallPm,
     Tz,
     /// ISO 8601 zone: with `Z` for UTC, with a colon, with seconds, hours only.
-    Zone { z: bool, colon: bool, seconds: bool, short: bool },
+    Zone {
+        z: bool,
+        colon: bool,
+        seconds: bool,
+        short: bool,
+    },
     /// Fraction of a second: digits, and whether trailing zeros go.
-    Fraction { digits: usize, trim: bool, comma: bool },
+    Fraction {
+        digits: usize,
+        trim: bool,
+        comma: bool,
+    },
 }
 
 /// Splits a layout into the text before the next piece, the piece, the rest.
@@ -305,7 +377,12 @@ fn std_at(rest: &str, _previous: Option<u8>) -> Option<(Std, usize)> {
 }
 
 const fn zone(z: bool, colon: bool, seconds: bool, short: bool) -> Std {
-    Std::Zone { z, colon, seconds, short }
+    Std::Zone {
+        z,
+        colon,
+        seconds,
+        short,
+    }
 }
 
 /// `.000` or `,999`, not followed by a digit.
@@ -324,7 +401,14 @@ fn fraction_at(rest: &str) -> Option<(Std, usize)> {
         return None;
     }
     let trim = digit == b'9';
-    Some((Std::Fraction { digits, trim, comma }, 1 + digits))
+    Some((
+        Std::Fraction {
+            digits,
+            trim,
+            comma,
+        },
+        1 + digits,
+    ))
 }
 
 /// Go's `Time.Format`.
@@ -373,10 +457,17 @@ fn append_std(out: &mut String, time: &Zoned, std: Std) {
         Std::Pm => if time.hour() >= 12 { "PM" } else { "AM" }.into(),
         Std::SmallPm => if time.hour() >= 12 { "pm" } else { "am" }.into(),
         Std::Tz => zone_name(time),
-        Std::Zone { z, colon, seconds, short } => offset_text(time, z, colon, seconds, short),
-        Std::Fraction { digits, trim, comma } => {
-            fraction_text(time.subsec_nanosecond(), digits, trim, comma)
-        }
+        Std::Zone {
+            z,
+            colon,
+            seconds,
+            short,
+        } => offset_text(time, z, colon, seconds, short),
+        Std::Fraction {
+            digits,
+            trim,
+            comma,
+        } => fraction_text(time.subsec_nanosecond(), digits, trim, comma),
     };
     out.push_str(&text);
 }
@@ -385,7 +476,13 @@ fn zone_name(time: &Zoned) -> String {
     let info = time.time_zone().to_offset_info(time.timestamp());
     let name = info.abbreviation().to_owned();
     if name.starts_with(['+', '-']) || name.is_empty() {
-        return offset_text(time, false, false, false, time.offset().seconds() % 3600 == 0);
+        return offset_text(
+            time,
+            false,
+            false,
+            false,
+            time.offset().seconds() % 3600 == 0,
+        );
     }
     name
 }
@@ -422,21 +519,29 @@ fn fraction_text(nanoseconds: i32, digits: usize, trim: bool, comma: bool) -> St
 
 /// Go's `time.ParseInLocation(layout, text, time.Local)`.
 fn parse(layout: &str, input: &str) -> Result<Zoned, String> {
-    let failed = || {
+    let failed = |element: &str, rest: &str| {
         format!(
             "parsing time {} as {}: cannot parse {} as {}",
-            shown(input), shown(layout), shown(input), shown(layout)
+            shown(input),
+            shown(layout),
+            shown(rest),
+            shown(element)
         )
     };
     let mut parts = Parts::default();
     let (mut layout_rest, mut rest) = (layout, input);
     loop {
         let (before, std, after) = next_std(layout_rest);
-        rest = rest.strip_prefix(before).ok_or_else(failed)?;
+        rest = rest
+            .strip_prefix(before)
+            .ok_or_else(|| failed(before, rest))?;
         let Some(std) = std else {
             break;
         };
-        rest = parts.read(std, rest, after).ok_or_else(failed)?;
+        let element = &layout_rest[before.len()..layout_rest.len() - after.len()];
+        rest = parts
+            .read(std, rest, after)
+            .ok_or_else(|| failed(element, rest))?;
         layout_rest = after;
     }
     if !rest.is_empty() {
@@ -446,7 +551,9 @@ fn parse(layout: &str, input: &str) -> Result<Zoned, String> {
             shown(rest)
         ));
     }
-    parts.zoned().ok_or_else(|| format!("parsing time {}: day out of range", shown(input)))
+    parts
+        .zoned()
+        .ok_or_else(|| format!("parsing time {}: day out of range", shown(input)))
 }
 
 fn shown(text: &str) -> String {
@@ -484,7 +591,11 @@ impl Default for Parts {
 }
 
 fn digits(text: &str, least: usize, most: usize) -> Option<(i64, &str)> {
-    let count = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
+    let count = text
+        .bytes()
+        .take(most)
+        .take_while(u8::is_ascii_digit)
+        .count();
     if count < least {
         return None;
     }
@@ -495,8 +606,13 @@ impl Parts {
     fn read<'i>(&mut self, std: Std, text: &'i str, after: &str) -> Option<&'i str> {
         let (least, most) = match std {
             Std::LongYear => (4, 4),
-            Std::ZeroMonth | Std::ZeroDay | Std::Hour | Std::ZeroHour12 | Std::ZeroMinute
-            | Std::ZeroSecond | Std::Year => (2, 2),
+            Std::ZeroMonth
+            | Std::ZeroDay
+            | Std::Hour
+            | Std::ZeroHour12
+            | Std::ZeroMinute
+            | Std::ZeroSecond
+            | Std::Year => (2, 2),
             _ => (1, 2),
         };
         let number = |field: &mut dyn FnMut(i64)| {
@@ -507,7 +623,11 @@ impl Parts {
         match std {
             Std::LongYear => number(&mut |value| self.year = value as i16),
             Std::Year => number(&mut |value| {
-                self.year = (if value >= 69 { 1900 + value } else { 2000 + value }) as i16;
+                self.year = (if value >= 69 {
+                    1900 + value
+                } else {
+                    2000 + value
+                }) as i16;
             }),
             Std::NumMonth | Std::ZeroMonth => number(&mut |value| self.month = value as i8),
             Std::Day | Std::ZeroDay => number(&mut |value| self.day = value as i8),
@@ -516,7 +636,9 @@ impl Parts {
                 self.day = value as i8;
                 Some(rest)
             }
-            Std::Hour | Std::Hour12 | Std::ZeroHour12 => number(&mut |value| self.hour = value as i8),
+            Std::Hour | Std::Hour12 | Std::ZeroHour12 => {
+                number(&mut |value| self.hour = value as i8)
+            }
             Std::Minute | Std::ZeroMinute => number(&mut |value| self.minute = value as i8),
             Std::Second | Std::ZeroSecond => {
                 let (value, rest) = digits(text, least, most)?;
@@ -546,7 +668,12 @@ impl Parts {
                 self.utc = &text[..end] == "UTC";
                 (end >= 3).then(|| &text[end..])
             }
-            Std::Zone { z, colon, seconds, short } => self.zone(text, z, colon, seconds, short),
+            Std::Zone {
+                z,
+                colon,
+                seconds,
+                short,
+            } => self.zone(text, z, colon, seconds, short),
             Std::UnderYearDay | Std::ZeroYearDay => None,
         }
     }
@@ -559,7 +686,11 @@ impl Parts {
         if count == 0 {
             return text;
         }
-        let nine: String = rest[..count].chars().chain("000000000".chars()).take(9).collect();
+        let nine: String = rest[..count]
+            .chars()
+            .chain("000000000".chars())
+            .take(9)
+            .collect();
         self.nanosecond = nine.parse().unwrap_or(0);
         &rest[count..]
     }
@@ -567,7 +698,10 @@ impl Parts {
     fn name<'i>(&mut self, text: &'i str, names: &[&str], len: usize) -> Option<&'i str> {
         for (at, name) in names.iter().enumerate() {
             let name = &name[..len.min(name.len())];
-            if text.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)) {
+            if text
+                .get(..name.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(name))
+            {
                 self.month = at as i8 + 1;
                 return Some(&text[name.len()..]);
             }
@@ -594,7 +728,10 @@ impl Parts {
         };
         let (hours, mut rest) = digits(&text[1..], 2, 2)?;
         let mut offset = hours * 3600;
-        for unit in [60, 1].into_iter().take(usize::from(!short) + usize::from(seconds)) {
+        for unit in [60, 1]
+            .into_iter()
+            .take(usize::from(!short) + usize::from(seconds))
+        {
             if colon {
                 rest = rest.strip_prefix(':')?;
             }
@@ -613,7 +750,13 @@ impl Parts {
             _ => self.hour,
         };
         let civil = jiff::civil::DateTime::new(
-            self.year, self.month, self.day, hour, self.minute, self.second, self.nanosecond,
+            self.year,
+            self.month,
+            self.day,
+            hour,
+            self.minute,
+            self.second,
+            self.nanosecond,
         )
         .ok()?;
         let zone = match self.offset {
@@ -630,7 +773,9 @@ fn skip_name(text: &str, len: usize) -> Option<&str> {
     DAYS.iter().find_map(|name| {
         let name = &name[..len.min(name.len())];
         let start = text.get(..name.len())?;
-        start.eq_ignore_ascii_case(name).then(|| &text[name.len()..])
+        start
+            .eq_ignore_ascii_case(name)
+            .then(|| &text[name.len()..])
     })
 }
 
@@ -651,13 +796,19 @@ fn parse_duration(input: &str) -> Result<i128, String> {
     let mut total = 0f64;
     let mut whole = 0i128;
     while !rest.is_empty() {
-        let count = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
+        let count = rest
+            .bytes()
+            .take_while(|byte| byte.is_ascii_digit() || *byte == b'.')
+            .count();
         let number = &rest[..count];
         if number.is_empty() || number == "." || number.len() > 18 {
             return Err(invalid());
         }
         rest = &rest[count..];
-        let unit_len = rest.bytes().take_while(|byte| *byte != b'.' && !byte.is_ascii_digit()).count();
+        let unit_len = rest
+            .bytes()
+            .take_while(|byte| *byte != b'.' && !byte.is_ascii_digit())
+            .count();
         if unit_len == 0 {
             return Err(format!("time: missing unit in duration {}", shown(input)));
         }
@@ -731,7 +882,9 @@ fn rounded(nanoseconds: u128) -> String {
     UNITS
         .iter()
         .find(|(unit, _)| nanoseconds > *unit)
-        .map_or("0s".into(), |(unit, name)| format!("{}{name}", nanoseconds / unit))
+        .map_or("0s".into(), |(unit, name)| {
+            format!("{}{name}", nanoseconds / unit)
+        })
 }
 
 #[cfg(test)]
@@ -744,20 +897,29 @@ mod tests {
         let time = time.to_zoned(TimeZone::UTC).expect("a time");
         let check = |layout: &str, expected: &str| assert_eq!(format(&time, layout), expected);
         check("2006-01-02T15:04:05Z07:00", "2026-01-02T15:04:05Z");
-        check("Mon Jan _2 15:04:05 MST 2006", "Fri Jan  2 15:04:05 UTC 2026");
+        check(
+            "Mon Jan _2 15:04:05 MST 2006",
+            "Fri Jan  2 15:04:05 UTC 2026",
+        );
         check("Monday, 02-Jan-06 3:04PM", "Friday, 02-Jan-26 3:04PM");
         check(".000 .999", ".120 .12");
         check("20060102150405", "20260102150405");
         check("-0700", "+0000");
         let parsed = parse("2006-01-02 15:04:05 -0700", "2026-01-02 15:04:05 +0100");
         let parsed = parsed.expect("parses");
-        assert_eq!(parsed.timestamp().as_second(), time.timestamp().as_second() - 3600);
+        assert_eq!(
+            parsed.timestamp().as_second(),
+            time.timestamp().as_second() - 3600
+        );
     }
 
     #[test]
     fn durations() {
         let check = |text: &str, expected: &str| {
-            assert_eq!(duration_text(parse_duration(text).expect("parses")), expected);
+            assert_eq!(
+                duration_text(parse_duration(text).expect("parses")),
+                expected
+            );
         };
         check("1h", "1h0m0s");
         check("1.5h", "1h30m0s");

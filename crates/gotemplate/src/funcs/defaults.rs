@@ -14,28 +14,46 @@ pub(super) fn register(table: &mut Functions) {
     });
     table.add("empty", &[A], |_, args| Ok(Value::Bool(empty(&args[0]))));
     table.variadic("coalesce", &[A], |_, args| {
-        Ok(args.iter().find(|arg| !empty(arg)).cloned().unwrap_or_default())
+        Ok(args
+            .iter()
+            .find(|arg| !empty(arg))
+            .cloned()
+            .unwrap_or_default())
     });
-    table.variadic("all", &[A], |_, args| Ok(Value::Bool(!args.iter().any(empty))));
-    table.variadic("any", &[A], |_, args| Ok(Value::Bool(!args.iter().all(empty))));
+    table.variadic("all", &[A], |_, args| {
+        Ok(Value::Bool(!args.iter().any(empty)))
+    });
+    table.variadic("any", &[A], |_, args| {
+        Ok(Value::Bool(!args.iter().all(empty)))
+    });
     table.add("ternary", &[A, A, B], |_, args| {
         Ok(args[usize::from(!args[2].truth())].clone())
     });
     table.add("toJson", &[A], |_, args| {
         Ok(json::encode(&args[0], true).unwrap_or_default().into())
     });
-    table.add("mustToJson", &[A], |_, args| must(json::encode(&args[0], true)));
-    table.add("toRawJson", &[A], |_, args| must(json::encode(&args[0], false)));
-    table.add("mustToRawJson", &[A], |_, args| must(json::encode(&args[0], false)));
+    table.add("mustToJson", &[A], |_, args| {
+        must(json::encode(&args[0], true))
+    });
+    table.add("toRawJson", &[A], |_, args| {
+        must(json::encode(&args[0], false))
+    });
+    table.add("mustToRawJson", &[A], |_, args| {
+        must(json::encode(&args[0], false))
+    });
     table.add("toPrettyJson", &[A], |_, args| {
         Ok(json::encode_pretty(&args[0]).unwrap_or_default().into())
     });
-    table.add("mustToPrettyJson", &[A], |_, args| must(json::encode_pretty(&args[0])));
+    table.add("mustToPrettyJson", &[A], |_, args| {
+        must(json::encode_pretty(&args[0]))
+    });
     table.add("mustFromJson", &[S], |_, args| {
         json::decode(s(&args[0])).map_err(Error::message)
     });
     table.add("fromJson", &[S], |_, args| Ok(from_json(s(&args[0]))));
-    table.add("fromJsonArray", &[S], |_, args| Ok(from_json_array(s(&args[0]))));
+    table.add("fromJsonArray", &[S], |_, args| {
+        Ok(from_json_array(s(&args[0])))
+    });
 }
 
 fn must(text: Result<Vec<u8>, String>) -> Answer {

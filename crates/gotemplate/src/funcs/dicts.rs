@@ -25,10 +25,14 @@ pub(super) fn register(table: &mut Functions) {
         }
         Ok(args[0].clone())
     });
-    table.add("hasKey", &[M, S], |_, args| Ok(found(&args[0], s(&args[1])).is_some().into()));
+    table.add("hasKey", &[M, S], |_, args| {
+        Ok(found(&args[0], s(&args[1])).is_some().into())
+    });
     table.variadic("pluck", &[S, M], |_, args| {
         let key = s(&args[0]);
-        Ok(Value::list(args[1..].iter().filter_map(|map| found(map, key)).collect()))
+        Ok(Value::list(
+            args[1..].iter().filter_map(|map| found(map, key)).collect(),
+        ))
     });
     table.variadic("keys", &[M], |_, args| {
         let mut keys = Vec::new();
@@ -38,7 +42,9 @@ pub(super) fn register(table: &mut Functions) {
         Ok(Value::List(List::typed(Elem::String, keys)))
     });
     table.add("values", &[M], |_, args| {
-        let map = args[0].as_map().map(|map| map.borrow().values().cloned().collect());
+        let map = args[0]
+            .as_map()
+            .map(|map| map.borrow().values().cloned().collect());
         Ok(Value::list(map.unwrap_or_default()))
     });
     table.variadic("pick", &[M, S], |_, args| {
@@ -68,7 +74,9 @@ pub(super) fn register(table: &mut Functions) {
 }
 
 fn entries(map: &Value) -> Entries {
-    map.as_map().map(|map| map.borrow().clone()).unwrap_or_default()
+    map.as_map()
+        .map(|map| map.borrow().clone())
+        .unwrap_or_default()
 }
 
 fn found(map: &Value, key: &[u8]) -> Option<Value> {
@@ -123,21 +131,9 @@ fn merge(target: &Map, source: &Map, overwrite: bool, depth: usize) {
                 continue;
             }
         }
-        let filled = existing.as_ref().is_some_and(|existing| !is_empty(existing));
-        match (&value, &existing) {
-            // A list replaces when overwriting; else mergo puts back what was
-            // there, and below fills what is empty.
-            (Value::List(_) | Value::Bytes(_), _) => {
-                if overwrite {
-                    target.insert(key, value);
-                    continue;
-                }
-                if filled {
-                    continue;
-                }
-            }
-            _ => {}
-        }
+        let filled = existing
+            .as_ref()
+            .is_some_and(|existing| !is_empty(existing));
         if overwrite || !filled {
             target.insert(key, value);
         }
@@ -152,7 +148,10 @@ fn conversion(value: &Value, wanted: &str) -> Error {
     let text = match value {
         Value::Nil => format!("interface conversion: interface {{}} is nil, not {wanted}"),
         other => {
-            format!("interface conversion: interface {{}} is {}, not {wanted}", other.type_name())
+            format!(
+                "interface conversion: interface {{}} is {}, not {wanted}",
+                other.type_name()
+            )
         }
     };
     Error::message(text)

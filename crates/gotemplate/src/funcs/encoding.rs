@@ -5,14 +5,18 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 pub(super) fn register(table: &mut Functions) {
-    table.add("b64enc", &[S], |_, args| Ok(STANDARD.encode(s(&args[0])).into()));
+    table.add("b64enc", &[S], |_, args| {
+        Ok(STANDARD.encode(s(&args[0])).into())
+    });
     table.add("b64dec", &[S], |_, args| {
         Ok(match base64_decode(s(&args[0])) {
             Ok(bytes) => bytes.into(),
             Err(at) => format!("illegal base64 data at input byte {at}").into(),
         })
     });
-    table.add("b32enc", &[S], |_, args| Ok(base32_encode(s(&args[0])).into()));
+    table.add("b32enc", &[S], |_, args| {
+        Ok(base32_encode(s(&args[0])).into())
+    });
     table.add("b32dec", &[S], |_, args| {
         Ok(match base32_decode(s(&args[0])) {
             Ok(bytes) => bytes.into(),
@@ -37,7 +41,11 @@ pub(crate) fn base64_decode(input: &[u8]) -> Result<Vec<u8>, usize> {
         while filled < 4 {
             skip(&mut at);
             let Some(&byte) = input.get(at) else {
-                return if filled == 0 { Ok(out) } else { Err(at - filled) };
+                return if filled == 0 {
+                    Ok(out)
+                } else {
+                    Err(at - filled)
+                };
             };
             at += 1;
             match base64_digit(byte) {
@@ -72,7 +80,9 @@ pub(crate) fn base64_decode(input: &[u8]) -> Result<Vec<u8>, usize> {
 }
 
 fn push_quantum(out: &mut Vec<u8>, quantum: [u8; 4], filled: usize) {
-    let number = quantum.iter().fold(0u32, |number, digit| number << 6 | u32::from(*digit));
+    let number = quantum
+        .iter()
+        .fold(0u32, |number, digit| number << 6 | u32::from(*digit));
     out.extend(&number.to_be_bytes()[1..filled]);
 }
 
@@ -94,18 +104,28 @@ fn base32_encode(bytes: &[u8]) -> Vec<u8> {
     for chunk in bytes.chunks(5) {
         let mut block = [0u8; 5];
         block[..chunk.len()].copy_from_slice(chunk);
-        let number = block.iter().fold(0u64, |number, byte| number << 8 | u64::from(*byte));
+        let number = block
+            .iter()
+            .fold(0u64, |number, byte| number << 8 | u64::from(*byte));
         let digits = (chunk.len() * 8).div_ceil(5);
         for at in 0..8 {
             let digit = (number >> (35 - 5 * at)) & 31;
-            out.push(if at < digits { BASE32[digit as usize] } else { b'=' });
+            out.push(if at < digits {
+                BASE32[digit as usize]
+            } else {
+                b'='
+            });
         }
     }
     out
 }
 
 fn base32_decode(input: &[u8]) -> Result<Vec<u8>, usize> {
-    let clean: Vec<u8> = input.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    let clean: Vec<u8> = input
+        .iter()
+        .copied()
+        .filter(|byte| !matches!(byte, b'\r' | b'\n'))
+        .collect();
     let digits = clean.iter().take_while(|byte| **byte != b'=').count();
     let padding = clean.len() - digits;
     if !clean.len().is_multiple_of(8) || padding > 6 {
@@ -146,7 +166,10 @@ mod tests {
     #[test]
     fn base32_round_trip() {
         for text in ["", "a", "ab", "abc", "abcd", "abcde", "hello world"] {
-            assert_eq!(base32_decode(&base32_encode(text.as_bytes())), Ok(text.into()));
+            assert_eq!(
+                base32_decode(&base32_encode(text.as_bytes())),
+                Ok(text.into())
+            );
         }
     }
 }

@@ -24,9 +24,13 @@ pub const WARN_END: &str = "HELM_ERR_END";
 const ROOT: &str = "gotpl";
 
 pub(super) fn register(table: &mut Functions) {
-    table.add("include", &[S, A], |exec, args| include(exec, &args[0], &args[1]));
+    table.add("include", &[S, A], |exec, args| {
+        include(exec, &args[0], &args[1])
+    });
     table.add("tpl", &[S, A], |exec, args| tpl(exec, &args[0], &args[1]));
-    table.add("required", &[S, A], |exec, args| required(exec, &args[0], &args[1]));
+    table.add("required", &[S, A], |exec, args| {
+        required(exec, &args[0], &args[1])
+    });
     table.add("fail", &[S], |exec, args| {
         if exec.host.lint_mode() {
             return Ok("".into());

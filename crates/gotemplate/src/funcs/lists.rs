@@ -24,24 +24,34 @@ pub(super) fn register(table: &mut Functions) {
     }
     for name in ["first", "mustFirst"] {
         table.add(name, &[A], |_, args| {
-            Ok(items(&args[0], "Cannot find first on type")?.first().cloned().unwrap_or_default())
+            Ok(items(&args[0], "Cannot find first on type")?
+                .first()
+                .cloned()
+                .unwrap_or_default())
         });
     }
     for name in ["last", "mustLast"] {
         table.add(name, &[A], |_, args| {
-            Ok(items(&args[0], "Cannot find last on type")?.last().cloned().unwrap_or_default())
+            Ok(items(&args[0], "Cannot find last on type")?
+                .last()
+                .cloned()
+                .unwrap_or_default())
         });
     }
     for name in ["rest", "mustRest"] {
         table.add(name, &[A], |_, args| {
             let items = items(&args[0], "Cannot find rest on type")?;
-            Ok(items.split_first().map_or(Value::Nil, |(_, rest)| Value::list(rest.to_vec())))
+            Ok(items
+                .split_first()
+                .map_or(Value::Nil, |(_, rest)| Value::list(rest.to_vec())))
         });
     }
     for name in ["initial", "mustInitial"] {
         table.add(name, &[A], |_, args| {
             let items = items(&args[0], "Cannot find initial on type")?;
-            Ok(items.split_last().map_or(Value::Nil, |(_, rest)| Value::list(rest.to_vec())))
+            Ok(items
+                .split_last()
+                .map_or(Value::Nil, |(_, rest)| Value::list(rest.to_vec())))
         });
     }
     for name in ["reverse", "mustReverse"] {
@@ -129,7 +139,9 @@ fn slice(args: &[Value]) -> Answer {
         return Ok(Value::Nil);
     }
     let start = args.get(1).map_or(0, super::cast::to_int64);
-    let end = args.get(2).map_or(items.len() as i64, super::cast::to_int64);
+    let end = args
+        .get(2)
+        .map_or(items.len() as i64, super::cast::to_int64);
     if start < 0 || end < start || end > items.len() as i64 {
         return Err("reflect.Value.Slice: slice index out of bounds".into());
     }
@@ -145,6 +157,9 @@ fn chunk(size: i64, list: &Value) -> Answer {
     let Some(size) = usize::try_from(size).ok().filter(|size| *size > 0) else {
         return Err("runtime error: makeslice: len out of range".into());
     };
-    let chunks = items.chunks(size).map(|chunk| Value::list(chunk.to_vec())).collect();
+    let chunks = items
+        .chunks(size)
+        .map(|chunk| Value::list(chunk.to_vec()))
+        .collect();
     Ok(Value::List(List::typed(Elem::List, chunks)))
 }

@@ -9,11 +9,17 @@ const COUNT_MAX: i64 = 10_000_000;
 
 pub(super) fn register(table: &mut Functions) {
     table.add("atoi", &[S], |_, args| {
-        Ok(Value::Int(crate::strconv::atoi(&text(&args[0])).unwrap_or(0)))
+        Ok(Value::Int(
+            crate::strconv::atoi(&text(&args[0])).unwrap_or(0),
+        ))
     });
-    table.add("int64", &[A], |_, args| Ok(Value::Int64(to_int64(&args[0]))));
+    table.add("int64", &[A], |_, args| {
+        Ok(Value::Int64(to_int64(&args[0])))
+    });
     table.add("int", &[A], |_, args| Ok(Value::Int(to_int64(&args[0]))));
-    table.add("float64", &[A], |_, args| Ok(Value::Float(to_float64(&args[0]))));
+    table.add("float64", &[A], |_, args| {
+        Ok(Value::Float(to_float64(&args[0])))
+    });
     table.add("toDecimal", &[A], |_, args| {
         let digits = crate::fmt::sprint(&args[..1]);
         let digits = String::from_utf8_lossy(&digits);
@@ -27,15 +33,23 @@ pub(super) fn register(table: &mut Functions) {
         until_step(int(&args[0]), int(&args[1]), int(&args[2])).map(ints)
     });
     table.variadic("seq", &[I], |_, args| seq(args));
-    table.add("add1", &[A], |_, args| Ok(Value::Int64(to_int64(&args[0]).wrapping_add(1))));
+    table.add("add1", &[A], |_, args| {
+        Ok(Value::Int64(to_int64(&args[0]).wrapping_add(1)))
+    });
     table.variadic("add", &[A], |_, args| {
-        Ok(Value::Int64(args.iter().map(to_int64).fold(0, i64::wrapping_add)))
+        Ok(Value::Int64(
+            args.iter().map(to_int64).fold(0, i64::wrapping_add),
+        ))
     });
     table.add("sub", &[A, A], |_, args| {
-        Ok(Value::Int64(to_int64(&args[0]).wrapping_sub(to_int64(&args[1]))))
+        Ok(Value::Int64(
+            to_int64(&args[0]).wrapping_sub(to_int64(&args[1])),
+        ))
     });
     table.variadic("mul", &[A, A], |_, args| {
-        Ok(Value::Int64(args.iter().map(to_int64).fold(1, i64::wrapping_mul)))
+        Ok(Value::Int64(
+            args.iter().map(to_int64).fold(1, i64::wrapping_mul),
+        ))
     });
     table.add("div", &[A, A], |_, args| divide(args, i64::wrapping_div));
     table.add("mod", &[A, A], |_, args| divide(args, i64::wrapping_rem));
@@ -47,12 +61,22 @@ pub(super) fn register(table: &mut Functions) {
     table.variadic("min", &[A, A], |_, args| {
         Ok(Value::Int64(args.iter().map(to_int64).min().unwrap_or(0)))
     });
-    table.variadic("maxf", &[A, A], |_, args| Ok(fold(args, |a, b| if b > a { b } else { a })));
-    table.variadic("minf", &[A, A], |_, args| Ok(fold(args, |a, b| if b < a { b } else { a })));
-    table.add("ceil", &[A], |_, args| Ok(Value::Float(to_float64(&args[0]).ceil())));
-    table.add("floor", &[A], |_, args| Ok(Value::Float(to_float64(&args[0]).floor())));
+    table.variadic("maxf", &[A, A], |_, args| {
+        Ok(fold(args, |a, b| if b > a { b } else { a }))
+    });
+    table.variadic("minf", &[A, A], |_, args| {
+        Ok(fold(args, |a, b| if b < a { b } else { a }))
+    });
+    table.add("ceil", &[A], |_, args| {
+        Ok(Value::Float(to_float64(&args[0]).ceil()))
+    });
+    table.add("floor", &[A], |_, args| {
+        Ok(Value::Float(to_float64(&args[0]).floor()))
+    });
     table.variadic("round", &[A, I, F], |_, args| Ok(round(args)));
-    table.add("add1f", &[A], |_, args| Ok(decimal(&[args[0].clone(), Value::Int(1)], '+')));
+    table.add("add1f", &[A], |_, args| {
+        Ok(decimal(&[args[0].clone(), Value::Int(1)], '+'))
+    });
     table.variadic("addf", &[A], |_, args| {
         let mut all = vec![Value::Int(0)];
         all.extend_from_slice(args);
@@ -69,7 +93,10 @@ pub(super) fn register(table: &mut Functions) {
 }
 
 fn ints(numbers: Vec<i64>) -> Value {
-    Value::List(List::typed(Elem::Int, numbers.into_iter().map(Value::Int).collect()))
+    Value::List(List::typed(
+        Elem::Int,
+        numbers.into_iter().map(Value::Int).collect(),
+    ))
 }
 
 fn divide(args: &[Value], operation: fn(i64, i64) -> i64) -> Answer {
@@ -84,7 +111,11 @@ fn fold(args: &[Value], choose: fn(f64, f64) -> f64) -> Value {
     let mut numbers = args.iter().map(to_float64);
     let first = numbers.next().unwrap_or(0.0);
     Value::Float(numbers.fold(first, |a, b| {
-        if a.is_nan() || b.is_nan() { f64::NAN } else { choose(a, b) }
+        if a.is_nan() || b.is_nan() {
+            f64::NAN
+        } else {
+            choose(a, b)
+        }
     }))
 }
 
@@ -139,7 +170,11 @@ fn round(args: &[Value]) -> Value {
     };
     let power = 10f64.powf(int(&args[1]) as f64);
     let digit = power * to_float64(&args[0]);
-    let rounded = if digit.fract() >= on { digit.ceil() } else { digit.floor() };
+    let rounded = if digit.fract() >= on {
+        digit.ceil()
+    } else {
+        digit.floor()
+    };
     Value::Float(rounded / power)
 }
 
@@ -162,7 +197,8 @@ impl Decimal {
     }
 
     fn rescaled(self, scale: u32) -> Option<i128> {
-        self.unscaled.checked_mul(10i128.checked_pow(scale.checked_sub(self.scale)?)?)
+        self.unscaled
+            .checked_mul(10i128.checked_pow(scale.checked_sub(self.scale)?)?)
     }
 
     fn apply(self, other: Decimal, operation: char) -> Option<Decimal> {
@@ -175,7 +211,11 @@ impl Decimal {
             '/' => self.divide(other),
             _ => {
                 let (a, b) = (self.rescaled(scale)?, other.rescaled(scale)?);
-                let unscaled = if operation == '+' { a.checked_add(b)? } else { a.checked_sub(b)? };
+                let unscaled = if operation == '+' {
+                    a.checked_add(b)?
+                } else {
+                    a.checked_sub(b)?
+                };
                 Some(Decimal { unscaled, scale })
             }
         }
@@ -186,11 +226,21 @@ impl Decimal {
         const PRECISION: u32 = 16;
         let up = PRECISION + other.scale;
         let numerator = self.unscaled.checked_mul(10i128.checked_pow(up)?)?;
-        let denominator = other.unscaled.checked_mul(10i128.checked_pow(self.scale)?)?;
+        let denominator = other
+            .unscaled
+            .checked_mul(10i128.checked_pow(self.scale)?)?;
         let quotient = numerator / denominator;
         let rest = (numerator % denominator).abs().checked_mul(2)?;
-        let sign = if (numerator < 0) == (denominator < 0) { 1 } else { -1 };
-        let unscaled = if rest >= denominator.abs() { quotient + sign } else { quotient };
+        let sign = if (numerator < 0) == (denominator < 0) {
+            1
+        } else {
+            -1
+        };
+        let unscaled = if rest >= denominator.abs() {
+            quotient + sign
+        } else {
+            quotient
+        };
         Some(Decimal {
             unscaled,
             scale: PRECISION,
@@ -198,7 +248,9 @@ impl Decimal {
     }
 
     fn to_f64(self) -> f64 {
-        format!("{}e-{}", self.unscaled, self.scale).parse().unwrap_or(f64::NAN)
+        format!("{}e-{}", self.unscaled, self.scale)
+            .parse()
+            .unwrap_or(f64::NAN)
     }
 }
 

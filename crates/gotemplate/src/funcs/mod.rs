@@ -49,6 +49,8 @@ pub enum Builtin {
     And,
     /// Stops at the first true argument.
     Or,
+    /// Calls its first argument; there are no functions among values.
+    Call,
 }
 
 /// One function.
@@ -62,7 +64,7 @@ pub struct Func {
     pub variadic: bool,
     /// Its body.
     pub call: Call,
-    /// Set for `and` and `or`.
+    /// Set for `and`, `or` and `call`.
     pub builtin: Option<Builtin>,
 }
 
@@ -73,7 +75,9 @@ pub struct Functions {
     names: HashMap<&'static str, FuncId>,
 }
 
-pub(crate) use Type::{Any as A, Bool as B, Float as F, Int as I, Map as M, Reflect as R, String as S};
+pub(crate) use Type::{
+    Any as A, Bool as B, Float as F, Int as I, Map as M, Reflect as R, String as S,
+};
 
 impl Functions {
     /// Makes the table that Helm's templates have, without the functions that

@@ -20,7 +20,9 @@ pub(super) fn register(table: &mut Functions) {
         table.add(name, &[S], |_, args| Ok(ext(&text(&args[0])).into()));
     }
     for name in ["isAbs", "osIsAbs"] {
-        table.add(name, &[S], |_, args| Ok(text(&args[0]).starts_with('/').into()));
+        table.add(name, &[S], |_, args| {
+            Ok(text(&args[0]).starts_with('/').into())
+        });
     }
 }
 

@@ -30,7 +30,9 @@ pub(super) fn register(table: &mut Functions) {
         let count = length(int(&args[0]))?;
         let mut bytes = vec![0; count];
         source(exec).fill_bytes(&mut bytes);
-        Ok(base64::engine::general_purpose::STANDARD.encode(bytes).into())
+        Ok(base64::engine::general_purpose::STANDARD
+            .encode(bytes)
+            .into())
     });
     table.add("randInt", &[I, I], |exec, args| {
         let (low, high) = (int(&args[0]), int(&args[1]));
@@ -53,7 +55,13 @@ pub(super) fn register(table: &mut Functions) {
         bytes[6] = bytes[6] & 0x0f | 0x40;
         bytes[8] = bytes[8] & 0x3f | 0x80;
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+        let parts = [
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..],
+        ];
         Ok(parts.join("-").into())
     });
 }
@@ -79,6 +87,8 @@ fn letters(exec: &mut Executor<'_>, count: i64, wanted: fn(&u8) -> bool) -> Answ
     let alphabet: Vec<u8> = (0..127).filter(wanted).collect();
     let count = length(count)?;
     let random = source(exec);
-    let text: Vec<u8> = (0..count).map(|_| alphabet[random.random_range(0..alphabet.len())]).collect();
+    let text: Vec<u8> = (0..count)
+        .map(|_| alphabet[random.random_range(0..alphabet.len())])
+        .collect();
     Ok(text.into())
 }

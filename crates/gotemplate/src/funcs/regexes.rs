@@ -14,7 +14,9 @@ use std::collections::HashMap;
 
 pub(super) fn register(table: &mut Functions) {
     table.add("regexMatch", &[S, S], |_, args| {
-        Ok(Value::Bool(compile(&text(&args[0])).is_ok_and(|regex| regex.is_match(s(&args[1])))))
+        Ok(Value::Bool(
+            compile(&text(&args[0])).is_ok_and(|regex| regex.is_match(s(&args[1]))),
+        ))
     });
     table.add("mustRegexMatch", &[S, S], |_, args| {
         Ok(compile(&text(&args[0]))?.is_match(s(&args[1])).into())
@@ -23,29 +25,54 @@ pub(super) fn register(table: &mut Functions) {
         Ok(find_all(&must(&args[0])?, s(&args[1]), int(&args[2])))
     });
     table.add("mustRegexFindAll", &[S, S, I], |_, args| {
-        Ok(find_all(&compile(&text(&args[0]))?, s(&args[1]), int(&args[2])))
+        Ok(find_all(
+            &compile(&text(&args[0]))?,
+            s(&args[1]),
+            int(&args[2]),
+        ))
     });
-    table.add("regexFind", &[S, S], |_, args| Ok(find(&must(&args[0])?, s(&args[1]))));
+    table.add("regexFind", &[S, S], |_, args| {
+        Ok(find(&must(&args[0])?, s(&args[1])))
+    });
     table.add("mustRegexFind", &[S, S], |_, args| {
         Ok(find(&compile(&text(&args[0]))?, s(&args[1])))
     });
     table.add("regexReplaceAll", &[S, S, S], |_, args| {
-        Ok(replace(&must(&args[0])?, s(&args[1]), Some(s(&args[2])), &[]))
+        Ok(replace(
+            &must(&args[0])?,
+            s(&args[1]),
+            Some(s(&args[2])),
+            &[],
+        ))
     });
     table.add("mustRegexReplaceAll", &[S, S, S], |_, args| {
-        Ok(replace(&compile(&text(&args[0]))?, s(&args[1]), Some(s(&args[2])), &[]))
+        Ok(replace(
+            &compile(&text(&args[0]))?,
+            s(&args[1]),
+            Some(s(&args[2])),
+            &[],
+        ))
     });
     table.add("regexReplaceAllLiteral", &[S, S, S], |_, args| {
         Ok(replace(&must(&args[0])?, s(&args[1]), None, s(&args[2])))
     });
     table.add("mustRegexReplaceAllLiteral", &[S, S, S], |_, args| {
-        Ok(replace(&compile(&text(&args[0]))?, s(&args[1]), None, s(&args[2])))
+        Ok(replace(
+            &compile(&text(&args[0]))?,
+            s(&args[1]),
+            None,
+            s(&args[2]),
+        ))
     });
     table.add("regexSplit", &[S, S, I], |_, args| {
         Ok(split(&must(&args[0])?, s(&args[1]), int(&args[2])))
     });
     table.add("mustRegexSplit", &[S, S, I], |_, args| {
-        Ok(split(&compile(&text(&args[0]))?, s(&args[1]), int(&args[2])))
+        Ok(split(
+            &compile(&text(&args[0]))?,
+            s(&args[1]),
+            int(&args[2]),
+        ))
     });
     table.add("regexQuoteMeta", &[S], |_, args| {
         let mut out = String::new();
@@ -72,7 +99,9 @@ fn compile(pattern: &str) -> Result<Regex, Error> {
         if cache.len() > 1000 {
             cache.clear();
         }
-        let compiled = cache.entry(pattern.to_owned()).or_insert_with(|| build(pattern));
+        let compiled = cache
+            .entry(pattern.to_owned())
+            .or_insert_with(|| build(pattern));
         compiled.clone().map_err(Error::message)
     })
 }
@@ -204,7 +233,9 @@ impl<'p> Translator<'p> {
         }
         if let Some(next @ ('*' | '+' | '?')) = self.peek(0) {
             let shown: String = self.chars[start..self.at].iter().collect();
-            return Err(format!("invalid nested repetition operator: `{shown}{next}`"));
+            return Err(format!(
+                "invalid nested repetition operator: `{shown}{next}`"
+            ));
         }
         Ok(())
     }
@@ -222,7 +253,9 @@ impl<'p> Translator<'p> {
         }
         let number = |text: &str| text.parse::<u32>().unwrap_or(u32::MAX);
         if !*atom {
-            return Err(format!("missing argument to repetition operator: `{{{body}}}`"));
+            return Err(format!(
+                "missing argument to repetition operator: `{{{body}}}`"
+            ));
         }
         let bad = number(low) > 1000
             || (!high.is_empty() && (number(high) > 1000 || number(high) < number(low)));
@@ -251,7 +284,8 @@ impl<'p> Translator<'p> {
             return Ok(());
         }
         let rest = self.rest(self.at);
-        let named = rest.starts_with("(?P<") || (rest.starts_with("(?<") && !rest.starts_with("(?<=") && !rest.starts_with("(?<!"));
+        let named = rest.starts_with("(?P<")
+            || (rest.starts_with("(?<") && !rest.starts_with("(?<=") && !rest.starts_with("(?<!"));
         if named {
             let Some(end) = rest.find('>') else {
                 return Err(format!("invalid named capture: `{rest}`"));
@@ -269,11 +303,20 @@ impl<'p> Translator<'p> {
     }
 
     fn flags(&mut self, rest: &str) -> Result<(), String> {
-        let body: String = rest[2..].chars().take_while(|c| !matches!(c, ':' | ')')).collect();
+        let body: String = rest[2..]
+            .chars()
+            .take_while(|c| !matches!(c, ':' | ')'))
+            .collect();
         let end = body.chars().count() + 2;
         let terminator = rest.chars().nth(end);
-        if body.chars().any(|c| !matches!(c, 'i' | 'm' | 's' | 'U' | '-')) || terminator.is_none() {
-            let bad = body.chars().position(|c| !matches!(c, 'i' | 'm' | 's' | 'U' | '-'));
+        if body
+            .chars()
+            .any(|c| !matches!(c, 'i' | 'm' | 's' | 'U' | '-'))
+            || terminator.is_none()
+        {
+            let bad = body
+                .chars()
+                .position(|c| !matches!(c, 'i' | 'm' | 's' | 'U' | '-'));
             let len = bad.map_or(end, |at| at + 3);
             let shown: String = rest.chars().take(len).collect();
             if terminator.is_none() && bad.is_none() {
@@ -321,25 +364,51 @@ impl<'p> Translator<'p> {
                     self.out.push_str(&rest[..end + 2]);
                     self.at += rest[..end + 2].chars().count();
                 }
-                '\\' => self.escape(true)?,
-                '[' | ']' | '&' | '~' => {
-                    self.out.push('\\');
-                    self.push(c);
-                }
-                '-' => self.class_minus(first),
-                c => self.push(c),
+                _ => self.class_item()?,
             }
             first = false;
         }
     }
 
-    /// A minus is a range only between two characters.
-    fn class_minus(&mut self, first: bool) {
-        let range = !first && !matches!(self.peek(1), Some(']') | None);
-        if !range {
-            self.out.push('\\');
+    /// One character, a class such as `\d`, or a range. A minus where an item
+    /// may start is a plain character.
+    fn class_item(&mut self) -> Result<(), String> {
+        let single = self.class_char()?;
+        let range =
+            single && self.peek(0) == Some('-') && !matches!(self.peek(1), Some(']') | None);
+        if range {
+            self.push('-');
+            let start = self.out.len();
+            if !self.class_char()? {
+                let shown = self.out[start..].to_owned();
+                return Err(format!("invalid character class range: `{shown}`"));
+            }
         }
-        self.push('-');
+        Ok(())
+    }
+
+    /// Copies one character of a class; false for a class inside the class.
+    fn class_char(&mut self) -> Result<bool, String> {
+        match self.peek(0) {
+            Some('\\') => {
+                let class = matches!(
+                    self.peek(1),
+                    Some('d' | 'D' | 'w' | 'W' | 's' | 'S' | 'p' | 'P')
+                );
+                self.escape(true)?;
+                Ok(!class)
+            }
+            Some(c @ ('[' | ']' | '&' | '~' | '-' | '^')) => {
+                self.out.push('\\');
+                self.push(c);
+                Ok(true)
+            }
+            Some(c) => {
+                self.push(c);
+                Ok(true)
+            }
+            None => Ok(true),
+        }
     }
 
     fn escape(&mut self, in_class: bool) -> Result<(), String> {
@@ -424,7 +493,8 @@ impl<'p> Translator<'p> {
             Some(name) => (letter == 'p', name.to_owned()),
             None => (letter == 'P', name),
         };
-        self.out.push_str(&format!("\\{}{{{name}}}", if negated { 'P' } else { 'p' }));
+        self.out
+            .push_str(&format!("\\{}{{{name}}}", if negated { 'P' } else { 'p' }));
         Ok(())
     }
 
@@ -436,7 +506,9 @@ impl<'p> Translator<'p> {
         } else {
             (rest.get(..2).unwrap_or_default(), 2)
         };
-        let code = u32::from_str_radix(digits, 16).ok().and_then(char::from_u32);
+        let code = u32::from_str_radix(digits, 16)
+            .ok()
+            .and_then(char::from_u32);
         let Some(c) = code else {
             return Err(format!("invalid escape sequence: `\\x{digits}`"));
         };
@@ -469,8 +541,11 @@ fn find(regex: &Regex, text: &[u8]) -> Value {
 
 fn find_all(regex: &Regex, text: &[u8], count: i64) -> Value {
     let limit = usize::try_from(count).unwrap_or(usize::MAX);
-    let found: Vec<Value> =
-        regex.find_iter(text).take(limit).map(|found| Value::str(found.as_bytes())).collect();
+    let found: Vec<Value> = regex
+        .find_iter(text)
+        .take(limit)
+        .map(|found| Value::str(found.as_bytes()))
+        .collect();
     Value::List(List::typed(Elem::String, found))
 }
 
@@ -538,6 +613,8 @@ mod tests {
         assert!(matches(r"[^\s]", "x"));
         assert!(matches(r"^[a\-z]+$", "-"));
         assert!(matches(r"^[]a]+$", "]a"));
+        assert!(matches(r"^[\w-\.]+$", "a-b.c"));
+        assert!(matches(r"^[+--]+$", "+,-"));
         assert!(matches(r"(?i)HELLO", "hello"));
         assert!(matches(r"^[&&~~]+$", "&~"));
     }

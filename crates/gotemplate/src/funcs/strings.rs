@@ -12,16 +12,28 @@ const LEN_MAX: usize = 1 << 28;
 
 pub(super) fn register(table: &mut Functions) {
     table.add("hello", &[], |_, _| Ok("Hello!".into()));
-    table.add("abbrev", &[I, S], |_, args| Ok(abbrev(0, int(&args[0]), &args[1])));
+    table.add("abbrev", &[I, S], |_, args| {
+        Ok(abbrev(0, int(&args[0]), &args[1]))
+    });
     table.add("abbrevboth", &[I, I, S], |_, args| {
         Ok(abbrev_both(int(&args[0]), int(&args[1]), &args[2]))
     });
-    table.add("trunc", &[I, S], |_, args| Ok(trunc(int(&args[0]), s(&args[1])).into()));
-    table.add("trim", &[S], |_, args| Ok(Value::str(trim_space(s(&args[0])))));
-    table.add("substr", &[I, I, S], |_, args| substr(int(&args[0]), int(&args[1]), &args[2]));
-    table.add("repeat", &[I, S], |_, args| repeat(int(&args[0]), s(&args[1])));
+    table.add("trunc", &[I, S], |_, args| {
+        Ok(trunc(int(&args[0]), s(&args[1])).into())
+    });
+    table.add("trim", &[S], |_, args| {
+        Ok(Value::str(trim_space(s(&args[0]))))
+    });
+    table.add("substr", &[I, I, S], |_, args| {
+        substr(int(&args[0]), int(&args[1]), &args[2])
+    });
+    table.add("repeat", &[I, S], |_, args| {
+        repeat(int(&args[0]), s(&args[1]))
+    });
     for name in ["trimall", "trimAll"] {
-        table.add(name, &[S, S], |_, args| Ok(trim_all(&text(&args[0]), s(&args[1]))));
+        table.add(name, &[S, S], |_, args| {
+            Ok(trim_all(&text(&args[0]), s(&args[1])))
+        });
     }
     table.add("trimSuffix", &[S, S], |_, args| {
         let (suffix, text) = (s(&args[0]), s(&args[1]));
@@ -32,13 +44,23 @@ pub(super) fn register(table: &mut Functions) {
         Ok(Value::str(text.strip_prefix(prefix).unwrap_or(text)))
     });
     table.add("nospace", &[S], |_, args| {
-        Ok(text(&args[0]).chars().filter(|c| !c.is_whitespace()).collect::<String>().into())
+        Ok(text(&args[0])
+            .chars()
+            .filter(|c| !c.is_whitespace())
+            .collect::<String>()
+            .into())
     });
     table.add("contains", &[S, S], |_, args| {
-        Ok(memchr::memmem::find(s(&args[1]), s(&args[0])).is_some().into())
+        Ok(memchr::memmem::find(s(&args[1]), s(&args[0]))
+            .is_some()
+            .into())
     });
-    table.add("hasPrefix", &[S, S], |_, args| Ok(s(&args[1]).starts_with(s(&args[0])).into()));
-    table.add("hasSuffix", &[S, S], |_, args| Ok(s(&args[1]).ends_with(s(&args[0])).into()));
+    table.add("hasPrefix", &[S, S], |_, args| {
+        Ok(s(&args[1]).starts_with(s(&args[0])).into())
+    });
+    table.add("hasSuffix", &[S, S], |_, args| {
+        Ok(s(&args[1]).ends_with(s(&args[0])).into())
+    });
     table.variadic("quote", &[A], |_, args| {
         Ok(join_shown(args, |value| quote(&strval(value), false)))
     });
@@ -48,10 +70,14 @@ pub(super) fn register(table: &mut Functions) {
         }))
     });
     table.variadic("cat", &[A], |_, args| {
-        Ok(join_shown(args, |value| crate::fmt::value_text(value)))
+        Ok(join_shown(args, crate::fmt::value_text))
     });
-    table.add("indent", &[I, S], |_, args| indent(&[], int(&args[0]), s(&args[1])));
-    table.add("nindent", &[I, S], |_, args| indent(b"\n", int(&args[0]), s(&args[1])));
+    table.add("indent", &[I, S], |_, args| {
+        indent(&[], int(&args[0]), s(&args[1]))
+    });
+    table.add("nindent", &[I, S], |_, args| {
+        indent(b"\n", int(&args[0]), s(&args[1]))
+    });
     table.add("replace", &[S, S, S], |_, args| {
         Ok(replace(s(&args[0]), s(&args[1]), s(&args[2])).into())
     });
@@ -71,7 +97,11 @@ pub(super) fn register(table: &mut Functions) {
     table.add("splitn", &[S, I, S], |_, args| {
         let parts = match int(&args[1]) {
             0 => Vec::new(),
-            count => split(s(&args[2]), s(&args[0]), usize::try_from(count).unwrap_or(usize::MAX)),
+            count => split(
+                s(&args[2]),
+                s(&args[0]),
+                usize::try_from(count).unwrap_or(usize::MAX),
+            ),
         };
         Ok(numbered(parts))
     });
@@ -273,7 +303,9 @@ pub(crate) fn strslice(value: &Value) -> Vec<Value> {
 
 fn strslice_value(value: &Value) -> Value {
     match value {
-        Value::List(list) if list.ty.elem == Elem::String && list.ty.named.is_none() => value.clone(),
+        Value::List(list) if list.ty.elem == Elem::String && list.ty.named.is_none() => {
+            value.clone()
+        }
         other => Value::List(List::typed(Elem::String, strslice(other))),
     }
 }

@@ -9,13 +9,27 @@ pub(super) fn register(table: &mut Functions) {
     table.add("upper", &[S], |_, args| Ok(map_chars(&args[0], upper)));
     table.add("lower", &[S], |_, args| Ok(map_chars(&args[0], lower)));
     table.add("title", &[S], |_, args| Ok(title(&text(&args[0])).into()));
-    table.add("untitle", &[S], |_, args| Ok(untitle(&text(&args[0])).into()));
-    table.add("swapcase", &[S], |_, args| Ok(swapcase(&text(&args[0])).into()));
-    table.add("initials", &[S], |_, args| Ok(initials(&text(&args[0])).into()));
-    table.add("camelcase", &[S], |_, args| Ok(pascal_case(&text(&args[0])).into()));
-    table.add("snakecase", &[S], |_, args| Ok(joined_lower(&text(&args[0]), '_').into()));
-    table.add("kebabcase", &[S], |_, args| Ok(joined_lower(&text(&args[0]), '-').into()));
-    table.add("wrap", &[I, S], |_, args| Ok(wrap(&text(&args[1]), int(&args[0]), "\n", false).into()));
+    table.add("untitle", &[S], |_, args| {
+        Ok(untitle(&text(&args[0])).into())
+    });
+    table.add("swapcase", &[S], |_, args| {
+        Ok(swapcase(&text(&args[0])).into())
+    });
+    table.add("initials", &[S], |_, args| {
+        Ok(initials(&text(&args[0])).into())
+    });
+    table.add("camelcase", &[S], |_, args| {
+        Ok(pascal_case(&text(&args[0])).into())
+    });
+    table.add("snakecase", &[S], |_, args| {
+        Ok(joined_lower(&text(&args[0]), '_').into())
+    });
+    table.add("kebabcase", &[S], |_, args| {
+        Ok(joined_lower(&text(&args[0]), '-').into())
+    });
+    table.add("wrap", &[I, S], |_, args| {
+        Ok(wrap(&text(&args[1]), int(&args[0]), "\n", false).into())
+    });
     table.add("wrapWith", &[I, S, S], |_, args| {
         Ok(wrap(&text(&args[2]), int(&args[0]), &text(&args[1]), true).into())
     });
@@ -74,19 +88,8 @@ fn untitle(text: &str) -> String {
 }
 
 fn swapcase(text: &str) -> String {
-    let mut after_space = true;
     text.chars()
-        .map(|c| {
-            let changed = if c.is_uppercase() {
-                lower(c)
-            } else if c.is_lowercase() {
-                if after_space { upper(c) } else { upper(c) }
-            } else {
-                c
-            };
-            after_space = c.is_whitespace();
-            changed
-        })
+        .map(|c| if c.is_uppercase() { lower(c) } else { upper(c) })
         .collect()
 }
 
@@ -127,7 +130,11 @@ fn pascal_case(text: &str) -> String {
             }
             raise = true;
         } else {
-            out.push(if std::mem::take(&mut raise) { upper(c) } else { c });
+            out.push(if std::mem::take(&mut raise) {
+                upper(c)
+            } else {
+                c
+            });
         }
         at += 1;
     }
@@ -172,14 +179,15 @@ fn next_word(chars: &[char]) -> (Word, usize) {
         return (Word::Upper, upper_word(chars));
     }
     if is_alphabet(first) {
-        return (Word::Alphabet, run(&|c| is_alphabet(c) && !c.is_uppercase()));
+        return (
+            Word::Alphabet,
+            run(&|c| is_alphabet(c) && !c.is_uppercase()),
+        );
     }
     if first.is_numeric() {
         return (Word::Number, run(&char::is_numeric));
     }
-    let other = |c: char| {
-        !(is_connector(c) || is_alphabet(c) || c.is_numeric() || is_punct(c))
-    };
+    let other = |c: char| !(is_connector(c) || is_alphabet(c) || c.is_numeric() || is_punct(c));
     (Word::Other, run(&other).max(1))
 }
 
@@ -196,7 +204,9 @@ fn upper_word(chars: &[char]) -> usize {
         };
     }
     let rest = chars[1..].iter();
-    1 + rest.take_while(|c| is_alphabet(**c) && !c.is_uppercase()).count()
+    1 + rest
+        .take_while(|c| is_alphabet(**c) && !c.is_uppercase())
+        .count()
 }
 
 /// `xstrings.ToSnakeCase` and `ToKebabCase`.
@@ -266,7 +276,13 @@ fn push_lower(out: &mut String, kind: Word, word: &[char], connector: char) {
         out.extend(word);
         return;
     }
-    out.extend(word.iter().map(|c| if is_connector(*c) { connector } else { lower(*c) }));
+    out.extend(word.iter().map(|c| {
+        if is_connector(*c) {
+            connector
+        } else {
+            lower(*c)
+        }
+    }));
 }
 
 /// `goutils.WrapCustom`.
@@ -293,7 +309,9 @@ fn wrap(text: &str, width: i64, new_line: &str, break_long: bool) -> String {
             out.push_str(new_line);
             offset += width;
         } else {
-            let after = chars[(offset + width).min(len)..].iter().position(|c| *c == ' ');
+            let after = chars[(offset + width).min(len)..]
+                .iter()
+                .position(|c| *c == ' ');
             match after.map(|at| at + offset + width) {
                 Some(space) => {
                     out.extend(&chars[offset..space]);

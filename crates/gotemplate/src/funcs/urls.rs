@@ -101,11 +101,20 @@ fn parse_host(host: &str) -> Result<String, String> {
     let digits = port.strip_prefix(':').unwrap_or("");
     if !port.is_empty() && (!port.starts_with(':') || !digits.bytes().all(|b| b.is_ascii_digit())) {
         let quoted = crate::strconv::quote(port.as_bytes(), false);
-        return Err(format!("invalid port {} after host", String::from_utf8_lossy(&quoted)));
+        return Err(format!(
+            "invalid port {} after host",
+            String::from_utf8_lossy(&quoted)
+        ));
     }
-    if let Some(bad) = host.chars().find(|c| matches!(c, ' ' | '^' | '`' | '{' | '}' | '|' | '\\')) {
+    if let Some(bad) = host
+        .chars()
+        .find(|c| matches!(c, ' ' | '^' | '`' | '{' | '}' | '|' | '\\'))
+    {
         let quoted = crate::strconv::quote(bad.to_string().as_bytes(), false);
-        return Err(format!("invalid character {} in host name", String::from_utf8_lossy(&quoted)));
+        return Err(format!(
+            "invalid character {} in host name",
+            String::from_utf8_lossy(&quoted)
+        ));
     }
     Ok(host.into())
 }
@@ -133,7 +142,9 @@ fn unescape(text: &str) -> Result<String, String> {
             at += 1;
             continue;
         }
-        let digits = text.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        let digits = text
+            .get(at + 1..at + 3)
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
         let Some(byte) = digits else {
             let shown = text.get(at..(at + 3).min(text.len())).unwrap_or("%");
             return Err(format!("invalid URL escape \"{shown}\""));
@@ -193,7 +204,12 @@ fn url_join(dict: &Value) -> Answer {
         if !path.is_empty() && !path.starts_with('/') && !host.is_empty() {
             out.push('/');
         }
-        if out.is_empty() && path.split('/').next().is_some_and(|first| first.contains(':')) {
+        if out.is_empty()
+            && path
+                .split('/')
+                .next()
+                .is_some_and(|first| first.contains(':'))
+        {
             out.push_str("./");
         }
         out.push_str(&escape_path(&path));

@@ -30,40 +30,100 @@ static VERSION: StructType = StructType {
 use crate::value::Type::{Any, String as Text};
 
 const METHODS: &[Method] = &[
-    Method { name: "Major", params: &[], call: |this, _| field(this, 0) },
-    Method { name: "Minor", params: &[], call: |this, _| field(this, 1) },
-    Method { name: "Patch", params: &[], call: |this, _| field(this, 2) },
-    Method { name: "Prerelease", params: &[], call: |this, _| field(this, 3) },
-    Method { name: "Metadata", params: &[], call: |this, _| field(this, 4) },
-    Method { name: "Original", params: &[], call: |this, _| field(this, 5) },
-    Method { name: "String", params: &[], call: |this, _| Ok(this_version(this)?.to_string().into()) },
-    Method { name: "Compare", params: &[Any], call: |this, args| {
-        let order = this_version(this)?.compare(&this_version(&args[0])?);
-        Ok(Value::Int(order as i64))
-    } },
-    Method { name: "LessThan", params: &[Any], call: |this, args| {
-        Ok((this_version(this)?.compare(&this_version(&args[0])?)).is_lt().into())
-    } },
-    Method { name: "GreaterThan", params: &[Any], call: |this, args| {
-        Ok((this_version(this)?.compare(&this_version(&args[0])?)).is_gt().into())
-    } },
-    Method { name: "Equal", params: &[Any], call: |this, args| {
-        Ok((this_version(this)?.compare(&this_version(&args[0])?)).is_eq().into())
-    } },
-    Method { name: "IncMajor", params: &[], call: |this, _| {
-        Ok(value_of(&this_version(this)?.bumped(0)))
-    } },
-    Method { name: "IncMinor", params: &[], call: |this, _| {
-        Ok(value_of(&this_version(this)?.bumped(1)))
-    } },
-    Method { name: "IncPatch", params: &[], call: |this, _| {
-        Ok(value_of(&this_version(this)?.bumped(2)))
-    } },
-    Method { name: "SetPrerelease", params: &[Text], call: |this, args| {
-        let mut version = this_version(this)?;
-        version.pre = text(&args[0]).into_owned();
-        Ok(value_of(&version))
-    } },
+    Method {
+        name: "Major",
+        params: &[],
+        call: |this, _| field(this, 0),
+    },
+    Method {
+        name: "Minor",
+        params: &[],
+        call: |this, _| field(this, 1),
+    },
+    Method {
+        name: "Patch",
+        params: &[],
+        call: |this, _| field(this, 2),
+    },
+    Method {
+        name: "Prerelease",
+        params: &[],
+        call: |this, _| field(this, 3),
+    },
+    Method {
+        name: "Metadata",
+        params: &[],
+        call: |this, _| field(this, 4),
+    },
+    Method {
+        name: "Original",
+        params: &[],
+        call: |this, _| field(this, 5),
+    },
+    Method {
+        name: "String",
+        params: &[],
+        call: |this, _| Ok(this_version(this)?.to_string().into()),
+    },
+    Method {
+        name: "Compare",
+        params: &[Any],
+        call: |this, args| {
+            let order = this_version(this)?.compare(&this_version(&args[0])?);
+            Ok(Value::Int(order as i64))
+        },
+    },
+    Method {
+        name: "LessThan",
+        params: &[Any],
+        call: |this, args| {
+            Ok((this_version(this)?.compare(&this_version(&args[0])?))
+                .is_lt()
+                .into())
+        },
+    },
+    Method {
+        name: "GreaterThan",
+        params: &[Any],
+        call: |this, args| {
+            Ok((this_version(this)?.compare(&this_version(&args[0])?))
+                .is_gt()
+                .into())
+        },
+    },
+    Method {
+        name: "Equal",
+        params: &[Any],
+        call: |this, args| {
+            Ok((this_version(this)?.compare(&this_version(&args[0])?))
+                .is_eq()
+                .into())
+        },
+    },
+    Method {
+        name: "IncMajor",
+        params: &[],
+        call: |this, _| Ok(value_of(&this_version(this)?.bumped(0))),
+    },
+    Method {
+        name: "IncMinor",
+        params: &[],
+        call: |this, _| Ok(value_of(&this_version(this)?.bumped(1))),
+    },
+    Method {
+        name: "IncPatch",
+        params: &[],
+        call: |this, _| Ok(value_of(&this_version(this)?.bumped(2))),
+    },
+    Method {
+        name: "SetPrerelease",
+        params: &[Text],
+        call: |this, args| {
+            let mut version = this_version(this)?;
+            version.pre = text(&args[0]).into_owned();
+            Ok(value_of(&version))
+        },
+    },
 ];
 
 fn field(this: &Value, at: usize) -> Result<Value, String> {

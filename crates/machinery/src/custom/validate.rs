@@ -161,16 +161,15 @@ impl Check<'_> {
         }
     }
 
+    /// The first fault of a text is the only one told.
     fn text(&mut self, raw: &Value, text: &str, path: &Path<'_>) {
         let length = text.chars().count() as u64;
         if let Some(max) = raw["maxLength"].as_u64().filter(|max| length > *max) {
             self.causes.too_long(path, max as usize);
-        }
-        if let Some(min) = raw["minLength"].as_u64().filter(|min| length < *min) {
+        } else if let Some(min) = raw["minLength"].as_u64().filter(|min| length < *min) {
             let detail = format!("{path} in body should be at least {min} chars long");
             self.causes.invalid(path, text, &detail);
-        }
-        if let Some(pattern) = raw["pattern"].as_str()
+        } else if let Some(pattern) = raw["pattern"].as_str()
             && !matches_pattern(pattern, text)
         {
             let detail = format!("{path} in body should match '{pattern}'");

@@ -162,6 +162,25 @@ fn namespace_finalizer(path: &Path<'_>, text: &str, causes: &mut Causes) {
     }
 }
 
+/// The status of a `Namespace`: its phase follows its deletion.
+pub(super) fn namespace_status(object: &At<'_>, causes: &mut Causes) {
+    let deleting = object.value["metadata"].get("deletionTimestamp").is_some();
+    let status = object.field("status");
+    let phase = status.field("phase");
+    let path = status.path.field("Phase");
+    match (deleting, phase.text()) {
+        (false, "Active") | (true, "Terminating") => {}
+        (false, other) => {
+            let detail = "may only be 'Active' if `deletionTimestamp` is empty";
+            causes.invalid(&path, other, detail);
+        }
+        (true, other) => {
+            let detail = "may only be 'Terminating' if `deletionTimestamp` is not empty";
+            causes.invalid(&path, other, detail);
+        }
+    }
+}
+
 /// A `Lease`.
 pub(super) fn lease(object: &At<'_>, causes: &mut Causes) {
     let spec = object.field("spec");
@@ -317,11 +336,11 @@ fn quota_scopes(spec: &At<'_>, causes: &mut Causes) {
     for scope in scopes.items() {
         let text = scope.text();
         if !SCOPES.contains(&text) {
-            causes.invalid(&scopes.path, text, "unsupported scope");
+            causes.invalid(&scopes.path, scopes.value, "unsupported scope");
             continue;
         }
         for resource in &hard {
-            if !tracks(text, resource) {
+            if !resource.contains('/') && !tracks(text, resource) {
                 let detail = "unsupported scope applied to resource";
                 causes.invalid(&scopes.path, scopes.value, detail);
             }
@@ -381,9 +400,6 @@ fn tracks(scope: &str, resource: &str) -> bool {
                 | "requests.memory"
                 | "limits.cpu"
                 | "limits.memory"
-                | "ephemeral-storage"
-                | "requests.ephemeral-storage"
-                | "limits.ephemeral-storage"
         ),
         _ => true,
     }
@@ -430,7 +446,11 @@ fn limit_item(limit: &At<'_>, kind: &str, causes: &mut Causes) {
     for list in LISTS {
         let at = limit.field(list);
         for (name, _) in at.entries() {
-            resources::name(&at.path.key(name), name, causes);
+            let path = at.path.key(name);
+            match kind {
+                "Pod" | "Container" => resources::container_name(&path, name, causes),
+                _ => resources::name(&path, name, causes),
+            }
             if !names_seen.contains(&name) {
                 names_seen.push(name);
             }
@@ -455,42 +475,94 @@ fn limit_item(limit: &At<'_>, kind: &str, causes: &mut Causes) {
     }
 }
 
-/// Pairs that must be in order: the first may not exceed the second.
-const ORDER: [(&str, &str); 6] = [
-    ("min", "max"),
-    ("min", "defaultRequest"),
-    ("defaultRequest", "max"),
-    ("defaultRequest", "default"),
-    ("min", "default"),
-    ("default", "max"),
+/// A pair of lists whose amounts must be in order.
+struct Order {
+    low: &'static str,
+    high: &'static str,
+    /// The list whose field is named.
+    at: &'static str,
+    /// The list whose amount is shown.
+    shown: &'static str,
+    /// What the two are called.
+    words: (&'static str, &'static str),
+}
+
+const ORDERS: [Order; 6] = [
+    Order {
+        low: "min",
+        high: "max",
+        at: "min",
+        shown: "min",
+        words: ("min", "max"),
+    },
+    Order {
+        low: "min",
+        high: "defaultRequest",
+        at: "defaultRequest",
+        shown: "defaultRequest",
+        words: ("min", "default request"),
+    },
+    Order {
+        low: "defaultRequest",
+        high: "max",
+        at: "defaultRequest",
+        shown: "defaultRequest",
+        words: ("default request", "max"),
+    },
+    Order {
+        low: "defaultRequest",
+        high: "default",
+        at: "defaultRequest",
+        shown: "defaultRequest",
+        words: ("default request", "default limit"),
+    },
+    Order {
+        low: "min",
+        high: "default",
+        at: "default",
+        shown: "min",
+        words: ("min", "default"),
+    },
+    Order {
+        low: "default",
+        high: "max",
+        at: "default",
+        shown: "max",
+        words: ("default", "max"),
+    },
 ];
 
 fn limit_order(limit: &At<'_>, name: &str, causes: &mut Causes) {
-    let words = |list: &str| match list {
-        "defaultRequest" => "default request".to_owned(),
-        other => other.to_owned(),
-    };
-    for (low, high) in ORDER {
-        let get = |list: &str| limit.value[list].get(name).map(resources::amount);
-        let (Some(small), Some(large)) = (get(low), get(high)) else {
+    let get = |list: &str| limit.value[list].get(name).map(resources::amount);
+    for order in &ORDERS {
+        let (Some(small), Some(large)) = (get(order.low), get(order.high)) else {
             continue;
         };
         if small > large {
-            let list = limit.path.field(low);
-            let detail = format!(
-                "{} value {small} is greater than {} value {large}",
-                words(low),
-                words(high)
-            );
-            causes.invalid(&list.key(name), &*small.to_string(), &detail);
+            let (low, high) = order.words;
+            let detail = format!("{low} value {small} is greater than {high} value {large}");
+            let list = limit.path.field(order.at);
+            let shown = resources::shown(&limit.value[order.shown][name]);
+            causes.invalid(&list.key(name), shown, &detail);
         }
     }
-    let ratio = limit.value["maxLimitRequestRatio"]
-        .get(name)
-        .map(resources::amount);
-    if let Some(ratio) = ratio.filter(|ratio| ratio.to_f64() < 1.0) {
-        let list = limit.path.field("maxLimitRequestRatio");
-        let detail = format!("ratio {ratio} is less than 1");
-        causes.invalid(&list.key(name), &*ratio.to_string(), &detail);
+    let Some(ratio) = get("maxLimitRequestRatio") else {
+        return;
+    };
+    let list = limit.path.field("maxLimitRequestRatio");
+    let path = list.key(name);
+    if ratio.to_f64() < 1.0 {
+        causes.invalid(
+            &path,
+            &*ratio.to_string(),
+            &format!("ratio {ratio} is less than 1"),
+        );
+    }
+    if let (Some(min), Some(max)) = (get("min"), get("max")) {
+        let most = max.to_f64() / min.to_f64();
+        if ratio.to_f64() > most {
+            let detail = format!("ratio {ratio} is greater than max/min = {most:.6}");
+            causes.invalid(&path, &*ratio.to_string(), &detail);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{At, Bad, Causes, batch, config, go_json, names, network, service, storage};
+use super::{At, Bad, Causes, batch, config, go_json, names, network, node, service, storage};
 use crate::kind::Kind;
 use crate::schema;
 
@@ -25,6 +25,11 @@ pub(super) fn check(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Caus
             field(&object.field("type"), &old["type"], causes);
             config::frozen(object, old, &["data"], causes);
         }
+        ("", "ResourceQuota") => {
+            let spec = object.field("spec");
+            field(&spec.field("scopes"), &old["spec"]["scopes"], causes);
+        }
+        ("", "Node") => node::update(object, old, causes),
         ("", "Service") => service::update(object, old, causes),
         ("", "PersistentVolumeClaim") => storage::claim_update(object, old, causes),
         ("", "PersistentVolume") => storage::volume_update(object, old, causes),

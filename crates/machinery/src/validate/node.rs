@@ -1,5 +1,7 @@
 //! Nodes.
 
+use serde_json::Value;
+
 use super::{At, Bad, Causes, ip, names, pod, resources};
 
 /// A `Node`.
@@ -59,5 +61,27 @@ fn taints(object: &At<'_>, spec: &At<'_>, causes: &mut Causes) {
             causes.duplicate(&taint.path, Bad::raw(shown));
         }
         seen.push(pair);
+    }
+}
+
+/// What of a `Node` an update may change: not what is known of its place.
+pub(super) fn update(object: &At<'_>, old: &Value, causes: &mut Causes) {
+    let spec = object.field("spec");
+    let before = &old["spec"];
+    let ranges = spec.field("podCIDRs");
+    let had = before["podCIDRs"]
+        .as_array()
+        .is_some_and(|list| !list.is_empty());
+    if had && ranges.value != &before["podCIDRs"] {
+        let detail = "node updates may not change podCIDR except from \"\" to valid";
+        causes.forbidden(&ranges.path, detail);
+    }
+    let provider = spec.field("providerID");
+    let had = before["providerID"]
+        .as_str()
+        .is_some_and(|id| !id.is_empty());
+    if had && provider.value != &before["providerID"] {
+        let detail = "node updates may not change providerID except from \"\" to valid";
+        causes.forbidden(&provider.path, detail);
     }
 }

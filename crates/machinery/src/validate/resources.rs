@@ -81,7 +81,8 @@ pub(super) fn name(path: &Path<'_>, name: &str, causes: &mut Causes) {
     }
 }
 
-fn container_name(path: &Path<'_>, name: &str, causes: &mut Causes) {
+/// The name of a resource that containers have.
+pub(super) fn container_name(path: &Path<'_>, name: &str, causes: &mut Causes) {
     self::name(path, name, causes);
     if !name.contains('/') {
         let known = matches!(name, "cpu" | "memory" | "ephemeral-storage") || is_huge_page(name);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::immutable::{equal, field, same, structure};
-use super::{At, Causes, labels, names, pod, resources};
+use super::{At, Causes, dump, labels, names, pod, resources};
 
 const MODES: &[&str] = &[
     "ReadOnlyMany",
@@ -178,8 +178,9 @@ pub(super) fn volume_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
         .iter()
         .any(|name| !equal(&spec.value[*name], &before[*name]));
     if changed {
-        let detail = "spec.persistentvolumesource is immutable after creation\n";
-        causes.forbidden(&spec.path.field("persistentvolumesource"), detail);
+        let shown = dump::volume_sources(before, spec.value);
+        let detail = format!("spec.persistentvolumesource is immutable after creation\n{shown}");
+        causes.forbidden(&spec.path.field("persistentvolumesource"), &detail);
     }
     let mode = At {
         value: &spec.value["volumeMode"],
@@ -281,7 +282,8 @@ pub(super) fn claim_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
     }
     let definition = "io.k8s.api.core.v1.PersistentVolumeClaimSpec";
     if !same(definition, &munged, before) {
-        causes.forbidden(&spec.path, &format!("{CLAIM}\n"));
+        let shown = dump::claims(before, &munged);
+        causes.forbidden(&spec.path, &format!("{CLAIM}\n{shown}"));
     }
     let size = |spec: &Value| resources::amount(&spec["resources"]["requests"]["storage"]);
     if size(spec.value) < size(before) {

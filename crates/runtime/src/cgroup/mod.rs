@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 
 pub use delegation::{Delegation, DelegationError};
 pub use usage::{Usage, usage_by_mount_namespace};
-pub(crate) use usage::{mount_namespace, processes_of_mount_namespace};
 
 use crate::spec::Resources;
 
@@ -118,6 +117,20 @@ impl Cgroups {
         }
         cgroup.limit(resources)?;
         Ok(cgroup)
+    }
+
+    /// Names the controllers that were delegated, of `cpu`, `memory`, `pids` and
+    /// others. A limit whose controller is missing is not enforced.
+    pub fn controllers(&self) -> Vec<String> {
+        match self {
+            Self::V1(directories) => directories.keys().cloned().collect(),
+            Self::V2(root) => fs::read_to_string(root.join("cgroup.subtree_control"))
+                .unwrap_or_default()
+                .split_ascii_whitespace()
+                .map(str::to_owned)
+                .collect(),
+            Self::None(_) => Vec::new(),
+        }
     }
 
     /// Tells whether containers can be limited.

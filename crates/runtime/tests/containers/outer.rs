@@ -65,7 +65,12 @@ fn run(mode: Mode, root: bool, filters: &[String]) -> i32 {
         // Without cgroups too, once.
         Mode::Single if root => None,
         _ => Delegation::create(&name, owner, owner)
-            .inspect_err(|error| println!("SKIPPED: limits: {error}"))
+            .inspect_err(|error| {
+                println!(
+                    "SKIPPED: limits: {error}: {:?}",
+                    std::error::Error::source(error)
+                )
+            })
             .ok(),
     };
     println!("\n{mode:?} ids, cgroups: {}", delegation.is_some());

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::{At, Causes, names};
+use super::super::{At, Causes, ip, names};
 use crate::schema;
 
 /// Fields that updates may change, as the refusal names them.
@@ -176,6 +176,11 @@ pub(in super::super) fn update_resources(object: &At<'_>, old: &Value, causes: &
 
 /// An update through `status`: a container that has ended for good stays so.
 pub(in super::super) fn status(object: &At<'_>, old: &Value, causes: &mut Causes) {
+    let addresses = object.field("status");
+    for address in addresses.field("podIPs").items() {
+        let text = address.value["ip"].as_str().unwrap_or_default();
+        ip::legacy(&address.path, text, causes);
+    }
     let policy = old["spec"]["restartPolicy"].as_str().unwrap_or("Always");
     if policy == "Always" {
         return;

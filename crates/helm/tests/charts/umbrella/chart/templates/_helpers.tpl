@@ -1,0 +1,4 @@
+{{- define "common.who" }}parent{{ end }}
+{{- define "umbrella.labels" -}}
+app: {{ .Chart.Name }}
+{{- end }}
