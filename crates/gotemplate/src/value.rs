@@ -22,7 +22,7 @@ impl Str {
 
     /// Returns the text, with U+FFFD for bytes that are not UTF-8.
     pub fn to_text(&self) -> std::borrow::Cow<'_, str> {
-        String::from_utf8_lossy(&self.0)
+        lossy(&self.0)
     }
 }
 
@@ -66,6 +66,15 @@ impl From<Vec<u8>> for Str {
 impl From<&[u8]> for Str {
     fn from(bytes: &[u8]) -> Self {
         Str(bytes.into())
+    }
+}
+
+/// Bytes as text, with U+FFFD for what is not UTF-8; faster than the standard
+/// library's where all of it is.
+pub(crate) fn lossy(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => String::from_utf8_lossy(bytes),
     }
 }
 
