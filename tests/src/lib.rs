@@ -1,1 +1,20 @@
-//! Whole-system cases; the tests stand in `tests/`.
+//! Tools of the whole-system cases: a cluster of their own, plain HTTP, and a
+//! picture of the host to compare.
+//!
+//! The cases themselves stand in `tests/`.
+
+pub mod cluster;
+pub mod host;
+pub mod web;
+
+/// Says loudly that a case did not run, and fails it where it must run.
+///
+/// # Panics
+/// Panics with `CI=true`.
+pub fn skip(reason: &str) {
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "cannot be skipped here: {reason}"
+    );
+    eprintln!("\n*** SKIPPED: {reason} ***\n");
+}

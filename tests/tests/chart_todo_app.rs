@@ -7,41 +7,141 @@
 //! to 002, which hold tables and no manifests, the tables are asserted.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
+use coracle_helm::print::{self, Parts};
+use coracle_helm::{Capabilities, Chart, File, Level, NoCluster, Release, Values, render};
 use serde_json::{Value, json};
 
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../charts/todo-app");
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/requirements");
 
-/// Returns Helm, or says loudly that nothing is tested.
-fn helm() -> Option<PathBuf> {
-    let oracle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/oracles/helm");
-    let candidates = [oracle, PathBuf::from("helm")];
-    let found = candidates.into_iter().find(|path| {
-        Command::new(path)
-            .arg("version")
-            .output()
-            .is_ok_and(|output| output.status.success())
-    });
-    if found.is_none() {
-        assert_ne!(
-            std::env::var("CI").as_deref(),
-            Ok("true"),
-            "helm is missing on CI"
-        );
-        eprintln!("SKIPPED: no helm in target/oracles or PATH, the chart is NOT tested");
-    }
-    found
+/// Our own engine, and the real Helm beside it where there is one.
+struct Engines {
+    helm: Option<PathBuf>,
 }
 
-fn template(helm: &Path, arguments: &[&str]) -> Output {
+/// What an engine made of the chart: its output, or its refusal.
+type Rendering = Result<String, String>;
+
+impl Engines {
+    fn find() -> Self {
+        let oracle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/oracles/helm");
+        let mut candidates = [oracle, PathBuf::from("helm")].into_iter();
+        let helm = candidates.find(|path| {
+            let output = Command::new(path).args(["version", "--short"]).output();
+            output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).starts_with("v4.2.3"))
+        });
+        if helm.is_none() {
+            assert_ne!(
+                std::env::var("CI").as_deref(),
+                Ok("true"),
+                "helm 4.2.3 is missing on CI"
+            );
+            eprintln!(
+                "SKIPPED: no helm 4.2.3 in target/oracles or PATH, only our own engine is tested"
+            );
+        }
+        Self { helm }
+    }
+
+    /// Renders with both engines, which must agree to the byte.
+    fn template(&self, arguments: &[&str]) -> Rendering {
+        let ours = render_here(arguments);
+        if let Some(helm) = &self.helm {
+            match (&ours, run_helm(helm, arguments)) {
+                (Ok(ours), Ok(theirs)) => {
+                    assert_eq!(masked(ours), masked(&theirs), "{arguments:?}")
+                }
+                (Err(ours), Err(theirs)) => {
+                    assert!(
+                        theirs.contains(ours.trim()),
+                        "{arguments:?}\nours: {ours}\nHelm: {theirs}"
+                    );
+                }
+                (ours, theirs) => panic!("{arguments:?}\nours: {ours:?}\nHelm: {theirs:?}"),
+            }
+        }
+        ours
+    }
+
+    fn render(&self, arguments: &[&str]) -> Vec<Value> {
+        let output = self.template(arguments);
+        documents(&output.unwrap_or_else(|error| panic!("{arguments:?}: {error}")))
+    }
+}
+
+/// A secret made at random differs by nature.
+fn masked(text: &str) -> String {
+    let lines = text
+        .lines()
+        .map(|line| match line.split_once("BETTER_AUTH_SECRET: \"") {
+            Some((before, _)) => format!("{before}BETTER_AUTH_SECRET: made"),
+            None => line.to_owned(),
+        });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn run_helm(helm: &Path, arguments: &[&str]) -> Rendering {
     let mut command = Command::new(helm);
-    command.args(["template", "todo", CHART]).current_dir(CHART);
     command
+        .args(["template", "todo", CHART])
         .args(arguments)
-        .output()
-        .expect("helm was started before")
+        .current_dir(CHART);
+    let output = command.output().expect("helm was started before");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr))
+    }
+}
+
+fn render_here(arguments: &[&str]) -> Rendering {
+    let mut files = Vec::new();
+    collect(Path::new(CHART), Path::new(CHART), &mut files);
+    let chart = Chart::load(files).map_err(|error| error.to_string())?;
+    let mut values = Values::default();
+    // As Helm does: all files first, then what was set.
+    for pair in arguments.chunks(2).filter(|pair| pair[0] == "-f") {
+        let text =
+            std::fs::read(Path::new(CHART).join(pair[1])).map_err(|error| error.to_string())?;
+        values
+            .add_file(pair[1], &text)
+            .map_err(|error| error.to_string())?;
+    }
+    for pair in arguments.chunks(2).filter(|pair| pair[0] == "--set") {
+        values.set(pair[1]).map_err(|error| error.to_string())?;
+    }
+    let capabilities = Capabilities::of(Level::default());
+    let rendered = render(
+        &chart,
+        &values,
+        &Release::named("todo"),
+        &capabilities,
+        &NoCluster,
+    );
+    rendered
+        .map(|rendered| print::template(&rendered, Parts::default()))
+        .map_err(|error| error.helm)
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut Vec<File>) {
+    let entries = std::fs::read_dir(folder).expect("the chart is there");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("entry").path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            collect(root, &path, files);
+        } else {
+            let name = path
+                .strip_prefix(root)
+                .expect("below the root")
+                .to_string_lossy()
+                .into_owned();
+            files.push(File::new(name, std::fs::read(&path).expect("readable")));
+        }
+    }
 }
 
 fn documents(yaml: &str) -> Vec<Value> {
@@ -52,16 +152,6 @@ fn documents(yaml: &str) -> Vec<Value> {
     let values = parts
         .map(|part| serde_saphyr::from_str::<Value>(part.trim_start_matches("---\n")).expect(part));
     values.filter(|value| !value.is_null()).collect()
-}
-
-fn render(helm: &Path, arguments: &[&str]) -> Vec<Value> {
-    let output = template(helm, arguments);
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    documents(&String::from_utf8(output.stdout).expect("UTF-8"))
 }
 
 fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
@@ -203,9 +293,9 @@ fn is_extra(path: &str) -> bool {
 
 #[test]
 fn document_003_is_rendered_field_by_field() {
-    let Some(helm) = helm() else { return };
+    let engines = Engines::find();
     let profile = ["-f", "profiles/003-local-k8s.yaml", "--set", SECRETS_003];
-    let objects = render(&helm, &profile);
+    let objects = engines.render(&profile);
     let check = |file: &str| {
         let document = fixture(&format!("003/{file}"));
         let kind = document["kind"].as_str().expect("kind");
@@ -232,7 +322,7 @@ fn document_003_is_rendered_field_by_field() {
 
 #[test]
 fn document_003_with_its_volume() {
-    let Some(helm) = helm() else { return };
+    let engines = Engines::find();
     let profile = [
         "-f",
         "profiles/003-local-k8s.yaml",
@@ -241,7 +331,7 @@ fn document_003_with_its_volume() {
         "--set",
         SECRETS_003,
     ];
-    let objects = render(&helm, &profile);
+    let objects = engines.render(&profile);
     check_object(
         find(&objects, "PersistentVolume", "backend-uploads-pv"),
         &fixture("003/volume"),
@@ -263,16 +353,13 @@ fn document_003_with_its_volume() {
 
 #[test]
 fn document_004_is_rendered_field_by_field() {
-    let Some(helm) = helm() else { return };
-    let objects = render(
-        &helm,
-        &[
-            "-f",
-            "profiles/004-k8s-deployment.yaml",
-            "--set",
-            SECRETS_004,
-        ],
-    );
+    let engines = Engines::find();
+    let objects = engines.render(&[
+        "-f",
+        "profiles/004-k8s-deployment.yaml",
+        "--set",
+        SECRETS_004,
+    ]);
     let check = |file: &str| {
         let document = fixture(&format!("004/{file}"));
         let kind = document["kind"].as_str().expect("kind");
@@ -302,22 +389,19 @@ fn document_004_is_rendered_field_by_field() {
 /// Document 004 also holds a Chart.yaml and a values.yaml; both are taken.
 #[test]
 fn document_004_chart_and_values_are_accepted() {
-    let Some(helm) = helm() else { return };
+    let engines = Engines::find();
     let text = std::fs::read_to_string(format!("{CHART}/Chart.yaml")).expect("Chart.yaml");
     let chart: Value = serde_saphyr::from_str(&text).expect("YAML");
     assert_eq!(chart, fixture("004/chart"));
     let values = format!("{FIXTURES}/004/values.yaml");
-    let objects = render(
-        &helm,
-        &[
-            "-f",
-            "profiles/004-k8s-deployment.yaml",
-            "-f",
-            &values,
-            "--set",
-            SECRETS_004,
-        ],
-    );
+    let objects = engines.render(&[
+        "-f",
+        "profiles/004-k8s-deployment.yaml",
+        "-f",
+        &values,
+        "--set",
+        SECRETS_004,
+    ]);
     check_object(
         find(&objects, "Deployment", "todo-backend"),
         &fixture("004/backend-deployment"),
@@ -330,16 +414,13 @@ fn container<'a>(objects: &'a [Value], deployment: &str) -> &'a Value {
 
 #[test]
 fn tables_of_001() {
-    let Some(helm) = helm() else { return };
-    let objects = render(
-        &helm,
-        &[
-            "-f",
-            "profiles/001-kubernetes-deployment.yaml",
-            "--set",
-            SECRETS_001,
-        ],
-    );
+    let engines = Engines::find();
+    let objects = engines.render(&[
+        "-f",
+        "profiles/001-kubernetes-deployment.yaml",
+        "--set",
+        SECRETS_001,
+    ]);
     let check = |kind: &str, name: &str, pointer: &str, expected: Value| {
         let object = find(&objects, kind, name);
         assert_eq!(
@@ -459,9 +540,9 @@ fn tables_of_001() {
 
 #[test]
 fn tables_of_002() {
-    let Some(helm) = helm() else { return };
+    let engines = Engines::find();
     let base = ["-f", "profiles/002-cloud-native.yaml", "--set", SECRETS_002];
-    let objects = render(&helm, &base);
+    let objects = engines.render(&base);
     assert!(
         !objects
             .iter()
@@ -491,8 +572,7 @@ fn tables_of_002() {
         "ClusterIP"
     );
 
-    let scaled = render(
-        &helm,
+    let scaled = engines.render(
         &[
             &base[..2],
             &["-f", "profiles/002-autoscaling.yaml"],
@@ -520,18 +600,15 @@ fn tables_of_002() {
 
 #[test]
 fn tables_of_000() {
-    let Some(helm) = helm() else { return };
-    let objects = render(
-        &helm,
-        &[
-            "-f",
-            "profiles/000-ingress-autoscaling.yaml",
-            "--set",
-            "secrets.cohereApiKey=c",
-            "--set",
-            "ingress.tls.enabled=true",
-        ],
-    );
+    let engines = Engines::find();
+    let objects = engines.render(&[
+        "-f",
+        "profiles/000-ingress-autoscaling.yaml",
+        "--set",
+        "secrets.cohereApiKey=c",
+        "--set",
+        "ingress.tls.enabled=true",
+    ]);
     for name in ["todo-backend", "todo-frontend"] {
         let deployment = find(&objects, "Deployment", name);
         assert!(
@@ -618,19 +695,18 @@ fn tables_of_000() {
 
 #[test]
 fn refusals_use_the_words_of_the_documents() {
-    let Some(helm) = helm() else { return };
+    let engines = Engines::find();
     let check = |arguments: &[&str], expected: Option<&str>| {
-        let output = template(&helm, arguments);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        match expected {
-            None => assert!(output.status.success(), "{arguments:?}: {errors}"),
-            Some(words) => {
-                assert!(!output.status.success(), "{arguments:?} is accepted");
+        let outcome = engines.template(arguments);
+        match (expected, &outcome) {
+            (None, outcome) => assert!(outcome.is_ok(), "{arguments:?}: {outcome:?}"),
+            (Some(words), Err(error)) => {
                 assert!(
-                    errors.contains(&format!(": {words}\n")),
-                    "{arguments:?}: {errors}"
+                    error.trim().ends_with(&format!(": {words}")),
+                    "{arguments:?}: {error}"
                 );
             }
+            (Some(_), Ok(_)) => panic!("{arguments:?} is accepted"),
         }
     };
     let profile = [
@@ -761,8 +837,8 @@ fn refusals_use_the_words_of_the_documents() {
 
 #[test]
 fn the_default_is_lean() {
-    let Some(helm) = helm() else { return };
-    let objects = render(&helm, &[]);
+    let engines = Engines::find();
+    let objects = engines.render(&[]);
     let kinds: Vec<_> = objects
         .iter()
         .map(|one| one["kind"].as_str().unwrap_or_default())
@@ -789,9 +865,10 @@ fn the_default_is_lean() {
 
 #[test]
 fn no_profile_draws_a_warning() {
-    let Some(helm) = helm() else { return };
+    let engines = Engines::find();
     let check = |files: &[&str], set: &str| {
-        let mut command = Command::new(&helm);
+        let Some(helm) = &engines.helm else { return };
+        let mut command = Command::new(helm);
         command
             .args(["lint", "--strict", CHART, "--set", set])
             .current_dir(CHART);

@@ -288,6 +288,8 @@ struct GoField {
     omit_empty: bool,
     omit_zero: bool,
     default: Option<String>,
+    /// The declared type without the pointer, packages as Go prints them.
+    declared: String,
 }
 
 impl GoField {
@@ -306,6 +308,16 @@ impl GoField {
         }
         if let Some(default) = &self.default {
             attributes.push(format!("d={default}"));
+        }
+        // Go's decoder names the declared type of texts and lists of texts.
+        let plain = match kind {
+            "s" => "string",
+            "[s" => "[]string",
+            "{s" => "map[string]string",
+            _ => return attributes,
+        };
+        if self.declared != plain {
+            attributes.push(format!("t={}", self.declared));
         }
         attributes
     }
@@ -366,7 +378,7 @@ impl Structs {
             } else if let Some(value) = line.strip_prefix("// +default=") {
                 default = literal(value);
             } else if let (Some((_, found)), false) = (&mut open, line.starts_with("//")) {
-                found.line(line, default.take());
+                found.line(package, line, default.take());
             }
         }
     }
@@ -393,7 +405,7 @@ impl Structs {
 }
 
 impl GoStruct {
-    fn line(&mut self, line: &str, default: Option<String>) {
+    fn line(&mut self, package: &str, line: &str, default: Option<String>) {
         let Some((declaration, tags)) = line.split_once('`') else {
             return;
         };
@@ -418,9 +430,36 @@ impl GoStruct {
                 omit_empty: has("omitempty"),
                 omit_zero: has("omitzero"),
                 default,
+                declared: declared(package, kind),
             },
         );
     }
+}
+
+/// A declared type as `reflect` prints it: `[]Capability` of `core/v1` is
+/// `[]v1.Capability`, `metav1.Time` is `v1.Time`.
+fn declared(package: &str, kind: &str) -> String {
+    let kind = kind.trim_start_matches('*');
+    let (prefix, name) = match kind.strip_prefix("[]") {
+        Some(name) => ("[]", name),
+        None => ("", kind),
+    };
+    let own = package.rsplit('.').next().unwrap_or_default();
+    let name = match name.split_once('.') {
+        Some((alias, name)) => {
+            // Import aliases such as `metav1` and `corev1` stand for `v1`.
+            let package = match alias.find('v') {
+                Some(at) if alias[at + 1..].starts_with(|c: char| c.is_ascii_digit()) => {
+                    &alias[at..]
+                }
+                _ => alias,
+            };
+            format!("{package}.{name}")
+        }
+        None if name.starts_with(|c: char| c.is_ascii_uppercase()) => format!("{own}.{name}"),
+        None => name.to_owned(),
+    };
+    format!("{prefix}{name}")
 }
 
 fn struct_name(line: &str) -> Option<&str> {

@@ -22,6 +22,12 @@ tokio::task_local! {
     pub static REQUEST_ID: String;
 }
 
+/// Gives a task of its own the request id of the one that starts it.
+pub fn same_request<F: Future>(task: F) -> impl Future<Output = F::Output> {
+    let id = REQUEST_ID.try_with(Clone::clone).unwrap_or_default();
+    REQUEST_ID.scope(id, task)
+}
+
 /// How lines look and when they leave.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -5,24 +5,32 @@
 //! curl. Everything is configured by environment variables (`config.rs`).
 
 mod auth;
+mod chat;
 mod config;
 mod db;
 mod healthcheck;
 mod http;
 mod log;
+mod mail;
+mod mcp;
 mod model;
+mod net;
+mod prepare;
+mod reminders;
 mod server;
+mod storage;
 mod time;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: todo-backend [serve | healthcheck | --version]\n";
+const USAGE: &str = "usage: todo-backend [serve | healthcheck | prepare FOLDER... | --version]\n";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         None | Some("serve") => serve(),
         Some("healthcheck") => healthcheck::run(),
+        Some("prepare") => prepare::run(arguments),
         Some("--version" | "-V") => {
             log::plain(concat!("todo-backend ", env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS

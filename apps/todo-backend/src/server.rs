@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::Config;
 use crate::db::Database;
 use crate::http::{AppState, router};
-use crate::log;
+use crate::{log, mcp, reminders};
 
 /// Longest wait for requests under way.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
@@ -53,6 +53,8 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let stop = stop_signal()?;
     reload_on_hangup(state.clone())?;
     tokio::spawn(async move { database.connect().await });
+    tokio::spawn(reminders::run(state.clone()));
+    serve_mcp(&state).await?;
 
     let address = listener.local_addr().map_err(ServeError::Serve)?;
     tracing::info!(port = u64::from(address.port()), "listening");
@@ -80,6 +82,19 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
         () = overdue => tracing::warn!("requests were still under way after the drain"),
     }
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Serves MCP on its own port until the process ends.
+async fn serve_mcp(state: &AppState) -> Result<(), ServeError> {
+    let Some(port) = state.config().mcp_port else {
+        return Ok(());
+    };
+    let listener = listen(port).await?;
+    let address = listener.local_addr().map_err(ServeError::Serve)?;
+    tracing::info!(port = u64::from(address.port()), "listening for MCP");
+    let service = mcp::router(state.clone()).into_make_service();
+    tokio::spawn(async move { axum::serve(listener, service).await });
     Ok(())
 }
 

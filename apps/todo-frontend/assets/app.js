@@ -1,6 +1,177 @@
 // Small comforts; every page works without them.
 "use strict";
-document.documentElement.classList.add("scripted");
-for (const field of document.querySelectorAll("[data-submit-on-change]")) {
-  field.addEventListener("change", () => field.form.requestSubmit());
+
+const root = document.documentElement;
+root.classList.add("scripted");
+
+// The browser knows the time zone; the server asks for it in a cookie.
+if (!/(^|; )todo_zone=/.test(document.cookie)) {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone) document.cookie = `todo_zone=${zone}; Path=/; SameSite=Lax; Max-Age=31536000`;
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-submit-on-change]")) event.target.form.requestSubmit();
+});
+
+// Forms of the task list change the list in place.
+async function swap(form) {
+  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (!replaceParts(page)) location.href = answer.url;
+}
+
+function replaceParts(page) {
+  let found = false;
+  for (const id of ["view", "counts"]) {
+    const fresh = page.getElementById(id);
+    const old = document.getElementById(id);
+    if (fresh && old) { old.replaceWith(fresh); found = true; }
+  }
+  return found;
+}
+
+async function refreshList() {
+  if (!document.getElementById("view")) return;
+  const answer = await fetch(location.href);
+  replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
+}
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (form.matches("[data-swap]")) {
+    event.preventDefault();
+    const adding = form.matches(".adder");
+    try { await swap(form); } catch { form.submit(); return; }
+    if (adding) document.getElementById("title")?.focus();
+  } else if (form.matches("[data-chat]")) {
+    event.preventDefault();
+    const field = form.elements.message;
+    const text = field.value.trim();
+    if (text) { field.value = ""; await converse(form, text); field.focus(); }
+  }
+});
+
+// The assistant: the answer streams in.
+document.addEventListener("click", (event) => {
+  const say = event.target.closest("[data-say]");
+  const form = document.querySelector("main [data-chat]");
+  if (say && form) { event.preventDefault(); converse(form, say.dataset.say); }
+});
+
+function element(name, className, text) {
+  const made = document.createElement(name);
+  made.className = className;
+  if (text) made.textContent = text;
+  return made;
+}
+
+function addMessage(list, mine) {
+  list.querySelector(".hello")?.remove();
+  const item = element("li", mine ? "message mine" : "message");
+  const bubble = element("div", mine ? "bubble user" : "bubble");
+  item.append(bubble);
+  list.append(item);
+  item.scrollIntoView({ block: "nearest" });
+  return { item, bubble };
+}
+
+function deed(call) {
+  if (call.tool === "ask_user") return null;
+  const result = call.result;
+  if (Array.isArray(result)) return `${call.tool} → ${result.length}`;
+  if (result && result.task_id) return `${call.tool} → #${result.task_id} ${result.title ?? ""}`;
+  return call.tool;
+}
+
+async function converse(form, text) {
+  const list = form.parentElement.querySelector("[data-messages]");
+  const place = form.querySelector("[data-conversation]");
+  addMessage(list, true).bubble.textContent = text;
+  const { item, bubble } = addMessage(list, false);
+  item.classList.add("thinking");
+  const fail = (detail) => { bubble.textContent = detail; item.classList.add("failed"); };
+  let changed = false;
+  try {
+    const answer = await fetch("/api/chat", {
+      method: "POST",
+      headers: { "content-type": "application/json", accept: "text/event-stream" },
+      body: JSON.stringify({ message: text, conversation_id: place.value ? Number(place.value) : null }),
+    });
+    if (!answer.ok) { fail((await answer.json()).detail); return; }
+    for await (const [name, data] of events(answer.body)) {
+      if (name === "token") { item.classList.remove("thinking"); bubble.textContent += data.text; }
+      if (name === "tool_call") {
+        const said = deed(data);
+        if (said) bubble.before(element("span", "deed", said));
+        changed ||= data.tool !== "list_tasks";
+      }
+      if (name === "done") {
+        bubble.textContent = data.response;
+        item.append(element("span", "provider", `${data.provider} · ${data.model}`));
+        place.value = data.conversation_id;
+      }
+      if (name === "error") fail(data.detail);
+      item.scrollIntoView({ block: "nearest" });
+    }
+  } catch {
+    fail("The assistant cannot be reached. Try again.");
+  } finally {
+    item.classList.remove("thinking");
+    if (changed) refreshList();
+  }
+}
+
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    rest += value;
+    let end;
+    while ((end = rest.indexOf("\n\n")) >= 0) {
+      const event = rest.slice(0, end);
+      rest = rest.slice(end + 2);
+      const name = /^event: (.*)$/m.exec(event)?.[1];
+      const data = /^data: (.*)$/m.exec(event)?.[1];
+      if (name && data) yield [name, JSON.parse(data)];
+    }
+  }
+}
+
+// Speaking, where the browser can listen.
+const Recognition = window.SpeechRecognition ?? window.webkitSpeechRecognition;
+if (Recognition) {
+  for (const button of document.querySelectorAll("[data-speak]")) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const listener = new Recognition();
+      listener.lang = root.lang === "ur" ? "ur-PK" : navigator.language;
+      listener.onresult = (event) => { button.form.elements.message.value = event.results[0][0].transcript; };
+      listener.onend = () => button.classList.remove("listening");
+      button.classList.add("listening");
+      listener.start();
+    });
+  }
+}
+
+// The status page asks once a second and draws a dot for each answer.
+const live = document.querySelector("[data-live]");
+if (live) {
+  const dots = live.querySelector("[data-dots]");
+  const text = live.querySelector("[data-live-text]");
+  const pods = [];
+  setInterval(async () => {
+    if (document.hidden) return;
+    let seen = { backend: null, status: "away" };
+    try { seen = await (await fetch("/status/live")).json(); } catch { /* drawn as away */ }
+    const key = seen.backend ? `${seen.frontend} → ${seen.backend}` : "no answer";
+    if (!pods.includes(key)) pods.push(key);
+    const dot = element("span", seen.backend ? `dot d${pods.indexOf(key) % 6}` : "dot away");
+    dot.title = key;
+    dots.append(dot);
+    while (dots.children.length > 60) dots.firstChild.remove();
+    text.textContent = key;
+  }, 1000);
 }

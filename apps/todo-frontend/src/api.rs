@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::request::Builder;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
@@ -78,7 +79,27 @@ pub async fn call(
             Body::from(body.to_string())
         }
     };
-    let request = request.body(sent).map_err(|error| ApiFailure::Refused {
+    exchange(client, request, sent).await
+}
+
+/// Sends a request that a page has made itself.
+///
+/// # Errors
+/// As [`ApiFailure`] says.
+pub async fn send(
+    client: &Client,
+    visitor: &Visitor,
+    mut request: Builder,
+    body: Body,
+) -> Result<Answer, ApiFailure> {
+    for (name, value) in &visitor.forwarded {
+        request = request.header(name, value);
+    }
+    exchange(client, request, body).await
+}
+
+async fn exchange(client: &Client, request: Builder, body: Body) -> Result<Answer, ApiFailure> {
+    let request = request.body(body).map_err(|error| ApiFailure::Refused {
         status: StatusCode::BAD_REQUEST,
         detail: error.to_string(),
     })?;

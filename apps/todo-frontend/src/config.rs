@@ -48,7 +48,8 @@ impl Upstream {
         format!("{scheme}://{}:{}", self.host, self.port)
     }
 
-    fn parse(key: &'static str, value: &str) -> Option<Self> {
+    /// Reads an address; `None` when it is not one of http or https.
+    pub fn parse(key: &'static str, value: &str) -> Option<Self> {
         let uri: http::Uri = value.trim().trim_end_matches('/').parse().ok()?;
         let tls = match uri.scheme_str()? {
             "http" => false,

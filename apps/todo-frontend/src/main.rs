@@ -7,7 +7,9 @@
 mod api;
 mod assets;
 mod config;
+mod dates;
 mod healthcheck;
+mod language;
 mod net;
 mod pages;
 mod proxy;
@@ -17,13 +19,13 @@ mod visitor;
 use std::io::Write;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: todo-frontend [serve | healthcheck | --version]\n";
+const USAGE: &str = "usage: todo-frontend [serve | healthcheck [URL] | --version]\n";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         None | Some("serve") => serve(),
-        Some("healthcheck") => healthcheck::run(),
+        Some("healthcheck") => healthcheck::run(arguments.next()),
         Some("--version" | "-V") => {
             say(concat!("todo-frontend ", env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS

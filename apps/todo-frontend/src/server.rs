@@ -79,11 +79,40 @@ fn router(app: App) -> Router {
             get(pages::entry::sign_in_form).post(pages::entry::sign_in),
         )
         .route("/signout", post(pages::entry::sign_out))
+        .route(
+            "/forgot-password",
+            get(pages::passwords::forgot_form).post(pages::passwords::forgot),
+        )
+        .route(
+            "/reset-password",
+            get(pages::passwords::reset_form).post(pages::passwords::reset),
+        )
         .route("/dashboard", get(pages::dashboard::show))
         .route("/tasks", post(pages::dashboard::add))
+        .route(
+            "/tasks/{id}",
+            get(pages::task::show).post(pages::task::save),
+        )
+        .route("/tasks/{id}/attachments", post(pages::task::attach))
+        .route(
+            "/tasks/{id}/attachments/{aid}/delete",
+            post(pages::task::detach),
+        )
+        .route("/chat", get(pages::chat::show).post(pages::chat::say))
+        .route("/chat/{id}/delete", post(pages::chat::forget))
+        .route(
+            "/notifications",
+            get(pages::notifications::show).post(pages::notifications::mark_all),
+        )
+        .route(
+            "/settings",
+            get(pages::settings::show).post(pages::settings::save),
+        )
+        .route("/settings/avatar", post(pages::settings::avatar))
         .route("/tasks/{id}/toggle", post(pages::dashboard::toggle))
         .route("/tasks/{id}/delete", post(pages::dashboard::delete))
         .route("/status", get(pages::status::show))
+        .route("/status/live", get(pages::status::live))
         .route("/health", get(health))
         .route("/api/health", get(health))
         .route("/api/{*rest}", any(proxy::relay))

@@ -12,11 +12,18 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{COOKIE, HOST, HeaderName, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::{Extensions, HeaderMap};
+use jiff::tz::TimeZone;
+
+use crate::language::Language;
 
 /// The name of the session cookie, which the API sets.
 pub const SESSION_COOKIE: &str = "todo_session";
 /// The name of the cookie that keeps the chosen theme.
 pub const THEME_COOKIE: &str = "todo_theme";
+/// The name of the cookie that keeps the chosen language.
+pub const LANGUAGE_COOKIE: &str = "todo_language";
+/// The name of the cookie that keeps the time zone; the script sets it too.
+pub const ZONE_COOKIE: &str = "todo_zone";
 
 /// The sender of a request.
 #[derive(Debug, Clone)]
@@ -25,6 +32,10 @@ pub struct Visitor {
     pub session: Option<Session>,
     /// `light`, `dark` or `system`.
     pub theme: &'static str,
+    /// The language of the pages.
+    pub language: Language,
+    /// The time zone in which dates are shown and read.
+    pub zone: TimeZone,
     /// Headers that tell the API about the visitor.
     pub forwarded: Vec<(HeaderName, HeaderValue)>,
     /// Whether the page that sent a form was ours.
@@ -49,6 +60,24 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
 }
 
 impl Visitor {
+    /// Returns a text of the pages in the visitor's language.
+    pub fn t<'a>(&self, english: &'a str) -> &'a str {
+        self.language.say(english)
+    }
+
+    /// Returns the same visitor with a session just begun.
+    pub fn signed_in(&self, token: &str) -> Option<Self> {
+        Some(Self {
+            session: Some(Session::read(token)?),
+            ..self.clone()
+        })
+    }
+
+    /// Returns the present moment where the visitor is.
+    pub fn now(&self) -> jiff::Zoned {
+        jiff::Timestamp::now().to_zoned(self.zone.clone())
+    }
+
     /// Reads the headers of a request.
     pub fn read(headers: &HeaderMap, extensions: &Extensions) -> Self {
         let peer = extensions.get::<ConnectInfo<SocketAddr>>();
@@ -62,6 +91,14 @@ impl Visitor {
         Self {
             session: cookie(headers, SESSION_COOKIE).and_then(Session::read),
             theme,
+            language: match cookie(headers, LANGUAGE_COOKIE) {
+                Some("ur") => Language::Urdu,
+                _ => Language::English,
+            },
+            zone: cookie(headers, ZONE_COOKIE)
+                .map(|name| name.replace("%2F", "/"))
+                .and_then(|name| TimeZone::get(&name).ok())
+                .unwrap_or(TimeZone::UTC),
             forwarded: forwarded(headers, peer, trusted),
             same_origin: same_origin(headers, trusted),
         }

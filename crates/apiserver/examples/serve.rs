@@ -17,14 +17,18 @@ type Error = Box<dyn std::error::Error>;
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let kubeconfig = arguments.next().ok_or("usage: serve KUBECONFIG [DATA_DIR]")?;
+    let kubeconfig = arguments
+        .next()
+        .ok_or("usage: serve KUBECONFIG [DATA_DIR]")?;
     let kept = arguments.next();
     let temporary = tempfile::tempdir()?;
     let folder = kept.unwrap_or_else(|| temporary.path().to_owned());
 
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    authority.distinguished_name.push(DnType::CommonName, "coracle");
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, "coracle");
     let authority_key = KeyPair::generate()?;
     let authority_certificate = authority.self_signed(&authority_key)?;
     let issuer = Issuer::new(authority, authority_key);
@@ -33,8 +37,12 @@ async fn main() -> Result<(), Error> {
     let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
     let server_certificate = CertificateParams::new(names)?.signed_by(&server_key, &issuer)?;
     let mut client = CertificateParams::new(Vec::new())?;
-    client.distinguished_name.push(DnType::CommonName, "kubernetes-admin");
-    client.distinguished_name.push(DnType::OrganizationName, "system:masters");
+    client
+        .distinguished_name
+        .push(DnType::CommonName, "kubernetes-admin");
+    client
+        .distinguished_name
+        .push(DnType::OrganizationName, "system:masters");
     let client_key = KeyPair::generate()?;
     let client_certificate = client.signed_by(&client_key, &issuer)?;
 
@@ -56,6 +64,9 @@ async fn main() -> Result<(), Error> {
     let mut config = Config::new(folder, [7; 32]);
     config.issuer = "https://kubernetes.default.svc".to_owned();
     config.advertised = address.to_string();
+    // As an API server started without flags.
+    config.allow_privileged = false;
+    config.warn_inert = false;
     let server = ApiServer::open(config)?;
     let text = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: serve\nclusters:\n- name: serve\n  cluster:\n    server: https://{address}\n    certificate-authority-data: {}\ncontexts:\n- name: serve\n  context:\n    cluster: serve\n    user: admin\nusers:\n- name: admin\n  user:\n    client-certificate-data: {}\n    client-key-data: {}\n",

@@ -28,11 +28,6 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
         .boxed_unsync()
 }
 
-/// An empty body.
-pub fn empty() -> Body {
-    full(Bytes::new())
-}
-
 /// A body that is written as it comes.
 pub fn stream(chunks: impl Stream<Item = Bytes> + Send + 'static) -> Body {
     use futures::StreamExt;
@@ -55,8 +50,11 @@ where
 pub async fn read(mut body: Body) -> ApiResult<Bytes> {
     let mut read = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| ApiError::bad_request(format!("the body cannot be read: {error}")))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let frame = frame
+            .map_err(|error| ApiError::bad_request(format!("the body cannot be read: {error}")))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         if read.len() + data.len() > BODY_BYTES_MAX {
             let message = format!("Request entity too large: limit is {BODY_BYTES_MAX}");
             return Err(ApiError::new(413, "RequestEntityTooLarge", message));

@@ -7,7 +7,8 @@ use coracle_machinery::{protobuf, strict};
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::options::FieldValidation;
+use crate::gojson;
+use crate::options::{FieldValidation, cause};
 use crate::status::{ApiError, ApiResult};
 
 /// Media types of objects in requests.
@@ -43,8 +44,9 @@ pub fn parse(content_type: &str, bytes: &Bytes) -> ApiResult<Parsed> {
 
 fn parse_json(bytes: &[u8]) -> ApiResult<Parsed> {
     let parsed = strict::parse(bytes).map_err(|error| {
+        let why = gojson::fault(bytes).unwrap_or_else(|| error.to_string());
         ApiError::bad_request(format!(
-            "couldn't get version/kind; json parse error: {error}"
+            "couldn't get version/kind; json parse error: {why}"
         ))
     })?;
     if !parsed.value.is_object() {
@@ -76,9 +78,8 @@ fn parse_json(bytes: &[u8]) -> ApiResult<Parsed> {
 pub fn parse_yaml(bytes: &[u8]) -> ApiResult<Parsed> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| ApiError::bad_request("yaml: invalid UTF-8"))?;
-    let (value, findings) = crate::yaml::read(text).map_err(|error| {
-        ApiError::bad_request(format!("error converting YAML to JSON: yaml: {error}"))
-    })?;
+    let (value, findings) =
+        crate::yaml::read(text).map_err(|error| ApiError::bad_request(format!("yaml: {error}")))?;
     Ok(Parsed { value, findings })
 }
 
@@ -135,6 +136,9 @@ pub fn typed(
     parsed: Parsed,
     validation: FieldValidation,
 ) -> ApiResult<Value> {
+    if kind.custom.is_some() {
+        return typed_custom(context, kind, parsed, validation);
+    }
     let Parsed {
         mut value,
         mut findings,
@@ -178,13 +182,60 @@ pub fn typed(
     }
     value["apiVersion"] = api_version.clone().into();
     value["kind"] = name.clone().into();
-    findings.extend(
-        strict::decode(kind.schema(), &mut value).map_err(|error| cannot(error.to_string()))?,
-    );
+    let unknown =
+        strict::decode(kind.schema(), &mut value).map_err(|error| cannot(error.to_string()))?;
+    // A field nobody knows is not said to be there twice as well.
+    let doubled = |finding: &String| finding.replacen("duplicate", "unknown", 1);
+    findings.retain(|finding| !unknown.contains(&doubled(finding)));
+    findings.extend(unknown);
     judge(context, findings, validation).map_err(&cannot)?;
     if !value["metadata"].is_object() {
         value["metadata"] = Value::Object(serde_json::Map::new());
     }
+    Ok(value)
+}
+
+/// Reads a parsed value as a custom object.
+fn typed_custom(
+    context: &Context,
+    kind: &'static Kind,
+    parsed: Parsed,
+    validation: FieldValidation,
+) -> ApiResult<Value> {
+    let Parsed {
+        mut value,
+        mut findings,
+    } = parsed;
+    let (api_version, name) = type_of(kind, &value);
+    if api_version != kind.api_version() {
+        return Err(ApiError::bad_request(format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({})",
+            kind.api_version()
+        )));
+    }
+    if name != kind.kind {
+        let message = format!("Invalid value: {name:?}: must be {}", kind.kind);
+        let object = value["metadata"]["name"].as_str().unwrap_or_default();
+        let causes = vec![cause("FieldValueInvalid", "kind", message)];
+        return Err(ApiError::invalid(kind.group, &name, object, causes));
+    }
+    value["apiVersion"] = api_version.into();
+    value["kind"] = name.into();
+    if !value["metadata"].is_object() {
+        value["metadata"] = Value::Object(serde_json::Map::new());
+    }
+    let cannot = |why: String| {
+        let (version, kind) = (kind.version, kind.kind);
+        ApiError::bad_request(format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: {why}"
+        ))
+    };
+    let mut unknown = strict::read(kind, &mut value).map_err(|error| cannot(error.to_string()))?;
+    unknown.sort();
+    let doubled = |finding: &String| finding.replacen("duplicate", "unknown", 1);
+    findings.retain(|finding| !unknown.contains(&doubled(finding)));
+    findings.extend(unknown);
+    judge(context, findings, validation).map_err(cannot)?;
     Ok(value)
 }
 

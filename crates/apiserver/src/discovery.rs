@@ -12,42 +12,84 @@ use sha2::{Digest, Sha256};
 
 use crate::accept;
 use crate::body::Body;
+use crate::custom::Customs;
 use crate::object::to_vec;
 use crate::respond;
 use crate::status::{ApiError, ApiResult};
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
+/// What is served: the built-in kinds and the custom ones.
+pub struct Served {
+    groups: Vec<(String, Vec<String>)>,
+    rows: Vec<&'static Kind>,
+}
+
+impl Served {
+    /// Looks at what is served now.
+    pub fn now(customs: &Customs) -> Served {
+        let own = |versions: &[&str]| versions.iter().map(|&version| version.to_owned()).collect();
+        let builtin = kinds::groups()
+            .iter()
+            .map(|(group, versions)| ((*group).to_owned(), own(versions)));
+        let rows = kinds::all().iter().chain(customs.all());
+        Served {
+            groups: builtin.chain(customs.groups()).collect(),
+            rows: rows.collect(),
+        }
+    }
+
+    /// Returns the groups with their versions, preferred version first.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.groups
+            .iter()
+            .map(|(group, versions)| (group.as_str(), versions.as_slice()))
+    }
+
+    fn versions(&self, group: &str) -> Option<&[String]> {
+        self.groups()
+            .find(|(known, _)| *known == group)
+            .map(|(_, versions)| versions)
+    }
+
+    fn sorted(&self, group: &str, version: &str) -> Vec<&'static Kind> {
+        let of = |kind: &&&'static Kind| kind.group == group && kind.version == version;
+        let mut rows: Vec<&'static Kind> = self.rows.iter().filter(of).copied().collect();
+        rows.sort_by_key(|kind| kind.plural);
+        rows
+    }
+}
+
 /// Answers `/api`.
 ///
 /// # Errors
 /// 406 when no form asked for is served.
-pub fn core_versions(headers: &HeaderMap, address: &str) -> ApiResult<Response<Body>> {
-    negotiate(
-        headers,
-        |group| group.is_empty(),
-        || {
-            json!({
-                "kind": "APIVersions",
-                "versions": ["v1"],
-                "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}],
-            })
-        },
-    )
+pub fn core_versions(
+    headers: &HeaderMap,
+    served: &Served,
+    address: &str,
+) -> ApiResult<Response<Body>> {
+    negotiate(headers, served, str::is_empty, || {
+        json!({
+            "kind": "APIVersions",
+            "versions": ["v1"],
+            "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}],
+        })
+    })
 }
 
 /// Answers `/apis`.
 ///
 /// # Errors
 /// 406 when no form asked for is served.
-pub fn groups(headers: &HeaderMap) -> ApiResult<Response<Body>> {
+pub fn groups(headers: &HeaderMap, served: &Served) -> ApiResult<Response<Body>> {
     negotiate(
         headers,
+        served,
         |group| !group.is_empty(),
         || {
-            let groups: Vec<Value> = kinds::groups()
-                .iter()
-                .filter(|(group, _)| !group.is_empty())
+            let named = served.groups().filter(|(group, _)| !group.is_empty());
+            let groups: Vec<Value> = named
                 .map(|(group, versions)| group_value(group, versions))
                 .collect();
             json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
@@ -57,6 +99,7 @@ pub fn groups(headers: &HeaderMap) -> ApiResult<Response<Body>> {
 
 fn negotiate(
     headers: &HeaderMap,
+    served: &Served,
     belongs: impl Fn(&str) -> bool,
     legacy: impl Fn() -> Value,
 ) -> ApiResult<Response<Body>> {
@@ -70,7 +113,7 @@ fn negotiate(
                 return Ok(respond::json(StatusCode::OK, &legacy()));
             }
             "application/json" if aggregated => {
-                let body = to_vec(&aggregate(&belongs));
+                let body = to_vec(&aggregate(served, &belongs));
                 return Ok(respond::bytes(
                     StatusCode::OK,
                     HeaderValue::from_static(AGGREGATED),
@@ -83,9 +126,8 @@ fn negotiate(
     Err(ApiError::not_acceptable(accept::SERVED))
 }
 
-fn group_value(group: &str, versions: &[&str]) -> Value {
-    let version =
-        |version: &&str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
+fn group_value(group: &str, versions: &[String]) -> Value {
+    let version = |version: &String| json!({"groupVersion": format!("{group}/{version}"), "version": version});
     let versions: Vec<Value> = versions.iter().map(version).collect();
     let preferred = versions.first().cloned().unwrap_or_default();
     json!({"name": group, "versions": versions, "preferredVersion": preferred})
@@ -95,10 +137,10 @@ fn group_value(group: &str, versions: &[&str]) -> Value {
 ///
 /// # Errors
 /// 404 for an unknown group.
-pub fn group(name: &str) -> ApiResult<Response<Body>> {
-    let (name, versions) = kinds::groups()
-        .iter()
-        .find(|(group, _)| *group == name && !name.is_empty())
+pub fn group(served: &Served, name: &str) -> ApiResult<Response<Body>> {
+    let versions = served
+        .versions(name)
+        .filter(|_| !name.is_empty())
         .ok_or_else(ApiError::no_such_path)?;
     let mut map = Map::new();
     map.insert("kind".to_owned(), json!("APIGroup"));
@@ -113,19 +155,21 @@ pub fn group(name: &str) -> ApiResult<Response<Body>> {
 ///
 /// # Errors
 /// 404 for an unknown group or version.
-pub fn resources(group: &str, version: &str) -> ApiResult<Response<Body>> {
-    let Some((_, versions)) = kinds::groups().iter().find(|(known, _)| *known == group) else {
-        return Err(ApiError::no_such_path());
-    };
-    if !versions.contains(&version) {
+pub fn resources(served: &Served, group: &str, version: &str) -> ApiResult<Response<Body>> {
+    let versions = served.versions(group).ok_or_else(ApiError::no_such_path)?;
+    if !versions.iter().any(|known| known == version) {
         return Err(ApiError::no_such_resource());
     }
     let mut resources: Vec<Value> = Vec::new();
-    for kind in sorted(group, version) {
+    let mut builtin = true;
+    for kind in served.sorted(group, version) {
+        builtin &= kind.custom.is_none();
         resources.push(resource(kind));
         resources.extend(kind.subresources.iter().map(|sub| subresource(kind, sub)));
     }
-    resources.sort_by(|left, right| left["name"].as_str().cmp(&right["name"].as_str()));
+    if builtin {
+        resources.sort_by(|left, right| left["name"].as_str().cmp(&right["name"].as_str()));
+    }
     let group_version = if group.is_empty() {
         version.to_owned()
     } else {
@@ -138,15 +182,6 @@ pub fn resources(group: &str, version: &str) -> ApiResult<Response<Body>> {
     list["groupVersion"] = json!(group_version);
     list["resources"] = json!(resources);
     Ok(respond::json(StatusCode::OK, &list))
-}
-
-fn sorted(group: &str, version: &str) -> Vec<&'static Kind> {
-    let mut rows: Vec<&'static Kind> = kinds::all()
-        .iter()
-        .filter(|kind| kind.group == group && kind.version == version)
-        .collect();
-    rows.sort_by_key(|kind| kind.plural);
-    rows
 }
 
 fn resource(kind: &'static Kind) -> Value {
@@ -184,13 +219,28 @@ fn subresource(kind: &'static Kind, sub: &Subresource) -> Value {
 /// As upstream's `discovery.StorageVersionHash`: the first eight bytes of the
 /// digest of group, version and kind.
 fn storage_hash(kind: &Kind) -> String {
-    let digest = Sha256::digest(format!("{}/{}/{}", kind.group, kind.version, kind.kind));
+    let version = match kind.kind {
+        // Upstream still stores these in the version before.
+        "CustomResourceDefinition"
+        | "MutatingAdmissionPolicy"
+        | "MutatingAdmissionPolicyBinding" => "v1beta1",
+        _ => kind.version,
+    };
+    let digest = Sha256::digest(format!("{}/{version}/{}", kind.group, kind.kind));
     STANDARD.encode(&digest[..8])
 }
 
-fn aggregate(belongs: &impl Fn(&str) -> bool) -> Value {
-    let items: Vec<Value> = kinds::groups()
-        .iter()
+fn aggregate(served: &Served, belongs: &impl Fn(&str) -> bool) -> Value {
+    let version_value = |group: &str, version: &String| {
+        let resources: Vec<Value> = served
+            .sorted(group, version)
+            .into_iter()
+            .map(aggregated_resource)
+            .collect();
+        json!({"version": version, "resources": resources, "freshness": "Current"})
+    };
+    let items: Vec<Value> = served
+        .groups()
         .filter(|(group, _)| belongs(group))
         .map(|(group, versions)| {
             let mut metadata = Map::new();
@@ -199,13 +249,7 @@ fn aggregate(belongs: &impl Fn(&str) -> bool) -> Value {
             }
             let versions: Vec<Value> = versions
                 .iter()
-                .map(|version| {
-                    let resources: Vec<Value> = sorted(group, version)
-                        .into_iter()
-                        .map(aggregated_resource)
-                        .collect();
-                    json!({"version": version, "resources": resources, "freshness": "Current"})
-                })
+                .map(|version| version_value(group, version))
                 .collect();
             json!({"metadata": metadata, "versions": versions})
         })

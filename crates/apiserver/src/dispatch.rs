@@ -7,16 +7,16 @@ use std::time::Instant;
 use coracle_machinery::kind::Kind;
 use futures::FutureExt;
 use http::request::Parts;
-use http::{Method, Request, Response, header};
+use http::{Request, Response, header};
 
 use crate::authn;
 use crate::authz::{self, Attributes};
 use crate::body::{self, Body};
 use crate::context::Context;
+use crate::custom;
 use crate::identity::Identity;
 use crate::misc;
 use crate::request::{Query, ResourcePath, Target};
-use crate::resource;
 use crate::respond;
 use crate::server::Core;
 use crate::status::{ApiError, ApiResult};
@@ -47,10 +47,18 @@ pub async fn handle(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
 
 async fn route(core: Arc<Core>, request: Request<Body>) -> ApiResult<Response<Body>> {
     let (parts, body) = request.into_parts();
+    let target = Target::parse(parts.uri.path());
+    // A body that is left unread would cost the client its connection, also
+    // when the answer is a refusal. Streams are another matter.
+    let body = if streams(&parts, &target) {
+        body
+    } else {
+        body::full(body::read(body).await?)
+    };
     let user = authn::authenticate(&core, &parts)?;
     let user = authn::impersonate(&core, user, &parts.headers)?;
     let query = Query::parse(parts.uri.query().unwrap_or_default());
-    match Target::parse(parts.uri.path()) {
+    match target {
         Target::Other(path) => {
             authz::require_path(&core, &user, parts.method.as_str(), &path)?;
             misc::run(&core, &parts, &path, &query)
@@ -69,8 +77,7 @@ async fn resource(
 ) -> ApiResult<Response<Body>> {
     let mut verb = path.verb(&parts.method, &query);
     authorize(&core, &user, &path, verb, &query)?;
-    let kind =
-        resource::find(&path.group, &path.version, &path.resource).ok_or_else(|| unknown(&path))?;
+    let kind = find(&core, &path)?;
     check_scope(kind, &path)?;
     if path.legacy_watch {
         verb = "watch";
@@ -79,7 +86,16 @@ async fn resource(
     if let Some(text) = kind.deprecated {
         context.warn(text);
     }
+    let long =
+        context.verb == "watch" || context.path.subresource.as_deref().is_some_and(is_stream);
+    let in_flight = context.core.clone();
+    let turn = if long {
+        None
+    } else {
+        Some(in_flight.in_flight.turn(is_write(&parts)).await?)
+    };
     let outcome = run(&context, kind, parts, body).boxed().await;
+    drop(turn);
     let mut response = match outcome {
         Ok(response) => response,
         Err(error) => {
@@ -95,8 +111,31 @@ async fn resource(
     Ok(response)
 }
 
+fn streams(parts: &Parts, target: &Target) -> bool {
+    let proxied =
+        matches!(target, Target::Resource(path) if path.subresource.as_deref() == Some("proxy"));
+    proxied || parts.headers.contains_key(header::UPGRADE)
+}
+
+fn is_stream(subresource: &str) -> bool {
+    matches!(
+        subresource,
+        "log" | "exec" | "attach" | "portforward" | "proxy"
+    )
+}
+
+fn is_write(parts: &Parts) -> bool {
+    matches!(parts.method.as_str(), "POST" | "PUT" | "PATCH" | "DELETE")
+}
+
 /// Whether the user may. A list of one name counts as that name.
-fn authorize(core: &Core, user: &Identity, path: &ResourcePath, verb: &str, query: &Query) -> ApiResult<()> {
+fn authorize(
+    core: &Core,
+    user: &Identity,
+    path: &ResourcePath,
+    verb: &str,
+    query: &Query,
+) -> ApiResult<()> {
     let selected = (path.name.is_none() && matches!(verb, "list" | "watch" | "deletecollection"))
         .then(|| single_name(query.text("fieldSelector")))
         .flatten();
@@ -108,15 +147,23 @@ fn single_name(selector: &str) -> Option<String> {
     selector.exact("metadata.name").map(str::to_owned)
 }
 
-fn unknown(path: &ResourcePath) -> ApiError {
-    let known = coracle_machinery::kinds::groups()
-        .iter()
-        .any(|(group, _)| *group == path.group);
-    if known {
-        ApiError::no_such_resource()
-    } else {
-        ApiError::no_such_path()
-    }
+fn find(core: &Core, path: &ResourcePath) -> ApiResult<&'static Kind> {
+    let found = custom::find(&core.customs, &path.group, &path.version, &path.resource);
+    found.ok_or_else(|| {
+        let known = coracle_machinery::kinds::groups()
+            .iter()
+            .any(|(group, _)| *group == path.group)
+            || core
+                .customs
+                .groups()
+                .iter()
+                .any(|(group, _)| *group == path.group);
+        if known {
+            ApiError::no_such_resource()
+        } else {
+            ApiError::no_such_path()
+        }
+    })
 }
 
 fn check_scope(kind: &Kind, path: &ResourcePath) -> ApiResult<()> {
@@ -171,9 +218,4 @@ async fn run(
         }
         _ => Err(ApiError::method_not_allowed()),
     }
-}
-
-/// Methods that change something.
-pub fn is_mutating(method: &Method) -> bool {
-    matches!(method.as_str(), "POST" | "PUT" | "PATCH" | "DELETE")
 }

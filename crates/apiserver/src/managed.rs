@@ -1,9 +1,13 @@
 //! Who wrote which field: hands writes to the field manager of `machinery`.
 
+use coracle_machinery::apply::{self, ApplyError, ManagedFields, Manager};
 use coracle_machinery::kind::Kind;
+use coracle_machinery::{strategy, time};
+use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::status::{ApiError, ApiResult};
+use crate::rules;
+use crate::status::{ApiError, ApiResult, Cause, Details};
 
 /// Who writes, and through what.
 pub struct Writer<'a> {
@@ -13,25 +17,81 @@ pub struct Writer<'a> {
     pub subresource: &'a str,
 }
 
-/// Records an update of `live` (`Null` for a new object) to `object`.
-pub fn update(_kind: &'static Kind, _live: &Value, object: &mut Value, _writer: &Writer<'_>) {
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        metadata.shift_remove("managedFields");
+/// Returns the owners an object carries.
+pub fn of(object: &Value) -> ManagedFields {
+    ManagedFields::from_json(&object["metadata"]["managedFields"]).unwrap_or_default()
+}
+
+/// Puts the owners into an object.
+pub fn put(object: &mut Value, managed: &ManagedFields) {
+    if managed.is_empty() {
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.shift_remove("managedFields");
+        }
+    } else {
+        object["metadata"]["managedFields"] = managed.to_json();
     }
+}
+
+/// Records an update of `live` (`Null` for a new object) to `object`.
+pub fn update(kind: &'static Kind, live: &Value, object: &mut Value, writer: &Writer<'_>) {
+    rules::compared_form(kind, object);
+    let owners = of(live);
+    let now = time::seconds(Timestamp::now());
+    let version = kind.api_version();
+    let manager = writer.manager(kind, &version, &now);
+    let managed = apply::track_update(Some(kind.schema()), live, &owners, object, manager);
+    put(object, &managed);
 }
 
 /// Applies `patch` to `live` (`Null` for a new object).
 ///
 /// # Errors
-/// 409 for conflicts, 500 for a patch that does not fit its type.
+/// 409 for conflicts, 400 and 500 for a patch that does not fit its type.
 pub fn apply(
-    _kind: &'static Kind,
-    _live: &Value,
-    _patch: &Value,
-    _writer: &Writer<'_>,
-    _force: bool,
+    kind: &'static Kind,
+    live: &Value,
+    patch: &Value,
+    writer: &Writer<'_>,
+    force: bool,
 ) -> ApiResult<Value> {
-    Err(ApiError::unsupported_media_type(
-        "application/json-patch+json",
-    ))
+    let owners = of(live);
+    let now = time::seconds(Timestamp::now());
+    let version = kind.api_version();
+    let manager = writer.manager(kind, &version, &now);
+    let live = (!live.is_null()).then_some((live, &owners));
+    let (mut object, managed) = apply::apply(Some(kind.schema()), live, patch, manager, force)
+        .map_err(|error| refused(&error))?;
+    put(&mut object, &managed);
+    Ok(object)
+}
+
+/// Tells the client why its configuration is not applied.
+pub fn refused(error: &ApplyError) -> ApiError {
+    let answer = ApiError::new(error.code(), error.reason(), error.to_string());
+    let ApplyError::Conflicts(conflicts) = error else {
+        return answer;
+    };
+    let causes = conflicts.iter().map(|conflict| Cause {
+        reason: "FieldManagerConflict".to_owned(),
+        message: format!("conflict with {}", conflict.owner),
+        field: conflict.field.to_string(),
+    });
+    answer.with(Details {
+        causes: causes.collect(),
+        ..Details::default()
+    })
+}
+
+impl Writer<'_> {
+    fn manager<'a>(&'a self, kind: &Kind, api_version: &'a str, now: &'a str) -> Manager<'a> {
+        let subresource = Some(self.subresource).filter(|name| !name.is_empty());
+        Manager {
+            name: self.manager,
+            subresource: self.subresource,
+            api_version,
+            now,
+            reset_fields: strategy::reset_fields(kind, subresource),
+        }
+    }
 }

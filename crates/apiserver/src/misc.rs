@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::json;
 
 use crate::body::Body;
-use crate::discovery;
+use crate::discovery::{self, Served};
 use crate::openapi;
 use crate::request::Query;
 use crate::respond;
@@ -29,9 +29,13 @@ pub fn run(
         return Err(ApiError::method_not_allowed());
     }
     let headers = &parts.headers;
+    let served = || Served::now(&core.customs);
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     match segments.as_slice() {
-        [""] => Ok(respond::json(StatusCode::OK, &json!({"paths": paths()}))),
+        [""] => Ok(respond::json(
+            StatusCode::OK,
+            &json!({"paths": paths(&served())}),
+        )),
         ["version"] => Ok(respond::json(StatusCode::OK, &version::value())),
         ["healthz" | "livez", ..] => Ok(health(query, true)),
         ["readyz", ..] => Ok(health(query, core.is_ready())),
@@ -43,14 +47,14 @@ pub fn run(
                 core.metrics.text(core),
             ))
         }
-        ["api"] => discovery::core_versions(headers, &core.config.advertised),
-        ["apis"] => discovery::groups(headers),
-        ["api", version] => discovery::resources("", version),
-        ["apis", group] => discovery::group(group),
-        ["apis", group, version] => discovery::resources(group, version),
+        ["api"] => discovery::core_versions(headers, &served(), &core.config.advertised),
+        ["apis"] => discovery::groups(headers, &served()),
+        ["api", version] => discovery::resources(&served(), "", version),
+        ["apis", group] => discovery::group(&served(), group),
+        ["apis", group, version] => discovery::resources(&served(), group, version),
         ["openapi", "v2"] => Ok(openapi::v2(headers)),
-        ["openapi", "v3"] => Ok(core.documents.index()),
-        ["openapi", "v3", rest @ ..] => core.documents.group(&rest.join("/")),
+        ["openapi", "v3"] => Ok(core.documents.index(&core.customs)),
+        ["openapi", "v3", rest @ ..] => core.documents.group(&core.customs, &rest.join("/")),
         [".well-known", "openid-configuration"] => {
             Ok(respond::json(StatusCode::OK, &core.tokens.discovery()))
         }
@@ -79,7 +83,7 @@ fn health(query: &Query, healthy: bool) -> Response<Body> {
     respond::text(StatusCode::OK, "ok")
 }
 
-fn paths() -> Vec<String> {
+fn paths(served: &Served) -> Vec<String> {
     let mut paths: Vec<String> = [
         "/.well-known/openid-configuration",
         "/api",
@@ -97,10 +101,7 @@ fn paths() -> Vec<String> {
     .iter()
     .map(|&path| path.to_owned())
     .collect();
-    for (group, versions) in coracle_machinery::kinds::groups()
-        .iter()
-        .filter(|(group, _)| !group.is_empty())
-    {
+    for (group, versions) in served.groups().filter(|(group, _)| !group.is_empty()) {
         paths.push(format!("/apis/{group}"));
         paths.extend(
             versions

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::body::Body;
+use crate::custom::Customs;
 use crate::object::to_vec;
 use crate::respond;
 use crate::status::{ApiError, ApiResult};
@@ -29,31 +30,41 @@ pub struct Documents(Mutex<BTreeMap<String, (Bytes, String)>>);
 
 impl Documents {
     /// Answers `/openapi/v3`.
-    pub fn index(&self) -> Response<Body> {
-        let paths: Map<String, Value> = group_versions()
-            .map(|(path, group, version)| {
-                let (_, hash) = self.document(&path, group, version);
+    pub fn index(&self, customs: &Customs) -> Response<Body> {
+        let builtin = group_versions().map(|(path, group, version)| {
+            let (_, hash) = self.document(&path, group, version);
+            (path, hash)
+        });
+        let own = custom_documents(customs)
+            .into_iter()
+            .map(|(path, bytes)| (path, hash(&bytes)));
+        let paths: Map<String, Value> = builtin
+            .chain(own)
+            .map(|(path, hash)| {
                 let url = format!("/openapi/v3/{path}?hash={hash}");
                 (path, json!({"serverRelativeURL": url}))
             })
             .collect();
-        let text = to_vec(&json!({"paths": paths}));
-        respond::text(StatusCode::OK, text)
+        respond::text(StatusCode::OK, to_vec(&json!({"paths": paths})))
     }
 
     /// Answers `/openapi/v3/PATH`.
     ///
     /// # Errors
     /// 404 for an unknown group version.
-    pub fn group(&self, path: &str) -> ApiResult<Response<Body>> {
-        let (path, group, version) = group_versions()
-            .find(|(known, ..)| known == path)
-            .ok_or_else(|| {
-                let mut error = ApiError::no_such_path();
-                error.message.clear();
-                error
-            })?;
-        let (bytes, hash) = self.document(&path, group, version);
+    pub fn group(&self, customs: &Customs, path: &str) -> ApiResult<Response<Body>> {
+        let (bytes, hash) = match group_versions().find(|(known, ..)| known == path) {
+            Some((path, group, version)) => self.document(&path, group, version),
+            None => {
+                let found = custom_documents(customs).remove(path).ok_or_else(|| {
+                    let mut error = ApiError::no_such_path();
+                    error.message.clear();
+                    error
+                })?;
+                let hash = hash(&found);
+                (found, hash)
+            }
+        };
         let mut response = respond::bytes(
             StatusCode::OK,
             HeaderValue::from_static("application/json"),
@@ -75,13 +86,84 @@ impl Documents {
             return (bytes.clone(), hash.clone());
         }
         let bytes = Bytes::from(to_vec(&write(group, version)));
-        let digest = Sha256::digest(&bytes);
-        let hash: String = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+        let hash = hash(&bytes);
         self.0
             .lock()
             .insert(path.to_owned(), (bytes.clone(), hash.clone()));
         (bytes, hash)
     }
+}
+
+/// Clients keep documents by this.
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect()
+}
+
+/// Writes the documents of custom resources, by path.
+fn custom_documents(customs: &Customs) -> BTreeMap<String, Bytes> {
+    let mut by_path: BTreeMap<String, Vec<&'static Kind>> = BTreeMap::new();
+    for kind in customs.all() {
+        by_path
+            .entry(format!("apis/{}", kind.api_version()))
+            .or_default()
+            .push(kind);
+    }
+    by_path
+        .into_iter()
+        .map(|(path, kinds)| (path, Bytes::from(to_vec(&write_custom(customs, &kinds)))))
+        .collect()
+}
+
+fn write_custom(customs: &Customs, kinds: &[&'static Kind]) -> Value {
+    let docs = schema::descriptions();
+    let mut writer = Writer {
+        docs: &docs,
+        schemas: BTreeMap::new(),
+        open: BTreeSet::new(),
+    };
+    let mut paths = Map::new();
+    let meta = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+    for name in [
+        meta,
+        "io.k8s.apimachinery.pkg.apis.meta.v1.Status",
+        "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
+    ] {
+        writer.need_named(name);
+    }
+    writer.finish();
+    for kind in kinds.iter().copied() {
+        add_paths(&mut paths, kind);
+        let mut schema = customs.schema(kind);
+        if !schema.is_object() {
+            schema = json!({"type": "object"});
+        }
+        schema["properties"]["apiVersion"] = json!({"type": "string"});
+        schema["properties"]["kind"] = json!({"type": "string"});
+        schema["properties"]["metadata"] =
+            json!({"allOf": [{"$ref": format!("#/components/schemas/{meta}")}]});
+        schema["x-kubernetes-group-version-kind"] =
+            json!([{"group": kind.group, "kind": kind.kind, "version": kind.version}]);
+        writer.schemas.insert(type_name(kind), schema);
+    }
+    json!({
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes CRD Swagger", "version": "v0.1.0"},
+        "paths": paths,
+        "components": {"schemas": writer.schemas},
+    })
+}
+
+/// Returns the OpenAPI name of a type; that of a custom one is its group reversed.
+fn type_name(kind: &Kind) -> String {
+    if kind.custom.is_none() {
+        return kind.definition();
+    }
+    let mut parts: Vec<&str> = kind.group.split('.').collect();
+    parts.reverse();
+    format!("{}.{}.{}", parts.join("."), kind.version, kind.kind)
 }
 
 /// Answers `/openapi/v2`.
@@ -201,7 +283,7 @@ fn add_paths(paths: &mut Map<String, Value>, kind: &Kind) {
 }
 
 fn operation(kind: &Kind, verb: &str) -> Value {
-    let reference = json!({"$ref": format!("#/components/schemas/{}", kind.definition())});
+    let reference = json!({"$ref": format!("#/components/schemas/{}", type_name(kind))});
     let action = match verb {
         "create" => "post",
         "update" => "put",

@@ -25,6 +25,7 @@ pub static UNKNOWN: Kind = Kind {
     generation: &[],
     stored_as: None,
     deprecated: None,
+    custom: None,
     package: "",
 };
 

@@ -11,6 +11,7 @@ use crate::accept::{self, Encoding, Form, Shape};
 use crate::body::{self, Body};
 use crate::context::Context;
 use crate::object::{Stored, to_vec};
+use crate::rules;
 use crate::status::{ApiError, ApiResult};
 use crate::table;
 
@@ -50,6 +51,9 @@ pub fn error(error: &ApiError) -> Response<Body> {
     } else {
         json(status, &error.to_value())
     };
+    if error.message.is_empty() {
+        response.headers_mut().remove(header::CONTENT_TYPE);
+    }
     if let Some(seconds) = error
         .details
         .as_ref()
@@ -77,15 +81,16 @@ fn encoded(status: StatusCode, encoding: Encoding, json: Bytes) -> ApiResult<Res
 /// Returns an object as `kind` serves it.
 pub fn served(kind: &'static Kind, stored: &Stored) -> Value {
     let mut value = stored.to_value();
-    if kind.stored_as.is_some() {
+    if kind.stored_as.is_some() || kind.custom.is_some() {
         convert::from_storage(kind, &mut value);
+        rules::canonicalize(kind, &mut value);
     }
     value
 }
 
 /// Returns an object's JSON as `kind` serves it, parsed only for a conversion.
 pub fn served_json(kind: &'static Kind, stored: &Stored) -> Bytes {
-    if kind.stored_as.is_some() {
+    if kind.stored_as.is_some() || kind.custom.is_some() {
         Bytes::from(to_vec(&served(kind, stored)))
     } else {
         stored.to_json()
@@ -228,7 +233,7 @@ pub fn list(
                 "kind": "PartialObjectMetadataList",
                 "apiVersion": format!("meta.k8s.io/{version}"),
                 "metadata": meta.to_value(),
-                "items": items,
+                "items": null_if_empty(items),
             })
         }
         Shape::Metadata(_) => {
@@ -246,7 +251,24 @@ pub fn list(
 }
 
 /// Joins stored bytes. Items of built-in lists carry neither kind nor version.
+/// Joins custom objects. Their items keep kind and version.
+fn custom_list_json(
+    kind: &'static Kind,
+    meta: &ListMeta,
+    items: &[std::sync::Arc<Stored>],
+) -> Bytes {
+    let mut metadata = meta.to_value();
+    metadata["continue"] = json!(meta.continue_token);
+    let items: Vec<Value> = items.iter().map(|item| served(kind, item)).collect();
+    Bytes::from(to_vec(&json!({
+        "apiVersion": kind.api_version(), "items": items, "kind": kind.list_kind(), "metadata": metadata,
+    })))
+}
+
 fn list_json(kind: &'static Kind, meta: &ListMeta, items: &[std::sync::Arc<Stored>]) -> Bytes {
+    if kind.custom.is_some() {
+        return custom_list_json(kind, meta, items);
+    }
     let head = format!(
         "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
         kind.list_kind(),
@@ -336,15 +358,36 @@ pub fn table_of(
         "apiVersion": format!("meta.k8s.io/{version}"),
         "metadata": meta.to_value(),
         "columnDefinitions": if columns { table::columns(kind) } else { Value::Null },
-        "rows": rows,
+        "rows": if table::is_default(kind) { null_if_empty(rows) } else { json!(rows) },
     })
+}
+
+/// Go's nil slices: what upstream builds by appending is `null` when empty.
+fn null_if_empty(list: Vec<Value>) -> Value {
+    if list.is_empty() {
+        Value::Null
+    } else {
+        Value::Array(list)
+    }
 }
 
 /// Reduces an object to its metadata.
 pub fn partial(value: &Value, version: &str) -> Value {
+    let mut metadata = value["metadata"].clone();
+    // Tables are made of upstream's internal objects, which count templates elsewhere.
+    if value["kind"] == "DaemonSet"
+        && let Some(annotations) = metadata["annotations"].as_object_mut()
+    {
+        annotations.shift_remove(rules::TEMPLATE_GENERATION);
+        if annotations.is_empty()
+            && let Some(metadata) = metadata.as_object_mut()
+        {
+            metadata.shift_remove("annotations");
+        }
+    }
     json!({
         "kind": "PartialObjectMetadata",
         "apiVersion": format!("meta.k8s.io/{version}"),
-        "metadata": value["metadata"],
+        "metadata": metadata,
     })
 }

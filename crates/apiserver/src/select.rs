@@ -39,11 +39,6 @@ impl Selection {
     pub fn matches(&self, object: &Stored) -> bool {
         self.labels.matches(&object.meta.labels) && self.fields.matches(|label| object.field(label))
     }
-
-    /// The one name asked for, if any.
-    pub fn name(&self) -> Option<&str> {
-        self.fields.exact("metadata.name")
-    }
 }
 
 fn check_field(kind: &Kind, label: &str) -> ApiResult<()> {
@@ -56,7 +51,8 @@ fn check_field(kind: &Kind, label: &str) -> ApiResult<()> {
         return Ok(());
     }
     // Kinds with a conversion function of their own say it in other words.
-    Err(ApiError::bad_request(if kind.selectable.is_empty() {
+    let plain = kind.selectable.is_empty() && kind.custom.is_none();
+    Err(ApiError::bad_request(if plain {
         format!(
             "{label:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
         )

@@ -87,8 +87,7 @@ impl ApiServer {
             let mut builder = Builder::new(TokioExecutor::new());
             // A watch a kind is one stream; clients open many on one connection.
             builder.http2().max_concurrent_streams(1000);
-            let connection = builder
-                .serve_connection_with_upgrades(TokioIo::new(stream), service);
+            let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
             if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%error, "a connection ended");
             }

@@ -19,8 +19,10 @@ use crate::authn::tokens::{TokenError, TokenKeys};
 use crate::authz::Authorizer;
 use crate::body::{self, Body, BoxError};
 use crate::bootstrap;
+use crate::custom::Customs;
 use crate::dispatch;
 use crate::identity::Identity;
+use crate::inflight::InFlight;
 use crate::kubelet::Kubelet;
 use crate::metrics::Metrics;
 use crate::object::Stored;
@@ -39,6 +41,10 @@ pub struct Config {
     pub issuer: String,
     /// File of the key that signs tokens; created (0600) if absent.
     pub token_key: PathBuf,
+    /// Whether containers may be privileged; upstream's flag `--allow-privileged`.
+    pub allow_privileged: bool,
+    /// Whether creating what is not acted on earns a warning that names it.
+    pub warn_inert: bool,
     /// Seals Secrets on disk.
     pub seal_key: [u8; 32],
     /// Address that clients reach the server at, `host:port`, as discovery tells it.
@@ -59,6 +65,8 @@ impl Config {
             node_port_range: PortRange::default(),
             issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             seal_key,
+            allow_privileged: true,
+            warn_inert: true,
             advertised: "127.0.0.1:6443".to_owned(),
             root_ca: String::new(),
         }
@@ -102,8 +110,12 @@ pub struct Core {
     pub authorizer: Authorizer,
     /// Addresses and ports of Services.
     pub allocations: Allocations,
+    /// Custom resources.
+    pub customs: Customs,
     /// OpenAPI documents.
     pub documents: Documents,
+    /// How many requests are served at once.
+    pub in_flight: InFlight,
     /// Counters.
     pub metrics: Metrics,
     /// The node, once there is one.
@@ -152,7 +164,9 @@ impl ApiServer {
             authorizer: Authorizer::new(&store),
             allocations: Allocations::new(&store, config.service_range, config.node_port_range),
             documents: Documents::default(),
+            customs: Customs::new(&store),
             metrics: Metrics::default(),
+            in_flight: InFlight::default(),
             kubelet: RwLock::new(None),
             closing: watch::channel(false).0,
             ready: AtomicBool::new(true),

@@ -171,13 +171,18 @@ impl ApiError {
         } else {
             format!("{kind}.{group}")
         };
-        let list: Vec<String> = causes
-            .iter()
-            .map(|cause| match cause.field.as_str() {
-                "" => cause.message.clone(),
-                field => format!("{field}: {}", cause.message),
-            })
-            .collect();
+        let mut list: Vec<String> = Vec::new();
+        for cause in &causes {
+            let field = if cause.field.is_empty() {
+                "<nil>"
+            } else {
+                &cause.field
+            };
+            let text = format!("{field}: {}", cause.message);
+            if !list.contains(&text) {
+                list.push(text);
+            }
+        }
         let text = match list.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),

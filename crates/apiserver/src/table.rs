@@ -19,3 +19,10 @@ pub fn row(kind: &'static Kind, object: &Value) -> Value {
     }
     value
 }
+
+/// Whether a kind has no columns of its own.
+pub fn is_default(kind: &'static Kind) -> bool {
+    table::columns(kind)
+        .get(1)
+        .is_none_or(|column| column.name == "Created At")
+}

@@ -3,6 +3,7 @@
 //! The same binary is every process of a cluster (ARCHITECTURE.md); those are
 //! entered first, before any thread is started, and never print.
 
+mod chart;
 mod commands;
 mod failure;
 mod process;

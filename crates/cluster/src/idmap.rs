@@ -132,8 +132,10 @@ impl IdMap {
     /// Fails where namespaces are forbidden.
     pub fn enter_with_mounts(&self) -> Result<(), EnterError> {
         self.enter()?;
-        sys::unshare(libc::CLONE_NEWNS)
-            .map_err(|source| EnterError { step: "make a mount namespace", source })
+        sys::unshare(libc::CLONE_NEWNS).map_err(|source| EnterError {
+            step: "make a mount namespace",
+            source,
+        })
     }
 
     /// Writes the map of process `pid` from outside its user namespace.

@@ -5,7 +5,6 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -74,20 +73,4 @@ fn start(name: &str, listener: RawFd) -> io::Result<std::process::Child> {
         });
     }
     command.spawn()
-}
-
-/// Removes the directories `paths`, children first; what is gone already is fine.
-pub fn remove_cgroups(paths: &[PathBuf]) {
-    for path in paths {
-        let children: Vec<PathBuf> = std::fs::read_dir(path)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-            .map(|entry| entry.path())
-            .collect();
-        remove_cgroups(&children);
-        // A cgroup is removed as a directory, with its files in it (cgroups(7)).
-        let _ = std::fs::remove_dir(path);
-    }
 }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use coracle_runtime::Delegation;
+
 use crate::home::{ClusterDir, FORMAT, Home};
 use crate::idmap::IdMap;
 use crate::init::{self, ProcessConfig};
@@ -169,8 +171,8 @@ pub struct Launch<'a> {
     pub cluster: &'a ClusterDir,
     /// The ids inside.
     pub ids: IdMap,
-    /// Host cgroup directories with their places below `/sys/fs/cgroup` inside.
-    pub cgroups: Vec<(PathBuf, PathBuf)>,
+    /// The part of the host's cgroup tree that the cluster uses, if it has one.
+    pub cgroups: Option<Delegation>,
     /// Listening sockets of the host, by name, handed to the processes that name them.
     pub listeners: Vec<(String, OwnedFd)>,
     /// The processes that pid 1 keeps running.
@@ -199,7 +201,6 @@ impl Launch<'_> {
             gateway: None,
             api: self.api,
             ids: self.ids.clone(),
-            cgroups: self.cgroups.iter().map(|(host, _)| host.clone()).collect(),
         };
         let gateway = start_gateway(self.cluster, init).inspect_err(|_| {
             let _ = sys::kill(init.pid, libc::SIGKILL);
@@ -220,7 +221,12 @@ impl Launch<'_> {
             name: self.cluster.name().into(),
             home: self.home.path().into(),
             ids: self.ids.clone(),
-            cgroups: self.cgroups.clone(),
+            cgroups: self
+                .cgroups
+                .iter()
+                .flat_map(Delegation::directories)
+                .map(|(place, host)| (host.to_owned(), place.into()))
+                .collect(),
             processes: self.processes.clone(),
             listeners: self
                 .listeners
@@ -239,6 +245,10 @@ impl Launch<'_> {
             self.listeners.iter().map(|(_, fd)| fd.as_fd()),
         );
         let mut child = command.spawn().map_err(failed)?;
+        // It waits for its configuration; its cgroup namespace will begin here.
+        if let Some(delegation) = &self.cgroups {
+            delegation.join(child.id()).map_err(failed)?;
+        }
         let text = serde_json::to_vec(&config).map_err(|error| failed(error.into()))?;
         let mut stdin = child.stdin.take().expect("it was asked for");
         stdin.write_all(&text).map_err(failed)?;

@@ -5,7 +5,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,9 +53,6 @@ pub struct Record {
     pub api: SocketAddr,
     /// The ids inside.
     pub ids: IdMap,
-    /// cgroup directories made for the cluster, to be removed with it.
-    #[serde(default)]
-    pub cgroups: Vec<PathBuf>,
 }
 
 impl Record {

@@ -12,6 +12,7 @@ mod expectations;
 mod garbage;
 mod hash;
 mod namespace;
+mod nodelifecycle;
 mod owner;
 mod pods;
 mod replicaset;
@@ -28,6 +29,7 @@ pub async fn start(context: Context) {
         endpoints::run(context.clone()),
         serviceaccount::run(context.clone()),
         namespace::run(context.clone()),
+        nodelifecycle::run(context.clone()),
         garbage::run(context),
     );
 }

@@ -122,9 +122,16 @@ impl Board {
         self.state.lock().listeners.remove(place);
     }
 
-    /// Notes a connection that was not let out, and publishes it.
+    /// Notes a connection that was not let out, and publishes it if it is new.
     pub(crate) fn refuse(&self, refusal: Refusal) {
         let mut state = self.state.lock();
+        // Whoever tries again and again is noted once.
+        let is_same = |known: &Refusal| {
+            known.source.ip() == refusal.source.ip() && known.destination == refusal.destination
+        };
+        if state.refusals.iter().any(is_same) {
+            return;
+        }
         if state.refusals.len() == REFUSALS_MAX {
             state.refusals.pop_front();
         }

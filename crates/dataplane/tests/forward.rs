@@ -225,3 +225,36 @@ fn a_restart_refuses_nobody() {
         assert!(text.ends_with("patient"), "{text}");
     });
 }
+
+/// Targets come and go, one of them always dead, while clients connect.
+#[test]
+fn no_request_is_lost_while_targets_change() {
+    in_namespace("no_request_is_lost_while_targets_change", || {
+        let world = world(Policy::default());
+        let port = free_port();
+        let dead = SocketAddr::from((POD_A, 9));
+        let (a, b) = (serve(&world, 0, POD_A, "a"), serve(&world, 1, POD_B, "b"));
+        let running = world.start(config(vec![forward("web", Proto::Tcp, port, &[a, b])]));
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| (0..500).filter(|_| ask(local, "x").is_err()).count()))
+                .collect();
+            let changes = scope.spawn(|| {
+                let some: [&[SocketAddr]; 4] = [&[a, dead], &[b], &[dead, a, b], &[b, dead]];
+                let mut count = 0;
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let targets = some[count % some.len()];
+                    running.apply(config(vec![forward("web", Proto::Tcp, port, targets)]));
+                    count += 1;
+                }
+                count
+            });
+            let lost: usize = clients.into_iter().map(|c| c.join().expect("client")).sum();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(changes.join().expect("changes") > 10);
+            assert_eq!(lost, 0);
+        });
+    });
+}

@@ -5,8 +5,11 @@
 pub mod archive;
 pub mod build;
 pub mod digest;
+pub mod inspect;
 pub mod oci;
+pub mod policy;
 pub mod reference;
+pub mod registry;
 pub mod rootfs;
 pub mod store;
 pub mod tar;

@@ -517,3 +517,123 @@ fn configuration_nobody_expects_does_not_hurt() {
     .expect("loads");
     assert!(store.image("x:1").default_command().is_empty());
 }
+
+#[test]
+fn a_layer_compressed_with_zstd_loads() {
+    let zstd = std::process::Command::new("zstd").arg("--version").output();
+    let compressed = match zstd {
+        Ok(_) => {
+            let dir = tempfile::tempdir().expect("directory");
+            std::fs::write(dir.path().join("l"), layer()).expect("writes");
+            let run = std::process::Command::new("zstd")
+                .arg("-q")
+                .arg(dir.path().join("l"))
+                .status();
+            assert!(run.expect("zstd runs").success());
+            std::fs::read(dir.path().join("l.zst")).expect("reads")
+        }
+        // One raw block in one frame says the same to a decoder (RFC 8878).
+        Err(_) => raw_zstd(&layer()),
+    };
+    let store = test_store();
+    let config = serde_json::json!({"architecture": coracle_image::oci::Platform::host().architecture, "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [coracle_image::Digest::of(&layer()).to_string()]}});
+    let manifest = r#"[{"Config":"c","RepoTags":["x:1"],"Layers":["l"]}]"#;
+    let archive = Tar::default()
+        .file("l", compressed)
+        .file("c", config.to_string())
+        .file("manifest.json", manifest)
+        .finish();
+    load_bytes(&store.store, &archive).expect("loads");
+    let image = store.image("x:1");
+    assert_eq!(
+        image.layers[0].blob.media_type,
+        coracle_image::oci::media_type::LAYER_ZSTD
+    );
+    assert_eq!(tree(&image.view()).len(), 2);
+}
+
+fn raw_zstd(content: &[u8]) -> Vec<u8> {
+    let length = content.len() as u32;
+    // Magic, a single segment with a four-byte size, one raw last block.
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0xa0];
+    frame.extend_from_slice(&length.to_le_bytes());
+    frame.extend_from_slice(&(length << 3 | 1).to_le_bytes()[..3]);
+    frame.extend_from_slice(content);
+    frame
+}
+
+#[test]
+fn a_file_is_read_only_where_something_is_new() {
+    let store = test_store();
+    let dir = tempfile::tempdir().expect("directory");
+    let path = dir.path().join("a.tar");
+    let file = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).expect("writes");
+        load_file(
+            &store.store,
+            CLUSTER,
+            &path,
+            &LoadOptions::default(),
+            &mut |_| {},
+        )
+    };
+    let big = Tar::default().file("big", vec![7; 300_000]).finish();
+    let first = docker_archive(Some("x:1"), &[big.clone(), layer()]);
+    let loaded = file(&first).expect("loads");
+    assert_eq!(loaded[0].layers_new, 2);
+    // A layer that is known by its digest is not read: its bytes do not matter.
+    let mut spoiled = first.clone();
+    let at = spoiled
+        .windows(64)
+        .position(|window| window == [7; 64])
+        .expect("content");
+    spoiled[at] = 8;
+    let again = file(&spoiled).expect("loads");
+    assert_eq!(
+        (again[0].layers_new, again[0].digest),
+        (0, loaded[0].digest)
+    );
+    assert_eq!(
+        store
+            .image("x:1")
+            .view()
+            .read("/big", 1 << 20)
+            .expect("reads"),
+        Some(vec![7; 300_000])
+    );
+    // One that is not known is read and checked.
+    let third = Tar::default().file("third", vec![9; 100_000]).finish();
+    let mut other = docker_archive(Some("x:2"), &[big, third]);
+    assert_eq!(file(&other).expect("loads")[0].layers_new, 1);
+    let at = other
+        .windows(64)
+        .position(|window| window == [9; 64])
+        .expect("content");
+    other[at] = 8;
+    let fresh = test_store();
+    std::fs::write(&path, &other).expect("writes");
+    let error = load_file(
+        &fresh.store,
+        CLUSTER,
+        &path,
+        &LoadOptions::default(),
+        &mut |_| {},
+    );
+    assert!(
+        error
+            .expect_err("spoiled")
+            .to_string()
+            .contains("has digest")
+    );
+    std::fs::write(&path, &other[..60_000]).expect("writes");
+    let error = load_file(
+        &fresh.store,
+        CLUSTER,
+        &path,
+        &LoadOptions::default(),
+        &mut |_| {},
+    );
+    assert!(error.is_err(), "cut short");
+    assert_eq!(fresh.store.usage().expect("usage").total_bytes(), 0);
+}

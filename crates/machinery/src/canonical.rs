@@ -6,7 +6,21 @@
 
 use serde_json::{Map, Value};
 
+use crate::kind::Kind;
 use crate::schema::{Node, Shape};
+
+/// Brings an object of any kind into its canonical form; of a custom one that
+/// is its metadata.
+pub fn apply(kind: &Kind, object: &mut Value) {
+    let schema = kind.schema();
+    if kind.custom.is_none() {
+        canonicalize(schema, object);
+    } else if let (Some(field), Some(metadata)) =
+        (schema.field("metadata"), object.get_mut("metadata"))
+    {
+        canonicalize(field, metadata);
+    }
+}
 
 /// Brings a decoded object of a built-in type into its canonical form.
 pub fn canonicalize(schema: Node<'_>, object: &mut Value) {
@@ -41,12 +55,27 @@ fn canonicalize_object(schema: Node<'_>, map: &mut Map<String, Value>) {
             return true;
         };
         canonicalize(field, value);
-        field.is_always_written() || !is_left_out(field, value)
+        if !field.is_always_written() {
+            return !is_left_out(field, value);
+        }
+        // An empty list does not survive upstream's storage form.
+        if !field.is_pointer() && is_empty_collection(field, value) {
+            *value = Value::Null;
+        }
+        true
     });
     for (name, field) in schema.fields() {
         if field.is_always_written() && !map.contains_key(name) {
             map.insert(name.to_owned(), zero(field));
         }
+    }
+}
+
+fn is_empty_collection(field: Node<'_>, value: &Value) -> bool {
+    match value {
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty() && field.shape() == Shape::Map,
+        _ => false,
     }
 }
 

@@ -18,6 +18,7 @@ pub fn to_storage(kind: &'static Kind, object: &mut Value) {
             autoscaler::v1_to_v2(object);
         }
         ("events.k8s.io", "Event") => event::events_to_core(object),
+        _ if kind.custom.is_some() => set_version(object, &kind.storage().api_version()),
         _ => {}
     }
 }
@@ -29,6 +30,13 @@ pub fn from_storage(kind: &'static Kind, object: &mut Value) {
             autoscaler::v2_to_v1(object);
         }
         ("events.k8s.io", "Event") => event::core_to_events(object),
+        _ if kind.custom.is_some() => set_version(object, &kind.api_version()),
         _ => {}
+    }
+}
+
+fn set_version(object: &mut Value, version: &str) {
+    if let Some(map) = object.as_object_mut() {
+        map.insert("apiVersion".into(), version.into());
     }
 }

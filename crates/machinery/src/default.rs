@@ -13,7 +13,9 @@ pub use crate::defaults::pods::pod_spec;
 
 /// Writes the defaults of `kind` into a decoded object.
 pub fn apply(kind: &Kind, object: &mut Value) {
-    if let Value::Object(object) = object {
+    if kind.custom.is_some() {
+        crate::custom::default(kind.schema(), object);
+    } else if let Value::Object(object) = object {
         crate::defaults::apply(kind, object);
     }
 }

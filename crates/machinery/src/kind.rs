@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use crate::custom::Custom;
 use crate::schema::{self, Node};
 
 /// Verbs of an ordinary stored resource, in discovery order.
@@ -24,7 +25,7 @@ pub const CREATE: &[&str] = &["create"];
 /// Verbs of `status` and `scale`.
 pub const GET_PATCH_UPDATE: &[&str] = &["get", "patch", "update"];
 
-/// One built-in resource.
+/// One resource, built-in or custom (`crate::custom` makes rows of the latter).
 #[derive(Debug)]
 pub struct Kind {
     /// API group; empty for the core group.
@@ -61,6 +62,8 @@ pub struct Kind {
     pub deprecated: Option<&'static str>,
     /// OpenAPI package of the type, such as `io.k8s.api.core`.
     pub package: &'static str,
+    /// What a custom resource brings; `None` for built-in kinds.
+    pub custom: Option<&'static Custom>,
 }
 
 /// A subresource of a kind.
@@ -130,6 +133,9 @@ impl Kind {
     /// # Panics
     /// When the facts lack the kind; a test walks all kinds.
     pub fn schema(&self) -> Node<'static> {
+        if let Some(root) = self.custom.and_then(|custom| custom.definitions.root()) {
+            return root;
+        }
         schema::builtin()
             .get(&self.definition())
             .expect("every kind has its definition among the facts")
@@ -137,6 +143,9 @@ impl Kind {
 
     /// Returns the kind whose storage holds the objects of this one.
     pub fn storage(&'static self) -> &'static Kind {
+        if let Some(storage) = self.custom.and_then(Custom::storage) {
+            return storage;
+        }
         self.stored_as
             .and_then(|(group, version, plural)| crate::kinds::by_plural(group, version, plural))
             .unwrap_or(self)
@@ -144,7 +153,7 @@ impl Kind {
 
     /// Whether objects are stored at all; reviews are answered and forgotten.
     pub fn is_stored(&self) -> bool {
-        self.verbs.contains(&"get") && self.plural != "componentstatuses"
+        (self.verbs.contains(&"get") || self.custom.is_some()) && self.plural != "componentstatuses"
     }
 
     /// Whether there is a `status` subresource.

@@ -203,6 +203,7 @@ impl Group {
             stored_as: None,
             deprecated: None,
             package: self.package,
+            custom: None,
         }
     }
 }
@@ -533,7 +534,13 @@ static KINDS: &[Kind] = &[
     RBAC.kind("Role", "roles", "role"),
     STORAGE
         .kind("CSIDriver", "csidrivers", "csidriver")
-        .cluster(),
+        .cluster()
+        .generation(&[
+            "spec.tokenRequests",
+            "spec.requiresRepublish",
+            "spec.seLinuxMount",
+            "spec.storageCapacity",
+        ]),
     STORAGE.kind("CSINode", "csinodes", "csinode").cluster(),
     STORAGE.kind(
         "CSIStorageCapacity",

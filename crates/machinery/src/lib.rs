@@ -11,6 +11,7 @@
 pub mod apply;
 pub mod canonical;
 pub mod convert;
+pub mod custom;
 pub mod default;
 mod defaults;
 pub mod jsonpath;
@@ -26,3 +27,4 @@ pub mod strategy;
 pub mod strict;
 pub mod table;
 pub mod time;
+pub mod validate;

@@ -18,6 +18,7 @@ enum Step<'a> {
     Field(&'a str),
     Index(usize),
     Key(&'a str),
+    Entry(&'a str),
 }
 
 impl<'a> Path<'a> {
@@ -59,11 +60,19 @@ impl<'a> Path<'a> {
         }
     }
 
+    /// Goes to an entry of a map, written like a field.
+    pub const fn entry(&'a self, key: &'a str) -> Path<'a> {
+        Path {
+            parent: Some(self),
+            step: Step::Entry(key),
+        }
+    }
+
     fn is_root(&self) -> bool {
         matches!(self.step, Step::Root) && self.parent.is_none_or(Path::is_root)
     }
 
-    /// The path without its list indices, dotted, as Go's decoder names fields.
+    /// The path without list indices and map keys, dotted, as Go's decoder names fields.
     pub(crate) fn without_indices(&self) -> String {
         let mut text = match self.parent {
             Some(parent) => parent.without_indices(),
@@ -86,8 +95,10 @@ impl fmt::Display for Path<'_> {
         }
         match self.step {
             Step::Root => Ok(()),
-            Step::Field(name) if self.parent.is_none_or(Path::is_root) => f.write_str(name),
-            Step::Field(name) => write!(f, ".{name}"),
+            Step::Field(name) | Step::Entry(name) if self.parent.is_none_or(Path::is_root) => {
+                f.write_str(name)
+            }
+            Step::Field(name) | Step::Entry(name) => write!(f, ".{name}"),
             Step::Index(index) => write!(f, "[{index}]"),
             Step::Key(key) => write!(f, "[{key}]"),
         }

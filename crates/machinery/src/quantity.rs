@@ -6,8 +6,9 @@
 //! ever a floating point number. [`canonical`] is the text the API gives back
 //! for a text a client wrote.
 //!
-//! Known differences: an integral part of more than 38 digits is refused, and
-//! `1000E` prints as `1000E`, where upstream has no suffix and prints `1`.
+//! Known differences: more than 35 significant digits are refused before the
+//! point and rounded up after it, and `1000E` prints as `1000E`, where upstream
+//! has no suffix and prints `1`.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -18,6 +19,10 @@ const NANO: i32 = -9;
 /// Decimal digits that upstream's 64-bit path takes; text in canonical form
 /// is only given back verbatim on that path.
 const FAST_DIGITS: i64 = 18;
+
+/// Mantissas read from text stay below this once zeros are moved out, so that moving the exponent to a
+/// multiple of three cannot overflow.
+const MANTISSA_MAX: i128 = i128::MAX / 1000;
 
 /// Why a text is not a quantity. The messages are upstream's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -210,8 +215,19 @@ impl Quantity {
             return Quantity { format, ..other };
         }
         let scale = self.scale.min(other.scale);
-        let mantissa = at_scale(self, scale).saturating_add(at_scale(other, scale));
-        let (mantissa, scale) = strip(mantissa, scale);
+        let sum = at_scale(self, scale).zip(at_scale(other, scale));
+        let sum = sum.and_then(|(left, right)| left.checked_add(right));
+        let Some(sum) = sum else {
+            // So far apart, or so large, that the larger one is the sum as far
+            // as its digits go.
+            let larger = if cmp_magnitude(self, other).is_lt() {
+                other
+            } else {
+                self
+            };
+            return Quantity { format, ..larger };
+        };
+        let (mantissa, scale) = strip(sum, scale);
         Quantity {
             mantissa,
             scale,
@@ -305,7 +321,11 @@ impl fmt::Display for Quantity {
         match self.format {
             Format::DecimalExponent if exponent == 0 => Ok(()),
             Format::DecimalExponent => write!(f, "e{exponent}"),
-            _ => f.write_str(decimal_suffix(exponent)),
+            _ => match decimal_suffix(exponent) {
+                Some(suffix) => f.write_str(suffix),
+                // Beyond all suffixes; sums can get here.
+                None => write!(f, "e{exponent}"),
+            },
         }
     }
 }
@@ -341,7 +361,7 @@ impl Quantity {
         };
         while exponent % 3 != 0 || exponent > limit {
             let Some(next) = mantissa.checked_mul(10) else {
-                break;
+                return strip(self.mantissa, self.scale);
             };
             mantissa = next;
             exponent -= 1;
@@ -352,8 +372,9 @@ impl Quantity {
 
 const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
-fn decimal_suffix(exponent: i32) -> &'static str {
-    match exponent {
+fn decimal_suffix(exponent: i32) -> Option<&'static str> {
+    Some(match exponent {
+        0 => "",
         -9 => "n",
         -6 => "u",
         -3 => "m",
@@ -363,8 +384,8 @@ fn decimal_suffix(exponent: i32) -> &'static str {
         12 => "T",
         15 => "P",
         18 => "E",
-        _ => "",
-    }
+        _ => return None,
+    })
 }
 
 /// The parts of a quantity's text.
@@ -510,6 +531,9 @@ fn amount(parts: &Parts<'_>, format: Format, exponent: i32) -> Result<Quantity, 
             exact.scale = exact.scale.saturating_sub(1);
         }
     }
+    if format != Format::BinarySi && strip(exact.mantissa, 0).0 > MANTISSA_MAX {
+        return Err(ParseError::Numeric);
+    }
     if format == Format::BinarySi {
         exact.mantissa = exact
             .mantissa
@@ -536,7 +560,7 @@ struct Exact {
 
 impl Exact {
     fn full(&self) -> bool {
-        self.mantissa > i128::MAX / 100
+        self.mantissa > MANTISSA_MAX / 10
     }
 
     fn push(&mut self, digit: u8) -> Result<(), ParseError> {
@@ -582,10 +606,10 @@ fn strip(mut mantissa: i128, mut scale: i32) -> (i128, i32) {
 /// Lowers the scale towards `target` as far as the mantissa has room.
 fn lift(mut mantissa: i128, mut scale: i32, target: i32) -> (i128, i32) {
     while scale > target {
-        let Some(next) = mantissa.checked_mul(10) else {
+        if mantissa.abs() > MANTISSA_MAX / 10 {
             break;
-        };
-        mantissa = next;
+        }
+        mantissa *= 10;
         scale -= 1;
     }
     (mantissa, scale)
@@ -604,11 +628,9 @@ fn checked_pow10(exponent: i64) -> Option<i128> {
     10i128.checked_pow(u32::try_from(exponent).ok()?)
 }
 
-fn at_scale(quantity: Quantity, scale: i32) -> i128 {
-    let factor = checked_pow10(i64::from(quantity.scale) - i64::from(scale));
-    factor.map_or(i128::MAX * quantity.mantissa.signum(), |factor| {
-        quantity.mantissa.saturating_mul(factor)
-    })
+fn at_scale(quantity: Quantity, scale: i32) -> Option<i128> {
+    let factor = checked_pow10(i64::from(quantity.scale) - i64::from(scale))?;
+    quantity.mantissa.checked_mul(factor)
 }
 
 /// Compares the magnitudes of two amounts that are not zero.
@@ -750,6 +772,11 @@ mod tests {
         assert_eq!(of("1Gi").saturating_sub(of("1Gi")).to_string(), "0");
         assert_eq!(of("1").saturating_sub(of("1500m")).to_string(), "-500m");
         assert_eq!(of("250m").saturating_mul(4).to_string(), "1");
+        assert_eq!(of("1e100").saturating_add(of("1n")).to_string(), "10e99");
+        assert_eq!(
+            of("1000E").saturating_mul(1 << 40).to_string(),
+            "1099511627776000E"
+        );
     }
 
     #[test]

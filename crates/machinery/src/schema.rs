@@ -174,6 +174,8 @@ struct Extra {
     keys: Box<[Box<str>]>,
     merge_key: Option<Box<str>>,
     default: Option<Value>,
+    /// The name of a text's type, where it has one of its own.
+    go_type: Option<Box<str>>,
     /// The literal JSON schema of a custom node, for value validation.
     raw: Option<Box<Value>>,
 }
@@ -407,6 +409,12 @@ impl<'a> Node<'a> {
             None => docs.get(self.data().doc),
         }
         .filter(|doc| !doc.is_empty())
+    }
+
+    /// Returns the name upstream's type of a text (or list of texts) has, where
+    /// it is more than `string`: error messages carry it.
+    pub fn go_type(self) -> Option<&'a str> {
+        self.extra()?.go_type.as_deref()
     }
 
     /// Returns the literal JSON schema of a node of a custom resource.

@@ -31,9 +31,11 @@ pub fn prepare_create(kind: &Kind, object: &mut Value, now: Timestamp) {
     ] {
         metadata.remove(name);
     }
-    if !kind.generation.is_empty() {
+    // A CSIDriver counts its changes from nothing.
+    if !kind.generation.is_empty() && kind.kind != "CSIDriver" {
         metadata.insert("generation".into(), 1.into());
     }
+    dedup_owners(object);
     match (kind.group, kind.kind) {
         ("", "Node") => {}
         ("", "Pod") => pod::create(object),
@@ -42,14 +44,25 @@ pub fn prepare_create(kind: &Kind, object: &mut Value, now: Timestamp) {
             let status = json!({"phase": "Pending", "lastPhaseTransitionTime": time::seconds(now)});
             set(object, "status", status);
         }
-        ("", "PersistentVolumeClaim") => set(object, "status", json!({"phase": "Pending"})),
+        ("", "PersistentVolumeClaim") => {
+            set(object, "status", json!({"phase": "Pending"}));
+            data_sources(object);
+        }
         ("", "Service") => {
             remove(object, "status");
-            service::drop_unused(object);
+            service::create(object);
         }
         ("batch", "Job") => {
             remove(object, "status");
             job::create(object);
+        }
+        ("apps", "DaemonSet") => {
+            remove(object, "status");
+            set_template_generation(object, 1);
+        }
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
+            remove(object, "status");
+            store_version(object);
         }
         _ if kind.has_status() => remove(object, "status"),
         _ => {}
@@ -68,6 +81,7 @@ pub fn prepare_update(
     now: Timestamp,
 ) {
     keep_identity(object, old);
+    dedup_owners(object);
     match subresource {
         None => update_main(kind, object, old),
         Some("status") => update_status(kind, object, old, now),
@@ -157,11 +171,121 @@ fn update_main(kind: &Kind, object: &mut Value, old: &Value) {
             };
         }
         ("", "Service") => service::update(object, old),
+        ("", "PersistentVolumeClaim") => data_sources(object),
+        ("apps", "DaemonSet") => {
+            let before = &old["metadata"]["annotations"][TEMPLATE_GENERATION];
+            let before = before
+                .as_str()
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(0);
+            let node = kind.schema().at("spec.template");
+            let template = |object: &Value| canonical(node, object["spec"].get("template"));
+            let step = i64::from(template(object) != template(old));
+            set_template_generation(object, before + step);
+        }
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => store_version(object),
         _ => {}
     }
 }
 
+/// The annotation in which DaemonSets of the newer versions carry a field of
+/// the oldest one.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+fn set_template_generation(object: &mut Value, generation: i64) {
+    let metadata = object_at(object, "metadata");
+    let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+    if !annotations.is_object() {
+        *annotations = json!({});
+    }
+    annotations[TEMPLATE_GENERATION] = generation.to_string().into();
+}
+
+/// The version objects are stored in is remembered in the status.
+fn store_version(object: &mut Value) {
+    let versions = object["spec"]["versions"].as_array();
+    let storage = versions
+        .into_iter()
+        .flatten()
+        .find(|v| v["storage"] == true);
+    let Some(name) = storage.and_then(|version| version["name"].as_str()) else {
+        return;
+    };
+    let name = Value::from(name);
+    let status = object_at(object, "status");
+    let stored = status.entry("storedVersions").or_insert_with(|| json!([]));
+    if stored.is_null() {
+        *stored = json!([]);
+    }
+    if let Value::Array(list) = stored
+        && !list.contains(&name)
+    {
+        list.push(name);
+    }
+}
+
+/// A claim's `dataSource` and `dataSourceRef` say the same where they can.
+fn data_sources(object: &mut Value) {
+    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let group = |source: &Value| source["apiGroup"].as_str().unwrap_or_default().to_owned();
+    let known = |source: &Value| {
+        matches!(
+            (&*group(source), source["kind"].as_str()),
+            ("", Some("PersistentVolumeClaim"))
+                | ("snapshot.storage.k8s.io", Some("VolumeSnapshot"))
+        )
+    };
+    if spec
+        .get("dataSource")
+        .is_some_and(|source| !source.is_null() && !known(source))
+    {
+        spec.remove("dataSource");
+    }
+    let get = |name: &str| spec.get(name).filter(|source| !source.is_null()).cloned();
+    match (get("dataSource"), get("dataSourceRef")) {
+        (Some(source), None) => {
+            spec.insert("dataSourceRef".into(), source);
+        }
+        (None, Some(reference)) if reference["namespace"].as_str().is_none_or(str::is_empty) => {
+            spec.insert("dataSource".into(), reference);
+        }
+        _ => {}
+    }
+}
+
+/// The same owner is named once.
+fn dedup_owners(object: &mut Value) {
+    let owners = object_at(object, "metadata").get_mut("ownerReferences");
+    let Some(Value::Array(owners)) = owners else {
+        return;
+    };
+    let mut seen: Vec<Value> = Vec::new();
+    owners.retain(|owner| {
+        let is_new = !seen.contains(owner);
+        if is_new {
+            seen.push(owner.clone());
+        }
+        is_new
+    });
+}
+
 fn update_status(kind: &Kind, object: &mut Value, old: &Value, now: Timestamp) {
+    if kind.custom.is_some() {
+        // Everything but the status stays, and so does the metadata.
+        let status = object.get("status").cloned();
+        let version = object["metadata"].get("resourceVersion").cloned();
+        *object = old.clone();
+        match status {
+            Some(status) => set(object, "status", status),
+            None => remove(object, "status"),
+        }
+        if let Some(version) = version {
+            object_at(object, "metadata").insert("resourceVersion".into(), version);
+        }
+        return;
+    }
     let all_metadata = matches!(kind.kind, "CustomResourceDefinition" | "VolumeAttachment");
     copy(object, old, "spec");
     for part in ["data", "webhooks", "template"] {
@@ -173,6 +297,7 @@ fn update_status(kind: &Kind, object: &mut Value, old: &Value, now: Timestamp) {
         reset_metadata(object, old);
     }
     match (kind.group, kind.kind) {
+        ("apiextensions.k8s.io", _) => store_version(object),
         ("apps", "Deployment") => copy_metadata(object, old, &["labels"]),
         ("", "Pod") => {
             copy_metadata(object, old, &["ownerReferences", "deletionTimestamp"]);
@@ -246,6 +371,9 @@ fn copy_metadata(object: &mut Value, old: &Value, names: &[&str]) {
 
 /// Whether a part that the generation counts differs.
 fn changed(kind: &Kind, object: &Value, old: &Value) -> bool {
+    if kind.custom.is_some() {
+        return crate::custom::content_changed(kind, object, old);
+    }
     let schema = kind.schema();
     kind.generation.iter().any(|part| {
         let at = |object| {

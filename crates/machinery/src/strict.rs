@@ -12,6 +12,7 @@ use base64::Engine as _;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::kind::Kind;
 use crate::path::Path;
 use crate::quantity;
 use crate::schema::{Format, Node, Shape};
@@ -83,6 +84,27 @@ pub fn decode(schema: Node<'_>, value: &mut Value) -> Result<Vec<String>, Decode
         unknown: Vec::new(),
     };
     reader.read(schema, value, &Path::ROOT, schema)?;
+    Ok(reader.unknown)
+}
+
+/// Reads an object of any kind: [`decode`] for a built-in one; of a custom one
+/// the metadata is decoded and the rest pruned. Returns one message per
+/// unknown field.
+///
+/// # Errors
+/// When a value has another type than its field.
+pub fn read(kind: &Kind, object: &mut Value) -> Result<Vec<String>, DecodeError> {
+    let schema = kind.schema();
+    if kind.custom.is_none() {
+        return decode(schema, object);
+    }
+    let mut reader = Reader {
+        unknown: Vec::new(),
+    };
+    if let (Some(node), Some(metadata)) = (schema.field("metadata"), object.get_mut("metadata")) {
+        reader.read(node, metadata, &Path::new("metadata"), schema)?;
+    }
+    prune_at(schema, object, &Path::ROOT, &mut reader.unknown);
     Ok(reader.unknown)
 }
 
@@ -201,7 +223,7 @@ impl Reader {
                     return Ok(());
                 };
                 for (key, value) in map.iter_mut() {
-                    self.read(element, value, &path.field(key), owner)?;
+                    self.read(element, value, &path.entry(key), owner)?;
                     replace_null(element, value);
                 }
                 Ok(())
@@ -365,6 +387,9 @@ fn short_name(node: Node<'_>) -> &str {
 
 /// The type as Go's decoder names it.
 fn go_type(node: Node<'_>) -> String {
+    if let Some(name) = node.go_type() {
+        return name.to_owned();
+    }
     let element = || {
         node.element()
             .map_or_else(|| "interface {}".into(), go_type)
@@ -512,6 +537,20 @@ mod tests {
             "Pod",
             json!({"spec": []}),
             &format!("json: cannot unmarshal array {into} Pod.spec of type v1.PodSpec"),
+        );
+        refused(
+            "Pod",
+            json!({"spec": {"containers": [{"securityContext": {"capabilities": {"add": "x"}}}]}}),
+            &format!(
+                "json: cannot unmarshal string {into} Capabilities.spec.containers.securityContext.capabilities.add of type []v1.Capability"
+            ),
+        );
+        refused(
+            "Pod",
+            json!({"spec": {"restartPolicy": 1}}),
+            &format!(
+                "json: cannot unmarshal number {into} PodSpec.spec.restartPolicy of type v1.RestartPolicy"
+            ),
         );
         refused(
             "ConfigMap",

@@ -81,6 +81,9 @@ pub fn definitions(kind: &'static Kind) -> &'static Value {
             .map(|kind| describe(columns(kind), &kind.storage().definition(), &docs))
             .collect()
     });
+    if let Some(custom) = kind.custom {
+        return &custom.column_definitions;
+    }
     let index = crate::kinds::all()
         .iter()
         .position(|known| std::ptr::eq(known, kind));
@@ -121,6 +124,9 @@ pub fn default_row(object: &Value) -> Row {
 
 /// Returns the cells of an object of `kind`, as seen at `now`.
 pub fn row(kind: &'static Kind, object: &Value, now: Timestamp) -> Row {
+    if let Some(custom) = kind.custom {
+        return crate::custom::table_row(custom, object, now);
+    }
     if kind.stored_as.is_some() {
         let mut stored = object.clone();
         convert::to_storage(kind, &mut stored);

@@ -11,6 +11,11 @@ use crate::route::Route;
 use crate::socket::Netlink;
 use crate::sysctl;
 
+/// The mark of packets that the egress proxy takes in though they go elsewhere.
+pub const MARK_TAKEN: u32 = 0x436f;
+/// The routing table for them.
+const TABLE_TAKEN: u8 = 100;
+
 /// Prepares the calling thread's network namespace; doing it again is harmless.
 pub fn setup(plan: &AddressPlan) -> Result<()> {
     let mut netlink = Netlink::route()?;
@@ -30,7 +35,14 @@ pub fn setup(plan: &AddressPlan) -> Result<()> {
         index: loopback,
         gateway: None,
         source: Some(plan.node()),
-    })
+    })?;
+    match netlink.take_marked(MARK_TAKEN, TABLE_TAKEN, loopback) {
+        // A kernel without policy routing has no way out for datagrams.
+        Err(error) if matches!(error.errno(), Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT)) => {
+            Ok(())
+        }
+        result => result,
+    }
 }
 
 /// Raises loopback in the namespace of the socket.
@@ -48,6 +60,9 @@ fn switches() -> Result<()> {
     // came from, which would earn it an ICMP redirect.
     sysctl::set("ipv4/conf/all/send_redirects", "0")?;
     sysctl::set("ipv4/conf/default/send_redirects", "0")?;
+    // What is refused is refused at once each time: by default a sender gets
+    // one ICMP error a second, and waits for its own time-out otherwise.
+    sysctl::set_where_present("ipv4/icmp_ratelimit", "0")?;
     // Veths carry IPv4 only; this keeps them free of neighbour discovery.
     // Loopback exists already and keeps ::1.
     sysctl::set_where_present("ipv6/conf/default/disable_ipv6", "1")

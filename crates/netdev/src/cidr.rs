@@ -80,6 +80,12 @@ impl fmt::Display for Cidr {
     }
 }
 
+impl From<Ipv4Addr> for Cidr {
+    fn from(address: Ipv4Addr) -> Self {
+        Cidr::host(address)
+    }
+}
+
 impl FromStr for Cidr {
     type Err = CidrError;
 

@@ -11,6 +11,7 @@
 pub mod addr;
 pub mod base;
 pub mod cidr;
+pub mod conntrack;
 mod error;
 pub mod link;
 pub mod neigh;

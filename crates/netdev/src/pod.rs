@@ -48,11 +48,19 @@ pub fn prepare(netns: BorrowedFd<'_>) -> Result<()> {
         // containerd's default since 2.0: a server that is not root may
         // listen on port 80 of its own namespace.
         sysctl::set("ipv4/ip_unprivileged_port_start", "0")?;
-        // ICMP echo sockets for every group, as containerd 2.0 allows; an
-        // id map with fewer groups refuses, and then ping needs CAP_NET_RAW.
-        let _ = sysctl::set("ipv4/ping_group_range", "0 2147483647");
+        allow_ping();
         loopback_up(&mut Netlink::route()?)
     })?
+}
+
+/// Lets every group send ICMP echoes, as containerd 2.0 does. A user namespace
+/// refuses groups it does not map; where none fits, ping needs CAP_NET_RAW.
+fn allow_ping() {
+    for groups in ["0 2147483647", "0 65535", "0 0"] {
+        if sysctl::set("ipv4/ping_group_range", groups).is_ok() {
+            return;
+        }
+    }
 }
 
 /// Connects a pod. A leftover interface of the same name is replaced.

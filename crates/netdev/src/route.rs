@@ -1,6 +1,7 @@
 //! Routes of the main table: add, delete, list (RTM_*ROUTE, IPv4).
 //!
-//! Main type: [`Route`]. Policy routing rules are not made here.
+//! Main type: [`Route`]. Of policy routing only one case is made here: packets
+//! with a mark are taken for this machine's own ([`Netlink::take_marked`]).
 
 use std::net::Ipv4Addr;
 
@@ -14,6 +15,13 @@ const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
 
+const RTM_NEWRULE: u16 = 32;
+const FRA_PRIORITY: u16 = 6;
+const FRA_FWMARK: u16 = 10;
+const FRA_TABLE: u16 = 15;
+const FRA_FWMASK: u16 = 16;
+const FR_ACT_TO_TBL: u8 = 1;
+
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
@@ -23,8 +31,11 @@ const RTA_TABLE: u16 = 15;
 const RT_TABLE_MAIN: u8 = 254;
 const RTPROT_STATIC: u8 = 4;
 const RTN_UNICAST: u8 = 1;
+const RTN_LOCAL: u8 = 2;
 /// `RTNH_F_ONLINK`: believe that the gateway is a neighbour.
 const ONLINK: u32 = 4;
+/// Before the main table's rule (32766) and behind the local table's (0).
+const RULE_PRIORITY: u32 = 100;
 /// `struct rtmsg`.
 const FIXED: usize = 12;
 
@@ -54,6 +65,53 @@ impl Netlink {
         let mut builder = Builder::new(RTM_DELROUTE, wire::ACK);
         put(&mut builder, &route);
         self.change(builder, &format!("route to {}", route.destination))
+    }
+
+    /// Takes packets that carry `mark` for this machine's own, wherever they
+    /// go: a rule that leads to table `table`, and a route in it that is local.
+    pub fn take_marked(&mut self, mark: u32, table: u8, loopback: u32) -> Result<()> {
+        let mut builder = Builder::new(RTM_NEWROUTE, wire::ACK | wire::CREATE | wire::REPLACE);
+        builder.fixed(&[
+            libc::AF_INET as u8,
+            0,
+            0,
+            0,
+            table,
+            RTPROT_STATIC,
+            Scope::Host as u8,
+            RTN_LOCAL,
+            0,
+            0,
+            0,
+            0,
+        ]);
+        builder.put_u32(RTA_OIF, loopback);
+        self.change(builder, &format!("local route of table {table}"))?;
+        let mut builder = Builder::new(RTM_NEWRULE, wire::ACK | wire::CREATE | wire::EXCL);
+        // struct fib_rule_hdr.
+        builder.fixed(&[
+            libc::AF_INET as u8,
+            0,
+            0,
+            0,
+            table,
+            0,
+            0,
+            FR_ACT_TO_TBL,
+            0,
+            0,
+            0,
+            0,
+        ]);
+        builder
+            .put_u32(FRA_PRIORITY, RULE_PRIORITY)
+            .put_u32(FRA_FWMARK, mark)
+            .put_u32(FRA_FWMASK, u32::MAX)
+            .put_u32(FRA_TABLE, u32::from(table));
+        match self.change(builder, &format!("rule for mark {mark}")) {
+            Err(error) if error.is_exists() => Ok(()),
+            result => result,
+        }
     }
 
     /// Lists the unicast IPv4 routes of the main table.

@@ -10,7 +10,7 @@ use coracle_netdev::nft::{
     Base, ChainType, Data, Fragment, Hook, Kernel, Key, SetKind, Table, Type, Verdict,
 };
 use coracle_netdev::testing::in_namespace;
-use coracle_netdev::{AddressPlan, Error, Netlink, base, netns, pod};
+use coracle_netdev::{AddressPlan, Error, Netlink, base, conntrack, netns, pod};
 
 const POD_A: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 20);
 const POD_B: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 21);
@@ -245,7 +245,7 @@ fn datagrams_find_their_service() {
             .expect("inside")
             .expect("bound");
         let target = socket.local_addr().expect("address");
-        let _table = table(vec![
+        let mut table = table(vec![
             ("base", constant()),
             ("one", service(&[target], expr::UDP)),
         ]);
@@ -259,6 +259,21 @@ fn datagrams_find_their_service() {
         assert_eq!(from.ip(), POD_A);
         socket.send_to(&buffer[..length], from).expect("sent");
         assert_eq!(client.recv(&mut buffer).expect("answered"), 4);
+
+        // The endpoint moves; the client's flow must be forgotten to notice.
+        let other = netns::enter(b.as_fd(), || UdpSocket::bind((POD_B, 0)))
+            .expect("inside")
+            .expect("bound");
+        let moved = service(&[other.local_addr().expect("address")], expr::UDP);
+        table
+            .apply(vec![("one".into(), Some(moved))])
+            .expect("applied");
+        let mut netlink = Netlink::netfilter().expect("netlink");
+        let gone = |flow: &conntrack::Flow| SocketAddr::V4(flow.reply.source) == target;
+        assert_eq!(conntrack::forget(&mut netlink, gone).expect("forgotten"), 1);
+        client.send(b"pong").expect("sent");
+        let (_, from) = other.recv_from(&mut buffer).expect("received");
+        assert_eq!(from.ip(), POD_A);
     });
 }
 

@@ -1,1 +1,25 @@
 //! Decides addresses, service routing, names and policy; dataplane and netdev carry them out.
+//!
+//! [`run`] is the resident: a client of the API and nothing else. The kernel's
+//! table is made of fragments, one for the constant [`base`], one for each
+//! Service, pod and NetworkPolicy; a change writes the difference of its own
+//! fragment only.
+
+mod agent;
+pub mod balancer;
+pub mod base;
+pub mod bootstrap;
+pub mod core;
+pub mod endpoints;
+pub mod forward;
+pub mod hostport;
+pub mod names;
+pub mod plan;
+pub mod policy;
+mod push;
+pub mod service;
+mod status;
+
+pub use agent::{Error, Options, run};
+pub use core::{Core, Settings};
+pub use plan::AddressPlan;

@@ -115,6 +115,7 @@ fn become_program(
         rlimits: &spec.rlimits,
         terminal: exec.terminal,
         proc: &settings.proc,
+        line,
         nested: *nested,
     }
     .run()

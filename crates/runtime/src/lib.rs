@@ -7,6 +7,32 @@
 //! must call [`shim_main`] when its first argument is `shim`, before it starts
 //! a thread.
 //!
+//! ```no_run
+//! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+//! use coracle_runtime::spec::{Log, Rootfs, Upper};
+//! use coracle_runtime::{Cgroups, ContainerSpec, Runtime};
+//!
+//! let cgroups = Cgroups::open("/sys/fs/cgroup".as_ref());
+//! let runtime = Runtime::new("/proc/self/exe", "/run/containers", cgroups)?;
+//! let upper = Upper { dir: "/var/c1/upper".into(), work: "/var/c1/work".into() };
+//! let container = runtime
+//!     .start(ContainerSpec {
+//!         id: "c1".into(),
+//!         root: Rootfs {
+//!             lowers: vec!["/layers/base".into(), "/layers/app".into()],
+//!             upper: Some(upper),
+//!             readonly: false,
+//!         },
+//!         args: vec!["/app".into()],
+//!         log: Some(Log::at("/var/c1/log")),
+//!         ..ContainerSpec::default()
+//!     })
+//!     .await?;
+//! let exit = container.wait().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Everything here runs inside namespaces that someone else has made, as the
 //! root of a user namespace.
 
@@ -18,8 +44,10 @@ mod engine;
 mod error;
 mod exec;
 mod idmap;
+pub mod logs;
 mod mount;
 mod process;
+mod procfs;
 mod protocol;
 mod pty;
 mod record;
@@ -46,3 +74,4 @@ pub use record::Exit;
 pub use sandbox::{Sandbox, SandboxError, SandboxSpec};
 pub use shim::shim_main;
 pub use spec::{ContainerSpec, ExecSpec};
+pub use user::Identity;

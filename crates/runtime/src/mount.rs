@@ -115,7 +115,8 @@ pub(crate) fn place(path: &Path) -> io::Result<OwnedFd> {
     )?)
 }
 
-/// Makes the root file system of `rootfs`, not attached yet.
+/// Makes the root file system of `rootfs`, not attached yet. Linux before 6.5
+/// takes the layers only as one string.
 pub(crate) fn overlay(rootfs: &Rootfs) -> io::Result<Tree> {
     if let ([only], None) = (&rootfs.lowers[..], &rootfs.upper) {
         // An overlay needs two layers; one alone is shown as it is.
@@ -123,11 +124,24 @@ pub(crate) fn overlay(rootfs: &Rootfs) -> io::Result<Tree> {
         tree.set(MountAttrFlags::MOUNT_ATTR_RDONLY, false)?;
         return Ok(tree);
     }
-    match overlay_by_layers(rootfs) {
-        // Linux before 6.5 does not know `lowerdir+`.
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => overlay_by_string(rootfs),
-        other => other,
+    // Asking an older kernel would leave a complaint in its log each time.
+    match kernel_version() >= (6, 5) {
+        true => overlay_by_layers(rootfs),
+        false => overlay_by_string(rootfs),
     }
+}
+
+/// The running kernel's major and minor number.
+fn kernel_version() -> (u32, u32) {
+    parse_version(&rustix::system::uname().release().to_string_lossy())
+}
+
+fn parse_version(release: &str) -> (u32, u32) {
+    let mut numbers = release
+        .split(|byte: char| !byte.is_ascii_digit())
+        .map(str::parse);
+    let mut next = || numbers.next().and_then(Result::ok).unwrap_or(0);
+    (next(), next())
 }
 
 /// A layer's path as the kernel will resolve it: the path itself or, when it
@@ -257,4 +271,22 @@ pub(crate) fn tmpfs(bytes_max: u64, mode: u32, attributes: MountAttrFlags) -> io
 
 pub(crate) fn safe_attributes() -> MountAttrFlags {
     MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_versions_are_compared_by_number() {
+        #[track_caller]
+        fn check(release: &str, expected: (u32, u32)) {
+            assert_eq!(parse_version(release), expected);
+        }
+        check("6.18.44-fc-v669", (6, 18));
+        check("6.1.0-48-cloud-amd64", (6, 1));
+        check("5.15.167.4-microsoft-standard-WSL2", (5, 15));
+        check("", (0, 0));
+        assert!(parse_version("6.18.0") >= (6, 5));
+    }
 }

@@ -17,6 +17,7 @@ use rustix::thread::{CapabilitySets, Gid, Uid, UnshareFlags};
 use seccompiler::BpfProgram;
 
 use crate::caps::CapSet;
+use crate::control;
 use crate::error::{During, StartError, describe};
 use crate::idmap::IdMap;
 use crate::spec::{Capabilities, Rlimit};
@@ -41,6 +42,8 @@ pub(crate) struct Program<'a> {
     pub terminal: bool,
     /// The caller's /proc: the container's may be covered by now.
     pub proc: &'a OwnedFd,
+    /// To the shim.
+    pub line: &'a control::Child,
     /// Whether this process already is in a user namespace of the container.
     pub nested: bool,
 }
@@ -69,6 +72,9 @@ impl Program<'_> {
         // container must not outlive its shim.
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
             .during("tie to the shim", self.args[0].as_str())?;
+        if self.line.is_abandoned() {
+            return Err(StartError::Shim("it ended during the start".into()));
+        }
         sys::reset_signals();
         sys::close_on_exec_from(3).during("close descriptors of", self.args[0].as_str())?;
         Err(self.exec())

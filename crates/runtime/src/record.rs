@@ -24,6 +24,9 @@ pub(crate) struct State {
     /// Tells its processes from all others, see `usage_by_mount_namespace`.
     pub mount_namespace: u64,
     pub stop_signal: i32,
+    /// Tells its first process from a later one with the same id.
+    #[serde(default)]
+    pub started_ticks: u64,
 }
 
 /// How a container, or a program in one, ended.

@@ -161,7 +161,9 @@ pub struct Rootfs {
 }
 
 /// The writable part of a root file system. Both directories must exist on
-/// one file system that is not itself an overlay.
+/// one file system that is not itself an overlay. The container's `/` gets its
+/// owner and permissions from `dir`; mount points that the image lacks (`/proc`,
+/// `/dev`, `/sys` among them) are made in it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Upper {
     /// Holds what the container changed.
@@ -226,13 +228,7 @@ pub struct Mount {
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// A file or directory of the caller.
-    Bind {
-        /// Opened in the caller's mount namespace, links followed.
-        path: PathBuf,
-        /// A path below it that must not lead out of it, by `..` or by link.
-        /// A missing one is made as a directory.
-        sub_path: Option<PathBuf>,
-    },
+    Bind(Bind),
     /// A new file system in memory.
     Tmpfs {
         /// Zero means half of the machine's memory.
@@ -240,6 +236,45 @@ pub enum Source {
         /// Permission bits of its root, such as `0o1777`.
         mode: u32,
     },
+}
+
+/// A file or directory of the caller, in its mount namespace.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Bind {
+    /// The path.
+    pub path: PathBuf,
+    /// A directory that `path` cannot leave: it is the root for `path` and for
+    /// every link on the way. For paths that a container's owner may choose.
+    pub inside: Option<PathBuf>,
+    /// What to make where nothing is.
+    pub create: Create,
+    /// A path below all this that must not lead out of it, by `..` or by link.
+    /// What is missing of it is made as directories.
+    pub sub_path: Option<PathBuf>,
+}
+
+/// What to make at the source of a mount.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Create {
+    /// Nothing; that it is missing is an error.
+    #[default]
+    Nothing,
+    /// A directory, with those above it.
+    Directory,
+    /// An empty file, with the directories above it.
+    File,
+}
+
+impl Source {
+    /// The file or directory at `path`.
+    pub fn bind(path: impl Into<PathBuf>) -> Self {
+        Self::Bind(Bind {
+            path: path.into(),
+            ..Bind::default()
+        })
+    }
 }
 
 /// How a [`Mount`] is made.

@@ -92,8 +92,14 @@ pub(crate) fn start(
         .transpose()
         .during("open the cgroup of", &spec.id)?;
     let born_in = born_in.flatten();
-    if let Namespace::Path(path) = &spec.namespaces.pid {
-        enter(path, LinkNameSpaceType::ProcessID)?;
+    // Of the shim's children only: the container is the first of them, and
+    // further programs are born beside it.
+    match &spec.namespaces.pid {
+        Namespace::Own => {
+            sys::unshare(UnshareFlags::NEWPID).during("make a pid namespace for", &spec.id)?
+        }
+        Namespace::Path(path) => enter(path, LinkNameSpaceType::ProcessID)?,
+        Namespace::Host => {}
     }
     // SAFETY: the shim has one thread.
     let forked = unsafe { sys::clone3(clone_flags(spec), born_in.as_ref().map(|fd| fd.as_fd())) };
@@ -148,7 +154,6 @@ fn clone_flags(spec: &ContainerSpec) -> u64 {
         (&namespaces.net, libc::CLONE_NEWNET),
         (&namespaces.ipc, libc::CLONE_NEWIPC),
         (&namespaces.uts, libc::CLONE_NEWUTS),
-        (&namespaces.pid, libc::CLONE_NEWPID),
     ];
     own.iter()
         .filter(|(namespace, _)| **namespace == Namespace::Own)
@@ -203,6 +208,7 @@ fn become_container(
         rlimits: &spec.rlimits,
         terminal: spec.terminal,
         proc: &settings.proc,
+        line,
         nested: false,
     }
     .run()

@@ -15,13 +15,16 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Whom a program runs as, in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub struct Identity {
+    /// The user.
     pub uid: u32,
+    /// The group.
     pub gid: u32,
     /// Groups that the spec insists on.
     pub required_gids: Vec<u32>,
     /// Groups that the image's /etc/group gives.
     pub image_gids: Vec<u32>,
+    /// The home directory, `/` for a user that /etc/passwd does not list.
     pub home: String,
 }
 
@@ -30,41 +33,47 @@ impl Identity {
     pub(crate) fn resolve(user: &User, root: BorrowedFd<'_>) -> Result<Self, StartError> {
         let passwd = read(root, "etc/passwd");
         let group = read(root, "etc/group");
-        from_files(user, &passwd, &group)
+        Self::from_files(user, &passwd, &group)
     }
-}
 
-/// Resolves `user` against the text of /etc/passwd and /etc/group.
-fn from_files(user: &User, passwd: &str, group: &str) -> Result<Identity, StartError> {
-    let (name, group_name) = match user.name.split_once(':') {
-        Some((name, group)) => (name, Some(group).filter(|g| !g.is_empty())),
-        None => (user.name.as_str(), None),
-    };
-    let name = if name.is_empty() { "0" } else { name };
-    let entry = passwd_entry(passwd, name);
-    let uid = match (&entry, name.parse::<u32>()) {
-        (_, Ok(uid)) => uid,
-        (Some(entry), _) => entry.uid,
-        (None, _) => return Err(unknown("user", name, "/etc/passwd")),
-    };
-    let gid = match (user.gid, group_name) {
-        (Some(gid), _) => gid,
-        (None, Some(wanted)) => group_id(group, wanted)?,
-        (None, None) => entry.as_ref().map_or(0, |entry| entry.gid),
-    };
-    let image_gids = match &entry {
-        // An image that names the group asks for that one alone, as runc and
-        // containerd understand it.
-        Some(entry) if user.image_groups && group_name.is_none() => groups_of(group, entry.name),
-        _ => Vec::new(),
-    };
-    Ok(Identity {
-        uid,
-        gid,
-        required_gids: user.additional_gids.clone(),
-        image_gids,
-        home: entry.map_or("/", |entry| entry.home).to_owned(),
-    })
+    /// Looks the user up in the text of /etc/passwd and /etc/group.
+    ///
+    /// # Errors
+    ///
+    /// When a name is in neither.
+    pub fn from_files(user: &User, passwd: &str, group: &str) -> Result<Self, StartError> {
+        let (name, group_name) = match user.name.split_once(':') {
+            Some((name, group)) => (name, Some(group).filter(|g| !g.is_empty())),
+            None => (user.name.as_str(), None),
+        };
+        let name = if name.is_empty() { "0" } else { name };
+        let entry = passwd_entry(passwd, name);
+        let uid = match (&entry, name.parse::<u32>()) {
+            (_, Ok(uid)) => uid,
+            (Some(entry), _) => entry.uid,
+            (None, _) => return Err(unknown("user", name, "/etc/passwd")),
+        };
+        let gid = match (user.gid, group_name) {
+            (Some(gid), _) => gid,
+            (None, Some(wanted)) => group_id(group, wanted)?,
+            (None, None) => entry.as_ref().map_or(0, |entry| entry.gid),
+        };
+        let image_gids = match &entry {
+            // An image that names the group asks for that one alone, as runc and
+            // containerd understand it.
+            Some(entry) if user.image_groups && group_name.is_none() => {
+                groups_of(group, entry.name)
+            }
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            uid,
+            gid,
+            required_gids: user.additional_gids.clone(),
+            image_gids,
+            home: entry.map_or("/", |entry| entry.home).to_owned(),
+        })
+    }
 }
 
 struct PasswdEntry<'a> {
@@ -154,7 +163,7 @@ mod tests {
             gid,
             ..User::default()
         };
-        let found = from_files(&user, PASSWD, GROUP).unwrap();
+        let found = Identity::from_files(&user, PASSWD, GROUP).unwrap();
         let shown = (
             found.uid,
             found.gid,
@@ -185,7 +194,9 @@ mod tests {
                 name: name.into(),
                 ..User::default()
             };
-            from_files(&user, PASSWD, GROUP).unwrap_err().to_string()
+            Identity::from_files(&user, PASSWD, GROUP)
+                .unwrap_err()
+                .to_string()
         };
         assert_eq!(
             refuse("nobody"),
@@ -205,7 +216,7 @@ mod tests {
             image_groups: false,
             ..User::default()
         };
-        let found = from_files(&user, PASSWD, GROUP).unwrap();
+        let found = Identity::from_files(&user, PASSWD, GROUP).unwrap();
         assert_eq!(
             (found.required_gids, found.image_gids),
             (vec![2000], vec![])

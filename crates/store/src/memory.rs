@@ -54,6 +54,9 @@ pub(crate) struct Entry<V> {
     pub value: Arc<V>,
 }
 
+/// Changes that happened before a watch began.
+pub(crate) type Missed<V> = VecDeque<Arc<Event<V>>>;
+
 struct Watcher<V> {
     prefix: String,
     events: mpsc::Sender<Arc<Event<V>>>,
@@ -188,7 +191,7 @@ impl<V: Value> Memory<V> {
         prefix: &str,
         from: u64,
         events: mpsc::Sender<Arc<Event<V>>>,
-    ) -> Result<(u64, VecDeque<Arc<Event<V>>>), WatchError> {
+    ) -> Result<(u64, Missed<V>), WatchError> {
         if from < self.floor {
             return Err(WatchError::Expired {
                 requested: from,

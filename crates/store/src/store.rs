@@ -314,8 +314,17 @@ impl<V: Value> Store<V> {
     pub fn put_missing_blocking(&self, values: Vec<(String, V)>) -> Result<(), WriteError> {
         let (sender, replies) = thread_channel::channel();
         for (key, value) in values {
-            let operation = Operation::Put { key, value, expect: Expect::Absent, expires: 0 };
-            self.send_to(operation, Durability::Durable, ReplyTo::Thread(sender.clone()))?;
+            let operation = Operation::Put {
+                key,
+                value,
+                expect: Expect::Absent,
+                expires: 0,
+            };
+            self.send_to(
+                operation,
+                Durability::Durable,
+                ReplyTo::Thread(sender.clone()),
+            )?;
         }
         drop(sender);
         for reply in replies {
@@ -342,16 +351,33 @@ impl<V: Value> Store<V> {
         Ok(Deleted { revision, value })
     }
 
-    fn send(&self, operation: Operation<V>, options: WriteOptions) -> Result<oneshot::Receiver<Reply<V>>, WriteError> {
+    fn send(
+        &self,
+        operation: Operation<V>,
+        options: WriteOptions,
+    ) -> Result<oneshot::Receiver<Reply<V>>, WriteError> {
         let (reply, receiver) = oneshot::channel();
         self.send_to(operation, options.durability, ReplyTo::Task(reply))?;
         Ok(receiver)
     }
 
-    fn send_to(&self, operation: Operation<V>, durability: Durability, reply: ReplyTo<V>) -> Result<(), WriteError> {
-        let request = Request { operation, durability, reply };
+    fn send_to(
+        &self,
+        operation: Operation<V>,
+        durability: Durability,
+        reply: ReplyTo<V>,
+    ) -> Result<(), WriteError> {
+        let request = Request {
+            operation,
+            durability,
+            reply,
+        };
         let requests = self.inner.requests.lock();
-        requests.as_ref().ok_or(WriteError::Closed)?.send(request).map_err(|_| WriteError::Closed)
+        requests
+            .as_ref()
+            .ok_or(WriteError::Closed)?
+            .send(request)
+            .map_err(|_| WriteError::Closed)
     }
 
     /// Returns the current value of a key.

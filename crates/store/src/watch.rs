@@ -1,13 +1,12 @@
 //! An ordered stream of committed changes under a prefix: [`Watch`]. It does
 //! not filter by anything but the key.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::mpsc;
 
-use crate::memory::Event;
+use crate::memory::{Event, Missed};
 use crate::store::Inner;
 use crate::value::Value;
 
@@ -34,7 +33,7 @@ pub enum WatchError {
 
 /// Committed changes in order. Ends when the reader falls too far behind or the store closes.
 pub struct Watch<V: Value> {
-    missed: VecDeque<Arc<Event<V>>>,
+    missed: Missed<V>,
     events: mpsc::Receiver<Arc<Event<V>>>,
     id: u64,
     inner: Arc<Inner<V>>,
@@ -42,7 +41,7 @@ pub struct Watch<V: Value> {
 
 impl<V: Value> Watch<V> {
     pub(crate) fn new(
-        missed: VecDeque<Arc<Event<V>>>,
+        missed: Missed<V>,
         events: mpsc::Receiver<Arc<Event<V>>>,
         id: u64,
         inner: Arc<Inner<V>>,

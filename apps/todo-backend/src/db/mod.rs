@@ -7,12 +7,14 @@
 //! This module knows no tables; those are in `model`.
 
 mod migrations;
-pub mod sqlite;
+mod postgres;
+mod postgres_tls;
+mod sqlite;
 pub mod url;
 pub mod value;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -103,7 +105,7 @@ pub trait Engine: Send + Sync {
 #[derive(Clone)]
 pub struct Database {
     engine: Arc<dyn Engine>,
-    state: Arc<parking::State>,
+    state: Arc<State>,
 }
 
 impl Database {
@@ -115,7 +117,11 @@ impl Database {
                 config.pool_size,
                 config.pool_overflow,
             )),
-            DatabaseUrl::Postgres(_) => Arc::new(parking::Absent),
+            DatabaseUrl::Postgres(url) => Arc::new(postgres::Postgres::new(
+                url,
+                config.pool_size,
+                config.pool_overflow,
+            )),
         };
         Self {
             engine,
@@ -151,7 +157,7 @@ impl Database {
         self.state
             .reason
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
@@ -216,53 +222,21 @@ impl Database {
     }
 }
 
-mod parking {
-    //! State of the connection, and the engine that stands in while the one
-    //! asked for is not built in.
+/// What is known about the connection.
+#[derive(Default)]
+struct State {
+    connected: AtomicBool,
+    reason: Mutex<Option<String>>,
+}
 
-    use super::{AtomicBool, BoxFuture, DbError, Engine, Ordering, Row, Statement, Usage};
-    use std::sync::{Mutex, PoisonError};
-
-    pub type Reason = Option<String>;
-
-    #[derive(Default)]
-    pub struct State {
-        pub connected: AtomicBool,
-        pub reason: Mutex<Reason>,
+impl State {
+    fn succeeded(&self) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.connected.store(true, Ordering::Relaxed);
     }
 
-    impl State {
-        pub fn succeeded(&self) {
-            *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            self.connected.store(true, Ordering::Relaxed);
-        }
-
-        pub fn failed(&self, error: &DbError) {
-            *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
-        }
-    }
-
-    pub struct Absent;
-
-    impl Absent {
-        fn refuse<T>() -> Result<T, DbError> {
-            Err(DbError::Unreachable(
-                "this build has no PostgreSQL driver yet".to_owned(),
-            ))
-        }
-    }
-
-    impl Engine for Absent {
-        fn run(&self, _: Vec<Statement>) -> BoxFuture<'_, Result<Vec<Vec<Row>>, DbError>> {
-            Box::pin(async { Self::refuse() })
-        }
-
-        fn migrate(&self) -> BoxFuture<'_, Result<(), DbError>> {
-            Box::pin(async { Self::refuse() })
-        }
-
-        fn usage(&self) -> Usage {
-            Usage::default()
-        }
+    fn failed(&self, error: &DbError) {
+        let text = error.to_string();
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 }

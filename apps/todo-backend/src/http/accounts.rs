@@ -210,7 +210,11 @@ fn is_secure(headers: &HeaderMap) -> bool {
         .is_some_and(|scheme| scheme == "https")
 }
 
-fn email_of(body: &Body) -> Result<String, ApiError> {
+/// Reads the mail address of a body.
+///
+/// # Errors
+/// 422 when it is none.
+pub fn email_of(body: &Body) -> Result<String, ApiError> {
     let email = body.text("email", 1, 254)?.to_lowercase();
     if is_email(&email) {
         Ok(email)
@@ -231,7 +235,11 @@ fn is_email(text: &str) -> bool {
     clean && !brackets && !local.is_empty() && !local.contains('@') && labels
 }
 
-fn new_password_of(body: &Body) -> Result<String, ApiError> {
+/// Reads a new password of a body.
+///
+/// # Errors
+/// 422 when it is too short or too long.
+pub fn new_password_of(body: &Body) -> Result<String, ApiError> {
     let password = body.raw("password")?.unwrap_or_default();
     let length = password.chars().count();
     if (8..=100).contains(&length) {

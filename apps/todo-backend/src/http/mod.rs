@@ -1,14 +1,20 @@
 //! The HTTP surface: the table of routes and what all of them share.
 
 mod accounts;
+mod chat;
+mod effective;
 pub mod error;
 mod guard;
 mod health;
 mod input;
 pub mod limit;
 pub mod metrics;
+mod notifications;
 mod observe;
-mod tasks;
+mod openapi;
+mod resets;
+pub mod tasks;
+mod uploads;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,7 +22,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, patch, post};
+use axum::routing::{delete, get, patch, post};
 
 use crate::auth::jwt::Keys;
 use crate::config::Config;
@@ -36,6 +42,7 @@ struct Inner {
     metrics: metrics::Metrics,
     limiter: limit::Limiter,
     draining: AtomicBool,
+    tasks_changed: tokio::sync::Notify,
 }
 
 /// The part that SIGHUP replaces.
@@ -63,6 +70,7 @@ impl AppState {
             metrics: metrics::Metrics::default(),
             limiter: limit::Limiter::default(),
             draining: AtomicBool::new(false),
+            tasks_changed: tokio::sync::Notify::new(),
         }))
     }
 
@@ -108,6 +116,11 @@ impl AppState {
         &self.0.limiter
     }
 
+    /// Wakes the reminders when tasks changed here.
+    pub fn tasks_changed(&self) -> &tokio::sync::Notify {
+        &self.0.tasks_changed
+    }
+
     /// Makes `/ready` answer no.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
@@ -124,9 +137,12 @@ pub fn router(state: AppState) -> Router {
     let limited = Router::new()
         .merge(account_routes())
         .merge(task_routes())
+        .merge(chat_routes())
+        .merge(other_routes())
         .fallback(|| async { ApiError::not_found() })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .merge(upload_routes())
         .layer(from_fn_with_state(state.clone(), limit::limit))
         .layer(from_fn_with_state(state.clone(), guard::same_origin));
     probe_routes()
@@ -161,6 +177,8 @@ fn account_routes() -> Router<AppState> {
     let mut router = Router::new()
         .route("/api/auth/session", get(accounts::session))
         .route("/api/auth/jwks", get(accounts::jwks))
+        .route("/api/auth/forgot-password", post(resets::forgot))
+        .route("/api/auth/reset-password", post(resets::reset))
         .route(
             "/api/users/me",
             get(accounts::profile).patch(accounts::update_profile),
@@ -205,4 +223,57 @@ fn task_routes() -> Router<AppState> {
         }
     }
     router
+}
+
+fn chat_routes() -> Router<AppState> {
+    let mut router = Router::new();
+    for path in ["/api/{user_id}/chat", "/api/chat", "/api/v1/chat"] {
+        router = router.route(path, post(chat::chat));
+    }
+    for root in [
+        "/api/{user_id}/conversations",
+        "/api/conversations",
+        "/api/chat/conversations",
+    ] {
+        let one = format!("{root}/{{cid}}");
+        router = router
+            .route(root, get(chat::conversations))
+            .route(&format!("{one}/messages"), get(chat::messages))
+            .route(&one, get(chat::messages).delete(chat::forget));
+    }
+    router
+}
+
+fn other_routes() -> Router<AppState> {
+    Router::new()
+        .route("/api/notifications", get(notifications::list))
+        .route(
+            "/api/notifications/{nid}/read",
+            patch(notifications::mark_read),
+        )
+        .route(
+            "/api/notifications/mark-all-read",
+            post(notifications::mark_all),
+        )
+        .route("/api/config/effective", get(effective::show))
+        .route("/api/dev/outbox", get(resets::outbox))
+        .route("/api/openapi.json", get(openapi::document))
+        .route("/api/docs", get(openapi::page))
+}
+
+/// Routes whose bodies are files.
+fn upload_routes() -> Router<AppState> {
+    let mut router = Router::new()
+        .route("/api/users/me/avatar", post(uploads::avatar))
+        .route("/uploads/{*path}", get(uploads::serve));
+    for root in TASK_ROOTS {
+        let list = format!("{root}/{{id}}/attachments");
+        router = router
+            .route(&format!("{list}/{{aid}}"), delete(uploads::detach))
+            .route(&list, get(uploads::list).post(uploads::attach));
+    }
+    // Room for the form around the file; the file itself is measured later.
+    router.layer(DefaultBodyLimit::max(
+        crate::storage::FILE_BYTES_MAX + BODY_BYTES_MAX,
+    ))
 }

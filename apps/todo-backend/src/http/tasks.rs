@@ -168,6 +168,7 @@ pub async fn create(
     let task = tasks::create(state.database(), &owner.id, &draft).await?;
     // A valid token of a user that is gone finds no row to count in.
     let task = task.ok_or_else(ApiError::not_found)?;
+    state.tasks_changed().notify_one();
     Ok((StatusCode::CREATED, Json(task.json())).into_response())
 }
 
@@ -189,7 +190,8 @@ pub async fn update(
 ) -> Result<Json<Value>, ApiError> {
     let task = find(&state, &owner).await?;
     let draft = draft_of(task.draft(), &body.0)?;
-    let task = tasks::update(state.database(), &owner.id, task.id, &draft).await?;
+    let task = tasks::update(state.database(), &owner.id, &task, &draft).await?;
+    state.tasks_changed().notify_one();
     Ok(Json(task.ok_or_else(ApiError::not_found)?.json()))
 }
 
@@ -197,7 +199,7 @@ pub async fn update(
 pub async fn toggle(State(state): State<AppState>, owner: Owner) -> Result<Json<Value>, ApiError> {
     let task = find(&state, &owner).await?;
     let database = state.database();
-    let task = tasks::set_completed(database, &owner.id, task.id, !task.completed).await?;
+    let task = tasks::set_completed(database, &owner.id, &task, !task.completed).await?;
     Ok(Json(task.ok_or_else(ApiError::not_found)?.json()))
 }
 

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
+use super::recurrence;
 use crate::db::value::At;
 use crate::db::{Database, DbError, Row, Statement, Value};
 use crate::sql;
@@ -389,9 +390,10 @@ pub async fn create(
     draft: &Draft,
 ) -> Result<Option<Task>, DbError> {
     let uid = uuid::Uuid::new_v4().to_string();
-    let at = now();
-    let [count, insert] = insertion(user_id, &uid, draft, at, None);
-    let rows = database.run(vec![count, insert]).await?;
+    let [count, insert] = insertion(user_id, &uid, draft, now(), None);
+    let mut batch = vec![count, insert];
+    batch.extend(reminder_rows(user_id, &uid, draft));
+    let rows = database.run(batch).await?;
     rows.get(1)
         .and_then(|rows| rows.first())
         .map(Task::from_row)
@@ -433,6 +435,25 @@ pub fn insertion(
     [count, insert]
 }
 
+/// Returns the statements that write the reminders of a task.
+fn reminder_rows(user_id: &str, uid: &str, draft: &Draft) -> Vec<Statement> {
+    let rows = draft.reminders.iter().filter_map(|reminder| {
+        let before = reminder.before.parse::<jiff::SignedDuration>().ok()?;
+        let fire_at = draft.due_date?.saturating_sub(before.as_millis() as Millis);
+        // The task may not have been written: then nothing is selected.
+        Some(sql!(
+            "INSERT INTO reminders (id, user_id, task_uid, channel, fire_at) \
+             SELECT ?1, user_id, uid, ?4, ?5 FROM tasks WHERE uid = ?3 AND user_id = ?2",
+            uuid::Uuid::new_v4().to_string(),
+            user_id,
+            uid,
+            &reminder.channel,
+            At(fire_at),
+        ))
+    });
+    rows.collect()
+}
+
 /// Writes all fields of a task that a client may set.
 ///
 /// # Errors
@@ -440,10 +461,46 @@ pub fn insertion(
 pub async fn update(
     database: &Database,
     user_id: &str,
-    id: i64,
+    task: &Task,
     draft: &Draft,
 ) -> Result<Option<Task>, DbError> {
-    let update = sql!(
+    let mut batch = vec![update_statement(user_id, task.id, draft)];
+    if draft.due_date != task.due_date || draft.reminders != task.reminders {
+        let unsent = "DELETE FROM reminders WHERE task_uid = ?1 AND user_id = ?2";
+        batch.push(sql!(unsent, &task.uid, user_id));
+        batch.extend(reminder_rows(user_id, &task.uid, draft));
+    }
+    if draft.completed && !task.completed {
+        batch.extend(successor(user_id, task, draft));
+    }
+    first_task(database.run(batch).await?)
+}
+
+fn first_task(rows: Vec<Vec<Row>>) -> Result<Option<Task>, DbError> {
+    rows.first()
+        .and_then(|rows| rows.first())
+        .map(Task::from_row)
+        .transpose()
+}
+
+/// Returns the statements that make the next task of a recurring one.
+fn successor(user_id: &str, task: &Task, draft: &Draft) -> Vec<Statement> {
+    let Some(rule) = &draft.recurrence else {
+        return Vec::new();
+    };
+    let next = Draft {
+        completed: false,
+        due_date: recurrence::next_due(rule, draft.due_date, now()),
+        ..draft.clone()
+    };
+    let uid = uuid::Uuid::new_v4().to_string();
+    let mut batch = insertion(user_id, &uid, &next, now(), Some(&task.uid)).to_vec();
+    batch.extend(reminder_rows(user_id, &uid, &next));
+    batch
+}
+
+fn update_statement(user_id: &str, id: i64, draft: &Draft) -> Statement {
+    sql!(
         "UPDATE tasks SET title = ?3, description = ?4, priority = ?6, due_date = ?7, tags = ?8, \
          recurrence = ?9, reminders = ?10, updated_at = ?11, \
          completed_at = CASE WHEN completed = ?5 THEN completed_at ELSE ?12 END, completed = ?5 \
@@ -460,41 +517,29 @@ pub async fn update(
         text_of(&draft.reminders),
         At(now()),
         draft.completed.then_some(At(now())),
-    );
-    database
-        .row(update)
-        .await?
-        .as_ref()
-        .map(Task::from_row)
-        .transpose()
+    )
 }
 
-/// Marks a task done or not done.
+/// Marks a task done or not done; a recurring one that is done comes back.
 ///
 /// # Errors
 /// As [`DbError`] says.
 pub async fn set_completed(
     database: &Database,
     user_id: &str,
-    id: i64,
+    task: &Task,
     completed: bool,
 ) -> Result<Option<Task>, DbError> {
-    let at = now();
-    let update = sql!(
-        "UPDATE tasks SET completed = ?3, completed_at = ?5, updated_at = ?4 \
-         WHERE user_id = ?1 AND id = ?2 RETURNING *",
+    update(
+        database,
         user_id,
-        id,
-        completed,
-        At(at),
-        completed.then_some(At(at)),
-    );
-    database
-        .row(update)
-        .await?
-        .as_ref()
-        .map(Task::from_row)
-        .transpose()
+        task,
+        &Draft {
+            completed,
+            ..task.draft()
+        },
+    )
+    .await
 }
 
 /// Deletes a task and returns whether there was one.

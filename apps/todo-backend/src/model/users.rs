@@ -146,6 +146,15 @@ pub async fn update_profile(database: &Database, user: &User) -> Result<(), DbEr
     database.run(vec![update]).await.map(|_| ())
 }
 
+/// Writes where the picture is.
+///
+/// # Errors
+/// As [`DbError`] says.
+pub async fn set_avatar(database: &Database, id: &str, url: &str) -> Result<(), DbError> {
+    let update = sql!("UPDATE users SET avatar_url = ?2 WHERE id = ?1", id, url);
+    database.run(vec![update]).await.map(|_| ())
+}
+
 fn prefs_text(prefs: &Prefs) -> String {
     serde_json::to_string(prefs).unwrap_or_else(|_| "{}".to_owned())
 }

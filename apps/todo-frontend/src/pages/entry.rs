@@ -6,13 +6,14 @@ use http::header::SET_COOKIE;
 use http::{HeaderValue, Method, StatusCode};
 use maud::{Markup, html};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::failure;
-use super::frame::Page;
+use super::frame::{Field, Page, Width, notice};
+use super::sentence;
 use crate::api::{ApiFailure, call};
 use crate::server::App;
-use crate::visitor::{SESSION_COOKIE, Visitor};
+use crate::visitor::{LANGUAGE_COOKIE, SESSION_COOKIE, THEME_COOKIE, Visitor, ZONE_COOKIE};
 
 /// The fields of both forms.
 #[derive(Deserialize, Default)]
@@ -71,7 +72,7 @@ async fn enter(
     app: &App,
     visitor: &Visitor,
     path: &str,
-    body: &serde_json::Value,
+    body: &Value,
     again: impl FnOnce(StatusCode, &str) -> Response,
 ) -> Response {
     if !visitor.same_origin {
@@ -83,10 +84,57 @@ async fn enter(
             for cookie in answer.headers.get_all(SET_COOKIE) {
                 response.headers_mut().append(SET_COOKIE, cookie.clone());
             }
+            let prefs = &answer.body["user"]["prefs"];
+            let new = path.ends_with("signup");
+            if new {
+                keep_zone(app, visitor, &answer.body).await;
+            } else {
+                set_choices(&mut response, prefs);
+            }
             response
         }
-        Err(ApiFailure::Refused { status, detail }) => again(status, &detail),
+        Err(ApiFailure::Refused { status, detail }) if !status.is_server_error() => {
+            again(status, &sentence(&detail))
+        }
         Err(other) => failure::page(app, visitor, &other),
+    }
+}
+
+/// Tells the API the time zone that the browser found; a failure costs only
+/// that the person sets it later.
+async fn keep_zone(app: &App, visitor: &Visitor, answer: &Value) {
+    let Some(zone) = visitor.zone.iana_name().filter(|zone| *zone != "UTC") else {
+        return;
+    };
+    let Some(signed_in) = visitor.signed_in(answer["token"].as_str().unwrap_or_default()) else {
+        return;
+    };
+    let body = json!({"timezone": zone});
+    if let Err(error) = call(
+        app.client(),
+        &signed_in,
+        Method::PATCH,
+        "/api/users/me",
+        Some(&body),
+    )
+    .await
+    {
+        tracing::info!("the time zone was not kept: {error}");
+    }
+}
+
+/// Puts a person's choices into cookies, where every page finds them.
+pub fn set_choices(response: &mut Response, prefs: &Value) {
+    for (cookie, key) in [
+        (THEME_COOKIE, "theme"),
+        (LANGUAGE_COOKIE, "language"),
+        (ZONE_COOKIE, "timezone"),
+    ] {
+        let value = prefs[key].as_str().unwrap_or_default();
+        let text = format!("{cookie}={value}; Path=/; SameSite=Lax; Max-Age=31536000");
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            response.headers_mut().append(SET_COOKIE, value);
+        }
     }
 }
 
@@ -110,22 +158,20 @@ fn sign_up_page(
     error: Option<&str>,
 ) -> Response {
     let fields = html! {
-        (input("name", "Name", "text", "name", &entry.name, false))
-        (input("email", "Email", "email", "email", &entry.email, true))
-        (input("password", "Password", "password", "new-password", "", true))
-        p.hint id="password-hint" { "8 characters or more." }
+        (field(visitor, "name", "Name", "text", "name", &entry.name, false))
+        (field(visitor, "email", "Email", "email", "email", &entry.email, true))
+        (field(visitor, "password", "Password", "password", "new-password", "", true))
+        p.hint { "8 characters or more." }
     };
-    let other = html! { p { "Already here? " a href="/signin" { "Sign in" } } };
-    entry_page(
-        visitor,
-        status,
-        "/signup",
-        "Create your account",
-        "Create account",
+    let other = html! { p.aside { "Already here? " a href="/signin" { (visitor.t("Sign in")) } } };
+    let form = EntryForm {
+        path: "/signup",
+        heading: "Create your account",
+        button: "Create account",
         fields,
         other,
-        error,
-    )
+    };
+    form.answer(visitor, status, error)
 }
 
 fn sign_in_page(
@@ -135,54 +181,24 @@ fn sign_in_page(
     error: Option<&str>,
 ) -> Response {
     let fields = html! {
-        (input("email", "Email", "email", "email", &entry.email, true))
-        (input("password", "Password", "password", "current-password", "", true))
+        (field(visitor, "email", "Email", "email", "email", &entry.email, true))
+        (field(visitor, "password", "Password", "password", "current-password", "", true))
+        p.hint { a href="/forgot-password" { (visitor.t("Forgot your password?")) } }
     };
-    let other = html! { p { "New here? " a href="/signup" { "Create an account" } } };
-    entry_page(
-        visitor,
-        status,
-        "/signin",
-        "Welcome back",
-        "Sign in",
+    let other =
+        html! { p.aside { "New here? " a href="/signup" { (visitor.t("Create your account")) } } };
+    let form = EntryForm {
+        path: "/signin",
+        heading: "Welcome back",
+        button: "Sign in",
         fields,
         other,
-        error,
-    )
-}
-
-#[allow(clippy::too_many_arguments)]
-fn entry_page(
-    visitor: &Visitor,
-    status: StatusCode,
-    path: &str,
-    heading: &str,
-    button: &str,
-    fields: Markup,
-    other: Markup,
-    error: Option<&str>,
-) -> Response {
-    let body = html! {
-        div.stack {
-            h1 { (heading) }
-            @if let Some(error) = error { p.note.bad role="alert" { (sentence(error)) } }
-            form.card.stack method="post" action=(path) {
-                (fields)
-                button type="submit" { (button) }
-            }
-            (other)
-        }
     };
-    Page {
-        title: heading,
-        path,
-        narrow: true,
-        body,
-    }
-    .answer(visitor, status)
+    form.answer(visitor, status, error)
 }
 
-fn input(
+fn field(
+    visitor: &Visitor,
     name: &str,
     label: &str,
     kind: &str,
@@ -190,21 +206,51 @@ fn input(
     value: &str,
     required: bool,
 ) -> Markup {
-    html! {
-        div.field {
-            label for=(name) { (label) }
-            input id=(name) name=(name) type=(kind) autocomplete=(complete) value=(value) required[required]
-                minlength=[(complete == "new-password").then_some("8")];
-        }
+    Field {
+        name,
+        label: visitor.t(label),
+        kind,
+        complete,
+        value,
+        required,
     }
+    .markup()
 }
 
-/// Makes a sentence of an API message, which begins in lower case.
-pub fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    let first = characters
-        .next()
-        .map(|first| first.to_uppercase().to_string())
-        .unwrap_or_default();
-    format!("{first}{}.", characters.as_str().trim_end_matches('.'))
+/// A page that is one form.
+pub struct EntryForm<'a> {
+    /// Where it is sent.
+    pub path: &'a str,
+    /// What it is about.
+    pub heading: &'a str,
+    /// What the button says.
+    pub button: &'a str,
+    /// The fields.
+    pub fields: Markup,
+    /// What stands below.
+    pub other: Markup,
+}
+
+impl EntryForm<'_> {
+    /// Returns the whole answer.
+    pub fn answer(self, visitor: &Visitor, status: StatusCode, error: Option<&str>) -> Response {
+        let body = html! {
+            div.stack.entry {
+                h1 { (visitor.t(self.heading)) }
+                (notice(error, true))
+                form.card.stack method="post" action=(self.path) {
+                    (self.fields)
+                    button type="submit" { (visitor.t(self.button)) }
+                }
+                (self.other)
+            }
+        };
+        Page {
+            title: self.heading,
+            path: self.path,
+            width: Width::Narrow,
+            body,
+        }
+        .answer(visitor, status)
+    }
 }

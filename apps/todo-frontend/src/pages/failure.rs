@@ -2,11 +2,13 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::{StatusCode, Uri};
+use http::{HeaderValue, StatusCode, Uri};
 use maud::html;
 
-use super::frame::Page;
+use super::frame::{Page, Width};
+use super::sentence;
 use crate::api::ApiFailure;
+use crate::net::upstream::UpstreamError;
 use crate::server::App;
 use crate::visitor::Visitor;
 
@@ -16,18 +18,23 @@ pub fn page(app: &App, visitor: &Visitor, failure: &ApiFailure) -> Response {
         ApiFailure::SignIn => Redirect::to("/signin").into_response(),
         ApiFailure::Away(error) => {
             tracing::warn!("{error}");
-            let cause = (!app.config().production).then(|| error.to_string());
+            // Which key is missing is for everyone to know; addresses are not.
+            let show = !app.config().production || matches!(error, UpstreamError::NotConfigured);
+            let cause = show.then(|| error.to_string());
             away(visitor, cause.as_deref())
         }
+        ApiFailure::Refused { status, detail } if status.is_server_error() => {
+            away(visitor, Some(detail.as_str()))
+        }
         ApiFailure::Refused { status, detail } => {
-            simple(visitor, *status, "That did not work", detail)
+            simple(visitor, *status, "That did not work", &sentence(detail))
         }
     }
 }
 
 fn away(visitor: &Visitor, cause: Option<&str>) -> Response {
     let body = html! {
-        section.card.stack {
+        section.card.stack.failure {
             h1 { "We cannot reach your tasks" }
             p { "The service behind this page does not answer at the moment. Nothing is lost; try again shortly." }
             @if let Some(cause) = cause { p.hint { code { (cause) } } }
@@ -40,16 +47,20 @@ fn away(visitor: &Visitor, cause: Option<&str>) -> Response {
     let page = Page {
         title: "Not reachable",
         path: "",
-        narrow: false,
+        width: Width::Medium,
         body,
     };
-    page.answer(visitor, StatusCode::BAD_GATEWAY)
+    let mut response = page.answer(visitor, StatusCode::BAD_GATEWAY);
+    // The page looks again by itself: nobody has to press a key when the
+    // service is back.
+    response.headers_mut().insert("refresh", HeaderValue::from_static("5"));
+    response
 }
 
 /// Answers with a heading and a sentence.
 pub fn simple(visitor: &Visitor, status: StatusCode, heading: &str, detail: &str) -> Response {
     let body = html! {
-        section.card.stack {
+        section.card.stack.failure {
             h1 { (heading) }
             p { (detail) }
             div { a.button href="/" { "Go to the start page" } }
@@ -58,7 +69,7 @@ pub fn simple(visitor: &Visitor, status: StatusCode, heading: &str, detail: &str
     Page {
         title: heading,
         path: "",
-        narrow: false,
+        width: Width::Medium,
         body,
     }
     .answer(visitor, status)

@@ -2,9 +2,10 @@
 
 use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
-use maud::html;
+use maud::{Markup, html};
 
-use super::frame::Page;
+use super::frame::{Page, Width};
+use super::icons;
 use crate::visitor::Visitor;
 
 /// `GET /`.
@@ -15,27 +16,54 @@ pub async fn show(visitor: Visitor) -> Response {
     let body = html! {
         section.hero {
             div.stack {
+                p.eyebrow { "Tasks you can talk to" }
                 h1 { "A clear head, one task at a time." }
-                p.lead { "Write down what is on your mind, in a list or in plain words. Everything stays on your own machine." }
+                p.lead { "Write down what is on your mind, in a list or in plain words. Tidy remembers the date, asks when it is not sure, and keeps everything on your own machine." }
                 div.row {
-                    a.button href="/signup" { "Get started" }
-                    a.button.quiet href="/signin" { "Sign in" }
+                    a.button.large href="/signup" { "Get started" }
+                    a.button.large.quiet href="/signin" { "Sign in" }
                 }
             }
-            div aria-hidden="true" {
-                ul.tasks {
-                    li.task.done { span.tick { "✓" } span.body { span.title { "Call the dentist" } } }
-                    li.task { span.tick {} span.body { span.title { "Buy groceries" } span.meta { span.chip { "today" } } } }
-                    li.task { span.tick {} span.body { span.title { "Prepare the talk" } span.meta { span.chip.high { "high" } } } }
-                }
-            }
+            (picture())
+        }
+        section.points {
+            (point("Say it as you think it", "“Pay the rent by Friday, high priority” becomes a task with a date. English and Urdu, typed or spoken."))
+            (point("It asks, it never guesses", "Two meetings on the list? Then “delete the meeting” is a question first. Nothing is lost by a misunderstanding."))
+            (point("Yours, and offline", "No key and no account elsewhere is needed. Add an OpenAI, Gemini or Cohere key when you want more."))
         }
     };
     Page {
         title: "Tasks you can talk to",
         path: "/",
-        narrow: false,
+        width: Width::Wide,
         body,
     }
     .answer(&visitor, StatusCode::OK)
+}
+
+fn point(heading: &str, text: &str) -> Markup {
+    html! { div { h2 { (heading) } p { (text) } } }
+}
+
+/// What the product looks like, for eyes only.
+fn picture() -> Markup {
+    let row = |title: &str, meta: Markup, done: bool| {
+        html! {
+            li.task.done[done] {
+                span.tick { (icons::tick()) }
+                span.body { span.title { (title) } span.meta { (meta) } }
+            }
+        }
+    };
+    html! {
+        div.picture aria-hidden="true" {
+            div.bubble.user { "Call mom tonight, and pay the rent by Friday" }
+            div.bubble { "Added both. The rent is due Friday, I made it high priority." }
+            ul.tasks {
+                (row("Book the dentist", html! {}, true))
+                (row("Call mom", html! { span.due { (icons::calendar()) "Today, 20:00" } }, false))
+                (row("Pay the rent", html! { span.due { (icons::calendar()) "Friday" } span.chip.high { "high" } }, false))
+            }
+        }
+    }
 }

@@ -2,16 +2,27 @@
 //! itself prescribes: namespaces, service accounts, addresses. The order is
 //! upstream's: change, allocate, check.
 
+mod escalation;
+mod inert;
+mod limits;
 pub mod namespaces;
-pub mod pods;
+mod network;
+mod pod_security;
+mod pod_spec;
+mod pods;
+mod priority;
+mod quota;
+mod runtime_class;
 pub mod services;
+mod storage;
+mod totals;
 
 use coracle_machinery::kind::Kind;
 use serde_json::Value;
 
 use crate::context::Context;
 use crate::object::Stored;
-use crate::status::ApiResult;
+use crate::status::{ApiResult, Cause};
 
 pub use services::Allocation;
 
@@ -25,10 +36,25 @@ fn is(kind: &Kind, group: &str, plural: &str) -> bool {
 /// 403 and 404, as the plug-in says.
 pub fn mutate_create(context: &Context, kind: &'static Kind, object: &mut Value) -> ApiResult<()> {
     namespaces::check_create(context, kind, object)?;
-    if is(kind, "", "pods") {
-        pods::mutate(context, kind, object)?;
+    inert::warn(context, kind, object);
+    match (kind.group, kind.plural) {
+        ("", "pods") => {
+            limits::pod(context, kind, object)?;
+            pods::service_account(context, kind, object)?;
+            priority::mutate(context, kind, object)?;
+            pods::tolerations(object);
+            runtime_class::mutate(context, kind, object)?;
+        }
+        ("", "nodes") => network::taint_new_node(object),
+        ("", "persistentvolumeclaims") => {
+            limits::claim(context, kind, object)?;
+            storage::default_class(context, object);
+        }
+        ("networking.k8s.io", "ingresses") => network::default_class(context, kind, object)?,
+        _ => {}
     }
-    Ok(())
+    storage::protect(kind, object);
+    escalation::check(context, kind, object)
 }
 
 /// Gives a new object the addresses and ports it needs.
@@ -54,13 +80,17 @@ pub fn allocate_create(
 ///
 /// # Errors
 /// 403, as the plug-in says.
-pub fn check_create(
-    _context: &Context,
-    _kind: &'static Kind,
-    _object: &Value,
-    _dry_run: bool,
+pub async fn check_create(
+    context: &Context,
+    kind: &'static Kind,
+    object: &Value,
+    dry_run: bool,
 ) -> ApiResult<()> {
-    Ok(())
+    if is(kind, "scheduling.k8s.io", "priorityclasses") {
+        priority::check_class(context, kind, object)?;
+    }
+    pod_security::check(context, kind, object)?;
+    quota::charge(context, kind, object, dry_run).await
 }
 
 /// Changes an update, or refuses it.
@@ -68,12 +98,15 @@ pub fn check_create(
 /// # Errors
 /// 403, as the plug-in says.
 pub fn mutate_update(
-    _context: &Context,
-    _kind: &'static Kind,
-    _object: &mut Value,
+    context: &Context,
+    kind: &'static Kind,
+    object: &mut Value,
     _live: &Value,
 ) -> ApiResult<()> {
-    Ok(())
+    if is(kind, "", "pods") && context.path.subresource.is_none() {
+        pods::tolerations(object);
+    }
+    escalation::check(context, kind, object)
 }
 
 /// Gives an update the addresses and ports it newly needs.
@@ -101,13 +134,21 @@ pub fn allocate_update(
 /// # Errors
 /// 403, as the plug-in says.
 pub fn check_update(
-    _context: &Context,
-    _kind: &'static Kind,
-    _object: &Value,
-    _live: &Value,
+    context: &Context,
+    kind: &'static Kind,
+    object: &Value,
+    live: &Value,
     _dry_run: bool,
 ) -> ApiResult<()> {
-    Ok(())
+    if context.path.subresource.is_some() {
+        return Ok(());
+    }
+    pod_security::check(context, kind, object)?;
+    match (kind.group, kind.plural) {
+        ("scheduling.k8s.io", "priorityclasses") => priority::check_class(context, kind, object),
+        ("", "persistentvolumeclaims") => storage::check_resize(context, kind, object, live),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a deletion.
@@ -116,4 +157,21 @@ pub fn check_update(
 /// 403, as the plug-in says.
 pub fn check_delete(_context: &Context, kind: &'static Kind, stored: &Stored) -> ApiResult<()> {
     namespaces::check_delete(kind, stored)
+}
+
+/// Returns what the configuration of the cluster forbids in an object.
+pub fn forbidden(context: &Context, kind: &'static Kind, object: &Value) -> Vec<Cause> {
+    let Some((path, spec)) =
+        pod_spec::of(kind, object).filter(|_| !context.core.config.allow_privileged)
+    else {
+        return Vec::new();
+    };
+    pod_spec::containers(spec)
+        .filter(|(_, _, container)| container["securityContext"]["privileged"] == true)
+        .map(|(list, index, _)| Cause {
+            reason: "FieldValueForbidden".to_owned(),
+            message: "Forbidden: disallowed by cluster policy".to_owned(),
+            field: format!("{path}.{list}[{index}].securityContext.privileged"),
+        })
+        .collect()
 }

@@ -14,17 +14,11 @@ const TOKEN_PATH: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const TOKEN_SECONDS: i64 = 3607;
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
-/// Changes a new pod, or refuses it.
+/// Gives a new pod its service account and the token of it.
 ///
 /// # Errors
-/// 403 when its service account does not exist.
-pub fn mutate(context: &Context, kind: &'static Kind, pod: &mut Value) -> ApiResult<()> {
-    service_account(context, kind, pod)?;
-    tolerations(pod);
-    Ok(())
-}
-
-fn service_account(context: &Context, kind: &'static Kind, pod: &mut Value) -> ApiResult<()> {
+/// 403 when the account does not exist.
+pub fn service_account(context: &Context, kind: &'static Kind, pod: &mut Value) -> ApiResult<()> {
     if pod["metadata"]["annotations"].get(MIRROR).is_some() {
         return Ok(());
     }
@@ -132,7 +126,7 @@ fn token_volume(name: &str) -> Value {
 }
 
 /// A node that is lost keeps its pods for five minutes.
-fn tolerations(pod: &mut Value) {
+pub fn tolerations(pod: &mut Value) {
     let spec = &mut pod["spec"];
     let mut tolerations = spec["tolerations"].as_array().cloned().unwrap_or_default();
     for key in [

@@ -290,6 +290,7 @@ struct Request<'a> {
     range: Ipv4Range,
     node_ports: PortRange,
     given: Claims,
+    dry_run: bool,
 }
 
 impl Allocations {
@@ -333,6 +334,7 @@ impl Allocations {
             range: self.range,
             node_ports: self.node_ports,
             given: Claims::default(),
+            dry_run,
         };
         let outcome = request.run(service);
         let given = request.given;
@@ -350,6 +352,10 @@ impl Allocations {
 impl Request<'_> {
     fn run(&mut self, service: &mut Value) -> ApiResult<()> {
         let spec = &mut service["spec"];
+        let asked = spec["clusterIP"].as_str().unwrap_or_default().to_owned();
+        if !asked.is_empty() && spec["clusterIPs"].as_array().is_none_or(Vec::is_empty) {
+            spec["clusterIPs"] = json!([asked]);
+        }
         let wants_address = spec["type"] != "ExternalName";
         if wants_address {
             self.families(spec);
@@ -425,9 +431,14 @@ impl Request<'_> {
         self.given.addresses.push(address);
     }
 
+    /// A dry run is answered alike each time, so it draws no lot.
     fn any_address(&mut self) -> ApiResult<Ipv4Addr> {
         let size = host_mask(self.range.prefix_len);
-        let start = rand::rng().random_range(0..size);
+        let start = if self.dry_run {
+            size / 2
+        } else {
+            rand::rng().random_range(0..size)
+        };
         for step in 0..size {
             let address = Ipv4Addr::from(u32::from(self.range.base) + (start + step) % size);
             let reserved = address == self.range.first();
@@ -449,10 +460,7 @@ impl Request<'_> {
             return Ok(address);
         }
         let why = if !self.range.contains(address) {
-            format!(
-                "the provided IP ({address}) is not in the valid range. The range of valid IPs is {}",
-                self.range
-            )
+            "the provided network does not match the current range".to_owned()
         } else if self.state.addresses.contains_key(&address) {
             "provided IP is already allocated".to_owned()
         } else {

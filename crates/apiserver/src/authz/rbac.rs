@@ -16,7 +16,6 @@ use crate::identity::Identity;
 use crate::object::Stored;
 
 const PREFIX: &str = "/rbac.authorization.k8s.io/";
-const GROUP: &str = "rbac.authorization.k8s.io";
 
 /// One rule of a role.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -341,9 +340,4 @@ fn resource_covers(resource: &str, attributes: &Attributes<'_>) -> bool {
             sub == attributes.subresource && (of == "*" || of == attributes.resource)
         }
     }
-}
-
-/// Whether the API group of a role is the one roles are in.
-pub fn is_role_group(group: &str) -> bool {
-    group == GROUP
 }

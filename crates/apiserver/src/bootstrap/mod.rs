@@ -1,11 +1,14 @@
 //! What a cluster begins with: namespaces, the `kubernetes` Service, priority
 //! classes, roles and bindings. Written once; what a user changed stays.
 
+mod roles;
+
 use coracle_machinery::kind::Kind;
 use coracle_store::Store;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::managed::{self, Writer};
 use crate::object::Stored;
 use crate::resource;
 use crate::rules;
@@ -21,13 +24,65 @@ pub fn seed(store: &Store<Stored>, config: &Config) -> Result<(), String> {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         objects.push((resource::builtin("", "namespaces"), object));
     }
-    objects.push((resource::builtin("", "services"), kubernetes_service(config)));
+    objects.push((
+        resource::builtin("", "services"),
+        kubernetes_service(config),
+    ));
+    let group = "rbac.authorization.k8s.io";
+    objects.extend(
+        roles::all()
+            .into_iter()
+            .map(|(plural, object)| (resource::builtin(group, plural), object)),
+    );
+    let classes = resource::builtin("scheduling.k8s.io", "priorityclasses");
+    objects.extend(
+        priority_classes()
+            .into_iter()
+            .map(|object| (classes, object)),
+    );
+    objects.push((
+        resource::builtin("networking.k8s.io", "servicecidrs"),
+        service_range(config),
+    ));
     let missing = objects.into_iter().filter_map(|(kind, object)| {
         let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
         let key = resource::key(kind, text("namespace"), text("name"));
-        store.get(&key).is_none().then(|| (key, finish(kind, object)))
+        store
+            .get(&key)
+            .is_none()
+            .then(|| (key, finish(kind, object)))
     });
-    store.put_missing_blocking(missing.collect()).map_err(|error| error.to_string())
+    store
+        .put_missing_blocking(missing.collect())
+        .map_err(|error| error.to_string())
+}
+
+fn priority_classes() -> [Value; 2] {
+    let class = |name: &str, value: i64, description: &str| {
+        json!({
+            "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+            "metadata": {"name": name}, "value": value, "description": description,
+        })
+    };
+    [
+        class(
+            "system-node-critical",
+            2_000_001_000,
+            "Used for system critical pods that must not be moved from their current node.",
+        ),
+        class(
+            "system-cluster-critical",
+            2_000_000_000,
+            "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+        ),
+    ]
+}
+
+fn service_range(config: &Config) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
+        "metadata": {"name": "kubernetes"}, "spec": {"cidrs": [config.service_range.to_string()]},
+    })
 }
 
 fn kubernetes_service(config: &Config) -> Value {
@@ -49,8 +104,18 @@ fn kubernetes_service(config: &Config) -> Value {
 /// Gives a first object what a created one has.
 fn finish(kind: &'static Kind, mut object: Value) -> Stored {
     rules::default(kind, &mut object);
+    managed::update(
+        kind,
+        &Value::Null,
+        &mut object,
+        &Writer {
+            manager: "kube-apiserver",
+            subresource: "",
+        },
+    );
     object["metadata"]["uid"] = json!(uuid::Uuid::new_v4().to_string());
-    object["metadata"]["creationTimestamp"] = json!(coracle_machinery::time::seconds(Timestamp::now()));
+    object["metadata"]["creationTimestamp"] =
+        json!(coracle_machinery::time::seconds(Timestamp::now()));
     rules::prepare_create(kind, &mut object);
     rules::canonicalize(kind, &mut object);
     Stored::draft(kind, &object)

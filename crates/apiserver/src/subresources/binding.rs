@@ -146,7 +146,7 @@ fn assign(pod: &mut Value, binding: &Value) {
     let now = coracle_machinery::time::seconds(jiff::Timestamp::now());
     let condition = json!({
         "type": "PodScheduled", "status": "True", "lastProbeTime": null,
-        "lastTransitionTime": now, "observedGeneration": pod["metadata"]["generation"],
+        "lastTransitionTime": now,
     });
     let conditions = pod["status"]["conditions"]
         .as_array()

@@ -28,15 +28,18 @@ pub async fn run(
     body: Body,
 ) -> ApiResult<Response<Body>> {
     let name = context.path.subresource.as_deref().unwrap_or_default();
-    let sub = kind
-        .subresource(name)
-        .ok_or_else(ApiError::no_such_resource)?;
+    let sub = kind.subresource(name).ok_or_else(|| match kind.custom {
+        None => ApiError::no_such_resource(),
+        // Custom resources miss the object instead.
+        Some(_) => ApiError::not_found(kind, context.name()),
+    })?;
     if kind.namespaced && context.path.namespace.is_none() {
         return Err(ApiError::no_such_resource());
     }
     let verb = verb(&parts.method);
     let streams = matches!(name, "log" | "exec" | "attach" | "portforward" | "proxy");
-    if !sub.verbs.contains(&verb) && !(streams && matches!(verb, "get" | "create")) {
+    let allowed = sub.verbs.contains(&verb) || (streams && matches!(verb, "get" | "create"));
+    if !allowed {
         return Err(ApiError::method_not_allowed());
     }
     if !context.path.rest.is_empty() && name != "proxy" {

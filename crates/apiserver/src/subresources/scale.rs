@@ -1,9 +1,10 @@
 //! `scale`: the replicas of a workload, as `autoscaling/v1` Scale.
 
 use bytes::Bytes;
+use coracle_machinery::apply::{self, ManagedFields, Manager};
 use coracle_machinery::kind::Kind;
 use coracle_machinery::selector::LabelSelector;
-use coracle_machinery::table;
+use coracle_machinery::{table, time};
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -12,11 +13,9 @@ use crate::accept::{self, Shape};
 use crate::body::{self, Body};
 use crate::context::Context;
 use crate::decode::{self, Parsed};
-use crate::managed::{self, Writer};
+use crate::managed;
 use crate::options::{FieldValidation, WriteOptions};
-use crate::resource;
 use crate::respond::{self, Include};
-use crate::rules;
 use crate::status::{ApiError, ApiResult};
 use crate::verbs::{patch, update};
 
@@ -72,6 +71,7 @@ fn copy_of_unknown() -> Kind {
         generation: &[],
         stored_as: None,
         deprecated: None,
+        custom: None,
         package: "",
     }
 }
@@ -170,12 +170,13 @@ async fn put(context: &Context, kind: &'static Kind, body: &Bytes) -> ApiResult<
     let insist = scale["metadata"]["resourceVersion"]
         .as_str()
         .is_some_and(|revision| !revision.is_empty());
+    let name = context.field_manager();
     write(
         context,
         kind,
         options.dry_run,
         insist,
-        &mut |_| Ok(scale.clone()),
+        &mut |live, owners| Ok((scale.clone(), track(&name, live, owners, &scale))),
     )
     .await
 }
@@ -187,15 +188,36 @@ async fn patched(
 ) -> ApiResult<Response<Body>> {
     let form = patch::Form::of(&body::content_type(&context.headers))?;
     let options = WriteOptions::read(&context.query, "PatchOptions")?;
+    patch::check_options(context, form)?;
     if form == patch::Form::Apply {
         return apply(context, kind, body, options).await;
     }
     let parsed = patch::parse(form, body)?;
-    write(context, kind, options.dry_run, false, &mut |live| {
-        let value = patch::apply_to(scale_kind(), form, live, &parsed)?;
-        typed(context, value, options.field_validation)
-    })
+    let name = context.field_manager();
+    write(
+        context,
+        kind,
+        options.dry_run,
+        false,
+        &mut |live, owners| {
+            let value = patch::apply_to(scale_kind(), form, live, &parsed)?;
+            let scale = typed(context, value, options.field_validation)?;
+            let owners = track(&name, live, owners, &scale);
+            Ok((scale, owners))
+        },
+    )
     .await
+}
+
+fn track(name: &str, live: &Value, owners: &ManagedFields, scale: &Value) -> ManagedFields {
+    let now = time::seconds(Timestamp::now());
+    apply::track_update(
+        Some(scale_kind().schema()),
+        live,
+        owners,
+        scale,
+        manager(name, &now),
+    )
 }
 
 fn typed(context: &Context, value: Value, validation: FieldValidation) -> ApiResult<Value> {
@@ -218,47 +240,58 @@ async fn apply(
 ) -> ApiResult<Response<Body>> {
     let text =
         std::str::from_utf8(body).map_err(|error| ApiError::bad_request(error.to_string()))?;
-    let (value, _) = crate::yaml::read(text).map_err(ApiError::bad_request)?;
-    let manager = context.field_manager();
+    let (config, _) = crate::yaml::read(text).map_err(ApiError::bad_request)?;
     let force = context.query.flag("force");
-    let Some(paths) = kind.scale else {
-        return Err(ApiError::no_such_resource());
-    };
-    let scale = typed(context, value, options.field_validation)?;
-    // What is applied to the scale is applied to the replicas of the object.
-    let mut partial = json!({"apiVersion": kind.api_version(), "kind": kind.kind, "metadata": {"name": context.name()}});
-    set(
-        &mut partial,
-        paths.spec_replicas,
-        scale["spec"]["replicas"].clone(),
-    );
-    let writer = Writer {
-        manager: &manager,
-        subresource: "scale",
-    };
-    let written = update::change(context, kind, options.dry_run, false, &mut |live| {
-        let mut object = managed::apply(kind, live, &partial, &writer, force)?;
-        rules::default(kind, &mut object);
-        Ok(object)
-    })
-    .await?;
-    answer(context, &scale_of(kind, &written.value(kind)))
+    let name = context.field_manager();
+    write(
+        context,
+        kind,
+        options.dry_run,
+        false,
+        &mut |scale, owners| {
+            let now = time::seconds(Timestamp::now());
+            let live = Some((scale, owners));
+            apply::apply(
+                Some(scale_kind().schema()),
+                live,
+                &config,
+                manager(&name, &now),
+                force,
+            )
+            .map_err(|error| managed::refused(&error))
+        },
+    )
+    .await
 }
+
+fn manager<'a>(name: &'a str, now: &'a str) -> Manager<'a> {
+    Manager {
+        name,
+        subresource: "scale",
+        api_version: "autoscaling/v1",
+        now,
+        reset_fields: &["status"],
+    }
+}
+
+/// Makes the new scale of the live object, its scale and the owners of that.
+type Make<'a> = dyn FnMut(&Value, &ManagedFields) -> ApiResult<(Value, ManagedFields)> + Send + 'a;
 
 async fn write(
     context: &Context,
     kind: &'static Kind,
     dry_run: bool,
     insist: bool,
-    make: &mut update::Make<'_>,
+    make: &mut Make<'_>,
 ) -> ApiResult<Response<Body>> {
     let Some(paths) = kind.scale else {
         return Err(ApiError::no_such_resource());
     };
-    let manager = context.field_manager();
     let written = update::change(context, kind, dry_run, insist, &mut |live| {
-        let scale = make(&scale_of(kind, live))?;
-        check(context, kind, &scale)?;
+        let owners = managed::of(live);
+        let scale_owners = apply::to_scale(&owners, paths.spec_replicas);
+        let (scale, scale_owners) = make(&scale_of(kind, live), &scale_owners)?;
+        check(context, &scale)?;
         let mut object = live.clone();
         set(
             &mut object,
@@ -271,39 +304,32 @@ async fn write(
         {
             object["metadata"]["resourceVersion"] = json!(revision);
         }
-        managed::update(
-            kind,
-            live,
-            &mut object,
-            &Writer {
-                manager: &manager,
-                subresource: "scale",
-            },
+        let owners = apply::from_scale(
+            &owners,
+            &scale_owners,
+            paths.spec_replicas,
+            &kind.api_version(),
         );
+        managed::put(&mut object, &owners);
         Ok(object)
     })
     .await?;
     answer(context, &scale_of(kind, &written.value(kind)))
 }
 
-fn check(context: &Context, _kind: &Kind, scale: &Value) -> ApiResult<()> {
+fn check(context: &Context, scale: &Value) -> ApiResult<()> {
     let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
     if replicas >= 0 {
         return Ok(());
     }
     let message = format!("Invalid value: {replicas}: must be greater than or equal to 0");
     Err(ApiError::invalid_field(
-        resource_of_scale(),
+        scale_kind(),
         context.name(),
         "FieldValueInvalid",
         "spec.replicas",
         message,
     ))
-}
-
-fn resource_of_scale() -> &'static Kind {
-    let _ = resource::UNKNOWN.kind;
-    scale_kind()
 }
 
 fn set(object: &mut Value, path: &str, value: Value) {

@@ -113,6 +113,7 @@ fn token_request_kind() -> &'static Kind {
         generation: &[],
         stored_as: None,
         deprecated: None,
+        custom: None,
         package: "io.k8s.api.authentication",
     })
 }

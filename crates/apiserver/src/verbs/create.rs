@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use rand::Rng;
 use serde_json::{Value, json};
 
+use super::owners;
 use super::write::{self, Written};
 use crate::admission;
 use crate::body::{self, Body};
 use crate::context::Context;
+use crate::custom;
 use crate::decode;
 use crate::managed::{self, Writer};
 use crate::options::WriteOptions;
@@ -56,6 +58,7 @@ pub async fn create(
     dry_run: bool,
 ) -> ApiResult<Written> {
     check_namespace(context, kind, &mut object)?;
+    owners::dedup(context, &mut object);
     managed::update(
         kind,
         &Value::Null,
@@ -98,6 +101,9 @@ async fn create_once(
     mut object: Value,
     dry_run: bool,
 ) -> ApiResult<Written> {
+    if context.core.customs.is_terminating(kind) {
+        return Err(ApiError::method_not_allowed());
+    }
     admission::mutate_create(context, kind, &mut object)?;
     give_identity(kind, &mut object)?;
     rules::prepare_create(kind, &mut object);
@@ -106,12 +112,14 @@ async fn create_once(
         .as_str()
         .unwrap_or_default()
         .to_owned();
+    let mut causes = rules::validate_create(kind, &object);
+    causes.extend(admission::forbidden(context, kind, &object));
+    rules::refuse(kind, &name, causes)?;
     for warning in rules::warnings(kind, &object, None) {
         context.warn(warning);
     }
-    rules::refuse(kind, &name, rules::validate_create(kind, &object))?;
-    rules::canonicalize(kind, &mut object);
-    admission::check_create(context, kind, &object, dry_run)?;
+    rules::stored_form(kind, &mut object);
+    admission::check_create(context, kind, &object, dry_run).await?;
     if dry_run {
         let key = crate::resource::key(kind, context.namespace(), &name);
         return match context.core.store.get(&key) {
@@ -123,6 +131,7 @@ async fn create_once(
         .await
         .map_err(|error| write::refused(kind, &name, &error))?;
     allocation.keep();
+    settle(context, kind, &name).await;
     Ok(Written::Stored(stored))
 }
 
@@ -131,16 +140,16 @@ async fn create_once(
 /// # Errors
 /// 400 when the object names another namespace.
 pub fn check_namespace(context: &Context, kind: &Kind, object: &mut Value) -> ApiResult<()> {
-    let given = object["metadata"]["namespace"].as_str().unwrap_or_default();
-    let expected = if kind.namespaced {
-        context.namespace()
-    } else {
-        ""
-    };
-    if given.is_empty() {
-        if kind.namespaced {
-            object["metadata"]["namespace"] = json!(expected);
+    if !kind.namespaced {
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.shift_remove("namespace");
         }
+        return Ok(());
+    }
+    let expected = context.namespace();
+    let given = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    if given.is_empty() {
+        object["metadata"]["namespace"] = json!(expected);
         return Ok(());
     }
     if given != expected {
@@ -195,4 +204,11 @@ pub fn random_suffix() -> String {
     (0..SUFFIX_LENGTH)
         .map(|_| NAME_LETTERS[random.random_range(0..NAME_LETTERS.len())] as char)
         .collect()
+}
+
+/// A definition of custom resources takes effect before its writer is answered.
+pub async fn settle(context: &Context, kind: &Kind, name: &str) {
+    if kind.kind == "CustomResourceDefinition" {
+        custom::definitions::settle(&context.core, name).await;
+    }
 }

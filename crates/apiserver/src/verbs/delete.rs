@@ -17,6 +17,7 @@ use super::write;
 use crate::admission;
 use crate::body::{self, Body};
 use crate::context::Context;
+use crate::custom;
 use crate::decode;
 use crate::object::Stored;
 use crate::options::{cause, dry_run, invalid_options};
@@ -94,6 +95,7 @@ pub async fn collection(
     body: &Bytes,
 ) -> ApiResult<Response<Body>> {
     let options = Options::read(context, body)?;
+    warn_of_orphans(context, kind, &options);
     let (revision, items) = list::select(context, kind)?;
     let mut gone = Vec::with_capacity(items.len());
     for item in items {
@@ -119,14 +121,6 @@ pub async fn collection(
 }
 
 impl Options {
-    /// Deletes at once and without ado, for the server's own use.
-    pub fn immediate() -> Options {
-        Options {
-            grace_period_seconds: Some(0),
-            ..Options::default()
-        }
-    }
-
     /// Reads options given inside another object, as an eviction carries them.
     ///
     /// # Errors
@@ -361,7 +355,10 @@ async fn delete_once(
 ) -> ApiResult<Result<Outcome, WriteError>> {
     let live = respond::served(kind, &stored);
     let mut object = live.clone();
-    let finalizers = finalizers_after(kind, &live, options);
+    if kind.kind == "CustomResourceDefinition" {
+        custom::definitions::hold(&mut object);
+    }
+    let finalizers = finalizers_after(kind, &object, options);
     set_list(&mut object["metadata"], "finalizers", &finalizers);
     let grace = grace(kind, &live, options);
     let held = !finalizers.is_empty()
@@ -374,30 +371,52 @@ async fn delete_once(
     rules::canonicalize(kind, &mut object);
     let expect = Expect::Revision(stored.revision);
     if !held {
-        if !options.dry_run {
-            let key = resource::key(kind, &stored.meta.namespace, &stored.meta.name);
-            if let Err(error) = context
-                .core
-                .store
-                .delete(key, expect, write::store_options(kind))
-                .await
-            {
-                return Ok(Err(error));
-            }
-        }
         // Only a graceful deletion shows in the object that is returned.
-        let shown = if is_graceful(kind) || stored.meta.deleting {
-            object
-        } else {
-            live
-        };
-        return Ok(Ok(Outcome::Gone(stored, shown)));
+        let marked = is_graceful(kind) || stored.meta.deleting;
+        let mut shown = if marked { object } else { live.clone() };
+        if options.dry_run {
+            return Ok(Ok(Outcome::Gone(stored, shown)));
+        }
+        return Ok(match take(context, kind, &stored, &shown, &live).await {
+            Ok(revision) => {
+                shown["metadata"]["resourceVersion"] = json!(revision.to_string());
+                Ok(Outcome::Gone(stored, shown))
+            }
+            Err(error) => Err(error),
+        });
     }
     if options.dry_run || object == live {
         return Ok(Ok(Outcome::Marked(object)));
     }
     let written = write::put(&context.core, kind, &object, expect).await;
+    if written.is_ok() && kind.kind == "CustomResourceDefinition" {
+        custom::definitions::follow(&context.core, &stored.meta.name);
+    }
     Ok(written.map(|stored| Outcome::Marked(respond::served(kind, &stored))))
+}
+
+/// Takes an object away. One that is deleted with grace is marked first, so
+/// that watchers see it go in the same steps whatever its time.
+async fn take(
+    context: &Context,
+    kind: &'static Kind,
+    stored: &Stored,
+    marked: &Value,
+    live: &Value,
+) -> Result<u64, WriteError> {
+    let mut revision = stored.revision;
+    if is_graceful(kind) && marked != live {
+        revision = write::put(&context.core, kind, marked, Expect::Revision(revision))
+            .await?
+            .revision;
+    }
+    let key = resource::key(kind, &stored.meta.namespace, &stored.meta.name);
+    let deleted = context
+        .core
+        .store
+        .delete(key, Expect::Revision(revision), write::store_options(kind))
+        .await?;
+    Ok(deleted.revision)
 }
 
 fn finalizers_after(kind: &Kind, live: &Value, options: &Options) -> Vec<String> {

@@ -46,11 +46,18 @@ impl Request {
         let query = &context.query;
         let limit: i64 = number(query.text("limit"))?;
         let selection = Selection::read(kind, query)?;
-        let causes = check_match(
+        let mut causes = check_match(
             query.text("resourceVersion"),
             query.text("resourceVersionMatch"),
             query.get("continue"),
         );
+        if query
+            .get("sendInitialEvents")
+            .is_some_and(|text| !text.is_empty())
+        {
+            let message = "Forbidden: sendInitialEvents is forbidden for list".to_owned();
+            causes.push(cause("FieldValueForbidden", "sendInitialEvents", message));
+        }
         if !causes.is_empty() {
             return Err(invalid_options("ListOptions", causes));
         }

@@ -8,17 +8,22 @@ use http::{Response, StatusCode};
 use serde_json::Value;
 
 use super::create;
+use super::owners;
 use super::update;
 use super::write::Written;
 use crate::body::{self, Body};
 use crate::context::Context;
 use crate::decode::{self, Parsed};
+use crate::gojson;
 use crate::managed::{self, Writer};
 use crate::options::{WriteOptions, cause, invalid_options};
 use crate::rules;
 use crate::status::{ApiError, ApiResult, Details};
 
 const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml";
+
+const ACCEPTED_CUSTOM: &str =
+    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 
 /// The form of a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +87,7 @@ pub async fn run(
         .map_err(|error| reword(kind, live, error))?;
         rules::default(kind, &mut object);
         check_place(context, kind, &mut object)?;
+        owners::dedup(context, &mut object);
         managed::update(
             kind,
             live,
@@ -97,7 +103,11 @@ pub async fn run(
     written.answer(context, kind, StatusCode::OK)
 }
 
-fn check_options(context: &Context, form: Form) -> ApiResult<bool> {
+/// Reads `force` and checks what a form of patch asks for.
+///
+/// # Errors
+/// 422 naming every wrong parameter.
+pub fn check_options(context: &Context, form: Form) -> ApiResult<bool> {
     let force = context.query.flag("force");
     let mut causes = Vec::new();
     if form == Form::Apply {
@@ -122,13 +132,19 @@ fn check_options(context: &Context, form: Form) -> ApiResult<bool> {
 /// 400 when it is not JSON.
 pub fn parse(form: Form, body: &Bytes) -> ApiResult<Parsed> {
     let parsed = coracle_machinery::strict::parse(body).map_err(|error| match form {
-        Form::Json => ApiError::bad_request(format!("error decoding patch: {error}")),
-        _ => ApiError::bad_request(error.to_string()),
+        Form::Json => {
+            ApiError::bad_request(format!("error decoding patch: {}", said(body, &error)))
+        }
+        _ => ApiError::bad_request(said(body, &error)),
     })?;
     Ok(Parsed {
         value: parsed.value,
         findings: parsed.duplicates,
     })
+}
+
+fn said(body: &[u8], error: &impl std::fmt::Display) -> String {
+    gojson::fault(body).unwrap_or_else(|| error.to_string())
 }
 
 /// Applies a patch that is not an apply to the live object.
@@ -139,7 +155,10 @@ pub fn apply_to(kind: &'static Kind, form: Form, live: &Value, patch: &Parsed) -
     let patched = match form {
         Form::Json => patch::json_patch(live, &patch.value),
         Form::Merge => patch::merge_patch(live, &patch.value),
-        Form::Strategic | Form::Apply => patch::strategic_patch(kind.schema(), live, &patch.value),
+        Form::Strategic | Form::Apply => match kind.custom {
+            None => patch::strategic_patch(kind.schema(), live, &patch.value),
+            Some(_) => return Err(ApiError::unsupported_media_type(ACCEPTED_CUSTOM)),
+        },
     };
     patched.map_err(|error| patch_error(&error))
 }

@@ -11,6 +11,7 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::create;
+use super::owners;
 use super::write::{self, Written};
 use crate::admission;
 use crate::body::{self, Body};
@@ -18,7 +19,7 @@ use crate::context::Context;
 use crate::decode;
 use crate::managed::{self, Writer};
 use crate::object::Stored;
-use crate::options::WriteOptions;
+use crate::options::{WriteOptions, cause};
 use crate::resource;
 use crate::respond;
 use crate::rules;
@@ -42,6 +43,7 @@ pub async fn run(
     rules::default(kind, &mut object);
     check_name(context, &mut object)?;
     create::check_namespace(context, kind, &mut object)?;
+    owners::dedup(context, &mut object);
     let manager = context.field_manager();
     let subresource = context.path.subresource.as_deref();
     if subresource.is_none() && strategy::creates_on_update(kind) && current(context, kind).is_err()
@@ -185,20 +187,22 @@ async fn change_once(
     check_revision(kind, context.name(), insist, live, &mut object)?;
     admission::mutate_update(context, kind, &mut object, live)?;
     keep_system_fields(&mut object, live);
+    let owners = object["metadata"].get("managedFields").cloned();
     rules::prepare_update(kind, subresource, &mut object, live);
+    keep_owners(&mut object, owners);
     let allocation = admission::allocate_update(context, kind, &mut object, live, dry_run)?;
-    for warning in rules::warnings(kind, &object, Some(live)) {
-        context.warn(warning);
-    }
     rules::refuse(
         kind,
         context.name(),
         rules::validate_update(kind, subresource, &object, live),
     )?;
-    rules::canonicalize(kind, &mut object);
+    for warning in rules::warnings(kind, &object, Some(live)) {
+        context.warn(warning);
+    }
+    rules::stored_form(kind, &mut object);
     keep_managed_times(&mut object, live);
     admission::check_update(context, kind, &object, live, dry_run)?;
-    if stored.says_the_same(&to_storage(kind, &object)) {
+    if stored.says_the_same(&write::stored_value(kind, &object)) {
         return Ok(Ok(Written::Stored(stored.clone())));
     }
     if dry_run {
@@ -220,17 +224,9 @@ async fn change_once(
     };
     if outcome.is_ok() {
         allocation.keep();
+        create::settle(context, kind, context.name()).await;
     }
     Ok(outcome)
-}
-
-fn to_storage(kind: &'static Kind, object: &Value) -> Value {
-    let mut object = object.clone();
-    if kind.stored_as.is_some() {
-        coracle_machinery::convert::to_storage(kind, &mut object);
-        rules::canonicalize(kind.storage(), &mut object);
-    }
-    object
 }
 
 fn check_revision(
@@ -247,13 +243,17 @@ fn check_revision(
             return Ok(());
         }
         let message = "Invalid value: 0: must be specified for an update".to_owned();
-        return Err(ApiError::invalid_field(
-            kind,
-            name,
+        let causes = vec![cause(
             "FieldValueInvalid",
             "metadata.resourceVersion",
             message,
-        ));
+        )];
+        return Err(ApiError::invalid(kind.group, kind.plural, name, causes));
+    }
+    if given.parse::<u64>().is_err() {
+        return Err(ApiError::unknown(format!(
+            "strconv.ParseUint: parsing {given:?}: invalid syntax"
+        )));
     }
     if live["metadata"]["resourceVersion"].as_str() != Some(&given) {
         return Err(ApiError::modified(kind, name));
@@ -287,6 +287,18 @@ fn keep_system_fields(object: &mut Value, live: &Value) {
     }
 }
 
+/// Parts that a write may not change are taken back, but who owns what is known by now.
+fn keep_owners(object: &mut Value, owners: Option<Value>) {
+    match owners {
+        Some(owners) => object["metadata"]["managedFields"] = owners,
+        None => {
+            if let Some(metadata) = object["metadata"].as_object_mut() {
+                metadata.shift_remove("managedFields");
+            }
+        }
+    }
+}
+
 /// A write that changes nothing but the time of its managed fields changes nothing.
 fn keep_managed_times(object: &mut Value, live: &Value) {
     let (Some(mine), Some(theirs)) = (
@@ -303,7 +315,10 @@ fn keep_managed_times(object: &mut Value, live: &Value) {
             }
             entry
         };
-        entries.iter().map(strip).collect()
+        let mut entries: Vec<Value> = entries.iter().map(strip).collect();
+        // Their order follows their times.
+        entries.sort_by_cached_key(Value::to_string);
+        entries
     };
     if timeless(mine) != timeless(theirs) {
         return;

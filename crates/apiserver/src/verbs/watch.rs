@@ -159,17 +159,16 @@ fn check(wanted: &str, send_initial: Option<bool>) -> Vec<Cause> {
             format!("Forbidden: {message}"),
         )
     };
-    if send_initial.is_none() {
-        if !wanted.is_empty() {
-            causes.push(forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-            ));
-        }
-    } else if wanted.is_empty() {
+    if send_initial.is_some() && wanted != "NotOlderThan" {
         causes.push(forbidden(
             "resourceVersionMatch",
             "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        ));
+    }
+    if send_initial.is_none() && !wanted.is_empty() {
+        causes.push(forbidden(
+            "resourceVersionMatch",
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
         ));
     }
     if !matches!(wanted, "" | "NotOlderThan") {

@@ -1,5 +1,6 @@
 //! What all writes share: from a finished object to the store, and back to an answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -78,14 +79,18 @@ pub fn store_options(kind: &Kind) -> WriteOptions {
 
 /// Serialises an object in the form its storage has.
 pub fn draft(kind: &'static Kind, object: &Value) -> Stored {
-    if kind.stored_as.is_some() {
-        let storage = kind.storage();
+    Stored::draft(kind.storage(), &stored_value(kind, object))
+}
+
+/// Returns an object as its storage has it.
+pub fn stored_value<'a>(kind: &'static Kind, object: &'a Value) -> Cow<'a, Value> {
+    if kind.stored_as.is_some() || kind.custom.is_some() {
         let mut converted = object.clone();
         convert::to_storage(kind, &mut converted);
-        rules::canonicalize(storage, &mut converted);
-        return Stored::draft(storage, &converted);
+        rules::canonicalize(kind.storage(), &mut converted);
+        return Cow::Owned(converted);
     }
-    Stored::draft(kind, object)
+    Cow::Borrowed(object)
 }
 
 /// Stores an object.

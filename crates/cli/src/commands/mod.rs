@@ -2,6 +2,7 @@
 
 mod access;
 mod delete;
+mod down;
 mod image;
 mod kubectl;
 mod progress;
@@ -9,6 +10,8 @@ mod start;
 mod status;
 mod stop;
 mod target;
+mod template;
+mod up;
 
 use std::process::ExitCode;
 
@@ -57,6 +60,10 @@ fn cluster_name(text: &str) -> Result<String, String> {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Build the images, start the cluster, deploy the chart, print the URL.
+    Up(up::Up),
+    /// Remove the release that `up` installed.
+    Down(down::Down),
     /// Start the cluster.
     Start(start::Start),
     /// Stop the cluster; its data and images stay.
@@ -73,6 +80,8 @@ enum Command {
     Kubectl(kubectl::Kubectl),
     /// Build, list and remove images.
     Image(image::Image),
+    /// Render a chart as `helm template` does.
+    Template(template::Template),
 }
 
 /// Reads the command line, runs the command and returns the exit code.
@@ -87,6 +96,8 @@ pub fn run() -> ExitCode {
 fn dispatch(cli: &Cli) -> Outcome {
     let global = &cli.global;
     match &cli.command {
+        Command::Up(up) => up.run(global),
+        Command::Down(down) => down.run(global),
         Command::Start(start) => start.run(global),
         Command::Stop => stop::run(global),
         Command::Delete => delete::run(global),
@@ -95,6 +106,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Service(service) => service.run(global),
         Command::Kubectl(kubectl) => kubectl.run(global),
         Command::Image(image) => image.run(global),
+        Command::Template(template) => template.run(),
     }
 }
 

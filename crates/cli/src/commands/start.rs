@@ -93,16 +93,11 @@ impl Start {
         Pki::prepare(&target.dir.pki(), &ids, &names, &addresses)?;
         let (uid, gid) = ids.root();
         let delegation = Delegation::create(&gateway_cgroups(target.dir.name()), uid, gid).ok();
-        let cgroups = delegation
-            .iter()
-            .flat_map(|delegation| delegation.directories())
-            .map(|(place, host)| (host.to_owned(), place.into()))
-            .collect();
         let launched = Launch {
             home: &target.home,
             cluster: &target.dir,
             ids,
-            cgroups,
+            cgroups: delegation.clone(),
             listeners: vec![("api".into(), listener.into())],
             processes: self.processes(target.dir.name()),
             api,

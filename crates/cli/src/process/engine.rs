@@ -116,7 +116,7 @@ fn start_residents(
 ) -> anyhow::Result<()> {
     let client = {
         let server = server.clone();
-        move |identity: Identity| { let mut identity = identity; identity.groups.push("system:masters".into()); Client::new(server.service(identity), "default") }
+        move |identity: Identity| Client::new(server.service(identity), "default")
     };
     let caches = Caches::new(client(Identity::new("system:kube-controller-manager", &[])));
     let as_user = {
@@ -140,6 +140,21 @@ fn start_residents(
         caches.clone(),
         client(Identity::new("system:kube-scheduler", &[])),
     ));
+    let network = coracle_network::run(coracle_network::Options {
+        client: client(Identity::controller("service-controller")),
+        admin: client(Identity::admin()),
+        caches,
+        settings: coracle_network::Settings::new(plan),
+        dataplane: paths::dataplane_socket(),
+    });
+    tokio::spawn(async move {
+        if let Err(error) = network.await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the network is not kept"
+            );
+        }
+    });
     tokio::spawn(node.run());
     Ok(())
 }

@@ -296,13 +296,10 @@ impl Controller {
             .as_ref()
             .and_then(|status| status.collision_count)
             .unwrap_or(0);
-        let patch = json!({"status": {"collisionCount": count + 1}});
-        self.api(deployment)
-            .patch_status(
-                &deployment.name_any(),
-                &PatchParams::default(),
-                &Patch::Merge(&patch),
-            )
+        let mut changed = deployment.clone();
+        changed.status.get_or_insert_default().collision_count = Some(count + 1);
+        let api = self.api(deployment);
+        api.replace_status(&deployment.name_any(), &PostParams::default(), &changed)
             .await?;
         Err(error)
     }

@@ -3,8 +3,7 @@
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use kube::ResourceExt;
-use kube::api::{Patch, PatchParams, PostParams};
-use serde_json::json;
+use kube::api::PostParams;
 
 use super::{Controller, Sets, replicas, scaling};
 
@@ -128,20 +127,19 @@ impl Controller {
         if deployment.annotations().get(REVISION) == Some(&number) {
             return Ok(());
         }
-        let patch = json!({"metadata": {"annotations": {REVISION: number}}});
+        let mut changed = deployment.clone();
+        changed.annotations_mut().insert(REVISION.into(), number);
         let api = self.api(deployment);
-        api.patch(
-            &deployment.name_any(),
-            &PatchParams::default(),
-            &Patch::Merge(&patch),
-        )
-        .await
-        .map(drop)
+        api.replace(&deployment.name_any(), &PostParams::default(), &changed)
+            .await
+            .map(drop)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn numbered(number: i64, count: i32) -> ReplicaSet {

@@ -5,6 +5,8 @@
 //! specification 1.1, `image-layout.md`). Newer Docker writes both.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 
 use serde::Deserialize;
 
@@ -12,7 +14,8 @@ use super::ArchiveError;
 use crate::digest::Digest;
 use crate::oci::{Descriptor, ImageConfig, Index, Manifest, Platform, media_type};
 use crate::reference::Reference;
-use crate::store::{DOCUMENT_BYTES_MAX, Stage};
+use crate::store::{DOCUMENT_BYTES_MAX, Stage, StoreError};
+use crate::tar::TarError;
 
 /// Index entries nested deeper than this are refused.
 const INDEX_DEPTH_MAX: usize = 4;
@@ -23,9 +26,25 @@ const OCI_NAME: &str = "org.opencontainers.image.ref.name";
 #[derive(Default)]
 pub(super) struct Members {
     /// Content of each regular file.
-    pub(super) files: BTreeMap<String, Digest>,
+    pub(super) files: BTreeMap<String, Content>,
     /// Links, old Docker's way to share layers.
     pub(super) links: BTreeMap<String, String>,
+    /// The archive itself, when its files can be read at their offsets.
+    pub(super) archive: Option<File>,
+}
+
+/// Where a file's content lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Content {
+    /// In the stage or the store.
+    Staged(Digest),
+    /// In the archive, not read yet.
+    At {
+        /// Where it starts.
+        offset: u64,
+        /// How long it is.
+        size: u64,
+    },
 }
 
 /// An image found in an archive.
@@ -48,37 +67,17 @@ struct DockerImage {
 }
 
 impl Members {
-    fn digest(&self, path: &str) -> Option<Digest> {
+    /// Returns the name under which a path's content is listed, links
+    /// followed.
+    fn name(&self, path: &str) -> Option<String> {
         let mut path = clean(path)?;
         for _ in 0..8 {
-            if let Some(digest) = self.files.get(&path) {
-                return Some(*digest);
+            if self.files.contains_key(&path) {
+                return Some(path);
             }
             path = self.links.get(&path)?.clone();
         }
         None
-    }
-
-    fn needed(&self, document: &str, path: &str) -> Result<Digest, ArchiveError> {
-        self.digest(path)
-            .ok_or_else(|| ArchiveError::MissingMember {
-                document: document.to_owned(),
-                member: path.to_owned(),
-            })
-    }
-
-    fn blob(&self, document: &str, digest: Digest) -> Result<Digest, ArchiveError> {
-        let path = format!("blobs/sha256/{}", digest.hex());
-        let found = self.needed(document, &path)?;
-        match found == digest {
-            true => Ok(digest),
-            false => Err(crate::store::StoreError::Mismatch {
-                what: path,
-                expected: digest,
-                found,
-            }
-            .into()),
-        }
     }
 }
 
@@ -98,38 +97,111 @@ pub(super) fn clean(path: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-/// Returns the images of an archive whose files are staged.
+/// Returns the images of an archive; what they need is staged, the rest is not
+/// even read where the archive can be read at offsets.
 pub(super) fn find_images(
-    members: &Members,
-    stage: &mut Stage<'_>,
+    members: &mut Members,
+    stage: &mut Stage,
     machine: &Platform,
 ) -> Result<Vec<FoundImage>, ArchiveError> {
-    let finder = Finder { members, machine };
-    if let Some(digest) = members.digest("manifest.json") {
-        return finder.docker(digest, stage);
+    let mut finder = Finder {
+        members,
+        stage,
+        machine,
+    };
+    if let Some(digest) = finder.digest("manifest.json")? {
+        return finder.docker(digest);
     }
-    match members.digest("index.json") {
-        Some(digest) => finder.oci(digest, stage),
+    match finder.digest("index.json")? {
+        Some(digest) => finder.oci(digest),
         None => Err(ArchiveError::NoImage),
     }
 }
 
 struct Finder<'a> {
-    members: &'a Members,
+    members: &'a mut Members,
+    stage: &'a mut Stage,
     machine: &'a Platform,
 }
 
 impl Finder<'_> {
-    fn docker(
+    /// Returns the digest of a file, staging it if that was not done yet;
+    /// `None` when the archive does not hold it.
+    fn digest(&mut self, path: &str) -> Result<Option<Digest>, ArchiveError> {
+        let Some(name) = self.members.name(path) else {
+            return Ok(None);
+        };
+        let digest = match self.members.files[&name] {
+            Content::Staged(digest) => digest,
+            Content::At { offset, size } => match known_blob(self.stage, &name) {
+                Some(digest) => digest,
+                None => self.stage_at(offset, size, &name)?,
+            },
+        };
+        self.members.files.insert(name, Content::Staged(digest));
+        Ok(Some(digest))
+    }
+
+    fn stage_at(&mut self, offset: u64, size: u64, name: &str) -> Result<Digest, ArchiveError> {
+        let read = |source| ArchiveError::Io {
+            step: "read",
+            source,
+        };
+        let Some(archive) = &mut self.members.archive else {
+            return Err(ArchiveError::NoImage);
+        };
+        archive.seek(SeekFrom::Start(offset)).map_err(read)?;
+        let mut content = archive.take(size);
+        let digest = stage_content(self.stage, &mut content)?;
+        match self.stage.blob_size(digest) == Some(size) {
+            true => Ok(digest),
+            false => Err(TarError::Truncated {
+                member: name.to_owned(),
+            }
+            .into()),
+        }
+    }
+
+    fn needed(&mut self, document: &str, path: &str) -> Result<Digest, ArchiveError> {
+        self.digest(path)?
+            .ok_or_else(|| ArchiveError::MissingMember {
+                document: document.to_owned(),
+                member: path.to_owned(),
+            })
+    }
+
+    fn blob(&mut self, document: &str, digest: Digest) -> Result<Digest, ArchiveError> {
+        let path = format!("blobs/sha256/{}", digest.hex());
+        let found = self.needed(document, &path)?;
+        match found == digest {
+            true => Ok(digest),
+            false => Err(StoreError::Mismatch {
+                what: path,
+                expected: digest,
+                found,
+            }
+            .into()),
+        }
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(
         &self,
         digest: Digest,
-        stage: &mut Stage<'_>,
-    ) -> Result<Vec<FoundImage>, ArchiveError> {
-        let images: Vec<DockerImage> = read(stage, digest, "manifest.json")?;
-        let originals = self.original_manifests(stage);
+        document: &str,
+    ) -> Result<T, ArchiveError> {
+        let text = self.stage.read_blob(digest, DOCUMENT_BYTES_MAX)?;
+        serde_json::from_slice(&text).map_err(|error| ArchiveError::Document {
+            document: document.to_owned(),
+            reason: error.to_string(),
+        })
+    }
+
+    fn docker(&mut self, digest: Digest) -> Result<Vec<FoundImage>, ArchiveError> {
+        let images: Vec<DockerImage> = self.read(digest, "manifest.json")?;
+        let originals = self.original_manifests();
         let mut found = Vec::new();
         for image in images {
-            found.push(self.docker_image(image, &originals, stage)?);
+            found.push(self.docker_image(image, &originals)?);
         }
         match found.is_empty() {
             true => Err(ArchiveError::NoImage),
@@ -138,13 +210,12 @@ impl Finder<'_> {
     }
 
     fn docker_image(
-        &self,
+        &mut self,
         image: DockerImage,
         originals: &BTreeMap<Digest, Digest>,
-        stage: &mut Stage<'_>,
     ) -> Result<FoundImage, ArchiveError> {
-        let config_digest = self.members.needed("manifest.json", &image.config)?;
-        let config: ImageConfig = read(stage, config_digest, &image.config)?;
+        let config_digest = self.needed("manifest.json", &image.config)?;
+        let config: ImageConfig = self.read(config_digest, &image.config)?;
         let mut references = Vec::new();
         for tag in image.repo_tags.iter().flatten() {
             references.push(
@@ -155,67 +226,75 @@ impl Finder<'_> {
             );
         }
         if let Some(digest) = originals.get(&config_digest) {
-            let manifest = read(stage, *digest, "image manifest")?;
-            self.check_blobs(&manifest)?;
-            return Ok(FoundImage {
-                references,
-                digest: *digest,
-                manifest,
-                config,
-            });
+            let manifest: Manifest = self.read(*digest, "image manifest")?;
+            if self.check_blobs(&manifest).is_ok() {
+                return Ok(FoundImage {
+                    references,
+                    digest: *digest,
+                    manifest,
+                    config,
+                });
+            }
         }
         let mut layers = Vec::new();
-        for path in image.layers.iter().flatten() {
-            let digest = self.members.needed("manifest.json", path)?;
-            layers.push(stage.describe_layer(digest)?);
+        for (index, path) in image.layers.iter().flatten().enumerate() {
+            let digest = match self.known_layer(&config, index) {
+                Some(digest) => digest,
+                None => self.needed("manifest.json", path)?,
+            };
+            layers.push(self.stage.describe_layer(digest)?);
         }
-        let size = stage.blob_size(config_digest).unwrap_or_default();
+        let size = self.stage.blob_size(config_digest).unwrap_or_default();
         let manifest = Manifest::new(
             Descriptor::new(media_type::CONFIG, config_digest, size),
             layers,
         );
         Ok(FoundImage {
             references,
-            digest: put_document(stage, &manifest)?,
+            digest: put_document(self.stage, &manifest)?,
             manifest,
             config,
         })
     }
 
+    // The configuration says which content a layer has; content that is here
+    // under that digest was verified when it came and need not be read again.
+    fn known_layer(&self, config: &ImageConfig, index: usize) -> Option<Digest> {
+        let diff_id = *config.rootfs.diff_ids.get(index)?;
+        self.stage.store().has_blob(diff_id).then_some(diff_id)
+    }
+
     // An image keeps its digest through save and load where the archive
     // carries its manifest; an unreadable index is not needed here.
-    fn original_manifests(&self, stage: &Stage<'_>) -> BTreeMap<Digest, Digest> {
+    fn original_manifests(&mut self) -> BTreeMap<Digest, Digest> {
         let mut found = BTreeMap::new();
-        let Some(digest) = self.members.digest("index.json") else {
+        let Ok(Some(digest)) = self.digest("index.json") else {
             return found;
         };
-        let Ok(index) = read::<Index>(stage, digest, "index.json") else {
+        let Ok(index) = self.read::<Index>(digest, "index.json") else {
             return found;
         };
         let mut manifests = Vec::new();
-        if self.flatten(index, stage, 0, &mut manifests).is_err() {
+        if self.flatten(index, 0, &mut manifests).is_err() {
             return found;
         }
         for descriptor in manifests {
-            if let Ok(manifest) = read::<Manifest>(stage, descriptor.digest, "image manifest")
-                && self.check_blobs(&manifest).is_ok()
-            {
+            if let Ok(manifest) = self.read::<Manifest>(descriptor.digest, "image manifest") {
                 found.insert(manifest.config.digest, descriptor.digest);
             }
         }
         found
     }
 
-    fn oci(&self, digest: Digest, stage: &mut Stage<'_>) -> Result<Vec<FoundImage>, ArchiveError> {
-        let index: Index = read(stage, digest, "index.json")?;
+    fn oci(&mut self, digest: Digest) -> Result<Vec<FoundImage>, ArchiveError> {
+        let index: Index = self.read(digest, "index.json")?;
         let mut manifests = Vec::new();
-        self.flatten(index, stage, 0, &mut manifests)?;
+        self.flatten(index, 0, &mut manifests)?;
         let (mut found, mut others) = (Vec::new(), Vec::new());
         for descriptor in manifests {
-            let manifest: Manifest = read(stage, descriptor.digest, "image manifest")?;
-            self.members
-                .blob("image manifest", manifest.config.digest)?;
-            let config: ImageConfig = read(stage, manifest.config.digest, "image configuration")?;
+            let manifest: Manifest = self.read(descriptor.digest, "image manifest")?;
+            self.blob("image manifest", manifest.config.digest)?;
+            let config: ImageConfig = self.read(manifest.config.digest, "image configuration")?;
             let platform = config.platform();
             if !platform.runs_on(self.machine) {
                 others.push(platform.to_string());
@@ -241,9 +320,8 @@ impl Finder<'_> {
 
     // Nested indexes hand their names down to the manifests in them.
     fn flatten(
-        &self,
+        &mut self,
         index: Index,
-        stage: &Stage<'_>,
         depth: usize,
         manifests: &mut Vec<Descriptor>,
     ) -> Result<(), ArchiveError> {
@@ -259,24 +337,24 @@ impl Finder<'_> {
             }
             match descriptor.media_type.as_str() {
                 media_type::INDEX | media_type::DOCKER_LIST => {
-                    self.members.blob("index.json", descriptor.digest)?;
-                    let mut inner: Index = read(stage, descriptor.digest, "image index")?;
+                    self.blob("index.json", descriptor.digest)?;
+                    let mut inner: Index = self.read(descriptor.digest, "image index")?;
                     for nested in &mut inner.manifests {
                         nested
                             .annotations
                             .append(&mut descriptor.annotations.clone());
                     }
-                    self.flatten(inner, stage, depth + 1, manifests)?;
+                    self.flatten(inner, depth + 1, manifests)?;
                 }
                 _ => {
                     // A layout of one platform may leave the others' blobs out.
                     let elsewhere = descriptor.platform.as_ref();
-                    if elsewhere.is_some_and(|platform| !platform.runs_on(self.machine))
-                        && self.members.blob("index.json", descriptor.digest).is_err()
-                    {
+                    let elsewhere =
+                        elsewhere.is_some_and(|platform| !platform.runs_on(self.machine));
+                    if elsewhere && self.blob("index.json", descriptor.digest).is_err() {
                         continue;
                     }
-                    self.members.blob("index.json", descriptor.digest)?;
+                    self.blob("index.json", descriptor.digest)?;
                     descriptor
                         .annotations
                         .retain(|key, _| key == CONTAINERD_NAME || key == OCI_NAME);
@@ -287,11 +365,10 @@ impl Finder<'_> {
         Ok(())
     }
 
-    fn check_blobs(&self, manifest: &Manifest) -> Result<(), ArchiveError> {
-        self.members
-            .blob("image manifest", manifest.config.digest)?;
+    fn check_blobs(&mut self, manifest: &Manifest) -> Result<(), ArchiveError> {
+        self.blob("image manifest", manifest.config.digest)?;
         for layer in &manifest.layers {
-            self.members.blob("image manifest", layer.digest)?;
+            self.blob("image manifest", layer.digest)?;
         }
         Ok(())
     }
@@ -322,7 +399,7 @@ fn reference_of(annotations: &BTreeMap<String, String>) -> Option<Reference> {
 }
 
 pub(super) fn put_document<T: serde::Serialize>(
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     document: &T,
 ) -> Result<Digest, ArchiveError> {
     let text = serde_json::to_vec(document).map_err(|error| ArchiveError::Document {
@@ -332,14 +409,32 @@ pub(super) fn put_document<T: serde::Serialize>(
     Ok(stage.put(&text)?)
 }
 
-fn read<T: serde::de::DeserializeOwned>(
-    stage: &Stage<'_>,
-    digest: Digest,
-    document: &str,
-) -> Result<T, ArchiveError> {
-    let text = stage.read_blob(digest, DOCUMENT_BYTES_MAX)?;
-    serde_json::from_slice(&text).map_err(|error| ArchiveError::Document {
-        document: document.to_owned(),
-        reason: error.to_string(),
-    })
+// A file named by its digest need not be read again when the store has it.
+pub(super) fn known_blob(stage: &Stage, path: &str) -> Option<Digest> {
+    let digest = Digest::from_hex(path.strip_prefix("blobs/sha256/")?)?;
+    stage.store().has_blob(digest).then_some(digest)
+}
+
+/// Writes a file's content into the stage.
+pub(super) fn stage_content(
+    stage: &mut Stage,
+    content: &mut impl Read,
+) -> Result<Digest, ArchiveError> {
+    let mut blob = stage.blob()?;
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        let count = match content.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(source) => {
+                return Err(ArchiveError::Io {
+                    step: "read",
+                    source,
+                });
+            }
+        };
+        let written = blob.write_all(&buffer[..count]);
+        written.map_err(|error| stage.write_error(blob.path(), error))?;
+    }
+    Ok(stage.finish_blob(blob, None)?.0)
 }

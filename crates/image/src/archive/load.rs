@@ -3,18 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::ArchiveError;
-use super::layout::{FoundImage, Members, clean, find_images};
+use super::layout::{Content, FoundImage, Members, clean, find_images, known_blob, stage_content};
 use crate::digest::Digest;
 use crate::oci::Platform;
 use crate::reference::Reference;
 use crate::rootfs::member_path;
-use crate::store::layers::decompress;
+use crate::store::layers::{Compression, decompress};
 use crate::store::{ImageStore, NameChange, Stage};
-use crate::tar::{Kind, Member, TarReader};
+use crate::tar::{BLOCK, Counted, Kind, Member, TarReader};
 
 /// Most members of an image archive: documents and layers, no more.
 const MEMBERS_MAX: u64 = 100_000;
@@ -95,10 +95,64 @@ pub fn load_file(
         let mut stage = store.stage()?;
         let mut members = Members::default();
         stage_directory(&mut stage, path, &mut members, progress)?;
-        return finish(stage, cluster, &members, options, progress);
+        return finish(stage, cluster, &mut members, options, progress);
     }
-    let file = File::open(path).map_err(read)?;
-    load(store, cluster, file, options, progress)
+    let mut file = File::open(path).map_err(read)?;
+    if !is_plain(&mut file).map_err(read)? {
+        return load(store, cluster, file, options, progress);
+    }
+    let stage = store.stage()?;
+    let mut members = index(&file, progress)?;
+    members.archive = Some(file);
+    finish(stage, cluster, &mut members, options, progress)
+}
+
+// A regular file that is not compressed can be read at offsets.
+fn is_plain(file: &mut File) -> io::Result<bool> {
+    if !file.metadata()?.is_file() {
+        return Ok(false);
+    }
+    let mut first = Vec::new();
+    file.take(4).read_to_end(&mut first)?;
+    file.rewind()?;
+    Ok(Compression::of(&first) == Compression::None)
+}
+
+/// Lists an archive's files without reading their content.
+fn index(file: &File, progress: &mut dyn FnMut(LoadEvent)) -> Result<Members, ArchiveError> {
+    let mut members = Members::default();
+    let (mut file, mut position, mut count) = (file, 0, 0);
+    loop {
+        let sought = file.seek(SeekFrom::Start(position));
+        sought.map_err(|source| ArchiveError::Io {
+            step: "read",
+            source,
+        })?;
+        let mut reader = TarReader::new(Counted::new(file));
+        let Some(member) = reader.next_member()? else {
+            return Ok(members);
+        };
+        count += 1;
+        check_count(count, &member)?;
+        let (offset, size) = (position + reader.position(), member.size);
+        list_member(&member, &mut members, &mut |_| {
+            Ok(Content::At { offset, size })
+        })?;
+        // A broken size leads past the end, where no member is found.
+        let padded = size.saturating_add(BLOCK as u64 - 1) / BLOCK as u64 * BLOCK as u64;
+        position = offset.saturating_add(padded);
+        progress(LoadEvent::Read { bytes: position });
+    }
+}
+
+fn check_count(count: u64, member: &Member) -> Result<(), ArchiveError> {
+    match count > MEMBERS_MAX {
+        true => Err(refused(
+            member,
+            "an image archive does not have this many files",
+        )),
+        false => Ok(()),
+    }
 }
 
 /// Loads all images of an archive, compressed or not: docker-archive or OCI
@@ -124,24 +178,25 @@ pub fn load(
     let (mut count, mut bytes) = (0, 0);
     while let Some(member) = reader.next_member()? {
         count += 1;
-        if count > MEMBERS_MAX {
-            return Err(refused(
-                &member,
-                "an image archive does not have this many files",
-            ));
-        }
+        check_count(count, &member)?;
         bytes += member.size;
-        stage_member(&mut stage, &member, &mut reader, &mut members)?;
+        list_member(&member, &mut members, &mut |path| {
+            let digest = match known_blob(&stage, path) {
+                // The reader skips what is not read.
+                Some(digest) => digest,
+                None => stage_content(&mut stage, &mut reader)?,
+            };
+            Ok(Content::Staged(digest))
+        })?;
         progress(LoadEvent::Read { bytes });
     }
-    finish(stage, cluster, &members, options, progress)
+    finish(stage, cluster, &mut members, options, progress)
 }
 
-fn stage_member(
-    stage: &mut Stage<'_>,
+fn list_member(
     member: &Member,
-    content: &mut impl Read,
     members: &mut Members,
+    content: &mut dyn FnMut(&str) -> Result<Content, ArchiveError>,
 ) -> Result<(), ArchiveError> {
     let parts = member_path(&member.path).map_err(|reason| refused(member, reason))?;
     let joined = parts.join(&b'/');
@@ -149,13 +204,9 @@ fn stage_member(
     match member.kind {
         Kind::Directory => {}
         Kind::File => {
-            let digest = match known_blob(stage, &path) {
-                // The reader skips what is not read.
-                Some(digest) => digest,
-                None => stage_content(stage, content)?,
-            };
+            let content = content(&path)?;
             members.links.remove(&path);
-            members.files.insert(path, digest);
+            members.files.insert(path, content);
         }
         Kind::Symlink | Kind::HardLink => {
             let target = String::from_utf8_lossy(&member.link).into_owned();
@@ -182,34 +233,8 @@ fn stage_member(
     Ok(())
 }
 
-// A file named by its digest need not be read again when the store has it.
-fn known_blob(stage: &Stage<'_>, path: &str) -> Option<Digest> {
-    let digest = Digest::from_hex(path.strip_prefix("blobs/sha256/")?)?;
-    stage.store().has_blob(digest).then_some(digest)
-}
-
-fn stage_content(stage: &mut Stage<'_>, content: &mut impl Read) -> Result<Digest, ArchiveError> {
-    let mut blob = stage.blob()?;
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        let count = match content.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(source) => {
-                return Err(ArchiveError::Io {
-                    step: "read",
-                    source,
-                });
-            }
-        };
-        let written = blob.write_all(&buffer[..count]);
-        written.map_err(|error| stage.write_error(blob.path(), error))?;
-    }
-    Ok(stage.finish_blob(blob, None)?.0)
-}
-
 fn stage_directory(
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     directory: &Path,
     members: &mut Members,
     progress: &mut dyn FnMut(LoadEvent),
@@ -241,16 +266,16 @@ fn stage_directory(
             Some(digest) => digest,
             None => stage_content(stage, &mut file)?,
         };
-        members.files.insert(name, digest);
+        members.files.insert(name, Content::Staged(digest));
         progress(LoadEvent::Read { bytes });
     }
     Ok(())
 }
 
 fn finish(
-    mut stage: Stage<'_>,
+    mut stage: Stage,
     cluster: &str,
-    members: &Members,
+    members: &mut Members,
     options: &LoadOptions,
     progress: &mut dyn FnMut(LoadEvent),
 ) -> Result<Vec<Loaded>, ArchiveError> {
@@ -290,7 +315,7 @@ fn finish(
 }
 
 fn unpack(
-    stage: &mut Stage<'_>,
+    stage: &mut Stage,
     image: &FoundImage,
     progress: &mut dyn FnMut(LoadEvent),
 ) -> Result<Loaded, ArchiveError> {

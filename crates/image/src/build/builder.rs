@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use super::digests::FileDigests;
 use super::dockerfile::{self, Dockerfile, Expander, Located};
 use super::graph::{Graph, Origin, graph, is_replaced, origin};
 use super::plan::{Owner, Plan, PlanError};
@@ -66,6 +67,7 @@ pub fn build(
         contexts: BTreeMap::new(),
         used_arguments: BTreeSet::new(),
         pending: Vec::new(),
+        digests: FileDigests::open(store.digests_path(&request.context)),
         number: 0,
         cached: 0,
     };
@@ -74,6 +76,7 @@ pub fn build(
         .and_then(|state| builder.image(&state));
     // What was finished serves the next attempt, whatever became of this one.
     let published = builder.publish();
+    builder.digests.save();
     let (digest, id) = image?;
     published?;
     let keys = match request.names.is_empty() {
@@ -95,7 +98,7 @@ pub(super) struct Builder<'a> {
     pub(super) dockerfile: &'a Dockerfile,
     pub(super) tools: &'a Tools<'a>,
     pub(super) progress: &'a mut dyn FnMut(BuildEvent),
-    pub(super) stage: Stage<'a>,
+    pub(super) stage: Stage,
     /// `ARG`s before the first `FROM`, and the platform's.
     pub(super) arguments: BTreeMap<String, String>,
     bases: Vec<String>,
@@ -104,6 +107,7 @@ pub(super) struct Builder<'a> {
     pub(super) used_arguments: BTreeSet<String>,
     /// Steps to be remembered once their layers are in the store.
     pending: Vec<(Digest, Step)>,
+    pub(super) digests: FileDigests,
     number: usize,
     total: usize,
     cached: usize,
@@ -292,7 +296,7 @@ impl Builder<'_> {
     ) -> Result<(), BuildError> {
         let epoch = self.request.epoch_seconds;
         let key = plan
-            .digest(epoch)
+            .digest(epoch, &mut self.digests)
             .map_err(|error| self.plan_failed(line, error))?;
         if self.reuse(key, state, created_by)? {
             return Ok(());

@@ -14,7 +14,7 @@ use super::plan::{Owner, Plan, PlanError, Planned, PlannedKind};
 use super::source::Source;
 use crate::rootfs::{Found, FoundKind, View, clean, member_path};
 use crate::store::layers::decompress;
-use crate::tar::{Kind, TarReader};
+use crate::tar::{Counted, Kind, TarReader};
 
 /// A `COPY` with its words expanded.
 #[derive(Debug, Clone, Default)]
@@ -343,10 +343,7 @@ impl Copier<'_> {
         self.plan
             .directory(self.below, &destination.path, 0o755, self.made_by())?;
         let file = File::open(&plain).map_err(read)?;
-        let mut reader = TarReader::new(Counted {
-            inner: io::BufReader::new(file),
-            count: 0,
-        });
+        let mut reader = TarReader::new(Counted::new(io::BufReader::new(file)));
         let broken = |error: crate::tar::TarError| {
             PlanError::Conflict(format!(
                 "{} is a broken archive: {error}",
@@ -465,24 +462,4 @@ fn is_tar(mut stream: impl Read) -> io::Result<bool> {
         TarReader::new(block.as_slice().chain(io::repeat(0))).next_member(),
         Ok(Some(_))
     ))
-}
-
-/// A reader that knows how far it is.
-struct Counted<R> {
-    inner: R,
-    count: u64,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.count += count as u64;
-        Ok(count)
-    }
-}
-
-impl<R: Read> TarReader<Counted<R>> {
-    fn position(&self) -> u64 {
-        self.inner_ref().count
-    }
 }

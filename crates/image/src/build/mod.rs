@@ -4,10 +4,12 @@
 //! through [`Execute`], which the caller hands in. A layer's archive depends on
 //! what goes into it and on nothing else: members sorted, one fixed time,
 //! owners as numbers. Layers are kept uncompressed, which makes a rebuild as
-//! fast as copying; they are compressed when they are pushed or saved.
+//! fast as copying; they are compressed when they are pushed, and a saved archive
+//! can be compressed as a whole.
 
 mod builder;
 mod copy;
+mod digests;
 pub mod dockerfile;
 mod error;
 mod event;

@@ -11,6 +11,7 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::digests::FileDigests;
 use crate::digest::{Digest, Hasher, HashingReader};
 use crate::rootfs::{Found, FoundKind, View, ViewError};
 use crate::tar::{Kind, Member, TarWriter};
@@ -186,7 +187,11 @@ impl Plan {
     }
 
     /// Returns the digest of everything the archive will hold.
-    pub(crate) fn digest(&self, epoch_seconds: i64) -> Result<Digest, PlanError> {
+    pub(crate) fn digest(
+        &self,
+        epoch_seconds: i64,
+        digests: &mut FileDigests,
+    ) -> Result<Digest, PlanError> {
         let mut hasher = Hasher::new();
         hasher.field(PLAN_VERSION);
         hasher.field(&epoch_seconds.to_le_bytes());
@@ -195,7 +200,7 @@ impl Plan {
             for number in [planned.mode, planned.uid, planned.gid] {
                 hasher.update(&number.to_le_bytes());
             }
-            planned.hash(&mut hasher)?;
+            planned.hash(&mut hasher, digests)?;
         }
         Ok(hasher.finish())
     }
@@ -225,7 +230,7 @@ impl Planned {
         }
     }
 
-    fn hash(&self, hasher: &mut Hasher) -> Result<(), PlanError> {
+    fn hash(&self, hasher: &mut Hasher, digests: &mut FileDigests) -> Result<(), PlanError> {
         match &self.kind {
             PlannedKind::Directory => hasher.field(b"directory"),
             PlannedKind::Symlink(target) => {
@@ -242,8 +247,7 @@ impl Planned {
                 hasher.field(Digest::of(data).hex().as_bytes());
             }
             PlannedKind::File { path, offset, size } => {
-                let digest = open_part(path, *offset, *size)
-                    .and_then(|part| HashingReader::new(part).finish());
+                let digest = file_digest(path, *offset, *size, digests);
                 let digest = digest.map_err(|source| PlanError::Read {
                     path: path.clone(),
                     source,
@@ -292,6 +296,24 @@ impl Planned {
             }
         }
     }
+}
+
+fn file_digest(
+    path: &Path,
+    offset: u64,
+    size: u64,
+    digests: &mut FileDigests,
+) -> io::Result<Digest> {
+    let metadata = std::fs::metadata(path)?;
+    let whole = offset == 0 && metadata.len() == size;
+    if whole && let Some(digest) = digests.get(&metadata) {
+        return Ok(digest);
+    }
+    let digest = HashingReader::new(open_part(path, offset, size)?).finish()?;
+    if whole {
+        digests.put(&metadata, digest);
+    }
+    Ok(digest)
 }
 
 fn open_part(path: &Path, offset: u64, size: u64) -> io::Result<impl Read + use<>> {

@@ -264,7 +264,7 @@ impl Builder<'_> {
         let planned = plan_copy(&request, &source, &View::default(), &mut PathBuf::new);
         let plan = planned.map_err(|error| self.plan_failed(line, error))?;
         let content = plan
-            .digest(0)
+            .digest(0, &mut self.digests)
             .map_err(|error| self.plan_failed(line, error))?;
         let relative = found.path.strip_prefix("/").unwrap_or(&found.path);
         let layers = source.view.layers_uppermost_first();

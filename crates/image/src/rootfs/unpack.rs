@@ -567,7 +567,14 @@ fn file_type(parent: BorrowedFd<'_>, name: &[u8]) -> io::Result<Option<FileType>
 // the owner is then kept as an attribute, from which a later archive takes it.
 fn own_and_label(member: &Member, file: BorrowedFd<'_>) -> io::Result<()> {
     let (uid, gid) = (Uid::from_raw(member.uid), Gid::from_raw(member.gid));
-    match fchown(file, Some(uid), Some(gid)) {
+    let own = (rustix::process::geteuid(), rustix::process::getegid());
+    // What this process makes is its own already; a set-group-id parent would
+    // show in the file's group, and archives set it only at the end.
+    let owned = match (uid, gid) == own {
+        true => Ok(()),
+        false => fchown(file, Some(uid), Some(gid)),
+    };
+    match owned {
         Ok(()) => {}
         Err(Errno::INVAL | Errno::PERM) => {
             let owner = format!("{}:{}", member.uid, member.gid);

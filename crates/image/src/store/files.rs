@@ -21,9 +21,21 @@ pub(crate) enum Hold {
     ExclusiveNow,
 }
 
-/// Takes a lock file, which is released when the file is dropped, or when the
-/// process ends in whatever way.
-pub(crate) fn lock(path: &Path, hold: Hold) -> Result<File, StoreError> {
+/// A lock that is held; released when dropped, or when the process ends in
+/// whatever way.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is being started by another
+        // thread has a copy of the descriptor until it executes its program.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+/// Takes a lock file.
+pub(crate) fn lock(path: &Path, hold: Hold) -> Result<Lock, StoreError> {
     let opened = OpenOptions::new()
         .create(true)
         .append(true)
@@ -37,7 +49,7 @@ pub(crate) fn lock(path: &Path, hold: Hold) -> Result<File, StoreError> {
     };
     loop {
         match flock(&file, operation) {
-            Ok(()) => return Ok(file),
+            Ok(()) => return Ok(Lock(file)),
             Err(Errno::INTR) => {}
             Err(Errno::WOULDBLOCK) => return Err(StoreError::Busy),
             Err(error) => return Err(StoreError::io("lock", path)(error.into())),

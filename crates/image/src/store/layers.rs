@@ -96,7 +96,7 @@ pub(crate) fn read_meta(path: &Path) -> Result<Option<LayerMeta>, StoreError> {
 
 /// What is to be unpacked, and over what.
 pub(crate) struct LayerSource<'a> {
-    pub(crate) blob: File,
+    pub(crate) blob: &'a File,
     pub(crate) diff_id: Digest,
     pub(crate) chain_id: Digest,
     /// Directories of the layers below, lowest first.
@@ -112,20 +112,10 @@ pub(crate) fn unpack_layer(
 ) -> Result<UnpackedLayer, StoreError> {
     let dir = directory.join("fs");
     make_root(directory, &dir)?;
-    let stream = decompress(source.blob).map_err(StoreError::io("read layer", directory))?;
-    let mut stream = HashingReader::new(stream);
-    let unpacked = unpack(&mut stream, &dir, limits)
-        .map_err(|error| StoreError::unpack(source.diff_id, directory, error))?;
-    let found = stream
-        .finish()
-        .map_err(StoreError::io("read layer", directory))?;
-    if found != source.diff_id {
-        return Err(StoreError::Mismatch {
-            what: "an uncompressed layer".to_owned(),
-            expected: source.diff_id,
-            found,
-        });
-    }
+    let unpacked = std::thread::scope(|scope| {
+        let stream = read_ahead(scope, source.blob);
+        unpack_verified(stream, &source, directory, &dir, limits)
+    })?;
     let depends = !source.lowers.is_empty() && !unpacked.implicit_directories.is_empty();
     if depends {
         inherit_directories(&unpacked, &dir, source.lowers)?;
@@ -139,6 +129,28 @@ pub(crate) fn unpack_layer(
     };
     write_meta(directory, &meta)?;
     Ok(UnpackedLayer { meta, dir })
+}
+
+fn unpack_verified(
+    stream: impl Read,
+    source: &LayerSource<'_>,
+    directory: &Path,
+    dir: &Path,
+    limits: &Limits,
+) -> Result<Unpacked, StoreError> {
+    let mut stream = HashingReader::new(stream);
+    let unpacked = unpack(&mut stream, dir, limits)
+        .map_err(|error| StoreError::unpack(source.diff_id, directory, error))?;
+    let read = StoreError::io("read layer", directory);
+    let found = stream.finish().map_err(read)?;
+    match found == source.diff_id {
+        true => Ok(unpacked),
+        false => Err(StoreError::Mismatch {
+            what: "an uncompressed layer".to_owned(),
+            expected: source.diff_id,
+            found,
+        }),
+    }
 }
 
 pub(crate) fn make_root(directory: &Path, dir: &Path) -> Result<(), StoreError> {
@@ -229,10 +241,70 @@ pub(crate) fn decompress<'a>(stream: impl Read + 'a) -> io::Result<Box<dyn Read 
     match compression {
         Compression::None => Ok(Box::new(stream)),
         Compression::Gzip => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(stream))),
-        Compression::Zstd => Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "zstd compression is not supported",
-        )),
+        Compression::Zstd => {
+            let decoder = ruzstd::decoding::StreamingDecoder::new(stream);
+            Ok(Box::new(decoder.map_err(io::Error::other)?))
+        }
+    }
+}
+
+/// Reads and decompresses a blob on a thread of its own, a little ahead of the
+/// one that writes the files.
+fn read_ahead<'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    blob: &'scope File,
+) -> AheadReader {
+    let (sender, receiver) = std::sync::mpsc::sync_channel(8);
+    scope.spawn(move || {
+        let mut stream = match decompress(blob) {
+            Ok(stream) => stream,
+            Err(error) => {
+                let _ = sender.send(Err(error));
+                return;
+            }
+        };
+        loop {
+            let mut piece = vec![0; 256 << 10];
+            let read = stream.read(&mut piece);
+            let last = !matches!(read, Ok(1..));
+            let sent = sender.send(read.map(|count| {
+                piece.truncate(count);
+                piece
+            }));
+            // The other side is gone when unpacking has failed.
+            if last || sent.is_err() {
+                return;
+            }
+        }
+    });
+    AheadReader {
+        receiver,
+        piece: Vec::new(),
+        used: 0,
+    }
+}
+
+/// The end where a blob read ahead comes out.
+struct AheadReader {
+    receiver: std::sync::mpsc::Receiver<io::Result<Vec<u8>>>,
+    piece: Vec<u8>,
+    used: usize,
+}
+
+impl Read for AheadReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.used == self.piece.len() {
+            self.piece = match self.receiver.recv() {
+                Ok(piece) => piece?,
+                // The thread ended after the last piece.
+                Err(_) => Vec::new(),
+            };
+            self.used = 0;
+        }
+        let count = buffer.len().min(self.piece.len() - self.used);
+        buffer[..count].copy_from_slice(&self.piece[self.used..self.used + count]);
+        self.used += count;
+        Ok(count)
     }
 }
 

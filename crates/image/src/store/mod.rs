@@ -11,6 +11,7 @@
 //! | `pins/<cluster>/<hex>` | images in use by containers |
 //! | `steps/<hex>.json` | remembered build steps |
 //! | `caches/<hex>` | directories of `RUN --mount=type=cache` |
+//! | `caches/<hex>.digests` | digests of a build context's files |
 //! | `stage/<process>-<random>` | images in the making |
 //! | `in-use.lock`, `names.lock` | locks (flock) |
 //!
@@ -43,7 +44,7 @@ use crate::digest::Digest;
 use crate::oci::{ImageConfig, Manifest};
 use crate::reference::Reference;
 use crate::rootfs::Limits;
-use files::{Hold, lock, make_directory, replace};
+use files::{Hold, Lock, lock, make_directory, replace};
 use layers::chain_id;
 use names::key_reference;
 
@@ -123,12 +124,17 @@ impl ImageStore {
         &self.dir
     }
 
+    /// Returns the bounds of a single layer.
+    pub fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
     /// Starts a stage, in which images are put together.
     ///
     /// # Errors
     ///
     /// Fails when no directory can be made.
-    pub fn stage(&self) -> Result<Stage<'_>, StoreError> {
+    pub fn stage(&self) -> Result<Stage, StoreError> {
         Stage::new(self)
     }
 
@@ -330,7 +336,7 @@ impl ImageStore {
     ) -> Result<NameChange, StoreError> {
         let _in_use = self.hold_in_use(Hold::Shared)?;
         let digest = self.find(cluster, source)?.digest;
-        self.change_names(cluster, |names| Ok(names.set(&target.key(), digest)))
+        self.set_name(cluster, target, digest)
     }
 
     /// Copies a name from one cluster to another; layers belong to both.
@@ -349,7 +355,7 @@ impl ImageStore {
         let digest = digest.ok_or_else(|| StoreError::NoSuchImage {
             name: reference.familiar(),
         })?;
-        self.change_names(to, |names| Ok(names.set(&reference.key(), digest)))
+        self.set_name(to, reference, digest)
     }
 
     /// Removes a name, or, given an image id, all names of that image. The
@@ -372,17 +378,24 @@ impl ImageStore {
                 same.map(|(key, _)| key.clone()).collect()
             }
         };
-        self.change_names(cluster, |names| {
-            let removed = keys.iter().filter_map(|key| {
-                let entry = names.images.remove(key)?;
-                Some(NameChange {
-                    reference: key_reference(key),
-                    old: Some(entry.digest),
-                    new: None,
-                })
-            });
-            Ok(removed.collect())
-        })
+        let removed = self.change_names(cluster, |names| {
+            let removed = keys.iter().map(|key| names.images.remove(key));
+            Ok(removed.collect::<Vec<_>>())
+        })?;
+        let pairs = keys.iter().zip(removed);
+        let changes =
+            pairs.map(|(key, entry)| self.changed(key, entry.map(|entry| entry.digest), None));
+        Ok(changes.collect())
+    }
+
+    fn set_name(
+        &self,
+        cluster: &str,
+        reference: &Reference,
+        digest: Digest,
+    ) -> Result<NameChange, StoreError> {
+        let mut changes = self.set_names(cluster, &[(reference.key(), digest)])?;
+        Ok(changes.remove(0))
     }
 
     /// Returns an image's manifest and configuration.
@@ -442,16 +455,29 @@ impl ImageStore {
         Ok(directory)
     }
 
-    pub(crate) fn hold_in_use(&self, hold: Hold) -> Result<File, StoreError> {
+    /// Returns where digests of a context's files are remembered.
+    pub(crate) fn digests_path(&self, context: &Path) -> PathBuf {
+        let digest = Digest::of(context.as_os_str().as_encoded_bytes());
+        self.dir
+            .join("caches")
+            .join(format!("{}.digests", layers::key(digest)))
+    }
+
+    pub(crate) fn hold_in_use(&self, hold: Hold) -> Result<Lock, StoreError> {
         lock(&self.dir.join("in-use.lock"), hold)
     }
 
-    pub(crate) fn lock_names(&self) -> Result<File, StoreError> {
+    pub(crate) fn lock_names(&self) -> Result<Lock, StoreError> {
         lock(&self.dir.join("names.lock"), Hold::Exclusive)
     }
 }
 
-impl Stage<'_> {
+/// Replaces a file that may be lost in a crash, but not torn.
+pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    replace(path, content, false)
+}
+
+impl Stage {
     /// Unpacks every layer of an image that is not unpacked yet, lowest first;
     /// `progress` hears of each layer's number and whether it was new.
     pub(crate) fn unpack_image(
@@ -460,10 +486,21 @@ impl Stage<'_> {
         config: &ImageConfig,
         progress: &mut dyn FnMut(usize, bool),
     ) -> Result<u64, StoreError> {
+        self.unpack_lowest(manifest.layers.len(), manifest, config, progress)
+    }
+
+    /// Unpacks the lowest `count` layers of an image, whose blobs are here.
+    pub(crate) fn unpack_lowest(
+        &mut self,
+        count: usize,
+        manifest: &Manifest,
+        config: &ImageConfig,
+        progress: &mut dyn FnMut(usize, bool),
+    ) -> Result<u64, StoreError> {
         check_layers(manifest, config)?;
         let (mut parent, mut lowers, mut size_bytes) = (None, Vec::new(), 0);
         let layers = manifest.layers.iter().zip(&config.rootfs.diff_ids);
-        for (index, (blob, diff_id)) in layers.enumerate() {
+        for (index, (blob, diff_id)) in layers.enumerate().take(count) {
             let chain = chain_id(parent, *diff_id);
             let (layer, new) = self.ensure_layer(blob.digest, *diff_id, chain, &lowers)?;
             progress(index, new);

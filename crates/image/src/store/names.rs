@@ -37,13 +37,20 @@ pub struct NameChange {
     pub old: Option<Digest>,
     /// What it stands for now.
     pub new: Option<Digest>,
+    /// Image id (configuration) of what it stood for; `None` also when that is
+    /// no longer readable.
+    pub old_id: Option<Digest>,
+    /// Image id of what it stands for now.
+    pub new_id: Option<Digest>,
 }
 
 impl NameChange {
     /// Returns whether workloads that name it should be rolled: the name was
-    /// known and now means something else.
+    /// known and now means something else. The same configuration over the
+    /// same layers is the same image, however its layers are compressed.
     pub fn is_new_digest_under_old_name(&self) -> bool {
-        self.old.is_some() && self.new.is_some() && self.old != self.new
+        let known = self.old.is_some() && self.new.is_some();
+        known && self.old != self.new && (self.old_id.is_none() || self.old_id != self.new_id)
     }
 }
 
@@ -90,6 +97,41 @@ impl ImageStore {
         Ok(all)
     }
 
+    /// Points names at images and says what changed.
+    pub(crate) fn set_names(
+        &self,
+        cluster: &str,
+        names: &[(String, Digest)],
+    ) -> Result<Vec<NameChange>, StoreError> {
+        let old = self.change_names(cluster, |file| {
+            let set = names.iter().map(|(key, digest)| {
+                let entry = NameEntry { digest: *digest };
+                file.images.insert(key.clone(), entry).map(|old| old.digest)
+            });
+            Ok(set.collect::<Vec<_>>())
+        })?;
+        let pairs = names.iter().zip(old);
+        Ok(pairs
+            .map(|((key, new), old)| self.changed(key, old, Some(*new)))
+            .collect())
+    }
+
+    pub(crate) fn changed(
+        &self,
+        key: &str,
+        old: Option<Digest>,
+        new: Option<Digest>,
+    ) -> NameChange {
+        let id = |digest: Digest| Some(self.documents(digest).ok()?.0.config.digest);
+        NameChange {
+            reference: key_reference(key),
+            old,
+            new,
+            old_id: old.and_then(id),
+            new_id: new.and_then(id),
+        }
+    }
+
     /// Changes a cluster's names under the writers' lock.
     pub(crate) fn change_names<T>(
         &self,
@@ -110,18 +152,6 @@ impl ImageStore {
             replace(&path, &text, self.options.durable)?;
         }
         Ok(result)
-    }
-}
-
-impl NameFile {
-    /// Points `key` at `digest` and says what changed.
-    pub(crate) fn set(&mut self, key: &str, digest: Digest) -> NameChange {
-        let old = self.images.insert(key.to_owned(), NameEntry { digest });
-        NameChange {
-            reference: key_reference(key),
-            old: old.map(|entry| entry.digest),
-            new: Some(digest),
-        }
     }
 }
 

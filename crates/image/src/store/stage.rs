@@ -11,43 +11,43 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::files::{Hold, make_directory, remove_tree, sync_directory, unique};
+use super::files::{Hold, Lock, make_directory, remove_tree, sync_directory, unique};
 use super::layers::{self, LayerMeta, LayerSource, UnpackedLayer};
 use super::names::NameChange;
 use super::{ImageStore, StoreError};
 use crate::digest::{Digest, HashingWriter};
 use crate::oci::{Descriptor, media_type};
+use crate::rootfs::UnpackError;
+
+/// Most bytes of the disk left free; at most a fiftieth.
+const RESERVE_BYTES_MAX: u64 = 1 << 30;
 
 /// Images in the making.
-pub struct Stage<'s> {
-    store: &'s ImageStore,
+pub struct Stage {
+    store: ImageStore,
     dir: PathBuf,
     /// Blobs not yet in the store, with their sizes.
     blobs: BTreeMap<Digest, u64>,
     /// Keys of layers not yet in the store.
     layers: Vec<String>,
-    /// Bytes this stage may still write; `None` without a limit.
-    budget: Option<u64>,
+    budget: Budget,
     counter: u64,
     // Held as long as the stage lives: who takes this lock alone knows that
     // every stage is of a dead process.
-    _in_use: File,
+    _in_use: Lock,
 }
 
-impl<'s> Stage<'s> {
-    pub(crate) fn new(store: &'s ImageStore) -> Result<Self, StoreError> {
+impl Stage {
+    pub(crate) fn new(store: &ImageStore) -> Result<Self, StoreError> {
         let in_use = store.hold_in_use(Hold::Shared)?;
         let dir = store.dir.join("stage").join(unique());
         make_directory(&dir)?;
         for part in ["blobs", "layers", "scratch"] {
             make_directory(&dir.join(part))?;
         }
-        let budget = match store.options.disk_bytes_max {
-            Some(limit) => Some(limit.saturating_sub(store.usage()?.total_bytes())),
-            None => None,
-        };
+        let budget = Budget::new(store)?;
         Ok(Self {
-            store,
+            store: store.clone(),
             dir,
             blobs: BTreeMap::new(),
             layers: Vec::new(),
@@ -58,8 +58,8 @@ impl<'s> Stage<'s> {
     }
 
     /// Returns the store this stage belongs to.
-    pub fn store(&self) -> &'s ImageStore {
-        self.store
+    pub fn store(&self) -> &ImageStore {
+        &self.store
     }
 
     /// Returns a fresh path inside the stage, on the store's file system.
@@ -83,7 +83,7 @@ impl<'s> Stage<'s> {
         let file = opened.map_err(StoreError::io("make", &path))?;
         let limited = LimitedFile {
             file,
-            left: self.budget,
+            left: self.budget.left,
         };
         let writer = HashingWriter::new(limited);
         let writer = io::BufWriter::with_capacity(256 << 10, writer);
@@ -141,14 +141,21 @@ impl<'s> Stage<'s> {
 
     /// Returns the error for a failed write of a blob.
     pub(crate) fn write_error(&self, path: &Path, error: io::Error) -> StoreError {
-        let limit = self.store.options.disk_bytes_max;
-        match (
-            error.get_ref().is_some_and(|inner| inner.is::<OverLimit>()),
-            limit,
-        ) {
-            (true, Some(limit_bytes)) => StoreError::Limit { limit_bytes },
-            _ => StoreError::io("write", path)(error),
+        match error.get_ref().is_some_and(|inner| inner.is::<OverLimit>()) {
+            true => self.budget.exhausted(path),
+            false => StoreError::io("write", path)(error),
         }
+    }
+
+    /// Takes a file of the stage, whose digest the caller has checked, over as
+    /// a blob, and returns its size.
+    pub(crate) fn adopt_blob(&mut self, path: &Path, digest: Digest) -> Result<u64, StoreError> {
+        let size = std::fs::metadata(path)
+            .map_err(StoreError::io("read", path))?
+            .len();
+        self.spend(size)?;
+        self.take_blob(path, digest, size)?;
+        Ok(size)
     }
 
     /// Takes a finished file of the stage over as a blob.
@@ -233,17 +240,24 @@ impl<'s> Stage<'s> {
             return Ok((layer, false));
         }
         let mut limits = self.store.options.limits.clone();
-        if let Some(budget) = self.budget {
-            limits.layer_bytes_max = limits.layer_bytes_max.min(budget);
-        }
+        let budget_is_tighter = self.budget.left < limits.layer_bytes_max;
+        limits.layer_bytes_max = limits.layer_bytes_max.min(self.budget.left);
+        let blob = self.open_blob(blob)?;
         let source = LayerSource {
-            blob: self.open_blob(blob)?,
+            blob: &blob,
             diff_id,
             chain_id,
             lowers,
         };
         let directory = self.scratch();
-        let layer = layers::unpack_layer(source, &directory, &limits)?;
+        let unpacked = layers::unpack_layer(source, &directory, &limits);
+        let layer = unpacked.map_err(|error| match error {
+            StoreError::Unpack {
+                source: UnpackError::TooLarge { unit: "bytes", .. },
+                ..
+            } if budget_is_tighter => self.budget.exhausted(&directory),
+            error => error,
+        })?;
         self.spend(layer.meta.size_bytes)?;
         Ok((self.take_layer(&directory, layer.meta)?, true))
     }
@@ -263,16 +277,12 @@ impl<'s> Stage<'s> {
     }
 
     pub(crate) fn spend(&mut self, bytes: u64) -> Result<(), StoreError> {
-        let Some(budget) = self.budget else {
-            return Ok(());
-        };
-        self.budget = budget.checked_sub(bytes);
-        match (self.budget, self.store.options.disk_bytes_max) {
-            (None, Some(limit_bytes)) => {
-                self.budget = Some(0);
-                Err(StoreError::Limit { limit_bytes })
+        match self.budget.left.checked_sub(bytes) {
+            Some(left) => {
+                self.budget.left = left;
+                Ok(())
             }
-            _ => Ok(()),
+            None => Err(self.budget.exhausted(&self.dir)),
         }
     }
 
@@ -293,12 +303,7 @@ impl<'s> Stage<'s> {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        self.store.change_names(cluster, |file| {
-            Ok(names
-                .iter()
-                .map(|(key, digest)| file.set(key, *digest))
-                .collect())
-        })
+        self.store.set_names(cluster, names)
     }
 
     /// Makes everything staged part of the store, without a name.
@@ -338,7 +343,7 @@ impl<'s> Stage<'s> {
     }
 }
 
-impl Drop for Stage<'_> {
+impl Drop for Stage {
     fn drop(&mut self) {
         if let Err(error) = remove_tree(&self.dir) {
             tracing::warn!(dir = %self.dir.display(), %error, "cannot remove a stage");
@@ -386,9 +391,53 @@ impl Write for BlobWriter {
     }
 }
 
+/// How much a stage may write: up to the store's limit, and never the last of
+/// the disk, which others need too.
+struct Budget {
+    left: u64,
+    /// The store's limit, when that is the tighter one.
+    limit_bytes: Option<u64>,
+}
+
+impl Budget {
+    fn new(store: &ImageStore) -> Result<Self, StoreError> {
+        let disk = rustix::fs::statvfs(&store.dir)
+            .map_err(|error| StoreError::io("measure the disk of", &store.dir)(error.into()))?;
+        let reserve = (disk.f_blocks.saturating_mul(disk.f_frsize) / 50).min(RESERVE_BYTES_MAX);
+        let free = match disk.f_blocks {
+            // A file system that does not say.
+            0 => u64::MAX,
+            _ => disk
+                .f_bavail
+                .saturating_mul(disk.f_frsize)
+                .saturating_sub(reserve),
+        };
+        let Some(limit) = store.options.disk_bytes_max else {
+            return Ok(Self {
+                left: free,
+                limit_bytes: None,
+            });
+        };
+        let allowed = limit.saturating_sub(store.usage()?.total_bytes());
+        Ok(Self {
+            left: allowed.min(free),
+            limit_bytes: (allowed <= free).then_some(limit),
+        })
+    }
+
+    fn exhausted(&self, path: &Path) -> StoreError {
+        match self.limit_bytes {
+            Some(limit_bytes) => StoreError::Limit { limit_bytes },
+            None => StoreError::DiskFull {
+                path: path.to_owned(),
+            },
+        }
+    }
+}
+
 struct LimitedFile {
     file: File,
-    left: Option<u64>,
+    left: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -397,10 +446,8 @@ struct OverLimit;
 
 impl Write for LimitedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(left) = self.left {
-            let next = left.checked_sub(bytes.len() as u64);
-            self.left = Some(next.ok_or_else(|| io::Error::other(OverLimit))?);
-        }
+        let left = self.left.checked_sub(bytes.len() as u64);
+        self.left = left.ok_or_else(|| io::Error::other(OverLimit))?;
         self.file.write_all(bytes)?;
         Ok(bytes.len())
     }

@@ -13,8 +13,10 @@ pub use read::{TarError, TarReader};
 pub use write::TarWriter;
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 
-const BLOCK: usize = 512;
+/// Size of a block; content is padded to it.
+pub(crate) const BLOCK: usize = 512;
 const XATTR_PREFIX: &[u8] = b"SCHILY.xattr.";
 
 /// What a member is.
@@ -73,5 +75,33 @@ impl Member {
             mtime: 0,
             xattrs: BTreeMap::new(),
         }
+    }
+}
+
+/// A reader that knows how far it is.
+pub(crate) struct Counted<R> {
+    inner: R,
+    count: u64,
+}
+
+impl<R: Read> Counted<R> {
+    pub(crate) fn new(inner: R) -> Self {
+        Self { inner, count: 0 }
+    }
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.count += count as u64;
+        Ok(count)
+    }
+}
+
+impl<R: Read> TarReader<Counted<R>> {
+    /// Returns how many bytes were read so far: after a header, where the
+    /// member's content starts.
+    pub(crate) fn position(&self) -> u64 {
+        self.inner_ref().count
     }
 }

@@ -153,7 +153,11 @@ fn describe(view: &View, directory: &Found, lines: &mut Vec<String>) {
             }
             FoundKind::Symlink(target) => lines.push(format!("{path} -> {}", target.display())),
             FoundKind::File => {
-                let content = std::fs::read_to_string(&child.source).expect("content");
+                let content = std::fs::read(&child.source).expect("content");
+                let content = match String::from_utf8(content) {
+                    Ok(text) => text,
+                    Err(binary) => coracle_image::Digest::of(binary.as_bytes()).to_string(),
+                };
                 lines.push(format!("{owner} {path} {content}"));
             }
             FoundKind::Other => lines.push(format!("{path} ?")),

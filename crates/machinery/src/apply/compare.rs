@@ -29,14 +29,16 @@ impl Comparison {
         }
     }
 
-    fn put(&mut self, element: &Element, change: Option<Change>, below: Comparison) {
-        let is = |wanted: Change| change == Some(wanted);
-        self.removed
-            .put(element.clone(), is(Change::Removed), below.removed);
-        self.modified
-            .put(element.clone(), is(Change::Modified), below.modified);
-        self.added
-            .put(element.clone(), is(Change::Added), below.added);
+    fn put(&mut self, element: Element, change: Option<Change>, below: Comparison) {
+        let put = |set: &mut Set, wanted: Change, below: Set| {
+            let member = change == Some(wanted);
+            if member || !below.is_empty() {
+                set.put(element.clone(), member, below);
+            }
+        };
+        put(&mut self.removed, Change::Removed, below.removed);
+        put(&mut self.modified, Change::Modified, below.modified);
+        put(&mut self.added, Change::Added, below.added);
     }
 }
 
@@ -187,7 +189,7 @@ impl<'v> Pair<'v, '_> {
     ) {
         let mut below = Comparison::default();
         let change = walk(left, right, ty, &mut below);
-        self.below.put(&element, change, below);
+        self.below.put(element, change, below);
     }
 
     fn items(&mut self, list: &ListAtom<'_>, left: &'v [Value], right: &'v [Value]) {
@@ -250,7 +252,7 @@ impl<'v> Pair<'v, '_> {
                 whole(Change::Added)
             }
         };
-        self.below.put(&element, change, below);
+        self.below.put(element, change, below);
     }
 }
 

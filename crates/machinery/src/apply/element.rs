@@ -4,7 +4,7 @@
 //! is the order of the members of `fieldsV1`.
 
 use std::cmp::Ordering;
-use std::fmt;
+use std::fmt::{self, Write};
 
 use serde_json::{Map, Value};
 
@@ -104,6 +104,21 @@ impl Element {
         }
     }
 
+    /// Writes the form of `fieldsV1` as a JSON text.
+    pub(super) fn write(&self, out: &mut String) {
+        match self {
+            Element::Field(name) if is_plain(name) => {
+                out.push_str("\"f:");
+                out.push_str(name);
+                out.push('"');
+            }
+            other => {
+                // Writing to a text cannot fail.
+                let _ = write!(out, "{}", Value::from(other.encode()));
+            }
+        }
+    }
+
     /// Reads the form of `fieldsV1`; `None` for a kind of element that is not
     /// known, which upstream passes over.
     ///
@@ -136,6 +151,12 @@ impl Element {
             _ => return Ok(None),
         }))
     }
+}
+
+/// Whether a text needs no escape in JSON.
+pub(super) fn is_plain(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
 }
 
 /// JSON as Go's encoder writes it, with `<`, `>` and `&` escaped.

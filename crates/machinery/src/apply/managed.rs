@@ -2,10 +2,13 @@
 //! in `metadata.managedFields`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::set::Set;
+use super::element::is_plain;
+use super::set::{Set, Tree};
 
 /// Update entries that are kept; older ones are merged into one.
 const UPDATE_MANAGERS_MAX: usize = 10;
@@ -111,24 +114,70 @@ impl Entry {
         Value::Object(map)
     }
 
-    fn from_json(index: usize, value: &Value) -> Result<Entry, ManagedFieldsError> {
-        let text = |name: &str| {
-            value
-                .get(name)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
+    fn write(&self, out: &mut String) {
+        let mut separator = '{';
+        let mut put = |name: &str, value: &str| {
+            if !value.is_empty() {
+                // Writing to a text cannot fail.
+                let _ = write!(out, "{separator}\"{name}\":");
+                if is_plain(value) {
+                    let _ = write!(out, "\"{value}\"");
+                } else {
+                    let _ = write!(out, "{}", Value::from(value));
+                }
+                separator = ',';
+            }
         };
-        let operation = match text("operation").as_str() {
-            "Apply" => Operation::Apply,
-            "Update" => Operation::Update,
+        put("manager", &self.manager);
+        put("operation", self.operation.text());
+        put("apiVersion", &self.api_version);
+        put("time", self.time.as_deref().unwrap_or_default());
+        put("fieldsType", "FieldsV1");
+        out.push_str(",\"fieldsV1\":");
+        self.fields.write(out);
+        if !self.subresource.is_empty() {
+            let _ = write!(
+                out,
+                ",\"subresource\":{}",
+                Value::from(self.subresource.as_str())
+            );
+        }
+        out.push('}');
+    }
+}
+
+/// An entry as it is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawEntry {
+    #[serde(default)]
+    manager: Option<String>,
+    #[serde(default)]
+    operation: Option<String>,
+    #[serde(default)]
+    api_version: Option<String>,
+    #[serde(default)]
+    time: Option<String>,
+    #[serde(default)]
+    fields_type: Option<String>,
+    #[serde(default)]
+    fields_v1: Option<Tree>,
+    #[serde(default)]
+    subresource: Option<String>,
+}
+
+impl RawEntry {
+    fn into_entry(self, index: usize) -> Result<Entry, ManagedFieldsError> {
+        let operation = match self.operation.as_deref() {
+            Some("Apply") => Operation::Apply,
+            Some("Update") => Operation::Update,
             _ => return Err(ManagedFieldsError::Operation),
         };
-        let api_version = text("apiVersion");
+        let api_version = self.api_version.unwrap_or_default();
         if api_version.is_empty() {
             return Err(ManagedFieldsError::NoVersion);
         }
-        match text("fieldsType").as_str() {
+        match self.fields_type.as_deref().unwrap_or_default() {
             "FieldsV1" => {}
             "" => return Err(ManagedFieldsError::NoFieldsType(index)),
             unknown => {
@@ -138,20 +187,13 @@ impl Entry {
                 });
             }
         }
-        let fields = match value.get("fieldsV1") {
-            None | Some(Value::Null) => Set::default(),
-            Some(fields) => {
-                Set::from_json(fields).map_err(|text| ManagedFieldsError::Fields { index, text })?
-            }
-        };
-        let time = Some(text("time")).filter(|time| !time.is_empty());
         Ok(Entry {
-            manager: text("manager"),
+            manager: self.manager.unwrap_or_default(),
             operation,
-            subresource: text("subresource"),
+            subresource: self.subresource.unwrap_or_default(),
             api_version,
-            time,
-            fields,
+            time: self.time.filter(|time| !time.is_empty()),
+            fields: self.fields_v1.map(|tree| tree.set).unwrap_or_default(),
         })
     }
 }
@@ -159,9 +201,6 @@ impl Entry {
 /// Why a list of managed fields cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManagedFieldsError {
-    /// It is not a list of objects.
-    #[error("managed fields must be a list of entries")]
-    NotAList,
     /// An entry's operation is unknown.
     #[error("operation must be `Apply` or `Update`")]
     Operation,
@@ -179,14 +218,9 @@ pub enum ManagedFieldsError {
         /// The unknown form.
         fields_type: String,
     },
-    /// An entry's fields are malformed.
-    #[error("error decoding the fields of managed fields entry {index}: {text}")]
-    Fields {
-        /// Place of the entry.
-        index: usize,
-        /// What is wrong.
-        text: String,
-    },
+    /// An entry, or its fields, have another shape.
+    #[error("error decoding managed fields: {0}")]
+    Malformed(String),
 }
 
 /// What every manager of an object owns.
@@ -201,21 +235,52 @@ impl ManagedFields {
     /// # Errors
     /// When an entry is malformed.
     pub fn from_json(value: &Value) -> Result<ManagedFields, ManagedFieldsError> {
-        let list = match value {
-            Value::Null => &[][..],
-            Value::Array(list) => list,
-            _ => return Err(ManagedFieldsError::NotAList),
-        };
-        let mut managed = ManagedFields::default();
-        for (index, entry) in list.iter().enumerate() {
-            managed.put(Entry::from_json(index, entry)?);
+        if value.is_null() {
+            return Ok(ManagedFields::default());
         }
-        Ok(managed)
+        ManagedFields::collect(Vec::deserialize(value))
     }
 
     /// Returns the list as it stands in `metadata.managedFields`: appliers
     /// first, then by time and name.
     pub fn to_json(&self) -> Value {
+        Value::Array(self.sorted().into_iter().map(Entry::to_json).collect())
+    }
+
+    /// Returns the list as text, equal to [`ManagedFields::to_json`] written
+    /// out, without the detour.
+    pub fn to_text(&self) -> String {
+        let mut out = String::from("[");
+        for (index, entry) in self.sorted().into_iter().enumerate() {
+            if index > 0 {
+                out.push(',');
+            }
+            entry.write(&mut out);
+        }
+        out.push(']');
+        out
+    }
+
+    /// Reads the text of such a list.
+    ///
+    /// # Errors
+    /// When it is not JSON, or an entry is malformed.
+    pub fn from_text(text: &[u8]) -> Result<ManagedFields, ManagedFieldsError> {
+        ManagedFields::collect(serde_json::from_slice(text))
+    }
+
+    fn collect(
+        entries: serde_json::Result<Vec<RawEntry>>,
+    ) -> Result<ManagedFields, ManagedFieldsError> {
+        let entries = entries.map_err(|error| ManagedFieldsError::Malformed(error.to_string()))?;
+        let mut managed = ManagedFields::default();
+        for (index, entry) in entries.into_iter().enumerate() {
+            managed.put(entry.into_entry(index)?);
+        }
+        Ok(managed)
+    }
+
+    fn sorted(&self) -> Vec<&Entry> {
         let mut entries: Vec<&Entry> = self.entries.values().collect();
         entries.sort_by_key(|entry| {
             (
@@ -226,7 +291,7 @@ impl ManagedFields {
                 &entry.subresource,
             )
         });
-        Value::Array(entries.into_iter().map(Entry::to_json).collect())
+        entries
     }
 
     /// Whether nobody owns anything, as in an object that nobody tracks.
@@ -268,12 +333,16 @@ impl ManagedFields {
         self.entries.iter()
     }
 
-    /// Changes the fields of every entry but one, and drops those that own
+    /// Changes the fields of every entry but one, by its version, and drops those that own
     /// nothing afterwards.
-    pub(super) fn retain_fields(&mut self, but: Option<&Identity>, change: impl Fn(&Set) -> Set) {
+    pub(super) fn retain_fields(
+        &mut self,
+        but: Option<&Identity>,
+        change: impl Fn(&str, Set) -> Set,
+    ) {
         for (identity, entry) in &mut self.entries {
             if but != Some(identity) {
-                entry.fields = change(&entry.fields);
+                entry.fields = change(&entry.api_version, std::mem::take(&mut entry.fields));
             }
         }
         self.entries.retain(|_, entry| !entry.fields.is_empty());
@@ -315,7 +384,7 @@ impl ManagedFields {
             let fields = merged
                 .into_iter()
                 .flatten()
-                .fold(Set::default(), |fields, entry| fields.union(&entry.fields));
+                .fold(Set::default(), |fields, entry| fields.union(entry.fields));
             self.put(Entry {
                 manager: ANCIENT.to_owned(),
                 operation: Operation::Update,

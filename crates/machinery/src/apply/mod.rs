@@ -3,8 +3,10 @@
 //! [`apply`] merges a configuration into an object, [`track_update`] notes what
 //! any other write changed; both give back the [`ManagedFields`] to store. They
 //! follow `sigs.k8s.io/structured-merge-diff` and
-//! `k8s.io/apimachinery/pkg/util/managedfields`, whose tests of meaning were
-//! repeated here with the answers of a real API server.
+//! `k8s.io/apimachinery/pkg/util/managedfields`.
+//!
+//! Upstream tracks a write right after decoding, defaulting and conversion:
+//! what admission and the preparation of the object add has no owner.
 //!
 //! Live objects are expected in canonical form (see [`crate::canonical`]). The
 //! result of [`apply`] is not: the caller decodes, defaults, prepares and
@@ -23,6 +25,7 @@ mod scale;
 mod set;
 mod types;
 mod validate;
+mod versions;
 
 use std::borrow::Cow;
 
@@ -30,7 +33,7 @@ use serde_json::{Value, json};
 
 use crate::canonical::canonicalize;
 use crate::schema::Node;
-use compare::{Comparison, compare, equal};
+use compare::equal;
 pub use conflict::{ApplyError, Conflict};
 pub use element::{Element, FieldPath, Scalar};
 use fields::fields_of;
@@ -39,6 +42,7 @@ use managed::{Identity, is_reset};
 pub use scale::{from_scale, to_scale};
 pub use set::Set;
 use types::Type;
+use versions::{Changes, Versions};
 
 /// Owner of what stood in an untracked object before somebody applied to it.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
@@ -157,26 +161,31 @@ fn update(
     manager: Manager<'_>,
 ) -> ManagedFields {
     let ty = Type::root(schema);
-    let (live, new) = (or_empty(schema, live), without_managed_fields(new));
-    let comparison = compare(&without_managed_fields(&live), &new, ty)
-        .without(&Set::from_dotted(manager.reset_fields));
-    let Comparison {
-        removed,
-        modified,
-        added,
-    } = comparison;
-    let changed = modified.union(&added);
-    managed.retain_fields(None, |fields| {
-        fields.difference(&changed).difference(&removed)
+    follow_schema(schema, &mut managed);
+    let live = or_empty(schema, live);
+    // Lists of owners inside the objects do no harm: nobody owns them.
+    let versions = Versions::compare(&live, new, ty, &managed, manager);
+    managed.retain_fields(None, |version, fields| {
+        let Changes { changed, removed } = versions.of(version);
+        fields.difference(changed).difference(removed)
     });
+    let changed = versions.into_own().changed;
     let owned = changed.difference(&Set::from_dotted(UNOWNED));
     if !owned.is_empty() {
         let previous = managed.remove(&manager.identity(Operation::Update));
-        let fields = previous.map_or(owned.clone(), |previous| owned.union(&previous.fields));
+        let previous = previous.map(|previous| previous.fields);
+        let fields = previous.unwrap_or_default().union(owned);
         managed.put(manager.entry(Operation::Update, fields, Some(manager.now.to_owned())));
     }
     managed.cap_updates();
     managed
+}
+
+/// Adapts the owners to a custom type whose schema may have changed since.
+fn follow_schema(schema: Option<Node<'_>>, managed: &mut ManagedFields) {
+    if schema.is_some_and(|schema| schema.raw().is_some()) {
+        managed.retain_fields(None, |_, fields| fields.following(Type::root(schema)));
+    }
 }
 
 /// The live object, or what an object of the type holds before anything is
@@ -239,6 +248,7 @@ pub fn apply(
         };
         managed = update(schema, &Value::Null, &live, managed, before);
     }
+    follow_schema(schema, &mut managed);
     let step = Step {
         ty,
         live: &live,
@@ -324,23 +334,19 @@ impl Step<'_> {
         object: &Value,
         force: bool,
     ) -> Result<ManagedFields, ApplyError> {
-        let resets = Set::from_dotted(self.manager.reset_fields);
-        let Comparison {
-            removed,
-            modified,
-            added,
-        } = compare(self.live, object, self.ty).without(&resets);
-        let changed = modified.union(&added);
+        let versions = Versions::compare(self.live, object, self.ty, &managed, self.manager);
         let others = managed.iter().filter(|(identity, _)| *identity != own);
         let disputed = others.flat_map(|(_, entry)| {
-            conflict::conflicts_with(entry, entry.fields.intersection(&changed).paths())
+            let changed = &versions.of(&entry.api_version).changed;
+            conflict::conflicts_with(entry, entry.fields.intersection(changed).paths())
         });
         let disputed: Vec<Conflict> = disputed.collect();
         if !force && !disputed.is_empty() {
             return Err(ApplyError::Conflicts(disputed));
         }
-        managed.retain_fields(Some(own), |fields| {
-            fields.difference(&changed).difference(&removed)
+        managed.retain_fields(Some(own), |version, fields| {
+            let Changes { changed, removed } = versions.of(version);
+            fields.difference(changed).difference(removed)
         });
         Ok(managed)
     }
@@ -355,11 +361,11 @@ impl Step<'_> {
         let last = named(last.clone());
         let everything = mentioned(merged);
         let pruned = remove::remove(merged, &last, self.ty);
-        let owned = managed
-            .entries()
-            .fold(Set::default(), |owned, entry| owned.union(&entry.fields));
-        let kept = mentioned(&pruned).union(&named(owned));
-        let pruned = remove::remove(merged, &everything.difference(&kept), self.ty);
+        let owned = managed.entries().fold(Set::default(), |owned, entry| {
+            owned.union(entry.fields.clone())
+        });
+        let kept = mentioned(&pruned).union(named(owned));
+        let pruned = remove::remove(merged, &everything.clone().difference(&kept), self.ty);
         let gone = everything
             .difference(&mentioned(&pruned))
             .intersection(&last);

@@ -47,7 +47,7 @@ pub fn from_scale(
             let kept = scale.entries().find(|scale| is_same(scale, &entry));
             match kept {
                 Some(kept) => seen.push(kept.clone()),
-                None => entry.fields = entry.fields.difference(&only_replicas),
+                None => entry.fields = std::mem::take(&mut entry.fields).difference(&only_replicas),
             }
         }
         if !entry.fields.is_empty() {

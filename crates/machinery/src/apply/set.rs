@@ -1,14 +1,15 @@
 //! Sets of fields, as a tree: [`Set`], its algebra and its `fieldsV1` form.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::fmt;
 
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::element::{Element, FieldPath};
 use super::types::Type;
-
-/// Sets nest at most this deep when read.
-const DEPTH_MAX: usize = 128;
 
 /// A set of field paths. Parents are only in it when they were put there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -72,11 +73,7 @@ impl Set {
         }
         let entry = self.entry(element);
         entry.member |= member;
-        entry.children = if entry.children.is_empty() {
-            children
-        } else {
-            entry.children.union(&children)
-        };
+        entry.children = std::mem::take(&mut entry.children).union(children);
     }
 
     fn entry(&mut self, element: Element) -> &mut Entry {
@@ -137,74 +134,18 @@ impl Set {
 
     /// The members of either set.
     #[must_use]
-    pub fn union(&self, other: &Set) -> Set {
-        self.zip(other, |left, right| match (left, right) {
-            (Some(left), Some(right)) => Some(Entry {
-                element: left.element.clone(),
-                member: left.member || right.member,
-                children: left.children.union(&right.children),
-            }),
-            (left, right) => left.or(right).cloned(),
-        })
-    }
-
-    /// The members of both sets.
-    #[must_use]
-    pub fn intersection(&self, other: &Set) -> Set {
-        self.zip(other, |left, right| {
-            let (left, right) = (left?, right?);
-            Some(Entry {
-                element: left.element.clone(),
-                member: left.member && right.member,
-                children: left.children.intersection(&right.children),
-            })
-        })
-    }
-
-    /// The members of this set that are not in `other`.
-    #[must_use]
-    pub fn difference(&self, other: &Set) -> Set {
-        self.zip(other, |left, right| {
-            let left = left?;
-            let Some(right) = right else {
-                return Some(left.clone());
-            };
-            Some(Entry {
-                element: left.element.clone(),
-                member: left.member && !right.member,
-                children: left.children.difference(&right.children),
-            })
-        })
-    }
-
-    /// Like [`Set::difference`], and drops what is below the members of `other`.
-    #[must_use]
-    pub fn recursive_difference(&self, other: &Set) -> Set {
-        self.zip(other, |left, right| {
-            let left = left?;
-            match right {
-                None => Some(left.clone()),
-                Some(right) if right.member => None,
-                Some(right) => Some(Entry {
-                    element: left.element.clone(),
-                    member: left.member,
-                    children: left.children.recursive_difference(&right.children),
-                }),
-            }
-        })
-    }
-
-    /// Walks both sets in order and keeps the entries that `choose` makes.
-    fn zip(
-        &self,
-        other: &Set,
-        choose: impl Fn(Option<&Entry>, Option<&Entry>) -> Option<Entry>,
-    ) -> Set {
+    pub fn union(self, other: Set) -> Set {
+        if self.is_empty() {
+            return other;
+        }
+        if other.is_empty() {
+            return self;
+        }
+        let mut entries = Vec::with_capacity(self.entries.len() + other.entries.len());
         let (mut left, mut right) = (
-            self.entries.iter().peekable(),
-            other.entries.iter().peekable(),
+            self.entries.into_iter().peekable(),
+            other.entries.into_iter().peekable(),
         );
-        let mut entries = Vec::new();
         loop {
             let order = match (left.peek(), right.peek()) {
                 (Some(left), Some(right)) => left.element.cmp(&right.element),
@@ -222,8 +163,86 @@ impl Set {
             } else {
                 right.next()
             };
-            entries.extend(choose(first, second).filter(Entry::is_some));
+            entries.extend(match (first, second) {
+                (Some(first), Some(second)) => Some(Entry {
+                    element: first.element,
+                    member: first.member || second.member,
+                    children: first.children.union(second.children),
+                }),
+                (first, second) => first.or(second),
+            });
         }
+    }
+
+    /// The members of both sets.
+    #[must_use]
+    pub fn intersection(&self, other: &Set) -> Set {
+        let mut entries = Vec::new();
+        for (left, right) in self.entries.iter().zip(other.beside(self)) {
+            let Some(right) = right else { continue };
+            let (member, children) = (
+                left.member && right.member,
+                left.children.intersection(&right.children),
+            );
+            if member || !children.is_empty() {
+                entries.push(Entry {
+                    element: left.element.clone(),
+                    member,
+                    children,
+                });
+            }
+        }
+        Set { entries }
+    }
+
+    /// The members of this set that are not in `other`.
+    #[must_use]
+    pub fn difference(self, other: &Set) -> Set {
+        self.keep(other, |entry, other| {
+            entry.member &= !other.member;
+            entry.children = std::mem::take(&mut entry.children).difference(&other.children);
+        })
+    }
+
+    /// Like [`Set::difference`], and drops what is below the members of `other`.
+    #[must_use]
+    pub fn recursive_difference(self, other: &Set) -> Set {
+        self.keep(other, |entry, other| {
+            if other.member {
+                (entry.member, entry.children) = (false, Set::default());
+            } else {
+                entry.children =
+                    std::mem::take(&mut entry.children).recursive_difference(&other.children);
+            }
+        })
+    }
+
+    /// Changes the entries that `other` has as well.
+    fn keep(mut self, other: &Set, change: impl Fn(&mut Entry, &Entry)) -> Set {
+        if other.is_empty() {
+            return self;
+        }
+        let mut others = other.entries.iter().peekable();
+        self.entries.retain_mut(|entry| {
+            while others
+                .next_if(|other| other.element < entry.element)
+                .is_some()
+            {}
+            if let Some(other) = others.next_if(|other| other.element == entry.element) {
+                change(entry, other);
+            }
+            entry.is_some()
+        });
+        self
+    }
+
+    /// The entries of this set beside each entry of another.
+    fn beside<'s>(&'s self, other: &'s Set) -> impl Iterator<Item = Option<&'s Entry>> {
+        let mut own = self.entries.iter().peekable();
+        other.entries.iter().map(move |entry| {
+            while own.next_if(|own| own.element < entry.element).is_some() {}
+            own.next_if(|own| own.element == entry.element)
+        })
     }
 
     /// Adds the declared fields on the way to members: what was made of
@@ -252,6 +271,27 @@ impl Set {
         }
     }
 
+    /// Follows a type that changed: where something is owned as a whole now,
+    /// whoever owned a part of it owns all of it.
+    pub(super) fn following(mut self, ty: Type<'_>) -> Set {
+        let atoms = ty.resolve();
+        for entry in &mut self.entries {
+            let child = match &entry.element {
+                Element::Field(name) => atoms.map.map_or(Type::None, |map| map.child(name)),
+                _ => atoms.list.map_or(Type::None, |list| list.element),
+            };
+            if matches!(child, Type::Deduced) || entry.children.is_empty() {
+                continue;
+            }
+            if child.resolve().is_whole() {
+                (entry.member, entry.children) = (true, Set::default());
+            } else {
+                entry.children = std::mem::take(&mut entry.children).following(child);
+            }
+        }
+        self
+    }
+
     /// Returns every member's path; at each level the members come before
     /// what is below them.
     pub fn paths(&self) -> Vec<FieldPath> {
@@ -276,19 +316,38 @@ impl Set {
     /// Returns the `fieldsV1` form.
     pub fn to_json(&self) -> Value {
         let mut map = Map::new();
-        self.write(&mut map);
-        Value::Object(map)
-    }
-
-    fn write(&self, map: &mut Map<String, Value>) {
         for entry in &self.entries {
             let mut inner = Map::new();
             if entry.member && !entry.children.is_empty() {
                 inner.insert(".".to_owned(), Value::Object(Map::new()));
             }
-            entry.children.write(&mut inner);
+            if let Value::Object(below) = entry.children.to_json() {
+                inner.extend(below);
+            }
             map.insert(entry.element.encode(), Value::Object(inner));
         }
+        Value::Object(map)
+    }
+
+    /// Writes the `fieldsV1` form as text.
+    pub(super) fn write(&self, out: &mut String) {
+        self.write_with_owner(false, out);
+    }
+
+    fn write_with_owner(&self, owner_is_member: bool, out: &mut String) {
+        out.push('{');
+        if owner_is_member && !self.is_empty() {
+            out.push_str("\".\":{}");
+        }
+        for (index, entry) in self.entries.iter().enumerate() {
+            if index > 0 || owner_is_member {
+                out.push(',');
+            }
+            entry.element.write(out);
+            out.push(':');
+            entry.children.write_with_owner(entry.member, out);
+        }
+        out.push('}');
     }
 
     /// Reads the `fieldsV1` form.
@@ -296,28 +355,56 @@ impl Set {
     /// # Errors
     /// When a member's name is malformed, or the value is not a tree of objects.
     pub fn from_json(value: &Value) -> Result<Set, String> {
-        Ok(Set::read(value, 0)?.0)
+        let tree = Tree::deserialize(value).map_err(|error| error.to_string())?;
+        Ok(tree.set)
+    }
+}
+
+/// A subtree as it is read, and whether its owner is a member. The reader of
+/// JSON bounds the depth.
+pub(super) struct Tree {
+    pub(super) set: Set,
+    member: bool,
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Tree, D::Error> {
+        deserializer.deserialize_map(TreeVisitor)
+    }
+}
+
+struct TreeVisitor;
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a tree of objects")
     }
 
-    /// Reads a subtree; also tells whether its owner is a member.
-    fn read(value: &Value, depth: usize) -> Result<(Set, bool), String> {
-        let Value::Object(map) = value else {
-            return Err("fields must be objects".to_owned());
-        };
-        if depth > DEPTH_MAX {
-            return Err("fields nest too deep".to_owned());
-        }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
         let (mut set, mut member) = (Set::default(), false);
-        for (key, value) in map {
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             if key == "." {
                 member = true;
-            } else if let Some(element) = Element::decode(key)? {
-                let (children, is_member) = Set::read(value, depth + 1)?;
-                set.put(element, is_member, children);
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            match Element::decode(&key).map_err(A::Error::custom)? {
+                Some(element) => {
+                    let tree: Tree = map.next_value()?;
+                    set.put(element, tree.member, tree.set);
+                }
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
             }
         }
         let leaf = set.is_empty();
-        Ok((set, member || leaf))
+        Ok(Tree {
+            set,
+            member: member || leaf,
+        })
     }
 }
 
@@ -334,6 +421,9 @@ mod tests {
     #[track_caller]
     fn check(found: Set, expected: Value) {
         assert_eq!(found.to_json().to_string(), expected.to_string());
+        let mut text = String::new();
+        found.write(&mut text);
+        assert_eq!(text, expected.to_string());
     }
 
     #[test]
@@ -355,23 +445,26 @@ mod tests {
         let left = set(json!({"f:a": {".": {}, "f:b": {}, "f:c": {}}, "f:d": {}}));
         let right = set(json!({"f:a": {"f:b": {}}, "f:e": {}}));
         check(
-            left.union(&right),
+            left.clone().union(right.clone()),
             json!({"f:a": {".": {}, "f:b": {}, "f:c": {}}, "f:d": {}, "f:e": {}}),
         );
         check(left.intersection(&right), json!({"f:a": {"f:b": {}}}));
         check(
-            left.difference(&right),
+            left.clone().difference(&right),
             json!({"f:a": {".": {}, "f:c": {}}, "f:d": {}}),
         );
-        check(right.difference(&left), json!({"f:e": {}}));
-        check(left.difference(&left), json!({}));
+        check(right.clone().difference(&left), json!({"f:e": {}}));
+        check(left.clone().difference(&left), json!({}));
         let parent = set(json!({"f:a": {}}));
         check(
-            left.difference(&parent),
+            left.clone().difference(&parent),
             json!({"f:a": {"f:b": {}, "f:c": {}}, "f:d": {}}),
         );
-        check(left.recursive_difference(&parent), json!({"f:d": {}}));
-        check(parent.difference(&right), json!({"f:a": {}}));
+        check(
+            left.clone().recursive_difference(&parent),
+            json!({"f:d": {}}),
+        );
+        check(parent.clone().difference(&right), json!({"f:a": {}}));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::kinds;
+use crate::schema::{Definitions, GroupVersionKind};
 
 /// One object under test with its owners.
 struct World {
@@ -24,6 +25,21 @@ impl World {
             object: Value::Null,
             managed: ManagedFields::default(),
             seconds: 0,
+        }
+    }
+
+    fn custom(schema: Value) -> World {
+        let kind = GroupVersionKind {
+            group: "example.test".into(),
+            version: "v1".into(),
+            kind: "X".into(),
+        };
+        let definitions = Definitions::from_structural(kind, &schema).expect("a structural schema");
+        // The types of a test live as long as it does.
+        let definitions: &'static Definitions = Box::leak(Box::new(definitions));
+        World {
+            schema: definitions.root(),
+            ..World::new("example.test/v1", "X")
         }
     }
 
@@ -558,6 +574,101 @@ fn without_a_schema_maps_are_granular_and_lists_whole() {
     assert_eq!(world.object["spec"], json!({"a": {"c": 2}}));
 }
 
+fn widget(list: Value) -> Value {
+    let mut items = json!({"type": "array", "items": {"type": "object", "properties": {
+        "name": {"type": "string"}, "value": {"x-kubernetes-int-or-string": true},
+    }}});
+    items
+        .as_object_mut()
+        .expect("an object")
+        .extend(list.as_object().expect("an object").clone());
+    json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+        "items": items,
+        "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"a": {"type": "object", "properties": {}}}},
+        "whole": {"type": "object", "x-kubernetes-map-type": "atomic", "additionalProperties": {"type": "string"}},
+    }}}})
+}
+
+#[test]
+fn custom_types() {
+    let keyed = json!({"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]});
+    let mut world = World::custom(widget(keyed));
+    let spec = json!({"items": [{"name": "a", "value": 1}, {"name": "b", "value": "x"}], "free": {"q": {"r": 1}}, "whole": {"k": "v"}});
+    world
+        .apply("one", json!({"spec": spec}), false)
+        .expect("applied");
+    world
+        .apply(
+            "two",
+            json!({"spec": {"items": [{"name": "c"}], "free": {"q": {"s": 2}}}}),
+            false,
+        )
+        .expect("other fields");
+    let error = world
+        .apply("two", json!({"spec": {"whole": {"l": "w"}}}), false)
+        .expect_err("the map is one");
+    assert_eq!(
+        error.to_string(),
+        "Apply failed with 1 conflict: conflict with \"one\": .spec.whole"
+    );
+    let error = world
+        .apply("one", json!({"spec": {"bogus": 1}}), false)
+        .expect_err("refused");
+    assert!(
+        error
+            .to_string()
+            .ends_with(": .spec.bogus: field not declared in schema"),
+        "{error}"
+    );
+
+    let mut changed = World::custom(widget(json!({"x-kubernetes-list-type": "atomic"})));
+    (changed.object, changed.managed) = (world.object, world.managed);
+    let error = changed
+        .apply("two", json!({"spec": {"items": []}}), false)
+        .expect_err("the list is one now");
+    assert_eq!(
+        error.to_string(),
+        "Apply failed with 1 conflict: conflict with \"one\": .spec.items"
+    );
+}
+
+#[test]
+fn owners_of_another_version_lose_what_changes_in_theirs() {
+    let mut world = World::new("autoscaling/v1", "HorizontalPodAutoscaler");
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"});
+    let kind = json!({"kind": "HorizontalPodAutoscaler"});
+    let old = json!({"spec": {"scaleTargetRef": target, "maxReplicas": 3, "targetCPUUtilizationPercentage": 50}});
+    world
+        .apply("one", merged(old, kind.clone()), false)
+        .expect("applied");
+    // The same object, now seen and written through the other version.
+    let kind_v2 =
+        kinds::by_kind("autoscaling", "v2", "HorizontalPodAutoscaler").expect("a built-in kind");
+    world.schema = Some(kind_v2.schema());
+    world.api_version = "autoscaling/v2";
+    let metrics = |percent: u32| {
+        let target = json!({"type": "Utilization", "averageUtilization": percent});
+        json!([{"type": "Resource", "resource": {"name": "cpu", "target": target}}])
+    };
+    let mut live = world.object.clone();
+    live["apiVersion"] = json!("autoscaling/v2");
+    if let Some(spec) = live["spec"].as_object_mut() {
+        spec.shift_remove("targetCPUUtilizationPercentage");
+        spec.insert("metrics".into(), metrics(50));
+    }
+    world.object = live;
+    let error = world
+        .apply(
+            "two",
+            merged(json!({"spec": {"metrics": metrics(80)}}), kind),
+            false,
+        )
+        .expect_err("the percentage is the other version's metric");
+    let expected =
+        "Apply failed with 1 conflict: conflict with \"one\": .spec.targetCPUUtilizationPercentage";
+    assert_eq!(error.to_string(), expected);
+}
+
 #[test]
 fn scale_and_object_share_the_owners_of_replicas() {
     let mut world = World::new("apps/v1", "Deployment");
@@ -592,6 +703,15 @@ fn lists_of_managers_read_and_write() {
     let mut expected = list.clone();
     expected[2]["fieldsV1"] = json!({"f:data": {}});
     assert_eq!(managed.to_json().to_string(), expected.to_string());
+    assert_eq!(managed.to_text(), expected.to_string());
+    assert_eq!(
+        ManagedFields::from_text(list.to_string().as_bytes()).as_ref(),
+        Ok(&managed)
+    );
+    assert!(matches!(
+        ManagedFields::from_text(b"[1"),
+        Err(ManagedFieldsError::Malformed(_))
+    ));
     let error = |entry: Value| {
         ManagedFields::from_json(&json!([entry]))
             .expect_err("refused")

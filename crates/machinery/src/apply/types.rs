@@ -230,6 +230,15 @@ impl<'a> Atoms<'a> {
         }
     }
 
+    /// Whether a list or map of this type has one owner for everything in it.
+    pub(super) fn is_whole(&self) -> bool {
+        match (self.map, self.scalar, self.list) {
+            (Some(map), ..) => map.atomic,
+            (None, None, Some(list)) => list.relation.is_atomic(),
+            _ => false,
+        }
+    }
+
     /// The form to handle a value by.
     pub(super) fn form(&self, forms: Forms) -> Form<'a> {
         match self {

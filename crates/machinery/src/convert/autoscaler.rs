@@ -15,9 +15,7 @@ pub(super) fn v1_to_v2(object: &mut Value) {
         metric_to_v2(metric);
     }
     if let Some(target) = take(object, "spec", "targetCPUUtilizationPercentage") {
-        // The field wins over an annotation that speaks of the same metric.
-        metrics.retain(|metric| metric["resource"]["name"] != "cpu");
-        metrics.insert(0, cpu_metric(target));
+        metrics.push(cpu_metric(target));
     }
     if !metrics.is_empty() {
         part(object, "spec").insert("metrics".into(), metrics.into());
@@ -27,11 +25,10 @@ pub(super) fn v1_to_v2(object: &mut Value) {
         status_to_v2(metric);
     }
     if let Some(used) = take(object, "status", "currentCPUUtilizationPercentage") {
-        current.retain(|metric| metric["resource"]["name"] != "cpu");
         let value = json!({"type": "Resource", "resource": {
             "name": "cpu", "current": {"averageUtilization": used, "averageValue": "0"}
         }});
-        current.insert(0, value);
+        current.push(value);
     }
     if !current.is_empty() {
         part(object, "status").insert("currentMetrics".into(), current.into());

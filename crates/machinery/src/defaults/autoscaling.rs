@@ -5,13 +5,26 @@ use serde_json::{Value, json};
 use super::{Object, child};
 use crate::default::{child_or_new, is_absent, text, value};
 
+/// Utilization an autoscaler without metrics aims at.
+const CPU_PERCENT: i64 = 80;
+
 /// Defaults of a `HorizontalPodAutoscaler` of version `v1` or `v2`.
 pub fn autoscaler(object: &mut Object, version: &str) {
+    let has_others = object
+        .get("metadata")
+        .and_then(|metadata| {
+            metadata.pointer("/annotations/autoscaling.alpha.kubernetes.io~1metrics")
+        })
+        .is_some();
     let Some(spec) = child_or_new(object, "spec") else {
         return;
     };
     value(spec, "minReplicas", || 1);
     if version == "v1" {
+        // The metric that v2 gives to an autoscaler without metrics.
+        if !has_others {
+            value(spec, "targetCPUUtilizationPercentage", || CPU_PERCENT);
+        }
         return;
     }
     let has_metrics = spec
@@ -32,7 +45,7 @@ fn cpu_metric() -> Value {
         "type": "Resource",
         "resource": {
             "name": "cpu",
-            "target": {"type": "Utilization", "averageUtilization": 80}
+            "target": {"type": "Utilization", "averageUtilization": CPU_PERCENT}
         }
     }])
 }

@@ -59,12 +59,37 @@ pub fn namespace(object: &mut Object) {
 
 /// Defaults of a `Node`: all of its capacity is allocatable.
 pub fn node(object: &mut Object) {
+    if let Some(spec) = child(object, "spec") {
+        first_of_list(spec, "podCIDR", "podCIDRs", None);
+    }
     let Some(status) = child(object, "status") else {
         return;
     };
     let capacity = status.get("capacity").cloned();
     if let Some(capacity) = capacity.filter(|capacity| !capacity.is_null()) {
         value(status, "allocatable", || capacity);
+    }
+}
+
+/// Keeps a field and the list it is the first entry of in step; `key` names
+/// the entries' field where they are objects.
+pub fn first_of_list(object: &mut Object, one: &str, list: &str, key: Option<&str>) {
+    let wrap = |text: &str| match key {
+        Some(key) => json!({ key: text }),
+        None => json!(text),
+    };
+    let first = get_text(object, one).to_owned();
+    let length = object
+        .get(list)
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len);
+    if !first.is_empty() && length == 0 {
+        object.insert(list.to_owned(), json!([wrap(&first)]));
+    } else if let Some(entry) = object.get(list).and_then(|list| list.get(0)) {
+        let entry = key.map_or(entry, |key| &entry[key]).clone();
+        if first.is_empty() && entry.is_string() {
+            object.insert(one.to_owned(), entry);
+        }
     }
 }
 

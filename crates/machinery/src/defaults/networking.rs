@@ -78,7 +78,7 @@ fn traffic_policies(spec: &mut Object) {
 
 /// Defaults of a `NetworkPolicy`.
 pub fn network_policy(object: &mut Object) {
-    let Some(spec) = child(object, "spec") else {
+    let Some(spec) = child_or_new(object, "spec") else {
         return;
     };
     for direction in ["ingress", "egress"] {

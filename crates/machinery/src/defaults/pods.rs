@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Object, child, each, text, volumes};
+use super::{Object, child, core, each, text, volumes};
 use crate::default::{child_or_new, get_text, number, value};
 
 /// Lists of containers in a pod.
@@ -24,6 +24,10 @@ pub fn pod(object: &mut Object) {
     pod_spec(spec);
     if spec.get("hostNetwork") == Some(&Value::Bool(true)) {
         host_ports(spec);
+    }
+    if let Some(status) = child(object, "status") {
+        core::first_of_list(status, "podIP", "podIPs", Some("ip"));
+        core::first_of_list(status, "hostIP", "hostIPs", Some("ip"));
     }
 }
 

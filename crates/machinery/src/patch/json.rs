@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::PatchError;
+use super::{PatchError, cannot_unmarshal};
 
 /// A document nests at most this deep, as the parser of bodies allows; deeper
 /// ones, built step by step, could not be walked safely.
@@ -27,18 +27,19 @@ const MOVED_NODES_MAX: usize = 20_000_000;
 /// When the patch is not an array of operations, or one of them does not
 /// apply; nothing is applied then.
 pub fn apply(document: &Value, patch: &Value) -> Result<Value, PatchError> {
+    let malformed = |value: &Value, into: &str| {
+        let text = cannot_unmarshal(value, into);
+        PatchError::Malformed(format!("error decoding patch: {text}"))
+    };
     let Value::Array(operations) = patch else {
-        return Err(PatchError::Malformed(
-            "a JSON patch must be an array of operations".to_owned(),
-        ));
+        return Err(malformed(patch, "[]handlers.jsonPatchOp"));
     };
     if operations.len() > OPERATIONS_MAX {
         return Err(PatchError::TooLarge(operations.len()));
     }
     let operations = operations.iter().map(|operation| {
-        operation.as_object().ok_or_else(|| {
-            PatchError::Malformed("a JSON patch operation must be an object".to_owned())
-        })
+        let refused = || malformed(operation, "handlers.jsonPatchOp");
+        operation.as_object().ok_or_else(refused)
     });
     let operations = operations.collect::<Result<Vec<_>, _>>()?;
     let mut patched = document.clone();
@@ -410,6 +411,13 @@ mod tests {
             Value::Array(vec![json!({}); OPERATIONS_MAX + 1]),
             413,
         );
+    }
+
+    #[test]
+    fn a_patch_of_another_type_is_told_as_by_upstream() {
+        let error = apply(&json!({}), &json!({"not": "an array"})).expect_err("refused");
+        let expected = "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp";
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]

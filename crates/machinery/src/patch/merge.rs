@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::PatchError;
+use super::{PatchError, cannot_unmarshal};
 
 /// Returns `document` with `patch` merged into it.
 ///
@@ -13,18 +13,22 @@ use super::PatchError;
 /// When either is not an object: no API object is anything else.
 pub fn apply(document: &Value, patch: &Value) -> Result<Value, PatchError> {
     let Value::Object(patch) = patch else {
-        return Err(PatchError::Malformed(
-            "a merge patch must be an object".to_owned(),
-        ));
+        return Err(PatchError::Malformed(malformed(patch)));
     };
     let Value::Object(document) = document else {
-        return Err(PatchError::Malformed(
-            "only an object can be merged into".to_owned(),
-        ));
+        return Err(PatchError::Malformed("Invalid JSON Document".to_owned()));
     };
     let mut merged = document.clone();
     merge(&mut merged, patch);
     Ok(Value::Object(merged))
+}
+
+fn malformed(patch: &Value) -> String {
+    if patch.is_null() {
+        return "Invalid JSON Patch".to_owned();
+    }
+    let text = cannot_unmarshal(patch, "map[string]interface {}");
+    format!("error decoding patch: {text}")
 }
 
 fn merge(document: &mut Map<String, Value>, patch: &Map<String, Value>) {

@@ -13,6 +13,19 @@ pub use json::{OPERATIONS_MAX, apply as json_patch};
 pub use merge::apply as merge_patch;
 pub use strategic::apply as strategic_patch;
 
+/// Returns what Go's decoder says of a value of the wrong type.
+fn cannot_unmarshal(value: &serde_json::Value, into: &str) -> String {
+    let kind = match value {
+        serde_json::Value::Null => "null",
+        serde_json::Value::Bool(_) => "bool",
+        serde_json::Value::Number(_) => "number",
+        serde_json::Value::String(_) => "string",
+        serde_json::Value::Array(_) => "array",
+        serde_json::Value::Object(_) => "object",
+    };
+    format!("json: cannot unmarshal {kind} into Go value of type {into}")
+}
+
 /// Why a patch cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatchError {

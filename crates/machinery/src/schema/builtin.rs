@@ -185,6 +185,10 @@ impl Decoder {
                 "s" if value == "merge" => row.flags |= flag::PATCH_MERGE,
                 "s" if value == "retainKeys" => row.flags |= flag::PATCH_RETAIN_KEYS,
                 "s" => row.flags |= flag::PATCH_MERGE | flag::PATCH_RETAIN_KEYS,
+                "t" => {
+                    extra.go_type = Some(value.into());
+                    has_extra = true;
+                }
                 "d" => {
                     extra.default = serde_json::from_str(value).ok();
                     has_extra = true;

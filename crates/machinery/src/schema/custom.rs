@@ -85,6 +85,7 @@ impl Definitions {
                 .filter_map(|key| key.as_str().map(Box::from))
                 .collect(),
             merge_key: None,
+            go_type: None,
             default: object.get("default").cloned(),
             raw: Some(Box::new(without_children(schema))),
         });
@@ -177,6 +178,7 @@ impl Definitions {
                 keys: extra.keys.clone(),
                 merge_key: extra.merge_key.clone(),
                 default: extra.default.clone(),
+                go_type: extra.go_type.clone(),
                 raw: None,
             });
         }

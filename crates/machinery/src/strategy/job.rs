@@ -1,6 +1,6 @@
 //! A new Job gets a selector of its own, unless the client manages it.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::object_at;
 
@@ -33,10 +33,18 @@ pub(super) fn create(object: &mut Value) {
     for label in NAME_LABELS {
         labels.entry(label).or_insert_with(|| name.clone().into());
     }
+    let labels = Value::Object(labels.clone());
     let selector = spec.entry("selector").or_insert_with(|| json!({}));
     let matching = object_at(selector, "matchLabels");
     let label = UID_LABELS[1];
     if !matching.contains_key(label) {
         matching.insert(label.to_owned(), uid.into());
+    }
+    // A job without labels has those of its template.
+    let own = object_at(object, "metadata")
+        .entry("labels")
+        .or_insert(Value::Null);
+    if own.as_object().is_none_or(Map::is_empty) {
+        *own = labels;
     }
 }

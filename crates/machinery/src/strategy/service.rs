@@ -5,10 +5,42 @@ use serde_json::{Map, Value};
 
 use super::object_at;
 
+/// Prepares a new Service.
+pub(super) fn create(object: &mut Value) {
+    normalize_addresses(object, None);
+    drop_unused(object);
+}
+
+/// `clusterIP` is the first of `clusterIPs`; clients that know only the one
+/// need not speak of the other (`NormalizeClusterIPs` upstream).
+fn normalize_addresses(object: &mut Value, old: Option<&Value>) {
+    let spec = object_at(object, "spec");
+    let one = spec.get("clusterIP").cloned().unwrap_or_default();
+    let all = spec.get("clusterIPs").cloned().unwrap_or_default();
+    let given = one.as_str().is_some_and(|text| !text.is_empty());
+    let Some(before) = old.map(|old| &old["spec"]) else {
+        if given && length(&all) == 0 {
+            spec.insert("clusterIPs".into(), Value::Array(vec![one]));
+        }
+        return;
+    };
+    let kept = before.get("clusterIP").unwrap_or(&Value::Null) == &one;
+    let all_kept = before.get("clusterIPs").unwrap_or(&Value::Null) == &all;
+    if kept && length(&all) == 0 {
+        keep(spec, before, "clusterIPs");
+    } else if !kept && all_kept {
+        match given {
+            true => spec.insert("clusterIPs".into(), Value::Array(vec![one])),
+            false => spec.remove("clusterIPs"),
+        };
+    }
+}
+
 /// Prepares an update (`patchAllocatedValues` and `dropTypeDependentFields`
 /// upstream).
 pub(super) fn update(object: &mut Value, old: &Value) {
     keep_allocated(object, old);
+    normalize_addresses(object, Some(old));
     drop_dependent(object, old);
     drop_unused(object);
 }

@@ -4,7 +4,7 @@
 //! right at every boundary between groups, so a transaction too large for the
 //! socket may be cut there and nowhere else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::expr::Rule;
 use super::fragment::{Base, Chain, Data, Fragment, Key, Set, SetKind};
@@ -65,9 +65,9 @@ pub fn difference(changes: &[Change<'_>]) -> Vec<Group> {
     for (old, new) in &pairs {
         groups.push(births(old, new));
     }
-    for (old, new) in &pairs {
-        groups.push(edits(old, new));
-    }
+    groups.extend(untangle(
+        pairs.iter().map(|(old, new)| edits(old, new)).collect(),
+    ));
     let mut flushes = Vec::new();
     let mut deaths = Vec::new();
     for (old, new) in &pairs {
@@ -84,6 +84,36 @@ pub fn difference(changes: &[Change<'_>]) -> Vec<Group> {
     groups.push(flushes);
     groups.retain(|group| !group.is_empty());
     groups
+}
+
+/// Where one owner takes a key over from another, its addition must not come
+/// before the other's deletion: then all owners' edits become one group, with
+/// the deletions first.
+fn untangle(edits: Vec<Group>) -> Vec<Group> {
+    let mut deleted: HashSet<(&str, &Key)> = HashSet::new();
+    let mut tangled = false;
+    // Later groups first, so that only deletions behind an addition count.
+    for group in edits.iter().rev() {
+        let added = group.iter().filter_map(|op| match op {
+            Op::AddElements(set, list) => Some((set.as_str(), list)),
+            _ => None,
+        });
+        tangled |= added
+            .flat_map(|(set, list)| list.iter().map(move |(key, _)| (set, key)))
+            .any(|element| deleted.contains(&element));
+        for op in group {
+            if let Op::DeleteElements(set, list) = op {
+                deleted.extend(list.iter().map(|(key, _)| (set.as_str(), key)));
+            }
+        }
+    }
+    if !tangled {
+        return edits;
+    }
+    let is_deletion = |op: &Op| matches!(op, Op::DeleteElements(..));
+    let (mut first, rest): (Group, Group) = edits.into_iter().flatten().partition(is_deletion);
+    first.extend(rest);
+    vec![first]
 }
 
 fn gone<'a, T>(
@@ -232,6 +262,35 @@ mod tests {
             .iter()
             .map(|group| group.iter().map(name).collect())
             .collect()
+    }
+
+    /// One service is deleted, and its address given to another at once.
+    #[test]
+    fn a_key_changes_hands_without_being_lost() {
+        let with_key = || {
+            let mut fragment = Fragment::default();
+            fragment.element("s", Key::default().number(1), Data::None);
+            fragment
+        };
+        let (one, nothing) = (with_key(), Fragment::default());
+        let check = |changes: &[(&Fragment, &Fragment)], expected: &[&[&str]]| {
+            let changes: Vec<_> = changes
+                .iter()
+                .map(|(old, new)| Change {
+                    old: Some(old),
+                    new: Some(new),
+                })
+                .collect();
+            assert_eq!(names(&difference(&changes)), expected);
+        };
+        check(
+            &[(&nothing, &one), (&one, &nothing)],
+            &[&["delete elements", "add elements"]],
+        );
+        check(
+            &[(&one, &nothing), (&nothing, &one)],
+            &[&["delete elements"], &["add elements"]],
+        );
     }
 
     #[test]

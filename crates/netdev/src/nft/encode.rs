@@ -381,6 +381,11 @@ fn expression(builder: &mut Builder, expr: &Expr) {
         Expr::Redirect(port) => with("redir", &|data| {
             data.put_be32(1, register(*port));
         }),
+        Expr::Tproxy(address, port) => with("tproxy", &|data| {
+            data.put_be32(1, u32::from(FAMILY))
+                .put_be32(2, register(*address))
+                .put_be32(3, register(*port));
+        }),
         Expr::Reject(reject) => with("reject", &|data| refuse(data, *reject)),
         Expr::Counter => with("counter", &|_| {}),
         Expr::Verdict(verdict) => with("immediate", &|data| {

@@ -131,6 +131,8 @@ pub enum Expr {
     Masquerade,
     /// Rewrites the destination to this machine, at a port.
     Redirect(Reg),
+    /// Hands the packet to a transparent socket at address and port.
+    Tproxy(Reg, Reg),
     /// Refuses the packet.
     Reject(Reject),
     /// Counts packets and bytes.
@@ -250,6 +252,17 @@ impl Rule {
         self.expr(Expr::Immediate(address.octets().to_vec(), Reg(0)))
             .expr(Expr::Immediate(port.to_be_bytes().to_vec(), Reg(1)))
             .expr(Expr::Dnat(Reg(0), Some(Reg(1))))
+    }
+
+    /// Hands the packet to a transparent socket and marks it, so that routing
+    /// takes it in.
+    pub fn take_in(self, address: Ipv4Addr, port: u16, mark: u32) -> Self {
+        self.expr(Expr::Immediate(address.octets().to_vec(), Reg(0)))
+            .expr(Expr::Immediate(port.to_be_bytes().to_vec(), Reg(1)))
+            .expr(Expr::Tproxy(Reg(0), Reg(1)))
+            .expr(Expr::Immediate(mark.to_ne_bytes().to_vec(), Reg(0)))
+            .expr(Expr::SetMark(Reg(0)))
+            .accept()
     }
 
     /// Ends with a constant source address.

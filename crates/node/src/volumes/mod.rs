@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use coracle_runtime::spec::{Bind, Create};
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, HostPathVolumeSource, Pod, Volume};
 use kube::ResourceExt;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -34,8 +35,8 @@ pub struct VolumeError {
 /// them must be renewed.
 #[derive(Debug, Default, Clone)]
 pub struct Prepared {
-    /// Folder (or file) of each volume by name.
-    pub paths: BTreeMap<String, PathBuf>,
+    /// What each volume shows, by name.
+    pub sources: BTreeMap<String, Bind>,
     /// When to prepare again because a token gets old.
     pub renew_at: Option<SystemTime>,
 }
@@ -61,10 +62,10 @@ pub async fn prepare(
             volume: volume.name.clone(),
             message,
         };
-        let path = set_up(shared, facts, paths, &volume, &mut prepared.renew_at)
+        let source = set_up(shared, facts, paths, &volume, &mut prepared.renew_at)
             .await
             .map_err(failed)?;
-        prepared.paths.insert(volume.name.clone(), path);
+        prepared.sources.insert(volume.name.clone(), source);
     }
     Ok(prepared)
 }
@@ -75,11 +76,11 @@ async fn set_up(
     paths: &PodPaths,
     volume: &Volume,
     renew_at: &mut Option<SystemTime>,
-) -> Result<PathBuf, String> {
+) -> Result<Bind, String> {
     let path = paths.volume(&volume.name);
     if let Some(source) = &volume.empty_dir {
         empty_dir(facts.pod, source, &path).map_err(text)?;
-        return Ok(path);
+        return Ok(whole(path));
     }
     if let Some(source) = &volume.host_path {
         return host_path(shared, source);
@@ -98,7 +99,15 @@ async fn set_up(
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
     };
-    Ok(path)
+    Ok(whole(path))
+}
+
+/// Returns a source that shows all of a path which is ours alone.
+fn whole(path: PathBuf) -> Bind {
+    Bind {
+        path,
+        ..Bind::default()
+    }
 }
 
 fn text(error: io::Error) -> String {
@@ -179,55 +188,32 @@ fn give_to_group(path: &Path, group: u32) -> io::Result<()> {
     }
 }
 
-/// Returns the place of a hostPath: in the cluster's own tree, never the host's.
-fn host_path(shared: &Shared, source: &HostPathVolumeSource) -> Result<PathBuf, String> {
-    let inner = Path::new(&source.path);
-    if inner
-        .components()
-        .any(|part| part == std::path::Component::ParentDir)
-    {
-        return Err(format!("hostPath {} must not contain '..'", source.path));
-    }
-    let path = shared
-        .config
-        .volumes
-        .join("host")
-        .join(inner.strip_prefix("/").unwrap_or(inner));
-    let kind = source.type_.as_deref().unwrap_or("");
-    let meta = std::fs::metadata(&path);
-    match (kind, &meta) {
-        ("DirectoryOrCreate" | "", Err(_)) => make_dir(&path).map_err(text)?,
-        ("FileOrCreate", Err(_)) => {
-            if let Some(parent) = path.parent() {
-                make_dir(parent).map_err(text)?;
-            }
-            std::fs::write(&path, b"").map_err(text)?;
-        }
-        ("Directory", meta) if !meta.as_ref().is_ok_and(|meta| meta.is_dir()) => {
-            return Err(format!(
-                "hostPath type check failed: {} is not a directory",
-                source.path
-            ));
-        }
-        ("File", meta) if !meta.as_ref().is_ok_and(|meta| meta.is_file()) => {
-            return Err(format!(
-                "hostPath type check failed: {} is not a file",
-                source.path
-            ));
-        }
-        ("Socket" | "CharDevice" | "BlockDevice", _) => {
+/// Returns the place of a hostPath: in the cluster's own tree, never the
+/// host's. What a container has put there must not lead out of it.
+fn host_path(shared: &Shared, source: &HostPathVolumeSource) -> Result<Bind, String> {
+    let root = shared.config.volumes.join("host");
+    make_dir(&root).map_err(text)?;
+    let create = match source.type_.as_deref().unwrap_or("") {
+        "" | "DirectoryOrCreate" => Create::Directory,
+        "FileOrCreate" => Create::File,
+        "Directory" | "File" => Create::Nothing,
+        kind => {
             return Err(format!(
                 "hostPath type check failed: {} is not a {kind} of the cluster's own tree",
                 source.path
             ));
         }
-        _ => {}
-    }
-    Ok(path)
+    };
+    Ok(Bind {
+        path: source.path.clone().into(),
+        inside: Some(root),
+        create,
+        sub_path: None,
+    })
 }
 
 /// Returns the place of a claim's volume.
-fn claim(shared: &Shared, pod: &Pod, name: &str) -> Result<PathBuf, String> {
+fn claim(shared: &Shared, pod: &Pod, name: &str) -> Result<Bind, String> {
     let namespace = pod.namespace().unwrap_or_default();
     let claim = shared
         .claims

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use coracle_client::{Severity, reference};
 use coracle_image::store::Image;
 use coracle_runtime::spec::{
-    ContainerSpec, Log, Mount, MountOptions, Propagation, Resources, Rootfs, Source, Upper,
+    Bind, ContainerSpec, Log, Mount, MountOptions, Propagation, Resources, Rootfs, Source, Upper,
 };
 use coracle_runtime::{Container as Running, ExecSpec, RuntimeError};
 use k8s_openapi::api::core::v1::{
@@ -399,15 +399,15 @@ impl Worker {
         }
         let prepared = self.volumes.as_ref();
         for wanted in container.volume_mounts.iter().flatten() {
-            let path = prepared
-                .and_then(|volumes| volumes.paths.get(&wanted.name))
+            let source = prepared
+                .and_then(|volumes| volumes.sources.get(&wanted.name))
                 .ok_or_else(|| {
                     ConfigError(format!(
                         "volume {} of mount {} does not exist",
                         wanted.name, wanted.mount_path
                     ))
                 })?;
-            mounts.push(volume_mount(path.clone(), wanted, known)?);
+            mounts.push(volume_mount(source.clone(), wanted, known)?);
         }
         Ok(mounts)
     }
@@ -476,17 +476,17 @@ fn last_wins(env: Vec<(String, String)>) -> Vec<(String, String)> {
 
 fn bind(path: PathBuf, target: &str, options: MountOptions) -> Mount {
     Mount {
-        source: Source::Bind {
+        source: Source::Bind(Bind {
             path,
-            sub_path: None,
-        },
+            ..Bind::default()
+        }),
         target: target.into(),
         options,
     }
 }
 
 fn volume_mount(
-    path: PathBuf,
+    source: Bind,
     wanted: &VolumeMount,
     known: &std::collections::BTreeMap<String, String>,
 ) -> Result<Mount, ConfigError> {
@@ -501,10 +501,10 @@ fn volume_mount(
         _ => Propagation::Private,
     };
     Ok(Mount {
-        source: Source::Bind {
-            path,
+        source: Source::Bind(Bind {
             sub_path: sub_path.map(PathBuf::from),
-        },
+            ..source
+        }),
         target: wanted.mount_path.clone(),
         options: MountOptions {
             readonly: wanted.read_only == Some(true),

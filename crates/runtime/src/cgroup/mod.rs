@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 
 pub use delegation::{Delegation, DelegationError};
 pub use usage::{Usage, usage_by_mount_namespace};
-pub(crate) use usage::{mount_namespace, processes_of_mount_namespace};
 
 use crate::spec::Resources;
 
@@ -120,6 +119,20 @@ impl Cgroups {
         Ok(cgroup)
     }
 
+    /// Names the controllers that were delegated, of `cpu`, `memory`, `pids` and
+    /// others. A limit whose controller is missing is not enforced.
+    pub fn controllers(&self) -> Vec<String> {
+        match self {
+            Self::V1(directories) => directories.keys().cloned().collect(),
+            Self::V2(root) => fs::read_to_string(root.join("cgroup.subtree_control"))
+                .unwrap_or_default()
+                .split_ascii_whitespace()
+                .map(str::to_owned)
+                .collect(),
+            Self::None(_) => Vec::new(),
+        }
+    }
+
     /// Tells whether containers can be limited.
     pub fn available(&self) -> bool {
         !matches!(self, Self::None(_))
@@ -208,18 +221,16 @@ impl Cgroup {
         }
     }
 
-    /// Moves the calling process into it.
+    /// Moves the calling process, which must have a single thread, into it.
     pub(crate) fn join_self(&self) -> io::Result<()> {
-        self.join("0")
-    }
-
-    /// Moves the process with this id, 0 for the caller, into it.
-    pub(crate) fn join(&self, pid: &str) -> io::Result<()> {
         match self {
+            // Through `tasks`: a write to `cgroup.procs` stops every fork and
+            // exit on the machine for a grace period, 10 ms on a busy one.
+            // The kernel spares that only a thread that moves itself.
             Self::V1(directories) => directories
                 .values()
-                .try_for_each(|dir| write(&dir.join("cgroup.procs"), pid)),
-            Self::V2(directory) => write(&directory.join("cgroup.procs"), pid),
+                .try_for_each(|dir| write(&dir.join("tasks"), "0")),
+            Self::V2(directory) => write(&directory.join("cgroup.procs"), "0"),
         }
     }
 

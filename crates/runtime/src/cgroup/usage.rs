@@ -8,6 +8,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::procfs::{self, Stat};
+
 /// Counters of a group of processes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
@@ -46,29 +48,10 @@ pub fn usage_by_mount_namespace() -> HashMap<u64, Usage> {
     sums
 }
 
-/// The processes in the mount namespace with this inode number.
-pub(crate) fn processes_of_mount_namespace(namespace: u64) -> Vec<i32> {
-    let Ok(processes) = fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    processes
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|pid| mount_namespace(*pid) == Some(namespace))
-        .collect()
-}
-
-/// The inode number of a process's mount namespace.
-pub(crate) fn mount_namespace(pid: i32) -> Option<u64> {
-    fs::metadata(format!("/proc/{pid}/ns/mnt"))
-        .ok()
-        .map(|meta| meta.ino())
-}
-
 fn of_process(directory: &Path) -> Option<(u64, Usage)> {
     let namespace = fs::metadata(directory.join("ns/mnt")).ok()?.ino();
     let stat = fs::read_to_string(directory.join("stat")).ok()?;
-    let (ticks, threads) = parse_stat(&stat)?;
+    let Stat { ticks, threads, .. } = procfs::parse_stat(&stat)?;
     let statm = fs::read_to_string(directory.join("statm")).ok()?;
     let pages: Vec<u64> = statm
         .split_ascii_whitespace()
@@ -88,40 +71,13 @@ fn of_process(directory: &Path) -> Option<(u64, Usage)> {
     ))
 }
 
-/// Returns processor ticks, with those of children waited for, and threads;
-/// see proc_pid_stat(5), fields 14 to 17 and 20.
-fn parse_stat(stat: &str) -> Option<(u64, u64)> {
-    // The name in parentheses may hold anything, spaces and parentheses too.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-    let number = |field: usize| {
-        fields
-            .get(field - 3)
-            .and_then(|text| text.parse::<u64>().ok())
-    };
-    let ticks = (14..=17).map(number).sum::<Option<u64>>()?;
-    Some((ticks, number(20)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn stat_lines_are_read_whatever_the_name() {
-        let rest = "S 1 2 3 0 -1 4194560 100 0 0 0 7 5 2 1 20 0 3 0 12345 0 0";
-        #[track_caller]
-        fn check(line: &str, expected: Option<(u64, u64)>) {
-            assert_eq!(parse_stat(line), expected);
-        }
-        check(&format!("42 (sh) {rest}"), Some((15, 3)));
-        check(&format!("42 (a) b (c)) {rest}"), Some((15, 3)));
-        check("42 (sh) S 1", None);
-        check("", None);
-    }
-
-    #[test]
     fn this_process_is_counted() {
-        let own = mount_namespace(std::process::id() as i32).unwrap();
+        let own = procfs::mount_namespace(std::process::id() as i32).unwrap();
         let usage = usage_by_mount_namespace()[&own];
         assert!(usage.pids > 0 && usage.memory_bytes > 0);
     }

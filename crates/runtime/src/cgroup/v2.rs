@@ -36,42 +36,51 @@ pub(super) fn create(base: &Path, directory: &Path) -> io::Result<()> {
     descend(base, directory, |parent, _| enable(parent))
 }
 
-/// Gives the children of `directory` the controllers that it has itself.
+/// Gives the children of `directory` the controllers that it has itself. Each
+/// alone: one that is refused (`cpuset`, where a process of someone else is in
+/// the group) must not cost the others.
 pub(super) fn enable(directory: &Path) -> io::Result<()> {
     let have = fs::read_to_string(directory.join("cgroup.controllers"))?;
     let given = fs::read_to_string(directory.join("cgroup.subtree_control"))?;
-    let missing: Vec<String> = have
-        .split_ascii_whitespace()
-        .filter(|name| WANTED.contains(name))
-        .filter(|name| !given.split_ascii_whitespace().any(|known| known == *name))
-        .map(|name| format!("+{name}"))
-        .collect();
-    match missing.is_empty() {
-        true => Ok(()),
-        false => write(
+    let has = |list: &str, name: &str| list.split_ascii_whitespace().any(|known| known == name);
+    let mut result = Ok(());
+    for name in WANTED
+        .iter()
+        .filter(|name| has(&have, name) && !has(&given, name))
+    {
+        let enabled = write(
             &directory.join("cgroup.subtree_control"),
-            &missing.join(" "),
-        ),
+            &format!("+{name}"),
+        );
+        if *name == "memory" {
+            result = enabled;
+        }
     }
+    result
 }
 
 /// Sets limits.
 pub(super) fn limit(directory: &Path, resources: &Resources) -> io::Result<()> {
+    let set = |file: &str, text: String| match directory.join(file) {
+        path if path.exists() => write(&path, &text),
+        // The controller was not delegated, see `Cgroups::controllers`.
+        _ => Ok(()),
+    };
     if let Some(bytes) = resources.memory_bytes_max {
-        write(&directory.join("memory.max"), &bytes.to_string())?;
-        write_if_there(&directory.join("memory.swap.max"), "0")?;
+        set("memory.max", bytes.to_string())?;
+        set("memory.swap.max", "0".into())?;
         // A container dies as a whole, not one process of it.
-        write(&directory.join("memory.oom.group"), "1")?;
+        set("memory.oom.group", "1".into())?;
     }
     if let Some(shares) = resources.cpu_shares {
-        write(&directory.join("cpu.weight"), &weight(shares).to_string())?;
+        set("cpu.weight", weight(shares).to_string())?;
     }
     if let Some(quota) = resources.cpu_quota_us {
         let period = resources.cpu_period_us.unwrap_or(100_000);
-        write(&directory.join("cpu.max"), &format!("{quota} {period}"))?;
+        set("cpu.max", format!("{quota} {period}"))?;
     }
     if let Some(count) = resources.pids_max {
-        write(&directory.join("pids.max"), &count.to_string())?;
+        set("pids.max", count.to_string())?;
     }
     Ok(())
 }
@@ -80,14 +89,6 @@ pub(super) fn limit(directory: &Path, resources: &Resources) -> io::Result<()> {
 fn weight(shares: u64) -> u64 {
     let shares = shares.clamp(2, 262_144);
     1 + (shares - 2) * 9_999 / 262_142
-}
-
-fn write_if_there(path: &Path, text: &str) -> io::Result<()> {
-    if path.exists() {
-        write(path, text)
-    } else {
-        Ok(())
-    }
 }
 
 /// Reads counters.

@@ -15,6 +15,7 @@ use super::session::{Attachment, ExecSession, Pty};
 use super::{RuntimeError, failed};
 use crate::cgroup::{Cgroup, Cgroups, Usage, usage_by_mount_namespace};
 use crate::error::StartError;
+use crate::procfs;
 use crate::protocol::{self, Reply, Request};
 use crate::record::{self, Exit, State};
 use crate::spec::{ExecSpec, Resources};
@@ -118,9 +119,22 @@ impl Container {
         match record::read(&self.0.directory, record::EXIT) {
             Ok(Some(exit)) => exit,
             _ => {
-                self.0.cgroup.as_ref().inspect(|cgroup| cgroup.kill());
+                self.end_rest();
                 Exit::unknown(self.0.state.started_at_nanos)
             }
+        }
+    }
+
+    /// Its processes die with the shim; but one that has changed its user by a
+    /// set-user-ID program does not, see PR_SET_PDEATHSIG(2const).
+    fn end_rest(&self) {
+        let state = &self.0.state;
+        if let Some(cgroup) = &self.0.cgroup {
+            cgroup.kill();
+        }
+        if procfs::started_ticks(state.pid) == Some(state.started_ticks) {
+            procfs::kill_in_mount_namespace(state.mount_namespace);
+            procfs::kill_if_same(state.pid, state.started_ticks);
         }
     }
 

@@ -17,11 +17,13 @@ use tokio::net::UnixStream;
 use crate::protocol::{self, Kind, Reply, Request};
 use crate::record;
 
-/// A connection. Receiving may be cancelled at any point; nothing is lost.
+/// A connection. Both directions may be cancelled at any point; nothing is
+/// lost.
 #[derive(Debug)]
 pub(super) struct Link {
     stream: Arc<UnixStream>,
     input: Vec<u8>,
+    output: Vec<u8>,
     received: Option<OwnedFd>,
 }
 
@@ -30,6 +32,7 @@ impl Link {
         Self {
             stream: Arc::new(stream),
             input: Vec::new(),
+            output: Vec::new(),
             received: None,
         }
     }
@@ -40,6 +43,7 @@ impl Link {
         Self {
             stream: Arc::clone(&self.stream),
             input: Vec::new(),
+            output: Vec::new(),
             received: None,
         }
     }
@@ -53,28 +57,27 @@ impl Link {
         Ok(Self::new(UnixStream::connect(path).await?))
     }
 
-    /// Sends a whole frame, the descriptors with its first bytes.
+    /// Sends a whole frame, the descriptors with its first bytes. Cancelled, it
+    /// leaves the rest to the next one, so that frames stay whole.
     pub(super) async fn send(
         &mut self,
-        mut frame: &[u8],
+        frame: &[u8],
         mut descriptors: &[BorrowedFd<'_>],
     ) -> io::Result<()> {
-        while !frame.is_empty() {
-            let sent = self.stream.async_io(Interest::WRITABLE, || {
+        self.output.extend_from_slice(frame);
+        while !self.output.is_empty() {
+            let (stream, output) = (&self.stream, &self.output);
+            let sent = stream.async_io(Interest::WRITABLE, || {
                 let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
                 let mut control = SendAncillaryBuffer::new(&mut space);
                 if !descriptors.is_empty() {
                     control.push(SendAncillaryMessage::ScmRights(descriptors));
                 }
-                let slices = [IoSlice::new(frame)];
-                Ok(sendmsg(
-                    &self.stream,
-                    &slices,
-                    &mut control,
-                    SendFlags::NOSIGNAL,
-                )?)
+                let slices = [IoSlice::new(output)];
+                Ok(sendmsg(stream, &slices, &mut control, SendFlags::NOSIGNAL)?)
             });
-            frame = &frame[sent.await?..];
+            let sent = sent.await?;
+            self.output.drain(..sent);
             descriptors = &[];
         }
         Ok(())
@@ -110,7 +113,7 @@ impl Link {
     }
 
     async fn fill(&mut self) -> io::Result<bool> {
-        let mut bytes = [0; 16 * 1024];
+        let mut bytes = vec![0; 16 * 1024];
         let (stream, received) = (&self.stream, &mut self.received);
         let length = stream
             .async_io(Interest::READABLE, || {

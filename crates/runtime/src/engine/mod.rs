@@ -19,6 +19,7 @@ use tokio::process::Command;
 
 use crate::cgroup::Cgroups;
 use crate::error::StartError;
+use crate::procfs;
 use crate::protocol::{self, Reply, Request, Start};
 use crate::record::{self, State};
 use crate::sandbox::{self, Sandbox, SandboxError, SandboxSpec};
@@ -179,7 +180,25 @@ impl Runtime {
         Ok(found.collect())
     }
 
+    /// Runs in a task of its own: a caller that gives up in the midst of it
+    /// must not leave a container behind that nobody knows.
     async fn start_inner(
+        &self,
+        spec: ContainerSpec,
+        streams: Option<StartStreams>,
+    ) -> Result<Container, RuntimeError> {
+        let (runtime, id) = (self.clone(), spec.id.clone());
+        let (tell, told) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            if let Err(Ok(unwanted)) = tell.send(runtime.start_whole(spec, streams).await) {
+                let _ = unwanted.remove().await;
+            }
+        });
+        let ended = |_| failed("start", id)(io::ErrorKind::Interrupted.into());
+        told.await.map_err(ended)?
+    }
+
+    async fn start_whole(
         &self,
         spec: ContainerSpec,
         streams: Option<StartStreams>,
@@ -192,13 +211,21 @@ impl Runtime {
             }
             other => other.map_err(failed("make", directory.display()))?,
         }
-        match self.start_shim(&directory, spec, streams).await {
-            Ok(container) => Ok(container),
-            Err(error) => {
+        let cgroup = spec.cgroup.clone();
+        let started = self.start_shim(&directory, spec, streams).await;
+        if started.is_err() {
+            // A shim that was killed has not cleared up after itself.
+            let cgroup = cgroup.and_then(|path| self.cgroups.at(&path).ok());
+            let clear = tokio::task::spawn_blocking(move || {
+                if let Some(cgroup) = cgroup {
+                    cgroup.kill();
+                    let _ = cgroup.remove();
+                }
                 let _ = fs::remove_dir_all(&directory);
-                Err(error)
-            }
+            });
+            let _ = clear.await;
         }
+        started
     }
 
     async fn start_shim(
@@ -216,6 +243,7 @@ impl Runtime {
             cgroup: spec.cgroup.clone().filter(|_| self.cgroups.available()),
             mount_namespace: 0,
             stop_signal: spec.stop_signal,
+            started_ticks: 0,
         };
         let mut link = self
             .spawn_shim(directory, &id)
@@ -240,11 +268,13 @@ impl Runtime {
                 pid,
                 started_at_nanos,
             })) => {
-                let mount_namespace = crate::cgroup::mount_namespace(pid).unwrap_or(0);
+                let mount_namespace = procfs::mount_namespace(pid).unwrap_or(0);
+                let started_ticks = procfs::started_ticks(pid).unwrap_or(0);
                 let state = State {
                     pid,
                     started_at_nanos,
                     mount_namespace,
+                    started_ticks,
                     ..state
                 };
                 Ok(Container::new(directory.to_owned(), state, &self.cgroups))

@@ -17,10 +17,11 @@ use crate::error::{During, StartError};
 use crate::idmap::IdMap;
 use crate::mount::{self, Tree};
 use crate::resolve::{self, Make};
-use crate::spec::{ContainerSpec, Mount, MountOptions, Source};
+use crate::spec::{Bind, ContainerSpec, Create, Mount, MountOptions, Source};
 use crate::user::Identity;
 
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+const OVERLAYFS_SUPER_MAGIC: i64 = 0x794c_7630;
 
 /// What was learnt while the container's files were at hand.
 pub(crate) struct Entered {
@@ -48,10 +49,9 @@ pub(crate) fn enter(
     )
     .during("make private", "/")?;
 
-    mount::overlay(&spec.root)
-        .during("mount the root file system of", &spec.id)?
-        .attach(mount::place(place).during("open", place.display())?)
-        .during("mount on", place.display())?;
+    let overlay = mount::overlay(&spec.root).map_err(|error| explain(spec, &error))?;
+    let target = mount::place(place).during("open", place.display())?;
+    overlay.attach(target).during("mount on", place.display())?;
     let root = mount::place(place).during("open", place.display())?;
 
     mount_proc(&root)?;
@@ -80,6 +80,25 @@ pub(crate) fn enter(
     Ok(Entered { identity })
 }
 
+/// Adds what the kernel does not say about a root file system it refused.
+fn explain(spec: &ContainerSpec, error: &io::Error) -> StartError {
+    let dir = spec.root.upper.as_ref().map(|upper| upper.dir.as_path());
+    let on_overlay = dir.is_some_and(|dir| {
+        rustix::fs::statfs(dir).is_ok_and(|stat| stat.f_type == OVERLAYFS_SUPER_MAGIC)
+    });
+    match (error.raw_os_error(), dir) {
+        (Some(libc::ENODEV), _) => StartError::Invalid(
+            "this kernel has no overlay file system; load the module `overlay`".into(),
+        ),
+        (Some(libc::EINVAL), Some(dir)) if on_overlay => StartError::Invalid(format!(
+            "the writable layer {} lies on an overlay file system, which cannot hold another; \
+             keep it on a disk, a volume or in memory",
+            dir.display()
+        )),
+        _ => StartError::step("mount the root file system of", &spec.id, error),
+    }
+}
+
 /// Makes `root` the root of this mount namespace and drops the old one.
 fn pivot(root: &OwnedFd) -> io::Result<()> {
     rustix::process::fchdir(root)?;
@@ -91,15 +110,16 @@ fn pivot(root: &OwnedFd) -> io::Result<()> {
 
 fn open_source(mount: &Mount) -> Result<Tree, StartError> {
     let tree = match &mount.source {
-        Source::Bind { path, sub_path } => {
-            let mut place = mount::place(path).during("open", path.display())?;
-            if let Some(sub_path) = sub_path {
+        Source::Bind(bind) => {
+            let path = bind.path.display();
+            let mut place = open_bind(bind).during("open", &path)?;
+            if let Some(sub_path) = &bind.sub_path {
                 place = resolve::open_beneath(place.as_fd(), sub_path)
                     .during("open the sub path", sub_path.display())?;
             }
-            let tree = Tree::clone_of(place, true).during("clone", path.display())?;
+            let tree = Tree::clone_of(place, true).during("clone", &path)?;
             tree.propagate(mount.options.propagation)
-                .during("propagate", path.display())?;
+                .during("propagate", &path)?;
             tree
         }
         Source::Tmpfs { bytes_max, mode } => {
@@ -111,6 +131,17 @@ fn open_source(mount: &Mount) -> Result<Tree, StartError> {
     tree.set(attributes(options), options.readonly_recursive)
         .during("set mount options of", &mount.target)?;
     Ok(tree)
+}
+
+fn open_bind(bind: &Bind) -> io::Result<OwnedFd> {
+    let root = bind.inside.as_deref().unwrap_or(Path::new("/"));
+    let make = match bind.create {
+        Create::Nothing if bind.inside.is_none() => return mount::place(&bind.path),
+        Create::Nothing => return resolve::open(mount::place(root)?.as_fd(), &bind.path),
+        Create::Directory => Make::Directory(0o755),
+        Create::File => Make::File,
+    };
+    resolve::ensure(mount::place(root)?.as_fd(), &bind.path, make)
 }
 
 fn attributes(options: &MountOptions) -> MountAttrFlags {

@@ -1,5 +1,5 @@
 //! System call filters: from a profile to programs for the kernel. The entry
-//! is [`compile`].
+//! is `compile`.
 //!
 //! Not here: installing them, which is a step of `process.rs`.
 

@@ -12,6 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use crate::clock;
+use crate::logs;
 use crate::spec::Log;
 
 /// containerd's `max_container_log_line_size`.
@@ -138,9 +139,7 @@ impl LogWriter {
     }
 
     fn rotated(&self, number: u32) -> PathBuf {
-        let mut name = self.log.path.clone().into_os_string();
-        name.push(format!(".{number}"));
-        name.into()
+        logs::rotated(&self.log.path, number)
     }
 }
 

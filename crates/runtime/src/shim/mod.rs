@@ -6,12 +6,13 @@
 mod conn;
 mod log;
 mod pause;
+mod programs;
 mod serve;
 
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::exit;
 
@@ -20,15 +21,14 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
 };
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::DumpableBehavior;
-use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces};
+use rustix::process::{DumpableBehavior, WaitOptions};
 
 use crate::cgroup::Cgroup;
 use crate::clock;
 use crate::error::{During, StartError};
+use crate::procfs;
 use crate::protocol::{self, Kind, Reply, Request, Start};
 use crate::record::{self, State};
-use crate::spec::Namespace;
 use crate::start::{self, Settings, Started, Streams};
 use crate::sys;
 pub(crate) use pause::WORD as PAUSE_WORD;
@@ -148,9 +148,6 @@ fn begin(message: Start, engine: &mut Conn) -> Result<Shim, StartError> {
             let _ = cgroup.remove();
         }
     })?;
-    if spec.namespaces.pid == Namespace::Own {
-        enter_pid_namespace(&pidfd).during("enter the pid namespace of", &spec.id)?;
-    }
     let number = pid.as_raw_nonzero().get();
     let state = State {
         id: spec.id.clone(),
@@ -158,23 +155,23 @@ fn begin(message: Start, engine: &mut Conn) -> Result<Shim, StartError> {
         pid: number,
         started_at_nanos,
         cgroup: cgroup.as_ref().and(spec.cgroup.clone()),
-        mount_namespace: crate::cgroup::mount_namespace(number).unwrap_or(0),
+        mount_namespace: procfs::mount_namespace(number).unwrap_or(0),
         stop_signal: spec.stop_signal,
+        started_ticks: procfs::started_ticks(number).unwrap_or(0),
     };
-    record::write(Path::new("."), record::STATE, &state).during("write", record::STATE)?;
+    if let Err(error) = record::write(Path::new("."), record::STATE, &state) {
+        // A container that nobody could find again must not run.
+        let _ = sys::signal(&pidfd, libc::SIGKILL);
+        let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
+        kill_rest(cgroup.as_ref(), state.mount_namespace);
+        if let Some(cgroup) = &cgroup {
+            let _ = cgroup.remove();
+        }
+        return Err(StartError::step("write", record::STATE, &error));
+    }
     Ok(Shim::new(
         spec, settings, cgroup, state, pidfd, terminal, ends, log, listener,
     ))
-}
-
-/// From then on our children are born in the container, which is how further
-/// programs get there.
-fn enter_pid_namespace(pidfd: &OwnedFd) -> io::Result<()> {
-    match move_into_thread_name_spaces(pidfd.as_fd(), ThreadNameSpaceType::PROCESS_ID) {
-        // It has ended already, and nothing will be started in it.
-        Err(Errno::SRCH) => Ok(()),
-        other => Ok(other?),
-    }
 }
 
 /// Makes the pipes of a container; without a log its output goes nowhere
@@ -239,13 +236,5 @@ fn kill_rest(cgroup: Option<&Cgroup>, mount_namespace: u64) {
     if let Some(cgroup) = cgroup {
         return cgroup.kill();
     }
-    for _ in 0..100 {
-        let pids = crate::cgroup::processes_of_mount_namespace(mount_namespace);
-        if pids.is_empty() {
-            return;
-        }
-        for pid in pids.into_iter().filter_map(rustix::process::Pid::from_raw) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
-    }
+    procfs::kill_in_mount_namespace(mount_namespace);
 }

@@ -13,16 +13,15 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 
 use super::conn::{Conn, Role};
 use super::log::{LogWriter, Stream};
+use super::programs::Running;
 use super::{Ends, kill_rest};
 use crate::cgroup::Cgroup;
 use crate::clock;
-use crate::control::{self, Note};
-use crate::exec::{self, Spawned, Target};
 use crate::protocol::{self, Kind, Reply, Request};
 use crate::pty;
 use crate::record::{self, Exit, State};
-use crate::spec::{ContainerSpec, ExecSpec, Namespace};
-use crate::start::{self, Settings, Streams};
+use crate::spec::{ContainerSpec, Namespace};
+use crate::start::Settings;
 use crate::sys;
 
 /// How long output may trickle in after the end; only a process that left the
@@ -40,12 +39,12 @@ const CONNECTIONS_MAX: usize = 256;
 /// A container with its shim.
 pub(super) struct Shim {
     pub(super) started_at_nanos: u64,
-    spec: ContainerSpec,
-    settings: Settings,
-    cgroup: Option<Cgroup>,
+    pub(super) spec: ContainerSpec,
+    pub(super) settings: Settings,
+    pub(super) cgroup: Option<Cgroup>,
     state: State,
-    nested: bool,
-    pidfd: OwnedFd,
+    pub(super) nested: bool,
+    pub(super) pidfd: OwnedFd,
     terminal: Option<OwnedFd>,
     /// The program's side of the terminal, so that it does not hang up while
     /// the container lives and nobody has it open.
@@ -57,21 +56,10 @@ pub(super) struct Shim {
     listener: OwnedFd,
     conns: Vec<Conn>,
     next_conn: u64,
-    programs: Vec<Running>,
+    pub(super) programs: Vec<Running>,
     /// Set when the container's first process has ended.
     ended: Option<(Exit, Instant)>,
     buffer: Vec<u8>,
-}
-
-/// A further program.
-struct Running {
-    conn: u64,
-    pid: i32,
-    pidfd: OwnedFd,
-    /// Open until the program has started.
-    line: Option<control::Parent>,
-    terminal: Option<OwnedFd>,
-    started_at_nanos: u64,
 }
 
 /// What a poll entry stands for.
@@ -316,7 +304,7 @@ impl Shim {
         }
     }
 
-    fn conn(&mut self, number: u64) -> Option<&mut Conn> {
+    pub(super) fn conn(&mut self, number: u64) -> Option<&mut Conn> {
         self.conns.iter_mut().find(|conn| conn.number == number)
     }
 
@@ -369,7 +357,11 @@ impl Shim {
                 self.feed();
             }
             // A terminal has no end of input but the character for it.
-            Kind::StdinEnd if self.spec.stdin_once && self.terminal.is_none() => self.end_stdin(),
+            Kind::StdinEnd
+                if self.spec.stdin_once && self.terminal.is_none() && self.takes_input(number) =>
+            {
+                self.end_stdin();
+            }
             _ => {}
         }
     }
@@ -425,11 +417,11 @@ impl Shim {
         }
     }
 
-    fn reply(&mut self, number: u64, reply: &Reply) {
+    pub(super) fn reply(&mut self, number: u64, reply: &Reply) {
         self.reply_with(number, reply, None);
     }
 
-    fn reply_with(&mut self, number: u64, reply: &Reply, descriptor: Option<OwnedFd>) {
+    pub(super) fn reply_with(&mut self, number: u64, reply: &Reply, descriptor: Option<OwnedFd>) {
         if let Some(conn) = self.conn(number) {
             conn.reply_with(reply, descriptor);
             flush(conn);
@@ -441,81 +433,6 @@ impl Shim {
             kill_rest(self.cgroup.as_ref(), self.state.mount_namespace);
         }
         sys::signal(&self.pidfd, signal)
-    }
-
-    fn signal_program(&self, number: u64, signal: i32) -> io::Result<()> {
-        let program = self.programs.iter().find(|program| program.conn == number);
-        sys::signal(&program.ok_or(Errno::SRCH)?.pidfd, signal)
-    }
-
-    fn run_program(&mut self, number: u64, exec: ExecSpec) {
-        let streams = match exec.terminal {
-            true => Ok(None),
-            false => self
-                .conn(number)
-                .map_or(Err(Errno::SRCH.into()), take_streams)
-                .map(Some),
-        };
-        let streams = match streams {
-            Ok(streams) => streams,
-            Err(error) => return self.reply(number, &Reply::Error(error.to_string())),
-        };
-        let target = Target {
-            spec: &self.spec,
-            settings: &self.settings,
-            cgroup: self.cgroup.as_ref(),
-            pidfd: &self.pidfd,
-            nested: self.nested,
-        };
-        let started_at_nanos = clock::now();
-        match exec::spawn(&target, &exec, streams) {
-            Ok(Spawned { pid, pidfd, line }) => self.programs.push(Running {
-                conn: number,
-                pid: pid.as_raw_nonzero().get(),
-                pidfd,
-                line: Some(line),
-                terminal: None,
-                started_at_nanos,
-            }),
-            Err(error) => self.reply(number, &Reply::Failed(error)),
-        }
-    }
-
-    /// A program on its way has something to say.
-    fn program_started(&mut self, index: usize) {
-        let Some(program) = self.programs.get_mut(index) else {
-            return;
-        };
-        let Some(line) = &program.line else { return };
-        match line.receive() {
-            Ok(Note::Terminal(terminal)) => program.terminal = Some(terminal),
-            Ok(Note::Started) => {
-                program.line = None;
-                let (conn, pid) = (program.conn, program.pid);
-                let terminal = program.terminal.take();
-                self.reply_with(conn, &Reply::ExecStarted { pid }, terminal);
-            }
-            Ok(Note::Failed(error)) => {
-                let program = self.programs.remove(index);
-                reap(&program.pidfd);
-                self.reply(program.conn, &Reply::Failed(error));
-            }
-            Err(error) => {
-                let program = self.programs.remove(index);
-                let _ = sys::signal(&program.pidfd, libc::SIGKILL);
-                reap(&program.pidfd);
-                self.reply(program.conn, &Reply::Error(error.to_string()));
-            }
-        }
-    }
-
-    fn program_ended(&mut self, index: usize) {
-        if index >= self.programs.len() {
-            return;
-        }
-        let program = self.programs.remove(index);
-        let exit = self.exit_of(&program.pidfd, program.started_at_nanos);
-        self.reply(program.conn, &Reply::Exited(exit));
     }
 
     fn container_ended(&mut self) {
@@ -532,7 +449,7 @@ impl Shim {
         }
     }
 
-    fn exit_of(&self, pidfd: &OwnedFd, started_at_nanos: u64) -> Exit {
+    pub(super) fn exit_of(&self, pidfd: &OwnedFd, started_at_nanos: u64) -> Exit {
         let (code, signal) = reap(pidfd);
         let oom_kills = self.cgroup.as_ref().map_or(0, Cgroup::oom_kills);
         Exit {
@@ -590,15 +507,6 @@ impl Shim {
     }
 }
 
-fn take_streams(conn: &mut Conn) -> io::Result<Streams> {
-    let mut next = || start::above_streams(conn.descriptor().ok_or(Errno::BADF)?);
-    Ok(Streams {
-        stdin: next()?,
-        stdout: next()?,
-        stderr: next()?,
-    })
-}
-
 fn flush(conn: &mut Conn) {
     if conn.flush().is_err() {
         conn.open = false;
@@ -613,7 +521,7 @@ fn done(result: io::Result<()>) -> Reply {
 }
 
 /// Waits for a process that has ended; returns its code and signal.
-fn reap(pidfd: &OwnedFd) -> (i32, Option<i32>) {
+pub(super) fn reap(pidfd: &OwnedFd) -> (i32, Option<i32>) {
     let status = loop {
         match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {
             Err(Errno::INTR) => {}

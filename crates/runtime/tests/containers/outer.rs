@@ -62,10 +62,16 @@ fn run(mode: Mode, root: bool, filters: &[String]) -> i32 {
     }
     let name = format!("coracle-test-{}", std::process::id());
     let delegation = match mode {
-        Mode::Shifted => Delegation::create(&name, SHIFT, SHIFT)
-            .inspect_err(|error| println!("SKIPPED: limits: {error}"))
+        // Without cgroups too, once.
+        Mode::Single if root => None,
+        _ => Delegation::create(&name, owner, owner)
+            .inspect_err(|error| {
+                println!(
+                    "SKIPPED: limits: {error}: {:?}",
+                    std::error::Error::source(error)
+                )
+            })
             .ok(),
-        Mode::Single => None,
     };
     println!("\n{mode:?} ids, cgroups: {}", delegation.is_some());
     let code = in_namespaces(mode, root, delegation.as_ref(), &exe, base.path(), filters);
@@ -95,14 +101,12 @@ fn in_namespaces(
     base: &Path,
     filters: &[String],
 ) -> i32 {
-    let (mut ready, tell_ready) = std::io::pipe().expect("a pipe");
-    let (mut mapped, mut tell_mapped) = std::io::pipe().expect("a pipe");
+    // What the two processes have to tell each other, in turns.
+    let (mut from_child, mut to_parent) = std::io::pipe().expect("a pipe");
+    let (mut from_parent, mut to_child) = std::io::pipe().expect("a pipe");
     let child = unsafe { libc::fork() };
     if child == 0 {
-        drop((ready, tell_mapped));
-        if let Some(delegation) = delegation {
-            delegation.join(0).expect("the cgroup is ours");
-        }
+        drop((from_child, to_child));
         become_owner(mode, root);
         check(
             unsafe { libc::unshare(libc::CLONE_NEWUSER) },
@@ -111,32 +115,54 @@ fn in_namespaces(
         if mode == Mode::Single {
             map_single();
         }
-        drop(tell_ready);
-        let _ = mapped.read(&mut [0]);
+        tell(&mut to_parent, 0);
+        hear(&mut from_parent);
         become_root(mode);
         let rest = libc::CLONE_NEWNS
             | libc::CLONE_NEWPID
             | libc::CLONE_NEWNET
             | libc::CLONE_NEWUTS
-            | libc::CLONE_NEWIPC
-            | libc::CLONE_NEWCGROUP;
+            | libc::CLONE_NEWIPC;
         check(unsafe { libc::unshare(rest) }, "namespaces");
         let init = unsafe { libc::fork() };
         if init == 0 {
+            drop(to_parent);
+            hear(&mut from_parent);
+            check(
+                unsafe { libc::unshare(libc::CLONE_NEWCGROUP) },
+                "cgroup namespace",
+            );
             exit(be_init(delegation, exe, base, filters));
         }
+        tell(&mut to_parent, init as u32);
         exit(wait_for(init));
     }
-    drop((tell_ready, mapped));
-    let _ = ready.read(&mut [0]);
+    drop((to_parent, from_parent));
+    hear(&mut from_child);
     if mode == Mode::Shifted {
         let map = format!("0 {SHIFT} 65536");
         for file in ["gid_map", "uid_map"] {
             fs::write(format!("/proc/{child}/{file}"), &map).expect("root may map any id");
         }
     }
-    let _ = tell_mapped.write(&[1]);
+    tell(&mut to_child, 0);
+    let init = hear(&mut from_child);
+    if let Some(delegation) = delegation {
+        delegation.join(init).expect("the cgroup is ours");
+    }
+    tell(&mut to_child, 0);
     wait_for(child)
+}
+
+fn tell(pipe: &mut impl Write, number: u32) {
+    let _ = pipe.write_all(&number.to_le_bytes());
+}
+
+/// Waits for the other side; 0 when it is gone.
+fn hear(pipe: &mut impl Read) -> u32 {
+    let mut bytes = [0; 4];
+    let _ = pipe.read_exact(&mut bytes);
+    u32::from_le_bytes(bytes)
 }
 
 fn become_owner(mode: Mode, root: bool) {

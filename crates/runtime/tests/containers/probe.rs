@@ -27,8 +27,9 @@ fn run(name: &str, args: &[&str]) -> io::Result<()> {
     match name {
         "" => {}
         "say" => println!("{}", args.join(" ")),
-        "warn" => eprintln!("{}", args.join(" ")),
+        "warn" => io::stderr().write_all(format!("{}\n", args.join(" ")).as_bytes())?,
         "print" => print!("{}", args.join(" ")),
+        "ticks" => ticks(arg(0).parse().unwrap_or(0)),
         "lines" => lines(arg(0).parse().unwrap_or(0)),
         "long" => println!("{}", "x".repeat(arg(0).parse().unwrap_or(0))),
         "exit" => exit(arg(0).parse().unwrap_or(0)),
@@ -109,6 +110,14 @@ fn number(text: &str) -> u32 {
 fn lines(count: u32) {
     for number in 0..count {
         println!("line {number}");
+    }
+}
+
+/// Like `lines`, one each millisecond.
+fn ticks(count: u32) {
+    for number in 0..count {
+        println!("line {number}");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

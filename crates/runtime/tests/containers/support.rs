@@ -97,6 +97,9 @@ pub fn engine(args: &[String]) -> i32 {
     let tokio = tokio::runtime::Runtime::new().expect("tokio starts");
     tokio.block_on(async {
         let ctx = ctx(&base);
+        if args.len() < 3 {
+            return adopt_and_attach(&ctx, &args[1]).await;
+        }
         let mut spec = ctx.spec(&args[2]);
         spec.id.clone_from(&args[1]);
         spec.labels.insert("of".into(), "engine".into());
@@ -105,6 +108,16 @@ pub fn engine(args: &[String]) -> i32 {
         std::future::pending::<()>().await;
     });
     0
+}
+
+/// An engine that finds a container and is in the midst of using it.
+async fn adopt_and_attach(ctx: &Ctx, id: &str) {
+    let mut found = ctx.runtime.adopt().await.expect("the state can be read");
+    found.retain(|container| container.id() == id);
+    let container = found.pop().expect("the container is found");
+    let mut attachment = container.attach(false, true, true).await.expect("it runs");
+    println!("{}", container.pid());
+    while let Ok(Some(_)) = attachment.output.next().await {}
 }
 
 fn ctx(base: &Path) -> Ctx {
@@ -250,4 +263,21 @@ pub fn stream(log: &str, name: &str) -> String {
         }
     }
     text
+}
+
+/// The parent of a process; that of a container's first one is its shim.
+pub fn parent_of(pid: i32) -> Result<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("PPid:"))
+        .context("a parent")?;
+    Ok(line.trim().parse()?)
+}
+
+/// Kills the shim of a container without giving it a chance to tell.
+pub fn kill_shim(container: &Container) -> Result<()> {
+    let shim = parent_of(container.pid())?;
+    anyhow::ensure!(unsafe { libc::kill(shim, libc::SIGKILL) } == 0);
+    Ok(())
 }

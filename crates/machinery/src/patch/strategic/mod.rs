@@ -11,7 +11,7 @@ mod order;
 
 use serde_json::{Map, Value};
 
-use super::PatchError;
+use super::{PatchError, cannot_unmarshal};
 use crate::schema::{Node, Shape};
 use go::TypeName;
 
@@ -33,7 +33,11 @@ type Result<T> = std::result::Result<T, PatchError>;
 /// # Errors
 /// When the patch is malformed, or breaks a rule of its directives.
 pub fn apply(schema: Node<'_>, document: &Value, patch: &Value) -> Result<Value> {
-    let (Value::Object(document), Value::Object(patch)) = (document, patch) else {
+    let Value::Object(patch) = patch else {
+        let text = cannot_unmarshal(patch, "map[string]interface {}");
+        return Err(PatchError::Malformed(text));
+    };
+    let Value::Object(document) = document else {
         return Err(PatchError::Malformed("invalid JSON document".to_owned()));
     };
     let merged = merge_map(document.clone(), patch.clone(), Some(schema), 0)?;

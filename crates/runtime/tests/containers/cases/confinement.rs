@@ -1,17 +1,20 @@
 //! What a container must not be able to do.
 
+use std::fs;
+
 use anyhow::{Result, ensure};
-use coracle_runtime::CapSet;
-use coracle_runtime::spec::{Capabilities, Seccomp};
+use coracle_runtime::spec::{Capabilities, Mount, MountOptions, Seccomp, Source};
+use coracle_runtime::{CapSet, ExecSpec};
 
 use super::cases;
-use crate::support::Ctx;
+use crate::support::{Ctx, until};
 
 cases![
     capabilities_are_dropped,
     capabilities_can_be_chosen,
     ambient_capabilities_reach_a_user,
     no_new_privileges_is_set,
+    set_user_id_programs_need_permission,
     the_default_filter_refuses,
     no_filter_refuses_nothing,
     a_profile_is_honoured,
@@ -79,6 +82,55 @@ async fn no_new_privileges_is_set(ctx: Ctx) -> Result<()> {
         ctx.says("status NoNewPrivs; status Seccomp").await?,
         "0\n2\n"
     );
+    Ok(())
+}
+
+async fn set_user_id_programs_need_permission(ctx: Ctx) -> Result<()> {
+    if !ctx.shifted() {
+        return Ok(());
+    }
+    let volume = ctx.folder();
+    let program = volume.join("probe");
+    fs::copy("/proc/self/exe", &program)?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o4755);
+    fs::set_permissions(&program, mode)?;
+    let with = |script: &str, no_new_privileges: bool| {
+        let mut spec = ctx.spec(script);
+        spec.args[0] = "/v/probe".into();
+        spec.user.name = "1000:1000".into();
+        spec.no_new_privileges = no_new_privileges;
+        let source = Source::bind(&volume);
+        let options = MountOptions::default();
+        spec.mounts = vec![Mount {
+            source,
+            target: "/v".into(),
+            options,
+        }];
+        spec
+    };
+    assert_eq!(
+        ctx.spec_says(with("status Uid", false)).await?,
+        "1000 0 0 0\n"
+    );
+    assert_eq!(
+        ctx.spec_says(with("status Uid", true)).await?,
+        "1000 1000 1000 1000\n"
+    );
+    // The kernel guards such a process more closely, also against exec.
+    let container = ctx.start_until(with("say up; wait", false), "up").await?;
+    let args = vec!["probe".into(), "exit 3".into()];
+    let mut session = container
+        .exec(ExecSpec {
+            args,
+            ..ExecSpec::default()
+        })
+        .await?;
+    assert_eq!(session.wait().await?.code, 3);
+    // And it does not hear that its shim has died.
+    crate::support::kill_shim(&container)?;
+    assert_eq!(container.wait().await.code, 255);
+    until(|| !fs::exists(format!("/proc/{}", container.pid())).unwrap_or(true)).await;
+    container.remove().await?;
     Ok(())
 }
 
@@ -209,12 +261,12 @@ async fn secrets_are_not_on_disk(ctx: Ctx) -> Result<()> {
 
 fn grep(dir: &std::path::Path, text: &str) -> Result<Vec<std::path::PathBuf>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
+    for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
             found.extend(grep(&entry.path(), text)?);
         } else if entry.file_type()?.is_file() {
-            let bytes = std::fs::read(entry.path())?;
+            let bytes = fs::read(entry.path())?;
             if String::from_utf8_lossy(&bytes).contains(text) {
                 found.push(entry.path());
             }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use coracle_runtime::spec::{Mount, MountOptions, Propagation, Source, Upper};
+use coracle_runtime::spec::{Bind, Create, Mount, MountOptions, Propagation, Source, Upper};
 
 use super::cases;
 use crate::support::Ctx;
@@ -19,17 +19,16 @@ cases![
     options_are_honoured,
     later_mounts_appear_if_wished,
     sub_paths_are_made_and_stay_inside,
+    sources_can_be_held_inside_a_directory,
     targets_stay_inside_the_root,
     nothing_is_mounted_in_proc,
     many_layers_with_long_names,
     mounts_of_the_engine_are_not_seen,
+    an_overlay_on_an_overlay_is_explained,
 ];
 
 fn bind(path: &Path, target: &str) -> Mount {
-    let source = Source::Bind {
-        path: path.to_owned(),
-        sub_path: None,
-    };
+    let source = Source::bind(path);
     Mount {
         source,
         target: target.into(),
@@ -186,10 +185,12 @@ async fn sub_paths_are_made_and_stay_inside(ctx: Ctx) -> Result<()> {
     let with = |sub_path: &str| {
         let mut spec = ctx.spec("write /v/x y");
         let sub_path = Some(PathBuf::from(sub_path));
-        let source = Source::Bind {
-            path: volume.clone(),
+        let path = volume.clone();
+        let source = Source::Bind(Bind {
+            path,
             sub_path,
-        };
+            ..Bind::default()
+        });
         spec.mounts = vec![Mount {
             source,
             ..bind(&volume, "/v")
@@ -208,6 +209,48 @@ async fn sub_paths_are_made_and_stay_inside(ctx: Ctx) -> Result<()> {
         ensure!(error.starts_with("open the sub path"), "{escape}: {error}");
     }
     assert_eq!(fs::read_dir(outside)?.count(), 0);
+    Ok(())
+}
+
+async fn sources_can_be_held_inside_a_directory(ctx: Ctx) -> Result<()> {
+    let tree = ctx.folder();
+    fs::create_dir(tree.join("var"))?;
+    fs::write(tree.join("var/mark"), "inside")?;
+    symlink("/var", tree.join("absolute"))?;
+    symlink("../../../../../../etc", tree.join("upward"))?;
+    let with = |path: &str, create: Create| {
+        let mut spec = ctx.spec("cat /v/mark; owner /v");
+        let inside = Some(tree.clone());
+        let source = Source::Bind(Bind {
+            path: path.into(),
+            inside,
+            create,
+            sub_path: None,
+        });
+        spec.mounts = vec![Mount {
+            source,
+            ..bind(&tree, "/v")
+        }];
+        spec
+    };
+    for path in ["/var", "/absolute", "/../../var"] {
+        let said = ctx.spec_says(with(path, Create::Nothing)).await?;
+        ensure!(said.starts_with("inside"), "{path}: {said}");
+    }
+    let error = ctx
+        .runtime
+        .start(with("/upward", Create::Nothing))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert_eq!(error, "open /upward: no such file or directory");
+    let said = ctx
+        .spec_says(with("/upward/new", Create::Directory))
+        .await?;
+    assert_eq!(said, "! no such file or directory\n0:0 755\n");
+    ensure!(tree.join("etc/new").is_dir());
+    let said = ctx.spec_says(with("/made/file", Create::File)).await?;
+    assert_eq!(said, "! not a directory\n0:0 644\n");
     Ok(())
 }
 
@@ -265,5 +308,33 @@ async fn mounts_of_the_engine_are_not_seen(ctx: Ctx) -> Result<()> {
             .is_some_and(|line| line.contains(" / overlay ")),
         "{said}"
     );
+    Ok(())
+}
+
+async fn an_overlay_on_an_overlay_is_explained(ctx: Ctx) -> Result<()> {
+    let (lower, upper, work, on) = (ctx.folder(), ctx.folder(), ctx.folder(), ctx.folder());
+    mount_overlay(&lower, &upper, &work, &on)?;
+    let mut spec = ctx.spec("");
+    for name in ["upper", "work"] {
+        fs::create_dir(on.join(name))?;
+    }
+    spec.root.upper = Some(Upper {
+        dir: on.join("upper"),
+        work: on.join("work"),
+    });
+    let error = ctx.runtime.start(spec).await.unwrap_err().to_string();
+    coracle_runtime::unmount(&on)?;
+    ensure!(error.contains("lies on an overlay file system"), "{error}");
+    Ok(())
+}
+
+fn mount_overlay(lower: &Path, upper: &Path, work: &Path, on: &Path) -> Result<()> {
+    let (lower, upper, work) = (lower.display(), upper.display(), work.display());
+    let options = format!("userxattr,lowerdir={lower},upperdir={upper},workdir={work}");
+    let options = std::ffi::CString::new(options)?;
+    let on = std::ffi::CString::new(on.to_str().unwrap_or(""))?;
+    let kind = c"overlay".as_ptr();
+    let answer = unsafe { libc::mount(kind, on.as_ptr(), kind, 0, options.as_ptr().cast()) };
+    ensure!(answer == 0, "{}", std::io::Error::last_os_error());
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 
 use super::cases;
-use crate::support::{Ctx, stream, until};
+use crate::support::{Ctx, kill_shim, parent_of, stream, until};
 
 cases![
     signals_end_it,
@@ -16,6 +16,9 @@ cases![
     the_end_is_told_to_all,
     an_ended_container_has_an_end,
     containers_outlive_their_engine,
+    no_line_is_lost_when_engines_come_and_go,
+    a_start_given_up_leaves_nothing,
+    an_engine_may_die_while_it_starts_one,
     a_container_does_not_outlive_its_shim,
     an_ended_one_is_adopted_with_its_end,
     removal_clears_everything,
@@ -123,26 +126,95 @@ async fn containers_outlive_their_engine(ctx: Ctx) -> Result<()> {
     Ok(())
 }
 
+async fn no_line_is_lost_when_engines_come_and_go(ctx: Ctx) -> Result<()> {
+    let spec = ctx.spec("ticks 1500");
+    let log = spec.log.clone().context("a log")?.path;
+    let container = ctx.runtime.start(spec).await?;
+    for _ in 0..20 {
+        let mut engine = Command::new("/proc/self/exe")
+            .args([
+                "engine",
+                ctx.base.to_str().context("a path")?,
+                container.id(),
+            ])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut line = String::new();
+        BufReader::new(engine.stdout.take().context("stdout")?).read_line(&mut line)?;
+        engine.kill()?;
+        engine.wait()?;
+        assert_eq!(line.trim(), container.pid().to_string());
+    }
+    assert_eq!(container.wait().await.code, 0);
+    container.remove().await?;
+    let said = stream(&fs::read_to_string(log)?, "stdout");
+    let expected: String = (0..1500).map(|number| format!("line {number}\n")).collect();
+    assert_eq!(said, expected);
+    Ok(())
+}
+
+async fn a_start_given_up_leaves_nothing(ctx: Ctx) -> Result<()> {
+    for wait in 0..10 {
+        let spec = ctx.spec("wait");
+        let directory = ctx.base.join("state/containers").join(&spec.id);
+        let start = ctx.runtime.start(spec);
+        let given_up = tokio::time::timeout(Duration::from_micros(wait * 300), start).await;
+        match given_up {
+            Ok(container) => container?.remove().await?,
+            Err(_) => until(|| !directory.exists()).await,
+        }
+    }
+    Ok(())
+}
+
+async fn an_engine_may_die_while_it_starts_one(ctx: Ctx) -> Result<()> {
+    let mut found = 0;
+    for round in 0..30 {
+        let id = ctx.id();
+        let mut engine = Command::new("/proc/self/exe")
+            .args(["engine", ctx.base.to_str().context("a path")?, &id, "wait"])
+            .stdout(Stdio::null())
+            .spawn()?;
+        let directory = ctx.base.join("state/containers").join(&id);
+        // In the midst of each step, at a different moment each time.
+        let step = ["", "shim.log", "shim.sock", "state.json"][round % 4];
+        until(|| directory.join(step).exists()).await;
+        tokio::time::sleep(Duration::from_micros(round as u64 * 50)).await;
+        engine.kill()?;
+        engine.wait()?;
+        let adopted = ctx.runtime.adopt().await?;
+        for container in adopted.iter().filter(|container| container.id() == id) {
+            found += 1;
+            container.remove().await?;
+        }
+        until(|| !directory.exists() && !processes().contains(&format!("shim\0{id}\0"))).await;
+        ensure!(
+            !ctx.base.join("cgroup/memory/pods").join(&id).exists(),
+            "round {round}"
+        );
+    }
+    ensure!(found > 0, "those with a record are found");
+    Ok(())
+}
+
+/// The command lines of all processes.
+fn processes() -> String {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let command = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("cmdline")).ok();
+    entries.filter_map(command).collect()
+}
+
 async fn a_container_does_not_outlive_its_shim(ctx: Ctx) -> Result<()> {
     let container = ctx.start_until(ctx.spec("say up; wait"), "up").await?;
     let shim = parent_of(container.pid())?;
     let command = fs::read_to_string(format!("/proc/{shim}/cmdline"))?;
     assert_eq!(command, format!("coracle\0shim\0{}\0", container.id()));
-    ensure!(unsafe { libc::kill(shim, libc::SIGKILL) } == 0);
+    kill_shim(&container)?;
     let exit = container.wait().await;
     assert_eq!((exit.code, exit.finished_at_nanos), (255, 0));
     until(|| !fs::exists(format!("/proc/{}", container.pid())).unwrap_or(true)).await;
     container.remove().await?;
     Ok(())
-}
-
-fn parent_of(pid: i32) -> Result<i32> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("PPid:"))
-        .context("a parent")?;
-    Ok(line.trim().parse()?)
 }
 
 async fn an_ended_one_is_adopted_with_its_end(ctx: Ctx) -> Result<()> {

@@ -21,8 +21,11 @@ cases![
     exec_takes_input,
     exec_that_cannot_start_says_why,
     exec_can_be_killed,
+    a_killed_exec_takes_its_children_along,
+    terminals_belong_to_their_user,
     exec_ends_with_the_container,
     exec_has_a_terminal,
+    a_terminal_hangs_up,
     many_execs_at_once,
     attach_joins_the_streams,
     attach_feeds_input_once,
@@ -257,6 +260,54 @@ async fn exec_can_be_killed(ctx: Ctx) -> Result<()> {
     Ok(())
 }
 
+async fn a_killed_exec_takes_its_children_along(ctx: Ctx) -> Result<()> {
+    let container = waiting(&ctx).await?;
+    let mut session = container.exec(probe("orphan; say up; wait")).await?;
+    let mut stdout = session.stdout.take().context("stdout")?;
+    let mut seen = String::new();
+    while !seen.contains("up") {
+        let mut bytes = [0; 100];
+        let length = stdout.read(&mut bytes).await?;
+        seen.push_str(&String::from_utf8_lossy(&bytes[..length]));
+    }
+    session.kill(libc::SIGKILL).await?;
+    session.wait().await?;
+    // The child holds the other end of this pipe.
+    assert_eq!(stdout.read(&mut [0; 100]).await?, 0);
+    container.remove().await?;
+    Ok(())
+}
+
+async fn terminals_belong_to_their_user(ctx: Ctx) -> Result<()> {
+    let script = "tty; open /dev/tty; open /dev/pts/0; write /dev/pts/0 hello; exit 5";
+    let mut spec = ctx.spec(script);
+    spec.user = User::ids(1000, 1000);
+    spec.terminal = true;
+    let output = ctx.output(spec).await?;
+    assert_eq!(
+        (output.stdout.as_str(), output.exit.code),
+        ("true\nhello", 5)
+    );
+    let mut spec = ctx.spec("say up; wait");
+    spec.user = User::ids(1000, 1000);
+    let container = ctx.start_until(spec, "up").await?;
+    let mut session = container
+        .exec(ExecSpec {
+            terminal: true,
+            ..probe(script)
+        })
+        .await?;
+    let mut pty = session.pty.clone().context("a terminal")?;
+    let mut seen = String::new();
+    read_until(&mut pty, &mut seen, "hello").await?;
+    assert_eq!(
+        (seen.as_str(), session.wait().await?.code),
+        ("true\r\nhello", 5)
+    );
+    container.remove().await?;
+    Ok(())
+}
+
 async fn exec_ends_with_the_container(ctx: Ctx) -> Result<()> {
     let container = waiting(&ctx).await?;
     let mut session = container.exec(probe("wait")).await?;
@@ -297,6 +348,19 @@ async fn read_until(pty: &mut coracle_runtime::Pty, seen: &mut String, text: &st
         ensure!(length > 0, "no {text:?} in {seen:?}");
         seen.push_str(&String::from_utf8_lossy(&bytes[..length]));
     }
+    Ok(())
+}
+
+async fn a_terminal_hangs_up(ctx: Ctx) -> Result<()> {
+    let container = waiting(&ctx).await?;
+    let spec = ExecSpec {
+        terminal: true,
+        ..probe("wait")
+    };
+    let mut session = container.exec(spec).await?;
+    session.pty = None;
+    assert_eq!(session.wait().await?.signal, Some(libc::SIGHUP));
+    container.remove().await?;
     Ok(())
 }
 

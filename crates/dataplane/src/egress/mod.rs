@@ -2,8 +2,10 @@
 //!
 //! The kernel redirects a pod's connection to the outside here; its original
 //! destination is dialled from the host's network namespace. A dial that
-//! fails reaches the pod as a reset at once. What may be dialled is decided by
-//! the host's side.
+//! fails reaches the pod as a reset at once. Datagrams are in [`udp`]. What may
+//! be dialled is decided by the host's side.
+
+mod udp;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::AbortHandle;
 
 use crate::config::{self, Proto};
 use crate::host::HostPorts;
@@ -27,8 +29,8 @@ const BREATHE: Duration = Duration::from_millis(20);
 pub(crate) struct Egress {
     host: Arc<dyn HostPorts>,
     board: Board,
-    running: Option<(config::Egress, JoinHandle<()>)>,
-    failed: Option<SocketAddr>,
+    wanted: Option<config::Egress>,
+    running: Vec<(Proto, AbortHandle)>,
 }
 
 impl Egress {
@@ -36,42 +38,53 @@ impl Egress {
         Egress {
             host,
             board,
-            running: None,
-            failed: None,
+            wanted: None,
+            running: Vec::new(),
         }
     }
 
     /// Makes the proxy equal to the configuration.
     pub(crate) async fn apply(&mut self, wanted: Option<&config::Egress>) {
-        if self.running.as_ref().map(|(running, _)| running) == wanted && self.failed.is_none() {
-            return;
+        if self.wanted.as_ref() != wanted {
+            self.stop();
+            self.wanted = wanted.cloned();
         }
-        self.stop();
         let Some(wanted) = wanted else {
             return;
         };
-        let place = (NAME.to_owned(), Proto::Tcp, wanted.listen);
-        match TcpListener::bind(wanted.listen).await {
-            Ok(listener) => {
-                let (host, board) = (self.host.clone(), self.board.clone());
+        for proto in [Proto::Tcp, Proto::Udp] {
+            if self.running.iter().any(|(running, _)| *running == proto) {
+                continue;
+            }
+            let started = self.start(proto, wanted).await;
+            let place = (NAME.to_owned(), proto, wanted.listen);
+            let result = started.as_ref().map(drop).map_err(Into::into);
+            self.board.listener(place, result);
+            self.running.extend(started.ok().map(|task| (proto, task)));
+        }
+    }
+
+    async fn start(&self, proto: Proto, wanted: &config::Egress) -> io::Result<AbortHandle> {
+        let (host, board) = (self.host.clone(), self.board.clone());
+        match proto {
+            Proto::Tcp => {
+                let listener = TcpListener::bind(wanted.listen).await?;
                 let task = tokio::spawn(accept(listener, wanted.clone(), host, board));
-                self.running = Some((wanted.clone(), task));
-                self.board.listener(place, Ok(()));
+                Ok(task.abort_handle())
             }
-            Err(error) => {
-                self.failed = Some(wanted.listen);
-                self.board.listener(place, Err((&error).into()));
-            }
+            Proto::Udp => udp::start(wanted.listen, wanted.host, host, board),
         }
     }
 
     fn stop(&mut self) {
-        let running = self.running.take().map(|(wanted, task)| {
+        for (_, task) in self.running.drain(..) {
             task.abort();
-            wanted.listen
-        });
-        for address in running.into_iter().chain(self.failed.take()) {
-            self.board.forget(&(NAME.to_owned(), Proto::Tcp, address));
+        }
+        if let Some(wanted) = self.wanted.take() {
+            for proto in [Proto::Tcp, Proto::Udp] {
+                let place = (NAME.to_owned(), proto, wanted.listen);
+                self.board.forget(&place);
+            }
         }
     }
 }

@@ -1,0 +1,422 @@
+//! SQLite shared by processes, and a real PostgreSQL.
+
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::json;
+
+use crate::support::{Server, Settings, until};
+
+/// The same story on any database.
+fn story(server: &Server) {
+    let ann = server.sign_up("ann@example.com");
+    let bob = server.sign_up("bob@example.com");
+    assert_eq!(
+        server
+            .post(
+                "/api/auth/signup",
+                json!({"email": "ann@example.com", "password": "password-1"})
+            )
+            .status,
+        409
+    );
+    let body = json!({"title": "Buy milk", "due_date": "2030-01-02T03:04:05.678Z", "tags": ["a"], "priority": "high", "recurrence": {"frequency": "daily"}});
+    let task = ann.post("/api/tasks", body).expect(201);
+    assert_eq!(
+        (&task["id"], &task["due_date"]),
+        (&json!(1), &json!("2030-01-02T03:04:05.678Z"))
+    );
+    ann.add("Second");
+    assert_eq!(bob.add("Bob's")["id"], 1);
+    let changed = ann
+        .send(
+            "PATCH",
+            "/api/tasks/2",
+            json!({"due_date": "2030-01-01", "description": "é ' \" % _"}),
+        )
+        .expect(200);
+    assert_eq!(changed["description"], "é ' \" % _");
+    assert_eq!(
+        ann.get("/api/tasks?sort=due_date&status=pending&tag=a&q=MILK&due_before=2031-01-01")
+            .expect(200)["total"],
+        1
+    );
+    ann.send("PATCH", "/api/tasks/1/complete", json!(null))
+        .expect(200);
+    assert_eq!(
+        ann.get("/api/tasks").expect(200)["total"],
+        3,
+        "it comes back"
+    );
+    assert_eq!(
+        ann.send("PATCH", "/api/tasks/1", json!({"completed": false}))
+            .expect(200)["completed"],
+        false
+    );
+    assert_eq!(ann.get("/api/stats").expect(200)["total"], 3);
+    let chat = ann.chat("What's pending?", None);
+    ann.chat("delete task 2", chat["conversation_id"].as_i64());
+    assert_eq!(
+        ann.get("/api/conversations").expect(200)[0]["message_count"],
+        4
+    );
+    assert_eq!(bob.get("/api/conversations").expect(200), json!([]));
+    ann.upload("/api/tasks/1/attachments", "a.txt", b"hello")
+        .expect(201);
+    assert_eq!(ann.send("DELETE", "/api/tasks/1", json!(null)).status, 204);
+    ann.send("PATCH", "/api/users/me", json!({"name": "Anna"}))
+        .expect(200);
+    server
+        .post(
+            "/api/auth/forgot-password",
+            json!({"email": "ann@example.com"}),
+        )
+        .expect(202);
+    until("the mail is kept", || {
+        ann.get("/api/dev/outbox").expect(200)[0]["to"] == "ann@example.com"
+    });
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(30);
+    ann.post(
+        "/api/tasks",
+        json!({"title": "Soon", "due_date": soon.to_string(), "reminders": [{"before": "PT30S"}]}),
+    )
+    .expect(201);
+    until("the reminder fires", || {
+        ann.get("/api/notifications").expect(200)["unread"] == 1
+    });
+}
+
+#[test]
+fn the_story_on_sqlite() {
+    story(&Settings::new().start());
+}
+
+/// Three servers write one file; one is killed on the way.
+#[test]
+fn sqlite_serves_three_writers_and_survives_a_kill() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let url = format!("sqlite://{}/todo.db", folder.path().display());
+    let servers: Vec<Server> = (0..3)
+        .map(|_| Settings::new().with("DATABASE_URL", &url).start())
+        .collect();
+    let token = servers[0].sign_up("ann@example.com").token;
+    let bearer = format!("Bearer {token}");
+    let write = |server: &Server, title: &str| {
+        let body = json!({"title": title}).to_string();
+        server
+            .send(
+                "POST",
+                "/api/tasks",
+                &[("authorization", &bearer)],
+                body.as_bytes(),
+            )
+            .status
+    };
+    let written: Vec<usize> = std::thread::scope(|scope| {
+        let write = &write;
+        let threads: Vec<_> = servers[..2]
+            .iter()
+            .map(|server| {
+                scope.spawn(move || {
+                    (0..50)
+                        .filter(|n| write(server, &n.to_string()) == 201)
+                        .count()
+                })
+            })
+            .collect();
+        for n in 0..20 {
+            write(&servers[2], &n.to_string());
+        }
+        servers[2].signal("-KILL");
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .collect()
+    });
+    assert_eq!(written, [50, 50]);
+    let list = servers[0]
+        .send(
+            "GET",
+            "/api/tasks?limit=1",
+            &[("authorization", &bearer)],
+            b"",
+        )
+        .expect(200);
+    assert_eq!(list["total"], 120);
+    assert_eq!(write(&servers[1], "after the kill"), 201);
+}
+
+/// A PostgreSQL of the test's own; `None`, loudly, where there is none.
+struct Postgres {
+    folder: tempfile::TempDir,
+    child: Child,
+    programs: PathBuf,
+    port: u16,
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The server refuses to be root; `nobody` exists wherever root does.
+const NOBODY: u32 = 65534;
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+fn command(programs: &Path, name: &str) -> Command {
+    let mut command = Command::new(programs.join(name));
+    if is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command
+}
+
+impl Postgres {
+    fn start() -> Option<Self> {
+        let Some(programs) = programs() else {
+            assert_ne!(
+                std::env::var("CI").as_deref(),
+                Ok("true"),
+                "PostgreSQL is missing on CI"
+            );
+            eprintln!("SKIPPED: no initdb found, PostgreSQL is NOT tested");
+            return None;
+        };
+        let folder = tempfile::tempdir().expect("temporary folder");
+        if is_root() {
+            chown(folder.path(), Some(NOBODY), Some(NOBODY)).expect("chown");
+        }
+        let password = folder.path().join("password");
+        std::fs::write(&password, "right").expect("written");
+        let data = folder.path().join("data");
+        let made = command(&programs, "initdb")
+            .args([
+                "--auth=scram-sha-256",
+                "--username=todo",
+                "--no-sync",
+                "--pwfile",
+            ])
+            .arg(&password)
+            .arg("--pgdata")
+            .arg(&data)
+            .stdout(Stdio::null())
+            .status()
+            .expect("initdb runs");
+        assert!(made.success());
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|l| l.local_addr())
+            .expect("port")
+            .port();
+        let child = Self::spawn(&programs, folder.path(), port);
+        Some(Self {
+            folder,
+            child,
+            programs,
+            port,
+        })
+    }
+
+    fn spawn(programs: &Path, folder: &Path, port: u16) -> Child {
+        command(programs, "postgres")
+            .args([
+                "-c",
+                "listen_addresses=127.0.0.1",
+                "-c",
+                "fsync=off",
+                "-c",
+                "unix_socket_directories=",
+            ])
+            .args(["-c", &format!("port={port}"), "-D"])
+            .arg(folder.join("data"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("postgres runs")
+    }
+
+    fn restart(&mut self) {
+        self.stop();
+        self.child = Self::spawn(&self.programs, self.folder.path(), self.port);
+    }
+
+    fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_file(self.folder.path().join("data/postmaster.pid"));
+    }
+
+    fn url(&self, password: &str, query: &str) -> String {
+        format!(
+            "postgresql://todo:{password}@127.0.0.1:{}/postgres?{query}",
+            self.port
+        )
+    }
+
+    /// Gives the server a certificate of its own and requires nothing else.
+    fn turn_tls_on(&mut self) -> bool {
+        let data = self.folder.path().join("data");
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-new",
+                "-x509",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=localhost",
+                "-keyout",
+            ])
+            .arg(data.join("server.key"))
+            .arg("-out")
+            .arg(data.join("server.crt"))
+            .stderr(Stdio::null())
+            .status();
+        if !made.is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED: no openssl, TLS to PostgreSQL is NOT tested");
+            return false;
+        }
+        for name in ["server.key", "server.crt"] {
+            let path = data.join(name);
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+                .expect("mode");
+            if is_root() {
+                chown(&path, Some(NOBODY), Some(NOBODY)).expect("chown");
+            }
+        }
+        let configuration = data.join("postgresql.conf");
+        let text = std::fs::read_to_string(&configuration).expect("configuration");
+        std::fs::write(&configuration, format!("{text}\nssl = on\n")).expect("written");
+        self.restart();
+        true
+    }
+}
+
+fn programs() -> Option<PathBuf> {
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
+    let debian = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    folders.extend(debian.map(|version| version.path().join("bin")));
+    folders
+        .into_iter()
+        .find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
+}
+
+#[test]
+fn the_story_on_postgresql() {
+    let Some(postgres) = Postgres::start() else {
+        return;
+    };
+    let server = Settings::new()
+        .with("DATABASE_URL", &postgres.url("right", "sslmode=disable"))
+        .start();
+    story(&server);
+    assert!(server.get("/metrics").text().contains("db_pool_max 15"));
+}
+
+/// Two replicas start at once on empty tables.
+#[test]
+fn replicas_migrate_without_a_race() {
+    let Some(postgres) = Postgres::start() else {
+        return;
+    };
+    let url = postgres.url("right", "sslmode=disable");
+    let servers: Vec<Server> = (0..3)
+        .map(|_| Settings::new().with("DATABASE_URL", &url).start_unready())
+        .collect();
+    for server in &servers {
+        server.wait_for("/ready", 200);
+    }
+    servers[0].sign_up("ann@example.com");
+}
+
+#[test]
+fn postgresql_that_goes_and_comes() {
+    let Some(mut postgres) = Postgres::start() else {
+        return;
+    };
+    let url = postgres.url("right", "sslmode=disable");
+    let server = Settings::new().with("DATABASE_URL", &url).start();
+    let ann = server.sign_up("ann@example.com");
+    ann.add("before");
+    postgres.restart();
+    until("reads work again", || ann.get("/api/tasks").status == 200);
+    until("writes work again", || {
+        ann.post("/api/tasks", json!({"title": "after"})).status == 201
+    });
+    postgres.stop();
+    until("it is noticed", || server.get("/ready").status == 503);
+    assert_eq!(server.get("/health").status, 200);
+    let health = server.get("/api/health").expect(200);
+    assert_eq!(
+        (&health["status"], &health["database"]),
+        (&json!("degraded"), &json!("disconnected"))
+    );
+    assert_eq!(ann.get("/api/tasks").status, 503);
+    postgres.restart();
+    server.wait_for("/ready", 200);
+    assert_eq!(ann.titles().first().map(String::as_str), Some("before"));
+}
+
+#[test]
+fn what_postgresql_refuses_is_named() {
+    let Some(postgres) = Postgres::start() else {
+        return;
+    };
+    let good = Settings::new()
+        .with("DATABASE_URL", &postgres.url("right", "sslmode=disable"))
+        .start();
+    drop(good);
+    let check = |url: &str, words: &str| {
+        let server = Settings::new().with("DATABASE_URL", url).start_unready();
+        until(words, || server.get("/ready").text().contains(words));
+        assert_eq!(server.get("/api/health").status, 503);
+        assert!(!server.log_text().contains("wrong-canary"));
+    };
+    check(
+        &postgres.url("wrong-canary", "sslmode=disable"),
+        "password authentication failed",
+    );
+    check(&postgres.url("right", "sslmode=require"), "TLS");
+    check(
+        "postgresql://u:p@127.0.0.1:1/d?sslmode=disable",
+        "127.0.0.1:1",
+    );
+    check(
+        "postgresql://u:p@no-such-name.invalid/d",
+        "no-such-name.invalid",
+    );
+}
+
+#[test]
+fn tls_and_channel_binding_are_used() {
+    let Some(mut postgres) = Postgres::start() else {
+        return;
+    };
+    if !postgres.turn_tls_on() {
+        return;
+    }
+    let start = |query: &str| {
+        Settings::new()
+            .with("DATABASE_URL", &postgres.url("right", query))
+            .start_unready()
+    };
+    start("sslmode=require&channel_binding=require").wait_for("/ready", 200);
+    start("sslmode=prefer").wait_for("/ready", 200);
+    let roots = postgres.folder.path().join("root.crt");
+    std::fs::copy(postgres.folder.path().join("data/server.crt"), &roots).expect("copied");
+    let unverified = start("sslmode=verify-full");
+    until("the certificate is refused", || {
+        unverified.get("/ready").text().contains("certificate")
+    });
+    assert_eq!(unverified.get("/ready").status, 503);
+}

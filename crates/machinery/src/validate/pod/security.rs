@@ -1,0 +1,194 @@
+//! Security contexts of pods and containers.
+
+use super::super::{At, Bad, Causes, names};
+use super::volume;
+
+/// Form that the name of a kernel parameter has.
+const SYSCTL: &str = "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
+
+/// A pod's `securityContext`, and what it shares with the host.
+pub(super) fn pod(spec: &At<'_>, causes: &mut Causes) {
+    let context = spec.field("securityContext");
+    let shared = spec.field("shareProcessNamespace");
+    if spec.field("hostPID").flag() && shared.flag() {
+        let detail = "ShareProcessNamespace and HostPID cannot both be enabled";
+        causes.invalid(&context.path.field("shareProcessNamespace"), true, detail);
+    }
+    for name in ["fsGroup", "runAsUser", "runAsGroup"] {
+        id(&context.field(name), causes);
+    }
+    for group in context.field("supplementalGroups").items() {
+        id(&group, causes);
+    }
+    sysctls(spec, &context.field("sysctls"), causes);
+    let change = context.field("fsGroupChangePolicy");
+    if change.is_set() {
+        causes.one_of(&change, &["Always", "OnRootMismatch"]);
+    }
+    let policy = context.field("supplementalGroupsPolicy");
+    if policy.is_set() {
+        causes.one_of(&policy, &["Merge", "Strict"]);
+    }
+    profile(&context.field("seccompProfile"), "seccomp", causes);
+    profile(&context.field("appArmorProfile"), "AppArmor", causes);
+    host_users(spec, causes);
+}
+
+fn host_users(spec: &At<'_>, causes: &mut Causes) {
+    let users = spec.field("hostUsers");
+    if users.value != &serde_json::Value::Bool(false) {
+        return;
+    }
+    for name in ["hostNetwork", "hostPID", "hostIPC"] {
+        let at = spec.field(name);
+        if at.flag() {
+            let detail = "when `hostUsers` is false";
+            causes.forbidden(&at.path, detail);
+        }
+    }
+}
+
+fn id(at: &At<'_>, causes: &mut Causes) {
+    if let Some(number) = at.int() {
+        for message in names::id(number) {
+            causes.invalid(&at.path, number, &message);
+        }
+    }
+}
+
+fn sysctls(spec: &At<'_>, sysctls: &At<'_>, causes: &mut Causes) {
+    let mut seen = std::collections::BTreeSet::new();
+    for sysctl in sysctls.items() {
+        let name = sysctl.field("name");
+        let text = name.text();
+        if text.is_empty() {
+            causes.required(&name.path, "");
+        } else if !is_sysctl(text) {
+            let detail = format!("must have at most 253 characters and match regex {SYSCTL}");
+            causes.invalid(&name.path, text, &detail);
+        } else if !seen.insert(text.to_owned()) {
+            causes.duplicate(&name.path, text);
+        }
+        let normal = text.replace('/', ".");
+        let network = normal.starts_with("net.");
+        if network && spec.field("hostNetwork").flag() {
+            let detail = "may not be specified when 'hostNetwork' is set to true";
+            causes.invalid(&name.path, text, detail);
+        }
+        let ipc = normal.starts_with("kernel.shm")
+            || normal.starts_with("kernel.msg")
+            || normal.starts_with("fs.mqueue.")
+            || normal == "kernel.sem";
+        if ipc && spec.field("hostIPC").flag() {
+            let detail = "may not be specified when 'hostIPC' is set to true";
+            causes.invalid(&name.path, text, detail);
+        }
+    }
+}
+
+fn is_sysctl(text: &str) -> bool {
+    let edge = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let segment = |part: &str| {
+        let bytes = part.as_bytes();
+        let ends = bytes.first().zip(bytes.last());
+        ends.is_some_and(|(first, last)| edge(*first) && edge(*last))
+            && bytes.iter().all(|b| edge(*b) || matches!(b, b'-' | b'_'))
+    };
+    text.len() <= 253 && text.split(['.', '/']).all(segment)
+}
+
+/// A seccomp or AppArmor profile.
+fn profile(profile: &At<'_>, what: &str, causes: &mut Causes) {
+    if !profile.is_set() {
+        return;
+    }
+    let kind = profile.field("type");
+    let local = profile.field("localhostProfile");
+    match kind.text() {
+        "Localhost" if !local.is_set() => {
+            let detail = format!("must be set when {what} type is Localhost");
+            causes.required(&local.path, &detail);
+        }
+        "Localhost" if what == "seccomp" => volume::descending(&local.path, local.text(), causes),
+        "Localhost" => {}
+        "" if what == "seccomp" => {
+            let detail = "type is required when seccompProfile is set";
+            causes.required(&kind.path, detail);
+        }
+        "" => causes.required(&kind.path, "type is required when appArmorProfile is set"),
+        _ => {
+            if local.is_set() {
+                let detail = format!("can only be set when {what} type is Localhost");
+                causes.invalid(&local.path, local.text(), &detail);
+            }
+            causes.one_of(&kind, &["Localhost", "RuntimeDefault", "Unconfined"]);
+        }
+    }
+}
+
+/// A container's `securityContext`.
+pub(super) fn container(context: &At<'_>, causes: &mut Causes) {
+    if !context.is_set() {
+        return;
+    }
+    id(&context.field("runAsUser"), causes);
+    id(&context.field("runAsGroup"), causes);
+    let proc_mount = context.field("procMount");
+    if proc_mount.is_set() {
+        causes.one_of(&proc_mount, &["Default", "Unmasked"]);
+    }
+    profile(&context.field("seccompProfile"), "seccomp", causes);
+    profile(&context.field("appArmorProfile"), "AppArmor", causes);
+    if context.field("allowPrivilegeEscalation").value == &serde_json::Value::Bool(false) {
+        escalation(context, causes);
+    }
+}
+
+fn escalation(context: &At<'_>, causes: &mut Causes) {
+    if context.field("privileged").flag() {
+        let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
+        causes.invalid(&context.path, shown(context), detail);
+    }
+    let capabilities = context.field("capabilities");
+    if capabilities
+        .field("add")
+        .items()
+        .any(|cap| cap.text() == "CAP_SYS_ADMIN")
+    {
+        let detail =
+            "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
+        causes.invalid(&context.path, shown(context), detail);
+    }
+}
+
+/// The context as upstream's internal type prints it.
+fn shown(context: &At<'_>) -> Bad {
+    let names = [
+        "capabilities",
+        "privileged",
+        "seLinuxOptions",
+        "windowsOptions",
+        "runAsUser",
+        "runAsGroup",
+        "runAsNonRoot",
+        "readOnlyRootFilesystem",
+        "allowPrivilegeEscalation",
+        "procMount",
+        "seccompProfile",
+        "appArmorProfile",
+    ];
+    let parts: Vec<String> = names
+        .iter()
+        .map(|name| {
+            let go_name = match *name {
+                "seLinuxOptions" => "SELinuxOptions".to_owned(),
+                name => super::super::go_name(name),
+            };
+            format!(
+                "\"{go_name}\":{}",
+                super::super::go_json(&context.value[*name])
+            )
+        })
+        .collect();
+    Bad::raw(format!("{{{}}}", parts.join(",")))
+}

@@ -1,0 +1,525 @@
+//! Volumes, claims, classes and CSI kinds.
+
+use serde_json::Value;
+
+use super::immutable::{equal, field, same, structure};
+use super::{At, Causes, dump, labels, names, pod, resources};
+
+const MODES: &[&str] = &[
+    "ReadOnlyMany",
+    "ReadWriteMany",
+    "ReadWriteOnce",
+    "ReadWriteOncePod",
+];
+
+/// Sources of a persistent volume.
+const SOURCES: &[&str] = &[
+    "hostPath",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "flocker",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "cephfs",
+    "iscsi",
+    "cinder",
+    "fc",
+    "flexVolume",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "scaleIO",
+    "local",
+    "storageos",
+    "csi",
+];
+
+/// A `PersistentVolume`.
+pub(super) fn persistent_volume(object: &At<'_>, causes: &mut Causes) {
+    let spec = object.field("spec");
+    let modes = spec.field("accessModes");
+    if modes.is_empty() {
+        causes.required(&modes.path, "");
+    }
+    access_modes(&modes, causes);
+    capacity(&spec.field("capacity"), causes);
+    let policy = spec.field("persistentVolumeReclaimPolicy");
+    if !policy.is_empty() {
+        causes.one_of(&policy, &["Delete", "Recycle", "Retain"]);
+    }
+    let affinity = spec.field("nodeAffinity");
+    let required = affinity.field("required");
+    if affinity.is_set() {
+        match required.is_set() {
+            true => pod::node_selector(&required, causes),
+            false => causes.required(&required.path, "must specify required node constraints"),
+        }
+    }
+    sources(&spec, causes);
+    class_name(&spec, causes);
+    volume_mode(&spec, causes);
+    attributes_class(&spec, causes);
+}
+
+fn access_modes(modes: &At<'_>, causes: &mut Causes) {
+    for mode in modes.items().filter(|mode| !MODES.contains(&mode.text())) {
+        causes.not_supported(&modes.path, mode.text(), MODES);
+    }
+    let single = modes.items().any(|mode| mode.text() == "ReadWriteOncePod");
+    if single && modes.len() > 1 {
+        let detail = "may not use ReadWriteOncePod with other access modes";
+        causes.forbidden(&modes.path, detail);
+    }
+}
+
+fn capacity(capacity: &At<'_>, causes: &mut Causes) {
+    if capacity.is_empty() {
+        causes.required(&capacity.path, "");
+    }
+    if capacity.value.get("storage").is_none() || capacity.len() > 1 {
+        causes.not_supported(&capacity.path, capacity.value, &["storage"]);
+    }
+    for (name, value) in capacity.entries() {
+        let path = capacity.path.key(name);
+        let amount = resources::amount(value);
+        if amount.signum() < 0 {
+            causes.invalid(&path, amount.value(), "must be a valid resource quantity");
+        }
+        positive(&path, value, causes);
+    }
+}
+
+fn positive(path: &crate::path::Path<'_>, value: &Value, causes: &mut Causes) {
+    if resources::amount(value).signum() <= 0 {
+        causes.invalid(path, resources::shown(value), "must be greater than zero");
+    }
+}
+
+fn sources(spec: &At<'_>, causes: &mut Causes) {
+    let mut found = false;
+    for name in SOURCES {
+        let source = spec.field(name);
+        if !source.is_set() {
+            continue;
+        }
+        if found {
+            causes.forbidden(&source.path, "may not specify more than 1 volume type");
+            continue;
+        }
+        found = true;
+        pod::source_fields(name, &source, causes);
+        match *name {
+            "csi" => {
+                let handle = source.field("volumeHandle");
+                if handle.is_empty() {
+                    causes.required(&handle.path, "");
+                }
+            }
+            "local" => {
+                let path = source.field("path");
+                if path.is_empty() {
+                    causes.required(&path.path, "");
+                }
+                let affinity = spec.field("nodeAffinity");
+                if !affinity.is_set() {
+                    let detail = "Local volume requires node affinity";
+                    causes.required(&affinity.path, detail);
+                }
+            }
+            "hostPath" => recycled_root(spec, &source, causes),
+            _ => {}
+        }
+    }
+    if !found {
+        causes.required(&spec.path, "must specify a volume type");
+    }
+}
+
+/// Recycling empties the volume, which must not be the root.
+fn recycled_root(spec: &At<'_>, source: &At<'_>, causes: &mut Causes) {
+    let path = source.field("path").text();
+    let policy = spec.field("persistentVolumeReclaimPolicy");
+    if policy.text() == "Recycle" && !path.is_empty() && path.bytes().all(|b| b == b'/') {
+        let detail = "may not be 'recycle' for a hostPath mount of '/'";
+        causes.forbidden(&policy.path, detail);
+    }
+}
+
+fn class_name(spec: &At<'_>, causes: &mut Causes) {
+    let class = spec.field("storageClassName");
+    if !class.is_empty() {
+        causes.invalid_text(&class.path, class.text(), names::subdomain(class.text()));
+    }
+}
+
+fn volume_mode(spec: &At<'_>, causes: &mut Causes) {
+    let mode = spec.field("volumeMode");
+    if mode.is_set() {
+        causes.one_of(&mode, &["Block", "Filesystem"]);
+    }
+}
+
+fn attributes_class(spec: &At<'_>, causes: &mut Causes) {
+    let class = spec.field("volumeAttributesClassName");
+    if !class.is_empty() {
+        causes.invalid_text(&class.path, class.text(), names::subdomain(class.text()));
+    }
+}
+
+/// What of a `PersistentVolume` an update may change.
+pub(super) fn volume_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
+    let spec = object.field("spec");
+    let before = &old["spec"];
+    let changed = SOURCES
+        .iter()
+        .any(|name| !equal(&spec.value[*name], &before[*name]));
+    if changed {
+        let shown = dump::volume_sources(before, spec.value);
+        let detail = format!("spec.persistentvolumesource is immutable after creation\n{shown}");
+        causes.forbidden(&spec.path.field("persistentvolumesource"), &detail);
+    }
+    let mode = At {
+        value: &spec.value["volumeMode"],
+        path: object.path.field("volumeMode"),
+    };
+    field(&mode, &before["volumeMode"], causes);
+    if !before["nodeAffinity"].is_null() {
+        let affinity = At {
+            value: &spec.value["nodeAffinity"],
+            path: object.path.field("nodeAffinity"),
+        };
+        structure(&affinity, &before["nodeAffinity"], causes);
+    }
+}
+
+/// A `PersistentVolumeClaimSpec`.
+pub(super) fn claim(spec: &At<'_>, causes: &mut Causes) {
+    let modes = spec.field("accessModes");
+    if modes.is_empty() {
+        causes.required(&modes.path, "at least 1 access mode is required");
+    }
+    labels::selector(&spec.field("selector"), causes);
+    access_modes(&modes, causes);
+    let given = spec.field("resources");
+    let path = given.path.key("storage");
+    match given.value["requests"].get("storage") {
+        None => causes.required(&path, ""),
+        Some(value) => {
+            resources::value(&path, "storage", value, causes);
+            positive(&path, value, causes);
+        }
+    }
+    class_name(spec, causes);
+    volume_mode(spec, causes);
+    data_sources(spec, causes);
+    attributes_class(spec, causes);
+}
+
+fn data_sources(spec: &At<'_>, causes: &mut Causes) {
+    let (source, reference) = (spec.field("dataSource"), spec.field("dataSourceRef"));
+    for at in [&source, &reference] {
+        if !at.is_set() {
+            continue;
+        }
+        for name in ["name", "kind"] {
+            let part = at.field(name);
+            if part.is_empty() {
+                causes.required(&part.path, "");
+            }
+        }
+        let kind = at.field("kind");
+        if at.field("apiGroup").is_empty() && kind.text() != "PersistentVolumeClaim" {
+            causes.invalid(&at.path, kind.text(), "");
+        }
+    }
+    if source.is_set() && reference.is_set() && reference.field("namespace").is_empty() {
+        let same = ["apiGroup", "kind", "name"]
+            .iter()
+            .all(|name| source.value[*name] == reference.value[*name]);
+        if !same {
+            let empty = Value::Object(serde_json::Map::new());
+            causes.invalid(&spec.path, &empty, "must match dataSourceRef");
+        }
+    }
+}
+
+const CLAIM: &str = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+
+/// What of a `PersistentVolumeClaim` an update may change.
+pub(super) fn claim_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
+    let spec = object.field("spec");
+    let before = &old["spec"];
+    let mut munged = spec.value.clone();
+    let bound = object.value["status"]["phase"] == "Bound";
+    let keep = |munged: &mut Value, name: &str| {
+        let Some(map) = munged.as_object_mut() else {
+            return;
+        };
+        match before.get(name) {
+            Some(value) => map.insert(name.to_owned(), value.clone()),
+            None => map.remove(name),
+        };
+    };
+    if before["volumeName"].as_str().is_none_or(str::is_empty) {
+        keep(&mut munged, "volumeName");
+    }
+    // A class may be given to a claim that named none.
+    if before["storageClassName"].is_null() {
+        keep(&mut munged, "storageClassName");
+    }
+    if bound {
+        let size = &before["resources"]["requests"]["storage"];
+        if let Some(requests) = munged["resources"]["requests"].as_object_mut() {
+            requests.insert("storage".into(), size.clone());
+        }
+        if !munged["volumeAttributesClassName"].is_null() {
+            keep(&mut munged, "volumeAttributesClassName");
+        }
+    }
+    let definition = "io.k8s.api.core.v1.PersistentVolumeClaimSpec";
+    if !same(definition, &munged, before) {
+        let shown = dump::claims(before, &munged);
+        causes.forbidden(&spec.path, &format!("{CLAIM}\n{shown}"));
+    }
+    let size = |spec: &Value| resources::amount(&spec["resources"]["requests"]["storage"]);
+    if size(spec.value) < size(before) {
+        let reached = resources::amount(&old["status"]["capacity"]["storage"]);
+        if size(spec.value) <= reached {
+            let path = spec.path.field("resources.requests.storage");
+            causes.forbidden(&path, "field can not be less than status.capacity");
+        }
+    }
+    let mode = At {
+        value: &spec.value["volumeMode"],
+        path: object.path.field("volumeMode"),
+    };
+    field(&mode, &before["volumeMode"], causes);
+}
+
+/// The kinds of the storage.k8s.io group.
+pub(super) fn class_kinds(kind: &str, object: &At<'_>, causes: &mut Causes) {
+    match kind {
+        "StorageClass" => class(object, causes),
+        "CSIDriver" => driver(object, causes),
+        "CSINode" => node(object, causes),
+        "CSIStorageCapacity" => storage_capacity(object, causes),
+        "VolumeAttachment" => attachment(object, causes),
+        "VolumeAttributesClass" => {
+            provisioner(&object.field("driverName"), causes);
+            let parameters = object.field("parameters");
+            if parameters.is_empty() {
+                let detail = "must contain at least one key/value pair";
+                causes.required(&parameters.path, detail);
+            }
+            parameters_named(&parameters, causes);
+        }
+        _ => {}
+    }
+}
+
+fn class(object: &At<'_>, causes: &mut Causes) {
+    provisioner(&object.field("provisioner"), causes);
+    parameters_named(&object.field("parameters"), causes);
+    let policy = object.field("reclaimPolicy");
+    if !policy.is_empty() {
+        causes.one_of(&policy, &["Delete", "Retain"]);
+    }
+    let mode = object.field("volumeBindingMode");
+    match mode.is_set() {
+        false => causes.required(&mode.path, ""),
+        true => causes.one_of(&mode, &["Immediate", "WaitForFirstConsumer"]),
+    }
+    for term in object.field("allowedTopologies").items() {
+        for expression in term.field("matchLabelExpressions").items() {
+            let values = expression.field("values");
+            if values.is_empty() {
+                causes.required(&values.path, "");
+            }
+            let mut seen = Vec::new();
+            for value in values.items() {
+                if seen.contains(&value.text().to_owned()) {
+                    causes.duplicate(&value.path, value.text());
+                }
+                seen.push(value.text().to_owned());
+            }
+            let key = expression.field("key");
+            causes.invalid_text(&key.path, key.text(), names::qualified(key.text()));
+        }
+    }
+}
+
+fn provisioner(at: &At<'_>, causes: &mut Causes) {
+    if at.is_empty() {
+        causes.required(&at.path, "");
+    } else {
+        let text = at.text().to_lowercase();
+        causes.invalid_text(&at.path, &text, names::qualified(&text));
+    }
+}
+
+fn parameters_named(parameters: &At<'_>, causes: &mut Causes) {
+    if parameters.value.get("").is_some() {
+        causes.invalid(&parameters.path, "", "field can not be empty.");
+    }
+    if parameters.len() > 512 {
+        causes.too_long(&parameters.path, 512);
+    }
+}
+
+/// The name of a CSI driver.
+fn driver_name(at: &At<'_>, causes: &mut Causes) {
+    if at.is_empty() {
+        causes.required(&at.path, "");
+        return;
+    }
+    if at.len() > 63 {
+        causes.too_long(&at.path, 63);
+    }
+    let wrong = names::subdomain(&at.text().to_lowercase());
+    causes.invalid_text(&at.path, at.text(), wrong);
+}
+
+fn driver(object: &At<'_>, causes: &mut Causes) {
+    let spec = object.field("spec");
+    for name in ["attachRequired", "podInfoOnMount", "storageCapacity"] {
+        let at = spec.field(name);
+        if !at.is_set() {
+            causes.required(&at.path, "");
+        }
+    }
+    let policy = spec.field("fsGroupPolicy");
+    if policy.is_set() {
+        causes.one_of(&policy, &["File", "None", "ReadWriteOnceWithFSType"]);
+    }
+    let mut audiences: Vec<String> = Vec::new();
+    for request in spec.field("tokenRequests").items() {
+        let audience = request.field("audience");
+        if audiences.iter().any(|known| known == audience.text()) {
+            causes.duplicate(&audience.path, audience.text());
+        }
+        audiences.push(audience.text().to_owned());
+        pod::token_seconds(&request.field("expirationSeconds"), causes);
+    }
+    let modes = spec.field("volumeLifecycleModes");
+    for mode in modes.items() {
+        if !matches!(mode.text(), "Persistent" | "Ephemeral") {
+            causes.not_supported(&modes.path, mode.text(), &["Persistent", "Ephemeral"]);
+        }
+    }
+}
+
+fn node(object: &At<'_>, causes: &mut Causes) {
+    let spec = object.field("spec");
+    let mut seen = Vec::new();
+    for driver in spec.field("drivers").items() {
+        let name = driver.field("name");
+        driver_name(&name, causes);
+        let id = driver.field("nodeID");
+        match id.len() {
+            0 => causes.required(&id.path, ""),
+            193.. => causes.invalid(&id.path, id.text(), "must be 192 characters or less"),
+            _ => {}
+        }
+        let allocatable = driver.field("allocatable");
+        causes.not_negative(&allocatable.field("count"));
+        let mut keys = Vec::new();
+        for key in driver.field("topologyKeys").items() {
+            if keys.contains(&key.text().to_owned()) {
+                causes.duplicate(&key.path, key.text());
+            }
+            keys.push(key.text().to_owned());
+            causes.invalid_text(&key.path, key.text(), names::qualified(key.text()));
+        }
+        if seen.contains(&name.text().to_owned()) {
+            causes.duplicate(&name.path, name.text());
+        }
+        seen.push(name.text().to_owned());
+    }
+}
+
+fn storage_capacity(object: &At<'_>, causes: &mut Causes) {
+    labels::selector(&object.field("nodeTopology"), causes);
+    let class = object.field("storageClassName");
+    causes.invalid_text(&class.path, class.text(), names::subdomain(class.text()));
+    for name in ["capacity", "maximumVolumeSize"] {
+        let at = object.field(name);
+        if at.is_set() && resources::amount(at.value).signum() < 0 {
+            causes.invalid(&at.path, resources::shown(at.value), names::NOT_NEGATIVE);
+        }
+    }
+}
+
+fn attachment(object: &At<'_>, causes: &mut Causes) {
+    let spec = object.field("spec");
+    driver_name(&spec.field("attacher"), causes);
+    let source = spec.field("source");
+    let (inline, volume) = (
+        source.field("inlineVolumeSpec"),
+        source.field("persistentVolumeName"),
+    );
+    match (inline.is_set(), volume.is_set()) {
+        (false, false) => causes.required(
+            &source.path,
+            "must specify one of inlineVolumeSpec and persistentVolumeName",
+        ),
+        (true, true) => causes.forbidden(
+            &source.path,
+            "must specify exactly one of inlineVolumeSpec and persistentVolumeName",
+        ),
+        (false, true) if volume.is_empty() => {
+            causes.required(&volume.path, "must specify non empty persistentVolumeName");
+        }
+        _ => {}
+    }
+    let node = spec.field("nodeName");
+    causes.invalid_text(&node.path, node.text(), names::subdomain(node.text()));
+}
+
+/// What of the storage.k8s.io kinds an update may change.
+pub(super) fn class_update(kind: &str, object: &At<'_>, old: &Value, causes: &mut Causes) {
+    let fixed: &[&str] = match kind {
+        "StorageClass" => &[
+            "parameters",
+            "provisioner",
+            "reclaimPolicy",
+            "volumeBindingMode",
+        ],
+        "VolumeAttributesClass" => &["driverName", "parameters"],
+        "CSIStorageCapacity" => &["nodeTopology", "storageClassName"],
+        _ => &[],
+    };
+    for name in fixed {
+        field(&object.field(name), &old[*name], causes);
+    }
+    let spec = object.field("spec");
+    let before = &old["spec"];
+    match kind {
+        "CSIDriver" => {
+            for name in ["attachRequired", "volumeLifecycleModes"] {
+                field(&spec.field(name), &before[name], causes);
+            }
+        }
+        "VolumeAttachment" => structure(&spec, before, causes),
+        "CSINode" => node_update(&spec, before, causes),
+        _ => {}
+    }
+}
+
+fn node_update(spec: &At<'_>, before: &Value, causes: &mut Causes) {
+    for old in before["drivers"].as_array().into_iter().flatten() {
+        let found = spec.value["drivers"].as_array().into_iter().flatten();
+        let found = found.into_iter().find(|new| new["name"] == old["name"]);
+        if let Some(new) = found {
+            let fixed = |driver: &Value| (driver["nodeID"].clone(), driver["topologyKeys"].clone());
+            if fixed(new) != fixed(old) {
+                let path = crate::path::Path::new("CSINode.Spec.Drivers");
+                let shown = super::Bad::raw(super::go_json(new));
+                causes.invalid(&path, shown, names::IMMUTABLE);
+            }
+        }
+    }
+}

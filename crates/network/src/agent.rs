@@ -1,0 +1,355 @@
+//! The resident: follows the API and keeps kernel and data plane up to date.
+//!
+//! [`run`] reads shared caches, marks what has changed, and hands it to the
+//! [`Core`]. Nothing is polled; a failure is tried again after a pause.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coracle_client::{Cache, Caches, Key, Recorder, key_of};
+use coracle_dataplane::{Config, Report};
+use coracle_netdev::Netlink;
+use coracle_netdev::conntrack::{self, Flow};
+use coracle_netdev::nft::Kernel;
+use coracle_netdev::nft::expr::UDP;
+use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::Client;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use crate::balancer;
+use crate::base;
+use crate::bootstrap;
+use crate::core::{Core, Settings};
+use crate::endpoints::SERVICE_LABEL;
+use crate::policy::PodFacts;
+use crate::policy::world::labels_of;
+use crate::push::Pusher;
+use crate::status::{self, Teller};
+
+/// How long to wait before what failed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What the resident lives on.
+pub struct Options {
+    /// A client with the resident's own identity: it patches statuses of
+    /// Services and writes events (upstream's `service-controller`).
+    pub client: Client,
+    /// A client that may write the built-in Services and their endpoints.
+    pub admin: Client,
+    /// The shared caches.
+    pub caches: Caches,
+    /// What is the same for the life of the cluster.
+    pub settings: Settings,
+    /// The data plane's socket file.
+    pub dataplane: PathBuf,
+}
+
+/// Why the resident could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kernel's table could not be opened.
+    #[error("cannot open nf_tables in the cluster's network namespace")]
+    Table(#[source] coracle_netdev::Error),
+}
+
+/// Keeps kernel and data plane equal to what the API asks for, for ever.
+///
+/// Must run in the cluster's network namespace.
+///
+/// # Errors
+/// Only when it cannot begin.
+pub async fn run(options: Options) -> Result<(), Error> {
+    let Options {
+        client,
+        admin,
+        caches,
+        mut settings,
+        dataplane,
+    } = options;
+    let kernel = Kernel::open().map_err(Error::Table)?;
+    let trial = Kernel::open().map_err(Error::Table)?;
+    settings.datagrams = base::has_datagrams(&settings.plan, trial);
+    let (config, wanted) = watch::channel(Arc::new(Config::default()));
+    let (report, reports) = watch::channel(Arc::new(Report::default()));
+    tokio::spawn(ensure(admin, settings.plan.clone()));
+    tokio::spawn(
+        Pusher {
+            path: dataplane,
+            config: wanted,
+            report,
+        }
+        .run(),
+    );
+    let watched = Watched::start(&caches).await;
+    let mut agent = Agent {
+        teller: Teller {
+            client: client.clone(),
+            services: watched.services.clone(),
+            pods: watched.pods.clone(),
+            recorder: Recorder::new(client, "coracle-network"),
+            told: HashSet::new(),
+            refused: HashSet::new(),
+        },
+        core: Core::new(settings, kernel),
+        watched,
+        config,
+        reports,
+        failed: true,
+        untold: false,
+    };
+    agent.follow().await;
+    Ok(())
+}
+
+/// Writes the built-in Services, again until the API takes them.
+async fn ensure(client: Client, plan: crate::AddressPlan) {
+    while let Err(error) = bootstrap::ensure(&client, &plan).await {
+        tracing::debug!(%error, "built-in services not written, trying again");
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// What has changed and was not looked at yet.
+#[derive(Debug, Default)]
+struct Dirty {
+    services: HashSet<Key>,
+    pods: HashSet<Key>,
+    namespaces: HashSet<Key>,
+    policies: HashSet<Key>,
+}
+
+impl Dirty {
+    fn is_empty(&self) -> bool {
+        self.services.is_empty()
+            && self.pods.is_empty()
+            && self.namespaces.is_empty()
+            && self.policies.is_empty()
+    }
+}
+
+/// The caches, and the marks they leave.
+struct Watched {
+    services: Cache<Service>,
+    slices: Cache<EndpointSlice>,
+    pods: Cache<Pod>,
+    namespaces: Cache<Namespace>,
+    policies: Cache<NetworkPolicy>,
+    dirty: Arc<(Mutex<Dirty>, Notify)>,
+}
+
+impl Watched {
+    async fn start(caches: &Caches) -> Self {
+        let watched = Watched {
+            services: caches.of(),
+            slices: caches.of(),
+            pods: caches.of(),
+            namespaces: caches.of(),
+            policies: caches.of(),
+            dirty: Arc::default(),
+        };
+        tokio::join!(
+            watched.services.ready(),
+            watched.slices.ready(),
+            watched.pods.ready(),
+            watched.namespaces.ready(),
+            watched.policies.ready(),
+        );
+        watched.mark();
+        watched
+    }
+
+    fn mark(&self) {
+        let marker = |change: fn(&mut Dirty, Key)| {
+            let dirty = self.dirty.clone();
+            move |key: Key| {
+                change(&mut dirty.0.lock(), key);
+                dirty.1.notify_one();
+            }
+        };
+        let service = marker(|dirty, key| {
+            dirty.services.insert(key);
+        });
+        let slice = marker(|dirty, key| {
+            dirty.services.insert(key);
+        });
+        let pod = marker(|dirty, key| {
+            dirty.pods.insert(key);
+        });
+        let namespace = marker(|dirty, key| {
+            dirty.namespaces.insert(key);
+        });
+        let policy = marker(|dirty, key| {
+            dirty.policies.insert(key);
+        });
+        self.services
+            .on_change(move |object| service(key_of(&**object)));
+        self.slices.on_change(move |object| {
+            if let Some(key) = service_of(object) {
+                slice(key);
+            }
+        });
+        self.pods.on_change(move |object| pod(key_of(&**object)));
+        self.namespaces
+            .on_change(move |object| namespace(key_of(&**object)));
+        self.policies
+            .on_change(move |object| policy(key_of(&**object)));
+    }
+
+    fn take(&self) -> Dirty {
+        std::mem::take(&mut self.dirty.0.lock())
+    }
+
+    async fn changed(&self) {
+        self.dirty.1.notified().await;
+    }
+
+    /// Returns the slices of each of these Services.
+    fn slices_of(&self, services: &HashSet<Key>) -> HashMap<Key, Vec<Arc<EndpointSlice>>> {
+        let namespaces: BTreeSet<&String> = services.iter().map(|key| &key.namespace).collect();
+        let mut found: HashMap<Key, Vec<Arc<EndpointSlice>>> = HashMap::new();
+        for namespace in namespaces {
+            for slice in self.slices.within(namespace) {
+                if let Some(key) = service_of(&slice).filter(|key| services.contains(key)) {
+                    found.entry(key).or_default().push(slice);
+                }
+            }
+        }
+        found
+    }
+}
+
+fn service_of(slice: &EndpointSlice) -> Option<Key> {
+    let labels = slice.metadata.labels.as_ref()?;
+    let namespace = slice.metadata.namespace.as_ref()?;
+    Some(Key::new(namespace, labels.get(SERVICE_LABEL)?))
+}
+
+struct Agent {
+    core: Core<Kernel>,
+    watched: Watched,
+    teller: Teller,
+    config: watch::Sender<Arc<Config>>,
+    reports: watch::Receiver<Arc<Report>>,
+    /// The kernel's table may not be what the core remembers.
+    failed: bool,
+    /// A status could not be written.
+    untold: bool,
+}
+
+impl Agent {
+    async fn follow(&mut self) {
+        loop {
+            self.take_changes();
+            self.write();
+            self.tell().await;
+            tokio::select! {
+                () = self.watched.changed() => {}
+                changed = self.reports.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(AGAIN), if self.failed || self.untold => {}
+            }
+        }
+    }
+
+    /// Hands what has changed to the core.
+    fn take_changes(&mut self) {
+        let dirty = self.watched.take();
+        if dirty.is_empty() {
+            return;
+        }
+        for key in dirty.namespaces {
+            let labels = self.watched.namespaces.of(&key).map(|n| labels_of(&n));
+            self.core.set_namespace(&key.name, labels);
+        }
+        for key in dirty.policies {
+            let policy = self.watched.policies.of(&key);
+            self.core.set_policy(key, policy.map(Arc::unwrap_or_clone));
+        }
+        for key in dirty.pods {
+            let facts = self.watched.pods.of(&key);
+            self.core
+                .set_pod(key, facts.and_then(|pod| PodFacts::of(&pod)));
+        }
+        let mut slices = self.watched.slices_of(&dirty.services);
+        for key in dirty.services {
+            let service = self.watched.services.of(&key);
+            let slices = slices.remove(&key).unwrap_or_default();
+            self.core.set_service(&key, service, slices);
+        }
+    }
+
+    /// Writes table and configuration.
+    fn write(&mut self) {
+        self.assign_balancers();
+        let written = match self.failed {
+            true => self.core.resume(),
+            false => self.core.commit(),
+        };
+        self.failed = written.is_err();
+        if let Err(error) = written {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "rules not written, trying again"
+            );
+        }
+        self.forget_flows();
+        if let Some(config) = self.core.config() {
+            self.config.send_replace(Arc::new(config));
+        }
+    }
+
+    /// Lets datagrams to endpoints that are gone find another.
+    fn forget_flows(&mut self) {
+        let stale = self.core.take_stale();
+        if stale.is_empty() || self.failed {
+            return;
+        }
+        let gone = |flow: &Flow| {
+            flow.original.protocol == UDP
+                && stale.contains(&flow.reply.source)
+                && flow.original.destination != flow.reply.source
+        };
+        let forgotten =
+            Netlink::netfilter().and_then(|mut netlink| conntrack::forget(&mut netlink, gone));
+        if let Err(error) = forgotten {
+            tracing::warn!(%error, "datagrams may go on to an endpoint that is gone");
+        }
+    }
+
+    fn assign_balancers(&mut self) {
+        let Some(own) = self.core.host_address() else {
+            return;
+        };
+        let taken = status::taken(&self.reports.borrow());
+        let assigned = self.core.balancers().clone();
+        let wishes: Vec<_> = self
+            .core
+            .services()
+            .filter_map(|(key, service)| balancer::wish(key, service))
+            .map(|mut wish| {
+                // What was decided here counts before what the status says.
+                wish.current = assigned.get(&wish.key).copied().or(wish.current);
+                wish
+            })
+            .collect();
+        let balancers: BTreeMap<_, _> = match wishes.is_empty() {
+            true => BTreeMap::new(),
+            false => balancer::assign(&wishes, own, &taken),
+        };
+        self.core.set_balancers(balancers);
+    }
+
+    async fn tell(&mut self) {
+        let report = self.reports.borrow_and_update().clone();
+        self.teller.events(&report);
+        self.untold = false;
+        if let Err(error) = self.teller.statuses(self.core.balancers(), &report).await {
+            tracing::warn!(%error, "status of a LoadBalancer not written, trying again");
+            self.untold = true;
+        }
+    }
+}

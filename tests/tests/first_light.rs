@@ -1,0 +1,259 @@
+//! From a chart to a page: images without Docker, a cluster in private
+//! namespaces, real containers, a task that travels from the page through the
+//! frontend pod and the backend's Service to the backend pod and back; then
+//! everything is taken away and the host is as it was.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use coracle_tests::cluster::{Cluster, arguments, built, descendants, repository};
+use coracle_tests::web::Visitor;
+use coracle_tests::{host, skip};
+
+/// One case at a time: each compares the host before and after.
+static HOST: Mutex<()> = Mutex::new(());
+
+/// Writes a project that takes the programs built beside the tests instead of
+/// compiling them again, and its page to a port of the test's own.
+fn project(cluster: &Cluster, node_port: u16) {
+    let mut images = String::new();
+    for name in ["todo-backend", "todo-frontend"] {
+        let context = cluster.home().join(name);
+        fs::create_dir_all(context.join("out")).expect("a folder for the test");
+        fs::copy(built(name), context.join("out").join(name)).expect("it was built");
+        let dockerfile = cluster.home().join(format!("{name}.Dockerfile"));
+        fs::copy(
+            repository().join(format!("apps/{name}/Dockerfile")),
+            &dockerfile,
+        )
+        .expect("it is there");
+        images.push_str(&format!(
+            "  - name: {name}:latest\n    dockerfile: {}\n    context: {}\n    contexts: {{builder: {}}}\n",
+            dockerfile.display(), context.display(), context.display(),
+        ));
+    }
+    let chart = cluster.home().join("chart");
+    copy_folder(&repository().join("charts/todo-app"), &chart);
+    let values = cluster.home().join("values.yaml");
+    fs::write(
+        &values,
+        format!("frontend: {{service: {{nodePort: {node_port}}}}}\n"),
+    )
+    .expect("a file for the test");
+    let text = format!(
+        "release: todo\nnamespace: default\nchart: {}\nvalues: [{}]\nimages:\n{images}",
+        chart.display(),
+        values.display(),
+    );
+    fs::write(cluster.home().join("coracle.yaml"), text).expect("a file for the test");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder for the test");
+    for entry in fs::read_dir(from).expect("the chart is there").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("a file for the test");
+        }
+    }
+}
+
+/// Signs up, creates a task and returns the visitor who sees it listed.
+fn create_task(address: SocketAddr, title: &str) -> Visitor {
+    let mut visitor = Visitor::new(address);
+    let since = Instant::now();
+    while visitor
+        .get("/signup")
+        .map_or(true, |page| page.status != 200)
+    {
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "the page does not answer"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let email = format!("{}@example.com", title.replace(' ', "-"));
+    let page = visitor
+        .post(
+            "/signup",
+            &[
+                ("name", "Ann"),
+                ("email", &email),
+                ("password", "correct horse battery"),
+            ],
+        )
+        .expect("the page answers");
+    assert_eq!(page.status, 200, "{}", page.body);
+    let page = visitor
+        .post("/tasks", &[("title", title)])
+        .expect("the page answers");
+    assert!(
+        page.body.contains(title),
+        "the list lacks the task:\n{}",
+        page.body
+    );
+    visitor
+}
+
+/// Asks the page until it answers with the task again; returns how long it took.
+fn until_listed(visitor: &mut Visitor, title: &str) -> Duration {
+    let since = Instant::now();
+    loop {
+        if let Ok(page) = visitor.get("/dashboard")
+            && page.body.contains(title)
+        {
+            return since.elapsed();
+        }
+        assert!(
+            since.elapsed() < Duration::from_secs(60),
+            "the task is lost"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Everything that must hold, for root and for others alike.
+fn first_light(cluster: &Cluster, node_port: u16) {
+    project(cluster, node_port);
+    let url = cluster.run(&["up"]);
+    assert_eq!(url.trim(), format!("http://127.0.0.1:{node_port}"));
+    let address: SocketAddr = ([127, 0, 0, 1], node_port).into();
+    let mut visitor = create_task(address, "water the boat");
+
+    // The pods are real: each has a process with its own root and network.
+    let inside = descendants(cluster.processes("init")[0]);
+    let backend = *inside
+        .iter()
+        .find(|pid| {
+            arguments(**pid)
+                .first()
+                .is_some_and(|program| program == "/app/todo-backend")
+        })
+        .expect("the backend is a process");
+    let namespace = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
+    assert_ne!(namespace(backend), namespace(std::process::id() as i32));
+
+    engine_killed(cluster, backend, &mut visitor);
+    kubectl(cluster, backend);
+    // The embedded database went with the pod; the new one serves new visitors.
+    create_task(address, "mend the oar");
+
+    assert!(cluster.run(&["down"]).is_empty());
+    assert!(visitor.get("/").is_err(), "the port is still open");
+    assert!(
+        !Path::new(&format!("/proc/{backend}")).exists(),
+        "the backend still runs"
+    );
+}
+
+/// The engine dies: containers keep their pids, the page keeps answering.
+fn engine_killed(cluster: &Cluster, backend: i32, visitor: &mut Visitor) {
+    let engine = cluster.processes("engine")[0];
+    let status = Command::new("kill")
+        .args(["-9", &engine.to_string()])
+        .status()
+        .expect("kill is there");
+    assert!(status.success());
+    until_listed(visitor, "water the boat");
+    let since = Instant::now();
+    while cluster.processes("engine").iter().all(|pid| *pid == engine) {
+        assert!(
+            since.elapsed() < Duration::from_secs(30),
+            "the engine was not restarted"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // The API answers again, and the container is the same process.
+    let status: serde_json::Value =
+        serde_json::from_str(&cluster.run(&["status", "-o", "json"])).expect("it is JSON");
+    let restarts: i64 = status["pods"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|pod| pod["restarts"].as_i64())
+        .sum();
+    assert_eq!(restarts, 0, "{status}");
+    assert!(
+        Path::new(&format!("/proc/{backend}")).exists(),
+        "the backend was ended"
+    );
+}
+
+/// What a user of kubectl does.
+fn kubectl(cluster: &Cluster, backend: i32) {
+    let Some(listed) = cluster.kubectl(&["get", "deploy,rs,pods,svc,endpointslices", "-o", "name"])
+    else {
+        return skip("kubectl is not on the machine");
+    };
+    for expected in [
+        "deployment.apps/todo-backend",
+        "service/todo-frontend",
+        "endpointslice.discovery.k8s.io/",
+    ] {
+        assert!(listed.contains(expected), "{listed}");
+    }
+    let log = cluster
+        .kubectl(&["logs", "deploy/todo-backend"])
+        .expect("kubectl is there");
+    assert!(!log.is_empty(), "the backend has written no log");
+    let answer = cluster.kubectl(&[
+        "exec",
+        "deploy/todo-backend",
+        "--",
+        "/app/todo-backend",
+        "healthcheck",
+    ]);
+    assert!(answer.is_some());
+    // A pod that is deleted comes back, as another process.
+    let pods = cluster
+        .kubectl(&["get", "pods", "-o", "name"])
+        .expect("kubectl is there");
+    let pod = pods
+        .lines()
+        .find(|name| name.contains("todo-backend"))
+        .expect("the backend is a pod");
+    cluster.kubectl(&["delete", pod, "--wait=true"]);
+    cluster.kubectl(&["rollout", "status", "deploy/todo-backend", "--timeout=120s"]);
+    assert!(
+        !Path::new(&format!("/proc/{backend}")).exists(),
+        "the old pod still runs"
+    );
+}
+
+#[test]
+fn as_the_user_who_runs_the_tests() {
+    let _alone = HOST.lock().unwrap_or_else(|broken| broken.into_inner());
+    let before = host::picture();
+    {
+        let cluster = Cluster::new("light");
+        first_light(&cluster, 31_080);
+        cluster.run(&["delete"]);
+        assert!(!cluster.home().join("home/clusters/light").exists());
+    }
+    host::assert_same(&before, &host::picture());
+}
+
+#[test]
+fn as_a_user_without_privileges() {
+    if !fs::read_to_string("/proc/self/status")
+        .unwrap_or_default()
+        .contains("Uid:\t0\t")
+    {
+        return skip("only root can become somebody else");
+    }
+    let _alone = HOST.lock().unwrap_or_else(|broken| broken.into_inner());
+    let before = host::picture();
+    {
+        // Nobody, for whom no subordinate ids are set aside: a single id is mapped.
+        let cluster = Cluster::new("plain").as_user(65_534);
+        first_light(&cluster, 31_081);
+        cluster.run(&["delete"]);
+    }
+    host::assert_same(&before, &host::picture());
+}
