@@ -134,3 +134,12 @@ fn a_chart_without_chart_yaml_is_refused() {
     let said = Chart::load(files).expect_err("refused").to_string();
     assert_eq!(said, "Chart.yaml file is missing");
 }
+
+#[test]
+fn a_packed_chart_renders_as_its_folder_does() {
+    let chart = Chart::load(probe_with("a: {{ .Values.int }}\n")).expect("loads");
+    let packed = coracle_helm::archive::pack(&chart).expect("packs");
+    assert_eq!(packed, coracle_helm::archive::pack(&chart).expect("packs"));
+    let again = Chart::load_archive(&packed).expect("loads");
+    assert_eq!(again.raw, chart.raw);
+}
