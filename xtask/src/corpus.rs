@@ -1,4 +1,5 @@
-//! `cargo xtask corpus DIR [--values] [--show NAME]`: renders every chart
+//! `cargo xtask corpus DIR [--values] [--helm VERSION] [--only TEXT] [--verbose]`:
+//! renders every chart
 //! below a folder with Helm and with our engine and compares.
 //!
 //! Prints equal / compared and the unequal ones. Output that differs between
@@ -13,18 +14,32 @@ use std::time::{Duration, Instant};
 /// Runs the comparison.
 pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     let Some(folder) = arguments.first() else {
-        anyhow::bail!("usage: cargo xtask corpus DIR [--values] [--verbose] [--only TEXT]");
+        anyhow::bail!(
+            "usage: cargo xtask corpus DIR [--values] [--helm VERSION] [--verbose] [--only TEXT]"
+        );
     };
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let only = arguments
         .iter()
         .position(|argument| argument == "--only")
         .and_then(|at| arguments.get(at + 1));
-    let binary = oracles::find("helm", "4.2.3")?;
+    let version = arguments
+        .iter()
+        .position(|argument| argument == "--helm")
+        .and_then(|at| arguments.get(at + 1))
+        .map_or("4.2.3", String::as_str);
+    let binary = oracles::find("helm", version)?;
     let mut charts = Vec::new();
     find_charts(Path::new(folder), &mut charts);
     charts.sort();
-    let mut tally = Tally::default();
+    let mut tally = Tally {
+        level: match version.split_once('.') {
+            Some(("3", _)) => Level::V3,
+            _ if version.starts_with("4.1.") => Level::V4_1,
+            _ => Level::V4_2,
+        },
+        ..Tally::default()
+    };
     for chart in charts {
         if only.is_some_and(|only| !chart.to_string_lossy().contains(only.as_str())) {
             continue;
@@ -59,14 +74,12 @@ fn find_charts(folder: &Path, charts: &mut Vec<PathBuf>) {
 /// Values files that the chart's own project tests with.
 fn values_files(chart: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    let Ok(entries) = std::fs::read_dir(chart.join("ci")) else {
-        return files;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with("values.yaml") {
-            files.push(entry.path());
-        }
+    for (folder, ending) in [("ci", "values.yaml"), ("profiles", ".yaml")] {
+        let Ok(entries) = std::fs::read_dir(chart.join(folder)) else {
+            continue;
+        };
+        let paths = entries.flatten().map(|entry| entry.path());
+        files.extend(paths.filter(|path| path.to_string_lossy().ends_with(ending)));
     }
     files.sort();
     files
@@ -74,6 +87,7 @@ fn values_files(chart: &Path) -> Vec<PathBuf> {
 
 #[derive(Default)]
 struct Tally {
+    level: Level,
     compared: usize,
     equal: usize,
     masked: usize,
@@ -95,7 +109,7 @@ impl Tally {
         let expected = theirs(binary, chart, values)?;
         self.theirs += start.elapsed();
         let start = Instant::now();
-        let got = ours(chart, values, Level::V4_2);
+        let got = ours(chart, values, self.level);
         self.ours += start.elapsed();
         self.compared += 1;
         let mut name = chart.display().to_string();

@@ -4,6 +4,7 @@
 //! item too, and after it comes nothing.
 
 use crate::strconv::{decode_char, is_print, quote};
+use std::borrow::Cow;
 
 /// What an [`Item`] is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
@@ -48,18 +49,18 @@ pub enum ItemType {
 
 /// A token.
 #[derive(Clone, Debug)]
-pub struct Item {
+pub struct Item<'a> {
     /// What it is.
     pub typ: ItemType,
     /// Byte offset of its first byte.
     pub pos: usize,
     /// Its bytes; for an error, the message.
-    pub val: Vec<u8>,
+    pub val: Cow<'a, [u8]>,
     /// Line on which it starts, from 1.
     pub line: usize,
 }
 
-impl Item {
+impl Item<'_> {
     /// Returns how messages show the item.
     pub fn show(&self) -> String {
         match self.typ {
@@ -118,9 +119,9 @@ enum State {
     InsideAction,
 }
 
-enum Step {
+enum Step<'a> {
     Go(State),
-    Emit(Item),
+    Emit(Item<'a>),
 }
 
 /// The scanner.
@@ -169,7 +170,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Returns the next item; `Eof` again and again at the end.
-    pub fn next_item(&mut self) -> Item {
+    pub fn next_item(&mut self) -> Item<'a> {
         let mut state = if self.inside_action {
             State::InsideAction
         } else {
@@ -208,11 +209,11 @@ impl<'a> Lexer<'a> {
         Some(c)
     }
 
-    fn this_item(&mut self, typ: ItemType) -> Item {
+    fn this_item(&mut self, typ: ItemType) -> Item<'a> {
         let item = Item {
             typ,
             pos: self.start,
-            val: self.input[self.start..self.pos].to_vec(),
+            val: Cow::Borrowed(&self.input[self.start..self.pos]),
             line: self.start_line,
         };
         self.start = self.pos;
@@ -220,7 +221,7 @@ impl<'a> Lexer<'a> {
         item
     }
 
-    fn emit(&mut self, typ: ItemType) -> Step {
+    fn emit(&mut self, typ: ItemType) -> Step<'a> {
         Step::Emit(self.this_item(typ))
     }
 
@@ -230,11 +231,11 @@ impl<'a> Lexer<'a> {
         self.start_line = self.line;
     }
 
-    fn error(&mut self, message: impl Into<String>) -> Step {
+    fn error(&mut self, message: impl Into<String>) -> Step<'a> {
         let item = Item {
             typ: ItemType::Error,
             pos: self.start,
-            val: message.into().into_bytes(),
+            val: Cow::Owned(message.into().into_bytes()),
             line: self.start_line,
         };
         self.input = &self.input[..0];
@@ -254,7 +255,7 @@ impl<'a> Lexer<'a> {
         while self.accept(valid) {}
     }
 
-    fn lex_text(&mut self) -> Step {
+    fn lex_text(&mut self) -> Step<'a> {
         let Some(found) = memchr::memmem::find(self.rest(), LEFT_DELIM) else {
             self.pos = self.input.len();
             if self.pos > self.start {
@@ -303,7 +304,7 @@ impl<'a> Lexer<'a> {
             .count();
     }
 
-    fn lex_left_delim(&mut self) -> Step {
+    fn lex_left_delim(&mut self) -> Step<'a> {
         self.pos += LEFT_DELIM.len();
         let marker = if has_left_trim_marker(self.rest()) {
             TRIM_MARKER_LEN
@@ -323,7 +324,7 @@ impl<'a> Lexer<'a> {
         Step::Emit(item)
     }
 
-    fn lex_comment(&mut self) -> Step {
+    fn lex_comment(&mut self) -> Step<'a> {
         self.pos += 2;
         let Some(end) = memchr::memmem::find(self.rest(), b"*/") else {
             return self.error("unclosed comment");
@@ -342,7 +343,7 @@ impl<'a> Lexer<'a> {
         Step::Go(State::Text)
     }
 
-    fn lex_right_delim(&mut self) -> Step {
+    fn lex_right_delim(&mut self) -> Step<'a> {
         let (_, trim) = self.at_right_delim();
         if trim {
             self.pos += TRIM_MARKER_LEN;
@@ -358,7 +359,7 @@ impl<'a> Lexer<'a> {
         Step::Emit(item)
     }
 
-    fn lex_inside_action(&mut self) -> Step {
+    fn lex_inside_action(&mut self) -> Step<'a> {
         if self.at_right_delim().0 {
             if self.paren_depth == 0 {
                 return Step::Go(State::RightDelim);
@@ -418,7 +419,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn lex_space(&mut self) -> Step {
+    fn lex_space(&mut self) -> Step<'a> {
         let mut count = 0;
         while is_space(self.peek()) {
             self.next();
@@ -437,7 +438,7 @@ impl<'a> Lexer<'a> {
         self.emit(ItemType::Space)
     }
 
-    fn lex_identifier(&mut self) -> Step {
+    fn lex_identifier(&mut self) -> Step<'a> {
         while is_alphanumeric(self.peek()) {
             self.next();
         }
@@ -455,7 +456,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn lex_field_or_variable(&mut self, typ: ItemType) -> Step {
+    fn lex_field_or_variable(&mut self, typ: ItemType) -> Step<'a> {
         if self.at_terminator() {
             let alone = if typ == ItemType::Variable {
                 typ
@@ -481,7 +482,7 @@ impl<'a> Lexer<'a> {
             || self.rest().starts_with(RIGHT_DELIM)
     }
 
-    fn lex_quoted(&mut self, quote: char, typ: ItemType, unterminated: &str) -> Step {
+    fn lex_quoted(&mut self, quote: char, typ: ItemType, unterminated: &str) -> Step<'a> {
         loop {
             match self.next() {
                 Some('\\') => {
@@ -496,7 +497,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn lex_raw_quote(&mut self) -> Step {
+    fn lex_raw_quote(&mut self) -> Step<'a> {
         loop {
             match self.next() {
                 None => return self.error("unterminated raw quoted string"),
@@ -506,7 +507,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn lex_number(&mut self) -> Step {
+    fn lex_number(&mut self) -> Step<'a> {
         if !self.scan_number() {
             return self.bad_number();
         }
@@ -519,7 +520,7 @@ impl<'a> Lexer<'a> {
         self.emit(ItemType::Number)
     }
 
-    fn bad_number(&mut self) -> Step {
+    fn bad_number(&mut self) -> Step<'a> {
         let shown = quote(&self.input[self.start..self.pos], false);
         self.error(format!(
             "bad number syntax: {}",

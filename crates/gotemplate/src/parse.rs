@@ -8,6 +8,7 @@ use crate::lex::{Item, ItemType, Lexer};
 use crate::strconv::{parse_float, parse_integer_base0, quote, unquote};
 use crate::tree::{Arg, ArgKind, Branch, Command, List, Node, Number, Pipe, Show, Source, Tree};
 use crate::value::Str;
+use std::borrow::Cow;
 use std::rc::Rc;
 
 /// How deep parentheses and control structures may nest. Go allows 10,000
@@ -61,11 +62,11 @@ pub fn parse(name: &str, text: &[u8], functions: &Functions) -> Result<Vec<Rc<Tr
     Ok(trees)
 }
 
-fn eof() -> Item {
+fn eof() -> Item<'static> {
     Item {
         typ: ItemType::Eof,
         pos: 0,
-        val: Vec::new(),
+        val: Cow::Borrowed(&[]),
         line: 0,
     }
 }
@@ -91,7 +92,7 @@ struct Parser<'a> {
     source: Rc<Source>,
     functions: &'a Functions,
     lexer: Lexer<'a>,
-    token: [Item; 3],
+    token: [Item<'a>; 3],
     peek_count: usize,
     scope: Scope,
     depth: usize,
@@ -118,8 +119,8 @@ enum Parsed {
     Stop(Stop),
 }
 
-impl Parser<'_> {
-    fn next(&mut self) -> Item {
+impl<'a> Parser<'a> {
+    fn next(&mut self) -> Item<'a> {
         if self.peek_count > 0 {
             self.peek_count -= 1;
         } else {
@@ -132,18 +133,18 @@ impl Parser<'_> {
         self.peek_count += 1;
     }
 
-    fn backup2(&mut self, first: Item) {
+    fn backup2(&mut self, first: Item<'a>) {
         self.token[1] = first;
         self.peek_count = 2;
     }
 
-    fn backup3(&mut self, second: Item, first: Item) {
+    fn backup3(&mut self, second: Item<'a>, first: Item<'a>) {
         self.token[1] = first;
         self.token[2] = second;
         self.peek_count = 3;
     }
 
-    fn peek(&mut self) -> &Item {
+    fn peek(&mut self) -> &Item<'a> {
         if self.peek_count == 0 {
             self.peek_count = 1;
             self.token[0] = self.lexer.next_item();
@@ -151,7 +152,7 @@ impl Parser<'_> {
         &self.token[self.peek_count - 1]
     }
 
-    fn next_non_space(&mut self) -> Item {
+    fn next_non_space(&mut self) -> Item<'a> {
         loop {
             let token = self.next();
             if token.typ != ItemType::Space {
@@ -160,7 +161,7 @@ impl Parser<'_> {
         }
     }
 
-    fn peek_non_space(&mut self) -> Item {
+    fn peek_non_space(&mut self) -> Item<'a> {
         let token = self.next_non_space();
         self.backup();
         token
@@ -175,7 +176,7 @@ impl Parser<'_> {
         })
     }
 
-    fn expect(&mut self, expected: ItemType, context: &str) -> Result<Item> {
+    fn expect(&mut self, expected: ItemType, context: &str) -> Result<Item<'a>> {
         let token = self.next_non_space();
         if token.typ != expected {
             return self.unexpected(&token, context);
@@ -295,7 +296,7 @@ impl Parser<'_> {
         match token.typ {
             ItemType::Text => Ok(Parsed::Node(Node::Text {
                 pos: token.pos,
-                text: token.val.into(),
+                text: token.val.into_owned().into(),
             })),
             ItemType::LeftDelim => {
                 self.scope.action_line = token.line;
@@ -503,7 +504,7 @@ impl Parser<'_> {
                     self.declare(pipe, &variable);
                     return Ok(());
                 }
-                ItemType::Char if next.val == b"," => {
+                ItemType::Char if *next.val == *b"," => {
                     self.next_non_space();
                     self.declare(pipe, &variable);
                     if context != "range" || pipe.decl.len() >= 2 {
@@ -635,7 +636,7 @@ impl Parser<'_> {
             ItemType::Nil => ArgKind::Nil,
             ItemType::Variable => self.use_variable(&token)?,
             ItemType::Field => ArgKind::Field(vec![Str::from(&token.val[1..])]),
-            ItemType::Bool => ArgKind::Bool(token.val == b"true"),
+            ItemType::Bool => ArgKind::Bool(*token.val == *b"true"),
             ItemType::CharConstant | ItemType::Complex | ItemType::Number => {
                 ArgKind::Number(self.number(&token)?)
             }
@@ -650,7 +651,7 @@ impl Parser<'_> {
             }
             ItemType::String | ItemType::RawString => {
                 let text = self.unquoted(&token)?;
-                ArgKind::String(token.val.clone().into(), text.into())
+                ArgKind::String(token.val.as_ref().into(), text.into())
             }
             _ => {
                 self.backup();

@@ -22,7 +22,7 @@ impl Str {
 
     /// Returns the text, with U+FFFD for bytes that are not UTF-8.
     pub fn to_text(&self) -> std::borrow::Cow<'_, str> {
-        String::from_utf8_lossy(&self.0)
+        lossy(&self.0)
     }
 }
 
@@ -66,6 +66,15 @@ impl From<Vec<u8>> for Str {
 impl From<&[u8]> for Str {
     fn from(bytes: &[u8]) -> Self {
         Str(bytes.into())
+    }
+}
+
+/// Bytes as text, with U+FFFD for what is not UTF-8; faster than the standard
+/// library's where all of it is.
+pub(crate) fn lossy(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => String::from_utf8_lossy(bytes),
     }
 }
 
@@ -393,6 +402,9 @@ impl Struct {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Time(pub jiff::Zoned);
 
+/// Deeper than this, a value is taken to contain itself.
+const NESTING_MAX: usize = 1000;
+
 /// Any value that a template can hold.
 #[derive(Clone, Default)]
 pub enum Value {
@@ -575,6 +587,13 @@ impl Value {
 
     /// Go's `reflect.DeepEqual`: equal types and equal contents.
     pub fn deep_equal(&self, other: &Value) -> bool {
+        self.equal_within(other, NESTING_MAX)
+    }
+
+    fn equal_within(&self, other: &Value, depth: usize) -> bool {
+        if depth == 0 {
+            return false;
+        }
         match (self, other) {
             (Value::Nil, Value::Nil) => true,
             (Value::Bool(a), Value::Bool(b)) => a == b,
@@ -583,8 +602,8 @@ impl Value {
             (Value::Uint8(a), Value::Uint8(b)) => a == b,
             (Value::Float(a), Value::Float(b)) => a == b,
             (Value::Str(a), Value::Str(b)) | (Value::Bytes(a), Value::Bytes(b)) => a == b,
-            (Value::Map(a), Value::Map(b)) => maps_equal(a, b),
-            (Value::List(a), Value::List(b)) => lists_equal(a, b),
+            (Value::Map(a), Value::Map(b)) => maps_equal(a, b, depth - 1),
+            (Value::List(a), Value::List(b)) => lists_equal(a, b, depth - 1),
             (Value::Time(a), Value::Time(b)) => a == b,
             (Value::Struct(a), Value::Struct(b)) => {
                 std::ptr::eq(a.ty, b.ty)
@@ -599,17 +618,28 @@ impl Value {
 
     /// Copies maps and lists all the way down.
     pub fn deep_copy(&self) -> Value {
+        self.copy_within(NESTING_MAX)
+    }
+
+    fn copy_within(&self, depth: usize) -> Value {
+        if depth == 0 {
+            return self.clone();
+        }
         match self {
             Value::Map(map) => {
                 let entries = map.borrow();
                 let copy = entries
                     .iter()
-                    .map(|(key, value)| (key.clone(), value.deep_copy()))
+                    .map(|(key, value)| (key.clone(), value.copy_within(depth - 1)))
                     .collect();
                 Value::Map(Map::typed(map.ty, copy))
             }
             Value::List(list) => {
-                let copy = list.borrow().iter().map(Value::deep_copy).collect();
+                let items = list.borrow();
+                let copy = items
+                    .iter()
+                    .map(|item| item.copy_within(depth - 1))
+                    .collect();
                 Value::List(List {
                     ty: list.ty,
                     items: Rc::new(RefCell::new(copy)),
@@ -620,7 +650,7 @@ impl Value {
     }
 }
 
-fn maps_equal(a: &Map, b: &Map) -> bool {
+fn maps_equal(a: &Map, b: &Map, depth: usize) -> bool {
     if a.type_name() != b.type_name() {
         return false;
     }
@@ -631,10 +661,10 @@ fn maps_equal(a: &Map, b: &Map) -> bool {
     a.len() == b.len()
         && a.iter()
             .zip(b.iter())
-            .all(|((ka, va), (kb, vb))| ka == kb && va.deep_equal(vb))
+            .all(|((ka, va), (kb, vb))| ka == kb && va.equal_within(vb, depth))
 }
 
-fn lists_equal(a: &List, b: &List) -> bool {
+fn lists_equal(a: &List, b: &List, depth: usize) -> bool {
     if a.type_name() != b.type_name() {
         return false;
     }
@@ -642,7 +672,10 @@ fn lists_equal(a: &List, b: &List) -> bool {
         return true;
     }
     let (a, b) = (a.borrow(), b.borrow());
-    a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.deep_equal(b))
+    a.len() == b.len()
+        && a.iter()
+            .zip(b.iter())
+            .all(|(a, b)| a.equal_within(b, depth))
 }
 
 impl std::fmt::Debug for Value {

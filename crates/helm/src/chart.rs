@@ -243,6 +243,22 @@ impl Chart {
         Chart::load_files(files, depth + 1).map(Some).map_err(wrap)
     }
 
+    /// Copies the chart without the list of its files as given.
+    pub(crate) fn without_raw(&self) -> Chart {
+        Chart {
+            metadata: self.metadata.clone(),
+            templates: self.templates.clone(),
+            files: self.files.clone(),
+            values: self.values.clone(),
+            values_text: self.values_text.clone(),
+            schema: self.schema.clone(),
+            lock: None,
+            dependencies: self.dependencies.iter().map(Chart::without_raw).collect(),
+            raw: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
     /// Returns the chart's name.
     pub fn name(&self) -> &str {
         &self.metadata.name

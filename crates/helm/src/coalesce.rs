@@ -186,8 +186,9 @@ impl<'r> Coalescer<'r> {
             .filter(|(_, value)| !value.is_nil())
             .map(|(key, _)| key.clone())
             .collect();
+        let nulls = self.rules.keep_matching_nulls;
         for (key, value) in above.borrow().iter() {
-            if value.is_nil() {
+            if value.is_nil() && nulls {
                 below.insert(key.clone(), Value::Nil);
             }
         }
@@ -198,7 +199,7 @@ impl<'r> Coalescer<'r> {
                 above.insert(key, value);
                 continue;
             };
-            let was_set = had.contains(&key) || !self.rules.drop_default_nulls;
+            let was_set = had.contains(&key) || !nulls;
             if existing.is_nil() && !merge && was_set {
                 above.borrow_mut().remove(&key[..]);
                 continue;

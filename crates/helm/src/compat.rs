@@ -21,8 +21,8 @@ pub struct Rules {
     pub install_order: &'static [&'static str],
     /// Whether nulls in chart defaults are dropped when values are coalesced.
     pub drop_default_nulls: bool,
-    /// Whether a null in the parent's values file removes a subchart's default.
-    pub parent_null_removes: bool,
+    /// Whether a null over a null stays null; before, it removed the key.
+    pub keep_matching_nulls: bool,
     /// Minor version of Kubernetes that templates see by default.
     pub kube_minor: u32,
     /// Version, commit and Go version that templates see.
@@ -123,7 +123,7 @@ impl Level {
             keep_trailing_newlines: false,
             install_order: ORDER_4.split_at(ORDER_4.len() - 2).0,
             drop_default_nulls: false,
-            parent_null_removes: true,
+            keep_matching_nulls: false,
             kube_minor: 32,
             helm: [
                 "v3.17.2",
@@ -137,7 +137,7 @@ impl Level {
             keep_trailing_newlines: false,
             install_order: ORDER_4,
             drop_default_nulls: false,
-            parent_null_removes: true,
+            keep_matching_nulls: true,
             kube_minor: 35,
             helm: [
                 "v4.1.4",
@@ -151,7 +151,7 @@ impl Level {
             keep_trailing_newlines: true,
             install_order: ORDER_4,
             drop_default_nulls: true,
-            parent_null_removes: false,
+            keep_matching_nulls: true,
             kube_minor: 36,
             helm: [
                 "v4.2.3",

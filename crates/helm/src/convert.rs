@@ -61,6 +61,13 @@ pub fn floats(value: &mut yaml::Value) {
 
 /// Makes a plain value of a template value.
 pub fn from_template(value: &Value) -> yaml::Value {
+    from_within(value, DEPTH_MAX)
+}
+
+fn from_within(value: &Value, depth: usize) -> yaml::Value {
+    if depth == 0 {
+        return yaml::Value::Null;
+    }
     match value {
         Value::Nil => yaml::Value::Null,
         Value::Bool(flag) => yaml::Value::Bool(*flag),
@@ -69,8 +76,18 @@ pub fn from_template(value: &Value) -> yaml::Value {
         Value::Uint8(number) => yaml::Value::Int(i64::from(*number)),
         Value::Float(number) => yaml::Value::Float(*number),
         Value::Str(text) => yaml::Value::Str(text.to_text().into_owned()),
-        Value::List(list) => yaml::Value::Seq(list.borrow().iter().map(from_template).collect()),
-        Value::Map(map) => yaml::Value::Map(from_entries(map)),
+        Value::List(list) => yaml::Value::Seq(
+            list.borrow()
+                .iter()
+                .map(|item| from_within(item, depth - 1))
+                .collect(),
+        ),
+        Value::Map(map) => yaml::Value::Map(
+            map.borrow()
+                .iter()
+                .map(|(key, value)| (key.to_text().into_owned(), from_within(value, depth - 1)))
+                .collect(),
+        ),
         other => match coracle_gotemplate::json::encode(other, false) {
             Ok(text) => yaml::from_slice(&text).unwrap_or_default(),
             Err(_) => yaml::Value::Null,

@@ -179,7 +179,7 @@ impl Job<'_> {
 
     fn prepare_here(&self) -> Result<Rendered, Box<RenderError>> {
         let mut warnings = self.chart.warnings.clone();
-        let mut chart = self.chart.clone();
+        let mut chart = self.chart.without_raw();
         let refuse = |message: String| RenderError::new(Step::Dependencies, message);
         if chart.metadata.is_library() {
             return Err(refuse("library charts are not installable".into()));
@@ -205,7 +205,10 @@ impl Job<'_> {
         })?;
         let crds = chart.crds().into_iter().map(|file| Manifest {
             path: file.name.clone(),
-            body: String::from_utf8_lossy(&file.data).into_owned(),
+            body: match std::str::from_utf8(&file.data) {
+                Ok(text) => text.to_owned(),
+                Err(_) => String::from_utf8_lossy(&file.data).into_owned(),
+            },
             kind: "CustomResourceDefinition".into(),
             ..Manifest::default()
         });

@@ -166,7 +166,7 @@ pub(crate) fn s(value: &Value) -> &[u8] {
 
 /// A string argument as text.
 pub(crate) fn text(value: &Value) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(s(value))
+    crate::value::lossy(s(value))
 }
 
 /// An `int` argument.

@@ -1,7 +1,7 @@
 //! Shared by the tests: charts of this folder, and the real helm where it is
 //! fetched (`cargo xtask oracles`).
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::print_stderr)]
 
 use coracle_helm as helm;
 use std::path::{Path, PathBuf};
