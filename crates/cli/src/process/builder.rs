@@ -17,7 +17,7 @@ use anyhow::{Context, bail};
 use coracle_cluster::{Home, IdMap};
 use coracle_image::build::{BuildEvent, BuildRequest, StoreImages, Tools, build};
 use coracle_image::reference::Reference;
-use coracle_image::store::ImageStore;
+use coracle_image::store::{ImageStore, Steps};
 use serde::{Deserialize, Serialize};
 
 /// What the builder is asked to do.
@@ -185,7 +185,7 @@ fn perform(job: Job) -> anyhow::Result<()> {
             for name in names {
                 store.remove(&cluster, &name)?;
             }
-            store.collect(false)?;
+            store.collect(Steps::Keep)?;
             Ok(())
         }
         Job::Forget { .. } => Ok(()),
@@ -202,7 +202,7 @@ fn forget(cluster: &str) -> anyhow::Result<()> {
     }
     let store = ImageStore::open(Path::new("images"))?;
     store.forget_cluster(cluster)?;
-    store.collect(false)?;
+    store.collect(Steps::Keep)?;
     Ok(())
 }
 
