@@ -23,7 +23,12 @@ pub fn api_ready(cluster: &Cluster, table: &mut Table) -> anyhow::Result<()> {
         times.push(since.elapsed().as_secs_f64() * 1e3);
         cluster.run(&["delete", "--quiet"]);
     }
-    table.row("nothing -> API answers (median of 5)", median(times), 150.0, "ms");
+    table.row(
+        "nothing -> API answers (median of 5)",
+        median(times),
+        150.0,
+        "ms",
+    );
     Ok(())
 }
 
@@ -42,7 +47,12 @@ pub fn application_served(cluster: &Cluster, table: &mut Table) -> anyhow::Resul
         times.push(since.elapsed().as_secs_f64() * 1e3);
         anyhow::ensure!(up.wait()?.success(), "up failed");
     }
-    table.row("nothing -> todo application answers (median of 5)", median(times), 1000.0, "ms");
+    table.row(
+        "nothing -> todo application answers (median of 5)",
+        median(times),
+        1000.0,
+        "ms",
+    );
     Ok(())
 }
 
@@ -50,7 +60,9 @@ fn until_served() {
     let address = ([127, 0, 0, 1], PORT).into();
     loop {
         if TcpStream::connect(address).is_ok()
-            && Visitor::new(address).get("/signin").is_ok_and(|page| page.status == 200)
+            && Visitor::new(address)
+                .get("/signin")
+                .is_ok_and(|page| page.status == 200)
         {
             return;
         }
@@ -73,7 +85,10 @@ fn project(cluster: &Cluster) -> anyhow::Result<()> {
         ));
     }
     let values = cluster.home().join("values.yaml");
-    fs::write(&values, format!("frontend: {{service: {{nodePort: {PORT}}}}}\n"))?;
+    fs::write(
+        &values,
+        format!("frontend: {{service: {{nodePort: {PORT}}}}}\n"),
+    )?;
     let chart = repository().join("charts/todo-app");
     let text = format!(
         "release: todo\nnamespace: default\nchart: {}\nvalues: [{}]\nimages:\n{images}",

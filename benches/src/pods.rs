@@ -20,25 +20,40 @@ const TOGETHER: usize = 100;
 
 /// Measures single starts and a hundred at once.
 pub fn start_times(cluster: &Cluster, table: &mut Table) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let document = Kubeconfig::read_from(cluster.kubeconfig())?;
-        let config = Config::from_custom_kubeconfig(document, &KubeConfigOptions::default()).await?;
+        let config =
+            Config::from_custom_kubeconfig(document, &KubeConfigOptions::default()).await?;
         let pods: Api<Pod> = Api::default_namespaced(Client::try_from(config)?);
         let mut times = Vec::new();
         for number in 0..SINGLE {
             let since = Instant::now();
-            pods.create(&PostParams::default(), &pod(&format!("single-{number}"))?).await?;
+            pods.create(&PostParams::default(), &pod(&format!("single-{number}"))?)
+                .await?;
             until_running(&pods, "bench=single", 1).await?;
             times.push(since.elapsed().as_secs_f64() * 1e3);
             clear(&pods, "bench=single").await?;
         }
         times.sort_by(f64::total_cmp);
-        table.row("pod create -> container running, p50", percentile(&times, 0.5), 40.0, "ms");
-        table.row("pod create -> container running, p99", percentile(&times, 0.99), 150.0, "ms");
+        table.row(
+            "pod create -> container running, p50",
+            percentile(&times, 0.5),
+            40.0,
+            "ms",
+        );
+        table.row(
+            "pod create -> container running, p99",
+            percentile(&times, 0.99),
+            150.0,
+            "ms",
+        );
         let since = Instant::now();
         for number in 0..TOGETHER {
-            pods.create(&PostParams::default(), &pod(&format!("together-{number}"))?).await?;
+            pods.create(&PostParams::default(), &pod(&format!("together-{number}"))?)
+                .await?;
         }
         until_running(&pods, "bench=together", TOGETHER).await?;
         table.row("100 pods running", since.elapsed().as_secs_f64(), 4.0, "s");
@@ -63,7 +78,12 @@ async fn until_running(pods: &Api<Pod>, labels: &str, count: usize) -> anyhow::R
     let mut running = std::collections::BTreeSet::new();
     while let Some(pod) = events.next().await {
         let pod = pod?;
-        if pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running") {
+        if pod
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref())
+            == Some("Running")
+        {
             running.insert(pod.name_any());
         }
         if running.len() >= count {
@@ -75,7 +95,8 @@ async fn until_running(pods: &Api<Pod>, labels: &str, count: usize) -> anyhow::R
 
 async fn clear(pods: &Api<Pod>, labels: &str) -> anyhow::Result<()> {
     let selected = ListParams::default().labels(labels);
-    pods.delete_collection(&DeleteParams::default().grace_period(0), &selected).await?;
+    pods.delete_collection(&DeleteParams::default().grace_period(0), &selected)
+        .await?;
     while !pods.list(&selected).await?.items.is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -20,17 +20,32 @@ pub struct Table {
 impl Table {
     /// Adds a row.
     pub fn row(&mut self, what: impl Into<String>, measured: f64, budget: f64, unit: &'static str) {
-        self.rows.push(Row { what: what.into(), measured, budget, unit });
+        self.rows.push(Row {
+            what: what.into(),
+            measured,
+            budget,
+            unit,
+        });
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<58} {:>14} {:>14} {:>7}", "what", "measured", "budget", "ratio")?;
+        writeln!(
+            f,
+            "{:<58} {:>14} {:>14} {:>7}",
+            "what", "measured", "budget", "ratio"
+        )?;
         for row in &self.rows {
             let figure = |value: f64| format!("{value:.1} {}", row.unit);
             let ratio = row.measured / row.budget;
-            writeln!(f, "{:<58} {:>14} {:>14} {ratio:>7.2}", row.what, figure(row.measured), figure(row.budget))?;
+            writeln!(
+                f,
+                "{:<58} {:>14} {:>14} {ratio:>7.2}",
+                row.what,
+                figure(row.measured),
+                figure(row.budget)
+            )?;
         }
         Ok(())
     }
@@ -39,7 +54,10 @@ impl fmt::Display for Table {
 /// Returns the value below which a share of the sorted values lies.
 pub fn percentile(sorted: &[f64], share: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
-    sorted.get(((last as f64) * share).round() as usize).copied().unwrap_or(f64::NAN)
+    sorted
+        .get(((last as f64) * share).round() as usize)
+        .copied()
+        .unwrap_or(f64::NAN)
 }
 
 /// Returns the middle of some values.

@@ -140,6 +140,7 @@ fn first_light(cluster: &Cluster, node_port: u16) {
     assert_ne!(namespace(backend), namespace(std::process::id() as i32));
 
     engine_killed(cluster, backend, &mut visitor);
+    data_plane_killed(cluster, &mut visitor);
     kubectl(cluster, backend);
     // The embedded database went with the pod; the new one serves new visitors.
     create_task(address, "mend the oar");
@@ -183,6 +184,18 @@ fn engine_killed(cluster: &Cluster, backend: i32, visitor: &mut Visitor) {
         Path::new(&format!("/proc/{backend}")).exists(),
         "the backend was ended"
     );
+}
+
+/// The data plane dies: its ports answer again with the last configuration.
+fn data_plane_killed(cluster: &Cluster, visitor: &mut Visitor) {
+    let dataplane = cluster.processes("dataplane")[0];
+    let status = Command::new("kill")
+        .args(["-9", &dataplane.to_string()])
+        .status()
+        .expect("kill is there");
+    assert!(status.success());
+    until_listed(visitor, "water the boat");
+    assert_ne!(cluster.processes("dataplane"), [dataplane]);
 }
 
 /// What a user of kubectl does.
@@ -256,4 +269,48 @@ fn as_a_user_without_privileges() {
         cluster.run(&["delete"]);
     }
     host::assert_same(&before, &host::picture());
+}
+
+#[test]
+fn as_a_user_with_subordinate_ids() {
+    let is_root = fs::read_to_string("/proc/self/status")
+        .unwrap_or_default()
+        .contains("Uid:\t0\t");
+    let helper = Command::new("newuidmap").output().is_ok();
+    let Some(uid) = user_with_subordinate_ids().filter(|_| is_root && helper) else {
+        return skip(
+            "only root can become a user for whom /etc/subuid sets ids aside, and newuidmap must be there",
+        );
+    };
+    let _alone = HOST.lock().unwrap_or_else(|broken| broken.into_inner());
+    let before = host::picture();
+    {
+        let cluster = Cluster::new("subids").as_user(uid);
+        first_light(&cluster, 31_082);
+        let map = fs::read_to_string(format!("/proc/{}/uid_map", cluster.processes("init")[0]))
+            .expect("it runs");
+        assert_eq!(
+            map.lines().count(),
+            2,
+            "not the map of subordinate ids:\n{map}"
+        );
+        cluster.run(&["delete"]);
+        assert!(!cluster.home().join("home/clusters/subids").exists());
+    }
+    host::assert_same(&before, &host::picture());
+}
+
+/// Returns the first user but root who has subordinate ids.
+fn user_with_subordinate_ids() -> Option<u32> {
+    let ranges = fs::read_to_string("/etc/subuid").ok()?;
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    ranges
+        .lines()
+        .filter_map(|line| line.split(':').next())
+        .find_map(|name| {
+            let line = users
+                .lines()
+                .find(|line| line.split(':').next() == Some(name))?;
+            line.split(':').nth(2)?.parse().ok().filter(|uid| *uid != 0)
+        })
 }

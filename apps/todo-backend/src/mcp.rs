@@ -109,8 +109,12 @@ fn is_service(name: &str) -> bool {
 }
 
 fn own_namespace(resolv_conf: &str) -> Option<&str> {
-    let search = resolv_conf.lines().find_map(|line| line.strip_prefix("search "))?;
-    search.split_whitespace().find_map(|domain| domain.strip_suffix(".svc.cluster.local"))
+    let search = resolv_conf
+        .lines()
+        .find_map(|line| line.strip_prefix("search "))?;
+    search
+        .split_whitespace()
+        .find_map(|domain| domain.strip_suffix(".svc.cluster.local"))
 }
 
 fn host_name(host: &str) -> &str {
@@ -299,6 +303,9 @@ mod tests {
         check("", false);
         let pod = "search todo-app.svc.cluster.local svc.cluster.local cluster.local\nnameserver 10.43.0.10\n";
         assert_eq!(own_namespace(pod), Some("todo-app"));
-        assert_eq!(own_namespace("nameserver 1.1.1.1\nsearch example.com\n"), None);
+        assert_eq!(
+            own_namespace("nameserver 1.1.1.1\nsearch example.com\n"),
+            None
+        );
     }
 }

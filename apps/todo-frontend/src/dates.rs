@@ -2,7 +2,7 @@
 
 use jiff::civil::{Date, DateTime, time};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::{Timestamp, ToSpan, Zoned};
 
 use crate::language::Language;
 use crate::visitor::Visitor;
@@ -99,6 +99,21 @@ pub fn field(due: &str, zone: &TimeZone) -> String {
         .map(|due| due.to_zoned(zone.clone()));
     due.map(|due| due.strftime("%Y-%m-%dT%H:%M").to_string())
         .unwrap_or_default()
+}
+
+/// Returns the instant before which a task must be due to pass a filter.
+pub fn due_before(filter: &str, now: &Zoned) -> Option<String> {
+    let days = match filter {
+        "overdue" => return Some(now.timestamp().to_string()),
+        "today" => 1,
+        "week" => 7,
+        _ => return None,
+    };
+    let end = now
+        .checked_add(days.days())
+        .and_then(|end| end.start_of_day())
+        .ok()?;
+    Some(end.timestamp().to_string())
 }
 
 /// Returns the day in words; in figures where the words are not English.

@@ -92,6 +92,8 @@ const URDU: &[(&str, &str)] = &[
     ("Newest first", "نئے پہلے"),
     ("By priority", "ترجیح سے"),
     ("By title", "نام سے"),
+    ("Any date", "کوئی بھی تاریخ"),
+    ("This week", "اس ہفتے"),
     ("Apply", "لاگو کریں"),
     ("Filter", "چھانٹیں"),
     ("Nothing to do", "کوئی کام نہیں"),

@@ -53,7 +53,11 @@ pub struct Recorder {
 impl Recorder {
     /// Returns a recorder that writes as `component` (such as `kubelet`) through `client`.
     pub fn new(client: Client, component: &'static str) -> Recorder {
-        Recorder { client, component, seen: Arc::default() }
+        Recorder {
+            client,
+            component,
+            seen: Arc::default(),
+        }
     }
 
     /// Writes an event about `object` in the background; an event that cannot
@@ -66,7 +70,13 @@ impl Recorder {
     }
 
     /// Writes an event about what `regarding` names, which may be a field of an object.
-    pub fn event_at(&self, regarding: ObjectReference, severity: Severity, reason: &str, message: String) {
+    pub fn event_at(
+        &self,
+        regarding: ObjectReference,
+        severity: Severity,
+        reason: &str,
+        message: String,
+    ) {
         let recorder = self.clone();
         let reason = reason.to_owned();
         tokio::spawn(async move {
@@ -83,7 +93,10 @@ impl Recorder {
         reason: &str,
         message: String,
     ) -> Result<(), kube::Error> {
-        let namespace = regarding.namespace.clone().unwrap_or_else(|| "default".into());
+        let namespace = regarding
+            .namespace
+            .clone()
+            .unwrap_or_else(|| "default".into());
         let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
         let object = format!(
             "{}/{}",
@@ -103,7 +116,10 @@ impl Recorder {
         };
         if let Some((name, count)) = again {
             let patch = json!({"count": count, "lastTimestamp": now()});
-            match api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+            match api
+                .patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
+                .await
+            {
                 Err(error) if crate::is_not_found(&error) => {}
                 result => return result.map(drop),
             }
@@ -124,7 +140,10 @@ impl Recorder {
         namespace: &str,
     ) -> Event {
         let nanos = k8s_openapi::jiff::Timestamp::now().as_nanosecond();
-        let name = format!("{}.{nanos:x}", regarding.name.as_deref().unwrap_or("object"));
+        let name = format!(
+            "{}.{nanos:x}",
+            regarding.name.as_deref().unwrap_or("object")
+        );
         Event {
             metadata: kube::api::ObjectMeta {
                 name: Some(name),
@@ -135,7 +154,10 @@ impl Recorder {
             reason: Some(reason.into()),
             message: Some(message),
             type_: Some(severity.word().into()),
-            source: Some(EventSource { component: Some(self.component.into()), host: None }),
+            source: Some(EventSource {
+                component: Some(self.component.into()),
+                host: None,
+            }),
             reporting_component: Some(self.component.into()),
             first_timestamp: Some(now()),
             last_timestamp: Some(now()),

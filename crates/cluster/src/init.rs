@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -21,6 +21,10 @@ use crate::sys::{self, Fork};
 
 /// Environment variable that names the inherited descriptors: `name=fd,name=fd`.
 pub const DESCRIPTORS: &str = "CORACLE_FDS";
+
+/// Name of a file in memory that pid 1 holds, for a process that wants to find
+/// after a restart what it knew before.
+pub const MEMORY: &str = "memory";
 
 /// How long processes get to end by themselves when the cluster stops.
 const STOP_GRACE: Duration = Duration::from_secs(3);
@@ -105,20 +109,22 @@ fn prepare() -> Result<(), Failure> {
             report(&format!("pid {pid}"));
             Ok(())
         }
-        Fork::Child => run(&config),
+        Fork::Child => run(config),
     }
 }
 
 /// The life of pid 1.
-fn run(config: &Config) -> Result<(), Failure> {
+fn run(mut config: Config) -> Result<(), Failure> {
     sys::set_name(c"coracle-init");
     let executable = std::fs::File::open("/proc/self/exe")?;
     rustix::system::sethostname(config.name.as_bytes())?;
     root::enter(&config.name, &config.cgroups)?;
     coracle_netdev::base::setup(&AddressPlan::default())?;
+    let memory = rustix::fs::memfd_create(MEMORY, rustix::fs::MemfdFlags::CLOEXEC)?;
+    config.listeners.push((MEMORY.into(), memory.as_raw_fd()));
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT])?;
     let mut keeper = Keeper {
-        config,
+        config: &config,
         executable: executable.as_fd(),
         running: HashMap::new(),
         due: Vec::new(),
@@ -199,7 +205,6 @@ impl Keeper<'_> {
             .iter()
             .map(|(name, fd)| format!("{name}={fd}"))
             .collect();
-        use std::os::fd::AsRawFd;
         let mut command = Command::new(format!("/proc/self/fd/{}", self.executable.as_raw_fd()));
         command
             .arg0("coracle")

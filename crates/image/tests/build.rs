@@ -394,6 +394,42 @@ fn the_same_input_gives_the_same_digest_everywhere() {
 }
 
 #[test]
+fn the_one_time_in_the_image_can_be_set() {
+    let (store, context) = (test_store(), context(FILES));
+    let mut request = request(context.path(), "FROM scratch\nCOPY a.txt /\n");
+    request
+        .arguments
+        .insert("SOURCE_DATE_EPOCH".to_owned(), "86400".to_owned());
+    let (built, events) = store.build_with(&request, None);
+    built.expect("builds");
+    assert!(
+        !events
+            .iter()
+            .any(|event| matches!(event, BuildEvent::Warning { .. }))
+    );
+    let image = store.image("test:1");
+    assert_eq!(
+        image.config.created.as_deref(),
+        Some("1970-01-02T00:00:00Z")
+    );
+    use std::os::unix::fs::MetadataExt;
+    let file = std::fs::metadata(image.layers[0].dir.join("a.txt")).expect("there");
+    assert_eq!(file.mtime(), 86400);
+    request
+        .arguments
+        .insert("SOURCE_DATE_EPOCH".to_owned(), "now".to_owned());
+    let error = store
+        .build_with(&request, None)
+        .0
+        .expect_err("no number")
+        .to_string();
+    assert!(
+        error.contains("SOURCE_DATE_EPOCH=now is no number"),
+        "{error}"
+    );
+}
+
+#[test]
 fn unchanged_steps_are_known() {
     let (store, context) = (test_store(), context(FILES));
     let text = "FROM scratch\nCOPY a.txt /\nCOPY b.txt /\n";

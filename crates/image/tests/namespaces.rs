@@ -9,7 +9,7 @@ use std::process::Command;
 use coracle_image::ImageStore;
 use coracle_image::archive::{LoadOptions, load};
 use coracle_image::rootfs::write_layer;
-use coracle_image::store::{StoreError, StoreOptions};
+use coracle_image::store::{Steps, StoreError, StoreOptions};
 use coracle_image::tar::{Kind, Member, TarReader};
 use support::{CLUSTER, Tar, docker_archive, options, tree};
 
@@ -156,7 +156,7 @@ fn a_full_disk_is_one_clear_message_and_nothing_half_made() {
         .count();
     assert_eq!(staged, 0);
     store.remove(CLUSTER, "small:1").expect("removes");
-    store.collect(true).expect("collects");
+    store.collect(Steps::Drop).expect("collects");
     let archive = docker_archive(
         Some("fits:1"),
         &[Tar::default().file("f", vec![2; 3 << 20]).finish()],
@@ -195,7 +195,7 @@ fn a_closed_layer_directory_can_be_removed_by_an_ordinary_user() {
     )
     .expect("loads");
     store.remove(CLUSTER, "x:1").expect("removes");
-    match store.collect(true) {
+    match store.collect(Steps::Drop) {
         Ok(collected) => assert_eq!(collected.layers, 1),
         Err(error) => assert!(matches!(error, StoreError::Busy), "{error}"),
     }

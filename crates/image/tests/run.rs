@@ -14,6 +14,9 @@ use support::{TestStore, context, request, test_store, tree};
 /// machine cannot run the tests.
 fn ready() -> Option<(TestStore, tempfile::TempDir)> {
     let busybox = busybox()?;
+    if !support::as_root() {
+        return None;
+    }
     let context = context(&[
         ("rootfs/bin/sh", "-> busybox"),
         (

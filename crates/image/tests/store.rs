@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use coracle_image::archive::{LoadOptions, load};
-use coracle_image::store::{StoreError, StoreOptions};
+use coracle_image::store::{Steps, StoreError, StoreOptions};
 use coracle_image::{Digest, ImageStore, Reference};
 use support::{CLUSTER, Tar, context, docker_archive, options, test_store, tree};
 
@@ -84,14 +84,14 @@ fn names_belong_to_clusters_and_layers_to_the_machine() {
     );
     let removed = test.store.remove("one", "image:1").expect("removes");
     assert_eq!((removed.len(), removed[0].old), (1, Some(digest)));
-    test.store.collect(true).expect("collects");
+    test.store.collect(Steps::Drop).expect("collects");
     assert_eq!(
         assert_whole(&test.store, "two"),
         1,
         "the other cluster's image stays"
     );
     test.store.forget_cluster("two").expect("forgets");
-    let collected = test.store.collect(true).expect("collects");
+    let collected = test.store.collect(Steps::Drop).expect("collects");
     assert_eq!((collected.layers, collected.blobs), (2, 4));
     assert_eq!(test.store.usage().expect("usage").total_bytes(), 0);
 }
@@ -160,7 +160,7 @@ fn pins_keep_images_whose_names_are_gone() {
     test.store.pin(CLUSTER, digest).expect("pins");
     test.store.pin(CLUSTER, digest).expect("pins again");
     test.store.remove(CLUSTER, "image:1").expect("removes");
-    test.store.collect(true).expect("collects");
+    test.store.collect(Steps::Drop).expect("collects");
     assert_eq!(
         tree(&test.store.image(digest).expect("kept").view()).len(),
         3
@@ -168,12 +168,12 @@ fn pins_keep_images_whose_names_are_gone() {
     test.store
         .keep_pins(CLUSTER, &BTreeSet::from([digest]))
         .expect("keeps");
-    test.store.collect(true).expect("collects");
+    test.store.collect(Steps::Drop).expect("collects");
     test.store.image(digest).expect("still kept");
     test.store
         .keep_pins(CLUSTER, &BTreeSet::new())
         .expect("lets go");
-    test.store.collect(true).expect("collects");
+    test.store.collect(Steps::Drop).expect("collects");
     let gone = test.store.pin(CLUSTER, digest).expect_err("gone");
     assert!(matches!(gone, StoreError::Missing { .. }), "{gone}");
 }
@@ -182,9 +182,12 @@ fn pins_keep_images_whose_names_are_gone() {
 fn collection_waits_for_images_in_the_making() {
     let test = test_store();
     let stage = test.store.stage().expect("stage");
-    assert!(matches!(test.store.collect(false), Err(StoreError::Busy)));
+    assert!(matches!(
+        test.store.collect(Steps::Keep),
+        Err(StoreError::Busy)
+    ));
     drop(stage);
-    test.store.collect(false).expect("collects");
+    test.store.collect(Steps::Keep).expect("collects");
 }
 
 #[test]
@@ -193,7 +196,7 @@ fn build_steps_are_kept_until_dropped() {
     let text = "FROM scratch\nCOPY a /\n";
     test.build(context.path(), text).expect("builds");
     test.store.remove(CLUSTER, "test:1").expect("removes");
-    test.store.collect(false).expect("collects");
+    test.store.collect(Steps::Keep).expect("collects");
     assert_eq!(
         test.build(context.path(), text)
             .expect("builds")
@@ -201,7 +204,7 @@ fn build_steps_are_kept_until_dropped() {
         1
     );
     test.store.remove(CLUSTER, "test:1").expect("removes");
-    test.store.collect(true).expect("collects");
+    test.store.collect(Steps::Drop).expect("collects");
     assert_eq!(
         test.build(context.path(), text)
             .expect("builds")
@@ -295,7 +298,7 @@ fn child() {
         );
         loaded.expect("loads");
         tick("loaded");
-        match store.collect(false) {
+        match store.collect(Steps::Keep) {
             Ok(_) | Err(StoreError::Busy) => tick("collected"),
             Err(error) => panic!("{error}"),
         }
@@ -340,7 +343,7 @@ fn a_process_killed_at_any_moment_leaves_a_whole_store() {
         assert_eq!(staged, 0, "the dead process's stage is swept");
     }
     let store = ImageStore::open_with(test.dir.path(), options()).expect("opens");
-    store.collect(true).expect("collects");
+    store.collect(Steps::Drop).expect("collects");
     let images = assert_whole(&store, CLUSTER);
     let layers = std::fs::read_dir(test.dir.path().join("layers"))
         .expect("lists")
@@ -371,7 +374,7 @@ fn processes_and_threads_share_a_store() {
                             &reference("latest:0"),
                         )
                         .expect("tags");
-                    match store.collect(false) {
+                    match store.collect(Steps::Keep) {
                         Ok(_) | Err(StoreError::Busy) => {}
                         Err(error) => panic!("{error}"),
                     }

@@ -23,6 +23,7 @@ pub struct Filter {
     priority: String,
     tag: String,
     q: String,
+    due: String,
     sort: String,
 }
 
@@ -59,7 +60,9 @@ impl Filter {
     }
 
     fn is_narrow(&self) -> bool {
-        !(self.priority.is_empty() && self.tag.is_empty() && self.q.is_empty())
+        ![&self.priority, &self.tag, &self.q, &self.due]
+            .into_iter()
+            .all(String::is_empty)
     }
 
     fn query(&self) -> String {
@@ -68,6 +71,7 @@ impl Filter {
             ("priority", &self.priority),
             ("tag", &self.tag),
             ("q", &self.q),
+            ("due", &self.due),
         ] {
             if !value.is_empty() {
                 query.push_str(&format!("&{name}={}", encode(value)));
@@ -97,7 +101,11 @@ async fn render(
     status: StatusCode,
     error: Option<&str>,
 ) -> Response {
-    let list = format!("/api/tasks?{}", filter.query());
+    let due = dates::due_before(&filter.due, &visitor.now());
+    let due = due
+        .map(|at| format!("&due_before={}", encode(&at)))
+        .unwrap_or_default();
+    let list = format!("/api/tasks?{}{due}", filter.query());
     let (list, stats) = tokio::join!(
         call(app.client(), visitor, Method::GET, &list, None),
         call(app.client(), visitor, Method::GET, "/api/stats", None),
@@ -264,6 +272,13 @@ const PRIORITIES: [(&str, &str); 4] = [
     ("urgent", "Urgent"),
 ];
 
+const DUES: [(&str, &str); 4] = [
+    ("", "Any date"),
+    ("overdue", "Overdue"),
+    ("today", "Today"),
+    ("week", "This week"),
+];
+
 /// The choices of a priority.
 pub fn priority_options(visitor: &Visitor, chosen: &str) -> Markup {
     html! {
@@ -326,6 +341,10 @@ fn filters(visitor: &Visitor, filter: &Filter) -> Markup {
                 select id="by_priority" name="priority" data-submit-on-change="" {
                     option value="" { (visitor.t("Any priority")) }
                     (priority_options(visitor, &filter.priority))
+                }
+                label.hidden for="due" { (visitor.t("Due")) }
+                select id="due" name="due" data-submit-on-change="" {
+                    @for (value, text) in DUES { option value=(value) selected[value == filter.due] { (visitor.t(text)) } }
                 }
                 label.hidden for="sort" { (visitor.t("Sort")) }
                 select id="sort" name="sort" data-submit-on-change="" {

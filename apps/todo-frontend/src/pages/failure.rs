@@ -53,7 +53,9 @@ fn away(visitor: &Visitor, cause: Option<&str>) -> Response {
     let mut response = page.answer(visitor, StatusCode::BAD_GATEWAY);
     // The page looks again by itself: nobody has to press a key when the
     // service is back.
-    response.headers_mut().insert("refresh", HeaderValue::from_static("5"));
+    response
+        .headers_mut()
+        .insert("refresh", HeaderValue::from_static("5"));
     response
 }
 

@@ -173,6 +173,8 @@ fn filters_narrow_and_keep_their_place() {
     check("q=app", true, false);
     check("priority=low", false, true);
     check("tag=fruit", true, false);
+    check("due=overdue", false, false);
+    check("due=week", false, false);
     check("status=completed", false, false);
     check("status=nonsense&sort=nonsense", true, true);
     has(

@@ -6,6 +6,8 @@ pub mod tokens;
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::request::Parts;
 use http::{HeaderMap, header};
 
@@ -14,6 +16,9 @@ use crate::identity::{AUTHENTICATED, Identity, UNAUTHENTICATED};
 use crate::request::percent_decode;
 use crate::server::Core;
 use crate::status::{ApiError, ApiResult};
+
+/// How a token is wrapped in a WebSocket protocol.
+const WEBSOCKET_BEARER: &str = "base64url.bearer.authorization.k8s.io.";
 
 /// Finds out who asks.
 ///
@@ -27,7 +32,7 @@ pub fn authenticate(core: &Core, parts: &Parts) -> ApiResult<Identity> {
         None => Ok(Identity::anonymous()),
         Some(token) => core
             .tokens
-            .authenticate(&core.store, token, &[])
+            .authenticate(&core.store, &token, &[])
             .map(|(identity, _)| identity)
             .map_err(|error| {
                 tracing::debug!(%error, "a bearer token was refused");
@@ -37,11 +42,24 @@ pub fn authenticate(core: &Core, parts: &Parts) -> ApiResult<Identity> {
 }
 
 /// The token of an `Authorization: Bearer` header (RFC 6750, section 2.1), or
-/// of the WebSocket protocol that browsers and dashboards use instead.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.trim().split_once(' ')?;
-    (scheme.eq_ignore_ascii_case("bearer") && !token.trim().is_empty()).then(|| token.trim())
+/// of the WebSocket protocol that browsers use instead.
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &http::HeaderValue| value.to_str().ok())
+    };
+    if let Some(value) = text(header::AUTHORIZATION) {
+        let (scheme, token) = value.trim().split_once(' ')?;
+        let token = token.trim();
+        return (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty())
+            .then(|| token.to_owned());
+    }
+    let protocols = text(header::SEC_WEBSOCKET_PROTOCOL)?;
+    let encoded = protocols
+        .split(',')
+        .find_map(|name| name.trim().strip_prefix(WEBSOCKET_BEARER))?;
+    String::from_utf8(URL_SAFE_NO_PAD.decode(encoded.trim_end_matches('=')).ok()?).ok()
 }
 
 /// Lets the user act as another, where it may.

@@ -75,6 +75,10 @@ pub async fn run(
     let written = update::change(context, kind, options.dry_run, false, &mut |live| {
         let patched = apply_to(kind, form, live, &patch)?;
         check_type(kind, &patched)?;
+        let shown = match form {
+            Form::Strategic => in_go(&patch.value),
+            _ => patched.to_string(),
+        };
         let mut object = decode::typed(
             context,
             kind,
@@ -84,7 +88,7 @@ pub async fn run(
             },
             options.field_validation,
         )
-        .map_err(|error| reword(kind, live, error))?;
+        .map_err(|error| reword(kind, &shown, error))?;
         rules::default(kind, &mut object);
         check_place(context, kind, &mut object)?;
         owners::dedup(context, &mut object);
@@ -195,32 +199,47 @@ fn check_type(kind: &Kind, patched: &Value) -> ApiResult<()> {
     ))
 }
 
-/// A patched object that does not decode is invalid, not a bad request.
-fn reword(kind: &Kind, live: &Value, error: ApiError) -> ApiError {
+/// A patched object that does not decode is invalid, not a bad request. Of a
+/// strategic patch upstream shows the patch, of the others the outcome.
+fn reword(kind: &Kind, shown: &str, error: ApiError) -> ApiError {
     let prefix = format!(" cannot be handled as a {}: ", kind.kind);
-    let Some((_, why)) = error.message.split_once(&prefix) else {
+    let Some((_, why)) = error
+        .message
+        .split_once(&prefix)
+        .filter(|_| error.code == 400)
+    else {
         return error;
     };
-    let _ = live;
-    if error.code != 400 {
-        return error;
-    }
-    if let Some(findings) = why.strip_prefix("strict decoding error: ") {
-        let message = format!("Invalid value: \"\": strict decoding error: {findings}");
-        return ApiError::invalid(
-            "",
-            "",
-            "",
-            vec![cause("FieldValueInvalid", "patch", message)],
-        );
-    }
-    let message = format!("Invalid value: \"\": {why}");
+    let message = format!("Invalid value: {shown:?}: {why}");
     ApiError::invalid(
         "",
         "",
         "",
         vec![cause("FieldValueInvalid", "patch", message)],
     )
+}
+
+/// Writes a value as Go's `%+v` writes it decoded: `map[a:1 b:[x y]]`.
+fn in_go(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            let parts: Vec<String> = list.iter().map(in_go).collect();
+            format!("[{}]", parts.join(" "))
+        }
+        Value::Object(map) => {
+            let mut parts: Vec<(&String, String)> =
+                map.iter().map(|(key, value)| (key, in_go(value))).collect();
+            parts.sort();
+            let parts: Vec<String> = parts
+                .into_iter()
+                .map(|(key, value)| format!("{key}:{value}"))
+                .collect();
+            format!("map[{}]", parts.join(" "))
+        }
+        scalar => scalar.to_string(),
+    }
 }
 
 fn check_place(context: &Context, kind: &Kind, object: &mut Value) -> ApiResult<()> {

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use clap::Args;
-use coracle_cluster::init::ProcessConfig;
+use coracle_cluster::init::{self, ProcessConfig};
 use coracle_cluster::launch::{Launch, start_gateway};
 use coracle_cluster::pki::Pki;
 use coracle_cluster::{IdMap, Record};
@@ -127,7 +127,7 @@ impl Start {
             return vec![process("engine", &[name, "--api-only"], &["api"])];
         }
         vec![
-            process("dataplane", &[], &[]),
+            process("dataplane", &[], &[init::MEMORY]),
             process("engine", &[name], &["api"]),
         ]
     }

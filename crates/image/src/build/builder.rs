@@ -18,6 +18,9 @@ use crate::store::layers::chain_id;
 use crate::store::steps::Step;
 use crate::store::{ImageStore, NameChange, Stage};
 
+/// Sets the one time in the image.
+const EPOCH_ARGUMENT: &str = "SOURCE_DATE_EPOCH";
+
 /// An image that was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Built {
@@ -46,6 +49,7 @@ pub fn build(
     tools: &Tools<'_>,
     progress: &mut dyn FnMut(BuildEvent),
 ) -> Result<Built, BuildError> {
+    let request = &with_epoch(request)?;
     let dockerfile = dockerfile::parse(&request.file, &request.text)?;
     let arguments = global_arguments(request, &dockerfile)?;
     let bases = bases(&dockerfile, &arguments)?;
@@ -471,6 +475,24 @@ impl Builder<'_> {
     }
 }
 
+// <https://reproducible-builds.org/specs/source-date-epoch/>, as a build
+// argument, as other builders take it.
+fn with_epoch(request: &BuildRequest) -> Result<BuildRequest, BuildError> {
+    let mut request = request.clone();
+    if let Some(text) = request.arguments.get(EPOCH_ARGUMENT) {
+        let seconds = text
+            .parse()
+            .ok()
+            .filter(|seconds| (0..1 << 33).contains(seconds));
+        request.epoch_seconds = seconds.ok_or_else(|| {
+            BuildError::Request(format!(
+                "{EPOCH_ARGUMENT}={text} is no number of seconds since 1970"
+            ))
+        })?;
+    }
+    Ok(request)
+}
+
 /// Returns an error with its causes in one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -495,7 +517,7 @@ pub(super) fn is_predefined(name: &str) -> bool {
         "no_proxy",
         "all_proxy",
     ];
-    one_case && known.contains(&lower.as_str())
+    (one_case && known.contains(&lower.as_str())) || name == EPOCH_ARGUMENT
 }
 
 fn global_arguments(

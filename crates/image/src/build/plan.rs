@@ -4,7 +4,7 @@
 //! directories as they are in the tree below. Its digest is the step's cache
 //! key, its archive the layer: both depend on nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
@@ -23,6 +23,9 @@ const PLAN_VERSION: &[u8] = b"plan 1";
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     members: BTreeMap<OsString, Planned>,
+    /// Planned directories and what they are in the tree below: `None` for new
+    /// ones, in which nothing needs to be looked for.
+    directories: HashMap<OsString, Option<Found>>,
 }
 
 /// One member to come.
@@ -99,8 +102,10 @@ impl Plan {
         }
         if let Some(found) = self.existing(below, path)? {
             self.keep(path, &found)?;
+            self.directories.insert(key(path), Some(found));
             return Ok(false);
         }
+        self.directories.insert(key(path), None);
         self.put(
             path,
             Planned {
@@ -144,19 +149,22 @@ impl Plan {
 
     fn parents(&mut self, below: &View, path: &Path, owner: Owner) -> Result<(), PlanError> {
         match path.parent() {
-            Some(parent) if !is_root(parent) => {
-                if self.members.contains_key(&key(parent)) {
-                    return self.directory(below, parent, 0o755, owner).map(|_| ());
-                }
+            Some(parent) if !is_root(parent) && !self.directories.contains_key(&key(parent)) => {
                 self.directory(below, parent, 0o755, owner).map(|_| ())
             }
             _ => Ok(()),
         }
     }
 
-    // What exists below is not seen where this plan replaced its parent.
     fn existing(&self, below: &View, path: &Path) -> Result<Option<Found>, PlanError> {
-        Ok(below.find_no_follow(path)?)
+        let parent = path
+            .parent()
+            .and_then(|parent| self.directories.get(&key(parent)));
+        match (parent, path.file_name()) {
+            (Some(None), _) => Ok(None),
+            (Some(Some(parent)), Some(name)) => Ok(below.child(parent, name)?),
+            _ => Ok(below.find_no_follow(path)?),
+        }
     }
 
     fn keep(&mut self, path: &Path, found: &Found) -> Result<(), PlanError> {

@@ -26,7 +26,8 @@ pub trait Execute: Send + Sync {
 /// One command and the world it runs in.
 #[derive(Debug, Clone)]
 pub struct ExecuteRequest {
-    /// Layer directories, uppermost first, as overlay's `lowerdir`.
+    /// Layer directories, uppermost first, as overlay's `lowerdir`; none
+    /// directly after `FROM scratch`.
     pub lowers: Vec<PathBuf>,
     /// The upper directory; mount with `userxattr`.
     pub upper: PathBuf,

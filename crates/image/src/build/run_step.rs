@@ -55,7 +55,8 @@ impl Builder<'_> {
             mounts.push(self.script(&heredoc.text())?);
         }
         let network = self.request.network && run.network.unwrap_or(true);
-        let key = run_key(state, &arguments, &mounts, network);
+        let epoch = self.request.epoch_seconds;
+        let key = run_key(state, &arguments, &mounts, network, epoch);
         if self.reuse(key, state, &instruction.text)? {
             return Ok(());
         }
@@ -296,7 +297,13 @@ impl Builder<'_> {
     }
 }
 
-fn run_key(state: &StageState, arguments: &[String], mounts: &[Prepared], network: bool) -> Digest {
+fn run_key(
+    state: &StageState,
+    arguments: &[String],
+    mounts: &[Prepared],
+    network: bool,
+    epoch_seconds: i64,
+) -> Digest {
     let mut hasher = Hasher::new();
     hasher.field(RUN_VERSION);
     let chain = state.chain().map(|chain| chain.hex()).unwrap_or_default();
@@ -315,6 +322,7 @@ fn run_key(state: &StageState, arguments: &[String], mounts: &[Prepared], networ
     hasher.field(state.config.user.as_bytes());
     mounts.iter().for_each(|mount| hasher.field(&mount.key));
     hasher.field(&[u8::from(network)]);
+    hasher.field(&epoch_seconds.to_le_bytes());
     hasher.finish()
 }
 

@@ -9,7 +9,7 @@ mod diff;
 mod unpack;
 mod users;
 mod view;
-mod xattr;
+pub(crate) mod xattr;
 
 pub use diff::{DiffError, DiffSummary, write_layer};
 pub use unpack::{Limits, UnpackError, Unpacked, unpack};

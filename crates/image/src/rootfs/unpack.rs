@@ -577,8 +577,7 @@ fn own_and_label(member: &Member, file: BorrowedFd<'_>) -> io::Result<()> {
     match owned {
         Ok(()) => {}
         Err(Errno::INVAL | Errno::PERM) => {
-            let owner = format!("{}:{}", member.uid, member.gid);
-            xattr::set_if_possible(file, xattr::OWNER.as_bytes(), owner.as_bytes())?;
+            xattr::record_owner(file, member.uid, member.gid)?;
         }
         Err(error) => return Err(error.into()),
     }

@@ -280,7 +280,7 @@ impl View {
 
     // One component, looked up from the uppermost layer down: a whiteout or
     // anything but a directory ends the search, an opaque directory too.
-    fn child(&self, parent: &Found, name: &OsStr) -> Result<Option<Found>, ViewError> {
+    pub(crate) fn child(&self, parent: &Found, name: &OsStr) -> Result<Option<Found>, ViewError> {
         let path = parent.path.join(name);
         let mut found: Option<Found> = None;
         for part in &parent.parts {

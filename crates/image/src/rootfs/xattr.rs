@@ -90,6 +90,11 @@ pub(crate) fn recorded_owner(file: impl AsFd) -> io::Result<Option<(u32, u32)>> 
     Ok(value.as_deref().and_then(parse_owner))
 }
 
+/// Records the owner a file cannot be given.
+pub(crate) fn record_owner(file: impl AsFd, uid: u32, gid: u32) -> io::Result<()> {
+    set_if_possible(file, OWNER.as_bytes(), format!("{uid}:{gid}").as_bytes())
+}
+
 /// Reads a recorded owner.
 pub(crate) fn parse_owner(value: &[u8]) -> Option<(u32, u32)> {
     let text = std::str::from_utf8(value).ok()?;

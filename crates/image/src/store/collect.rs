@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::files::{Hold, remove_tree, unique};
 use super::layers::{chain_id, key, read_meta};
@@ -21,6 +22,18 @@ pub struct Collected {
     pub layers: u64,
     /// Bytes freed, blobs and file content of layers.
     pub bytes: u64,
+}
+
+/// What becomes of remembered build steps, and of the layers only they need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Steps {
+    /// They stay.
+    #[default]
+    Keep,
+    /// Those not used for this long go.
+    DropUnusedFor(Duration),
+    /// All go.
+    Drop,
 }
 
 /// What the store holds.
@@ -46,16 +59,18 @@ struct Marked {
 }
 
 impl ImageStore {
-    /// Removes what nothing uses. Build steps are kept unless `drop_steps`.
+    /// Removes what nothing uses.
     ///
     /// # Errors
     ///
     /// Answers [`StoreError::Busy`] while an image is being added.
-    pub fn collect(&self, drop_steps: bool) -> Result<Collected, StoreError> {
+    pub fn collect(&self, steps: Steps) -> Result<Collected, StoreError> {
         let _alone = self.hold_in_use(Hold::ExclusiveNow)?;
         self.sweep_stages();
-        if drop_steps {
-            self.drop_steps()?;
+        match steps {
+            Steps::Keep => {}
+            Steps::DropUnusedFor(age) => self.drop_steps_older_than(age)?,
+            Steps::Drop => self.drop_steps_older_than(Duration::ZERO)?,
         }
         let marked = self.mark()?;
         let trash = self.dir.join("stage").join(format!("trash-{}", unique()));

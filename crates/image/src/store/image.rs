@@ -43,7 +43,7 @@ pub struct Layer {
 
 impl Image {
     /// Returns the layer directories uppermost first, as overlay's `lowerdir`
-    /// lists them.
+    /// lists them. An image `FROM scratch` may have none.
     pub fn lower_dirs(&self) -> Vec<PathBuf> {
         let dirs = self.layers.iter().rev().map(|layer| layer.dir.clone());
         dirs.collect()

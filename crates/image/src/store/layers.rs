@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ImageStore, StoreError};
 use crate::digest::{Digest, HashingReader};
+use crate::rootfs::xattr;
 use crate::rootfs::{FoundKind, Limits, Unpacked, View, unpack};
 
 const KEY_LENGTH: usize = 32;
@@ -190,7 +191,8 @@ fn inherit_directories(
         };
         let here = dir.join(path);
         let owned = match lchown(&here, Some(below.uid), Some(below.gid)) {
-            Err(error) if is_no_such_id(&error) => Ok(()),
+            Err(error) if is_no_such_id(&error) => File::open(&here)
+                .and_then(|directory| xattr::record_owner(directory, below.uid, below.gid)),
             done => done,
         };
         let applied = owned.and_then(|()| {

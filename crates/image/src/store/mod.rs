@@ -29,7 +29,7 @@ mod pins;
 mod stage;
 pub(crate) mod steps;
 
-pub use collect::{Collected, Usage};
+pub use collect::{Collected, Steps, Usage};
 pub use error::StoreError;
 pub use image::{Image, Layer, ListedImage};
 pub use names::NameChange;

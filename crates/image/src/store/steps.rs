@@ -2,6 +2,7 @@
 //! over a parent and its inputs gave.
 
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +28,15 @@ impl ImageStore {
     /// Returns the remembered step; a broken record is no record.
     pub(crate) fn step(&self, key: Digest) -> Option<Step> {
         let path = self.steps_dir().join(format!("{}.json", key.hex()));
-        let text = std::fs::read(path).ok()?;
-        serde_json::from_slice(&text).ok()
+        let text = std::fs::read(&path).ok()?;
+        let step = serde_json::from_slice(&text).ok()?;
+        // The file's time says when the step was last of use.
+        if let Ok(file) = std::fs::File::open(&path)
+            && let Err(error) = file.set_modified(SystemTime::now())
+        {
+            tracing::debug!(%error, "the use of a build step is not noted");
+        }
+        Some(step)
     }
 
     pub(crate) fn remember_step(&self, key: Digest, step: &Step) -> Result<(), StoreError> {
@@ -51,9 +59,19 @@ impl ImageStore {
         Ok(steps)
     }
 
-    pub(crate) fn drop_steps(&self) -> Result<(), StoreError> {
+    pub(crate) fn drop_steps_older_than(&self, age: Duration) -> Result<(), StoreError> {
         let directory = self.steps_dir();
-        super::files::remove_tree(&directory).map_err(StoreError::io("remove", &directory))?;
-        super::files::make_directory(&directory)
+        for entry in std::fs::read_dir(&directory).map_err(StoreError::io("list", &directory))? {
+            let path = entry.map_err(StoreError::io("list", &directory))?.path();
+            let used = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
+            let idle = used
+                .ok()
+                .and_then(|used| used.elapsed().ok())
+                .unwrap_or_default();
+            if idle >= age {
+                std::fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+            }
+        }
+        Ok(())
     }
 }

@@ -252,3 +252,24 @@ pub fn snapshot(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     };
     names.into_iter().map(read).collect()
 }
+
+/// Returns true as root. An ordinary user's test is run again as root of a user
+/// namespace, where the store is used in earnest, and then false is returned.
+pub fn as_root() -> bool {
+    if rustix::process::geteuid().is_root() {
+        return true;
+    }
+    let test = std::thread::current()
+        .name()
+        .expect("a test's thread")
+        .to_owned();
+    let output = std::process::Command::new("unshare")
+        .arg("-Urm")
+        .arg(std::env::current_exe().expect("this test"))
+        .args(["--exact", &test, "--nocapture"])
+        .output()
+        .expect("unshare runs");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    false
+}
