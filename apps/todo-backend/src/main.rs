@@ -67,7 +67,9 @@ fn serve() -> ExitCode {
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{}", log::chain(&error));
+            // Named first: the macro has a `log` of its own.
+            let causes = log::chain(&error);
+            tracing::error!("{causes}");
             ExitCode::FAILURE
         }
     };

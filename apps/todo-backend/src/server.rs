@@ -135,7 +135,11 @@ fn reload_on_hangup(state: AppState) -> Result<(), ServeError> {
                     state.reload(config);
                     tracing::info!("configuration read again");
                 }
-                Err(error) => tracing::error!("configuration kept: {}", log::chain(&error)),
+                Err(error) => {
+                    // Named first: the macro has a `log` of its own.
+                    let causes = log::chain(&error);
+                    tracing::error!("configuration kept: {causes}");
+                }
             }
         }
     });
