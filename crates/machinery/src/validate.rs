@@ -444,7 +444,7 @@ fn body(kind: &Kind, object: &At<'_>, old: Option<&Value>, causes: &mut Causes) 
         ("", "LimitRange") => config::limit_range(object, causes),
         ("", "ResourceQuota") => config::resource_quota(object, causes),
         ("", "ServiceAccount") => {}
-        ("", "Event") => events::core_event(object, old.is_some(), causes),
+        ("", "Event") => events::core_event(object, causes),
         ("events.k8s.io", "Event") => events::event(object, old, causes),
         ("coordination.k8s.io", "Lease") => config::lease(object, causes),
         ("scheduling.k8s.io", "PriorityClass") => config::priority_class(object, causes),

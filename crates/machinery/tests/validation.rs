@@ -306,6 +306,28 @@ fn workloads() {
         job(json!({"completionMode": "Indexed", "maxFailedIndexes": 1})),
         &["spec.backoffLimitPerIndex: Required value: when maxFailedIndexes is specified"],
     );
+    for (zone, fault) in [
+        ("Europe/Paris", None),
+        ("UTC", None),
+        (
+            "Europe/Pariss",
+            Some(
+                "spec.timeZone: Invalid value: \"Europe/Pariss\": unknown time zone Europe/Pariss",
+            ),
+        ),
+        (
+            "europe/paris",
+            Some("spec.timeZone: Invalid value: \"europe/paris\": unknown time zone europe/paris"),
+        ),
+    ] {
+        let object = json!({"spec": {"schedule": "@daily", "timeZone": zone, "jobTemplate": job(json!({}))}});
+        create(
+            "batch/v1",
+            "CronJob",
+            object,
+            &fault.into_iter().collect::<Vec<_>>(),
+        );
+    }
     create(
         "batch/v1",
         "CronJob",

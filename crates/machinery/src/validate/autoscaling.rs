@@ -79,12 +79,20 @@ fn metrics(metrics: &At<'_>, least: Option<i64>, causes: &mut Causes) {
     }
 }
 
+/// Sources in the order in which upstream looks at them.
 const SOURCES: [(&str, &str); 5] = [
-    ("ContainerResource", "containerResource"),
-    ("External", "external"),
     ("Object", "object"),
+    ("External", "external"),
     ("Pods", "pods"),
     ("Resource", "resource"),
+    ("ContainerResource", "containerResource"),
+];
+const TYPES: [&str; 5] = [
+    "ContainerResource",
+    "External",
+    "Object",
+    "Pods",
+    "Resource",
 ];
 
 fn metric(metric: &At<'_>, causes: &mut Causes) {
@@ -94,26 +102,37 @@ fn metric(metric: &At<'_>, causes: &mut Causes) {
     }
     let expected = SOURCES.iter().find(|(name, _)| *name == kind.text());
     if expected.is_none() {
-        let known = SOURCES.map(|(name, _)| name);
-        causes.not_supported(&kind.path, kind.text(), &known);
+        causes.not_supported(&kind.path, kind.text(), &TYPES);
     }
-    for (name, field) in SOURCES {
+    let mut present = Vec::new();
+    for (_, field) in SOURCES {
         let source = metric.field(field);
         if !source.is_set() {
             continue;
         }
-        if name == kind.text() {
+        // Only the first source is looked into.
+        if present.is_empty() {
             self::source(field, &source, causes);
-        } else {
-            causes.forbidden(&source.path, "must populate the given metric source only");
         }
+        present.push(field);
     }
-    if let Some((_, field)) = expected {
-        let source = metric.field(field);
-        if !source.is_set() {
+    match expected {
+        Some((_, field)) if !present.contains(field) => {
             let detail = "must populate information for the given metric source";
-            causes.required(&source.path, detail);
+            causes.required(&metric.field(field).path, detail);
         }
+        Some(_) => {}
+        None => causes.not_supported(&kind.path, kind.text(), &TYPES),
+    }
+    if present.len() == 1 {
+        return;
+    }
+    let others = present
+        .iter()
+        .filter(|field| expected.is_none_or(|(_, name)| name != *field));
+    for field in others {
+        let detail = "must populate the given metric source only";
+        causes.forbidden(&metric.field(field).path, detail);
     }
 }
 

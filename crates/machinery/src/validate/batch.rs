@@ -328,11 +328,11 @@ fn restart_policy(spec: &At<'_>, template: &At<'_>, causes: &mut Causes) {
 }
 
 /// A `CronJob`.
-pub(super) fn cron_job(object: &At<'_>, _old: Option<&Value>, causes: &mut Causes) {
+pub(super) fn cron_job(object: &At<'_>, old: Option<&Value>, causes: &mut Causes) {
     let metadata = object.field("metadata");
     let name = metadata.field("name");
     // The names of its jobs append eleven characters.
-    if name.len() > 52 {
+    if old.is_none() && name.len() > 52 {
         causes.invalid(
             &name.path,
             name.text(),
@@ -340,8 +340,13 @@ pub(super) fn cron_job(object: &At<'_>, _old: Option<&Value>, causes: &mut Cause
         );
     }
     let spec = object.field("spec");
-    schedule(&spec, causes);
+    let before = old.map(|old| &old["spec"]);
+    schedule(&spec, before, causes);
     causes.not_negative(&spec.field("startingDeadlineSeconds"));
+    let zone = spec.field("timeZone");
+    if zone.is_set() && before.is_none_or(|before| before["timeZone"] != *zone.value) {
+        time_zone(&zone, causes);
+    }
     let policy = spec.field("concurrencyPolicy");
     match policy.text() {
         "" => causes.required(&policy.path, ""),
@@ -366,31 +371,62 @@ pub(super) fn cron_job(object: &At<'_>, _old: Option<&Value>, causes: &mut Cause
     causes.not_negative(&spec.field("failedJobsHistoryLimit"));
 }
 
-fn schedule(spec: &At<'_>, causes: &mut Causes) {
+fn schedule(spec: &At<'_>, before: Option<&Value>, causes: &mut Causes) {
     let schedule = spec.field("schedule");
-    let zone = spec.field("timeZone");
     let text = schedule.text();
     if text.is_empty() {
         causes.required(&schedule.path, "");
-    } else if text.contains("TZ") {
-        let detail = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
-        causes.invalid(&schedule.path, text, detail);
-    } else if let Err(message) = cron::check(text) {
-        causes.invalid(&schedule.path, text, &message);
-    }
-    if !zone.is_set() {
         return;
     }
+    if let Err(message) = cron::check(text) {
+        causes.invalid(&schedule.path, text, &message);
+    }
+    let names_zone = |text: &str| text.contains("TZ");
+    let tolerated = before.is_some_and(|spec| spec["schedule"].as_str().is_some_and(names_zone));
+    if names_zone(text) && !tolerated {
+        let detail = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
+        causes.invalid(&schedule.path, text, detail);
+    } else if names_zone(text) && spec.field("timeZone").is_set() {
+        let detail = "cannot use both timeZone field and TZ or CRON_TZ in schedule";
+        causes.invalid(&schedule.path, text, detail);
+    }
+}
+
+/// Naming rules: <https://data.iana.org/time-zones/theory.html#naming>.
+fn time_zone(zone: &At<'_>, causes: &mut Causes) {
     let name = zone.text();
     if name.is_empty() {
         causes.invalid(&zone.path, name, "timeZone must be nil or non-empty string");
-    } else if name.eq_ignore_ascii_case("local") {
+        return;
+    }
+    let sound = |part: &str| {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'+');
+        !matches!(part, "." | "..")
+            && !part.starts_with('-')
+            && (1..=14).contains(&part.len())
+            && part.bytes().all(fits)
+    };
+    let unknown = format!("unknown time zone {name}");
+    if !name.split('/').all(sound) {
+        causes.invalid(&zone.path, name, &unknown);
+        return;
+    }
+    let local = name.eq_ignore_ascii_case("local");
+    if local {
         let detail =
             "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
         causes.invalid(&zone.path, name, detail);
-    } else if jiff::tz::TimeZone::get(name).is_err() {
-        causes.invalid(&zone.path, name, &format!("unknown time zone {name}"));
     }
+    if name != "Local" && !is_known_zone(name) {
+        causes.invalid(&zone.path, name, &unknown);
+    }
+}
+
+/// Whether the time zone database that comes with the program has a zone of
+/// exactly this name.
+fn is_known_zone(name: &str) -> bool {
+    let found = jiff::tz::TimeZoneDatabase::bundled().get(name);
+    found.is_ok_and(|zone| zone.iana_name() == Some(name))
 }
 
 /// The status of a `Job`.

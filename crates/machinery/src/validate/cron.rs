@@ -43,6 +43,12 @@ const FIELDS: [Field; 5] = [
 /// # Errors
 /// What is wrong with it, in the library's words.
 pub(super) fn check(text: &str) -> Result<(), String> {
+    let text = match text.strip_prefix("CRON_TZ=").or(text.strip_prefix("TZ=")) {
+        // The zone ends at the first space; whether it may stand there is
+        // another rule.
+        Some(rest) => rest.split_once(' ').map_or("", |(_, rest)| rest.trim()),
+        None => text,
+    };
     if let Some(descriptor) = text.strip_prefix('@') {
         return check_descriptor(descriptor, text);
     }

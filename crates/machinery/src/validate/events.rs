@@ -1,40 +1,71 @@
-//! Events of both groups.
+//! Events of both groups (`pkg/apis/core/validation/events.go` upstream). What
+//! comes through core/v1 is held to the old rules alone.
 
 use serde_json::Value;
 
-use super::{At, Causes, names};
+use super::{At, Causes, immutable, names};
 
-/// A core/v1 `Event`. Those with an `eventTime` follow the newer group's rules.
-pub(super) fn core_event(object: &At<'_>, updating: bool, causes: &mut Causes) {
-    if !object.field("eventTime").is_set() {
-        namespace(object, "involvedObject", causes);
-        return;
-    }
-    let about = object.field("involvedObject");
-    homeless(object, &about, causes);
-    if updating {
-        return;
-    }
-    let controller = object.field("reportingComponent");
-    newer(object, &controller, "message", causes);
+/// Names that the fields of an event have in one group.
+struct Names {
+    about: &'static str,
+    controller: &'static str,
+    /// How causes call the controller's field.
+    controller_path: &'static str,
+    note: &'static str,
+}
+
+const CORE: Names = Names {
+    about: "involvedObject",
+    controller: "reportingComponent",
+    controller_path: "reportingComponent",
+    note: "message",
+};
+const EVENTS: Names = Names {
+    about: "regarding",
+    controller: "reportingController",
+    controller_path: "reportingController",
+    note: "note",
+};
+
+/// Fields of events.k8s.io/v1 that updates may not change, with the names
+/// causes have for them.
+const FIXED: [(&str, &str); 14] = [
+    ("regarding", "involvedObject"),
+    ("reason", "reason"),
+    ("note", "message"),
+    ("deprecatedSource", "source"),
+    ("deprecatedFirstTimestamp", "firstTimestamp"),
+    ("deprecatedLastTimestamp", "lastTimestamp"),
+    ("deprecatedCount", "count"),
+    ("reason", "reason"),
+    ("type", "type"),
+    ("eventTime", "eventTime"),
+    ("action", "action"),
+    ("related", "related"),
+    ("reportingController", "reportingController"),
+    ("reportingInstance", "reportingInstance"),
+];
+
+/// A core/v1 `Event`.
+pub(super) fn core_event(object: &At<'_>, causes: &mut Causes) {
+    legacy(object, &CORE, causes);
 }
 
 /// An events.k8s.io/v1 `Event`.
 pub(super) fn event(object: &At<'_>, old: Option<&Value>, causes: &mut Causes) {
-    if object.field("eventTime").is_set() {
-        newer_namespace(object, causes);
-    } else {
-        namespace(object, "regarding", causes);
+    legacy(object, &EVENTS, causes);
+    match old {
+        None => create(object, causes),
+        Some(old) => update(object, old, causes),
     }
-    if old.is_some() {
-        return;
-    }
+}
+
+fn create(object: &At<'_>, causes: &mut Causes) {
+    series(object, causes);
     let time = object.field("eventTime");
     if !time.is_set() {
         causes.required(&time.path, "");
     }
-    let controller = object.field("reportingController");
-    newer(object, &controller, "note", causes);
     let kind = object.field("type");
     if !matches!(kind.text(), "Normal" | "Warning") {
         causes.invalid(
@@ -43,52 +74,80 @@ pub(super) fn event(object: &At<'_>, old: Option<&Value>, causes: &mut Causes) {
             &format!("has invalid value: {}", kind.text()),
         );
     }
-}
-
-fn newer_namespace(object: &At<'_>, causes: &mut Causes) {
-    homeless(object, &object.field("regarding"), causes);
-}
-
-/// Events about things outside of namespaces live in two namespaces only.
-fn homeless(object: &At<'_>, about: &At<'_>, causes: &mut Causes) {
-    let metadata = object.field("metadata");
-    let own = metadata.field("namespace");
-    if about.field("namespace").is_empty() && !matches!(own.text(), "default" | "kube-system") {
-        let path = object.path.field("involvedObject.namespace");
-        causes.invalid(&path, "", "does not match event.namespace");
-    }
-}
-
-fn namespace(object: &At<'_>, about: &str, causes: &mut Causes) {
-    let metadata = object.field("metadata");
-    let own = metadata.field("namespace");
-    let about = object.field(about);
-    let namespace = about.field("namespace");
-    let text = namespace.text();
-    // Events about things outside of namespaces live in `default`.
-    if text.is_empty() {
-        if !matches!(own.text(), "default" | "kube-system" | "") && is_namespaced_kind(&about) {
-            causes.invalid(
-                &object.path.field("involvedObject.namespace"),
-                text,
-                "does not match event.namespace",
-            );
+    for (name, shown) in [
+        ("deprecatedFirstTimestamp", "firstTimestamp"),
+        ("deprecatedLastTimestamp", "lastTimestamp"),
+        ("deprecatedCount", "count"),
+        ("deprecatedSource", "source"),
+    ] {
+        let value = &object.value[name];
+        let unset = match value {
+            Value::Object(map) => map.values().all(|value| *value == ""),
+            value => value.is_null() || *value == 0,
+        };
+        if !unset {
+            causes.invalid(&object.path.field(shown), "", "needs to be unset");
         }
-    } else if text != own.text() {
-        let path = object.path.field("involvedObject.namespace");
-        causes.invalid(&path, text, "does not match event.namespace");
     }
 }
 
-fn is_namespaced_kind(about: &At<'_>) -> bool {
-    let kind = about.field("kind").text();
-    let version = about.field("apiVersion").text();
-    crate::kinds::by_api_version(version, kind).is_some_and(|kind| kind.namespaced)
+fn update(object: &At<'_>, old: &Value, causes: &mut Causes) {
+    if !immutable::equal(&object.value["series"], &old["series"]) {
+        series(object, causes);
+    }
+    for (name, shown) in FIXED {
+        let at = At {
+            value: &object.value[name],
+            path: object.path.field(shown),
+        };
+        immutable::field(&at, &old[name], causes);
+    }
 }
 
-/// Rules that came with events.k8s.io.
-fn newer(object: &At<'_>, controller: &At<'_>, note: &str, causes: &mut Causes) {
-    let path = object.path.field("reportingController");
+fn series(object: &At<'_>, causes: &mut Causes) {
+    let series = object.field("series");
+    if !series.is_set() {
+        return;
+    }
+    let count = series.field("count");
+    if count.int().unwrap_or(0) < 2 {
+        causes.invalid(&count.path, "", "should be at least 2");
+    }
+    let last = series.field("lastObservedTime");
+    if !last.is_set() {
+        causes.required(&last.path, "");
+    }
+}
+
+/// What has held for events always.
+fn legacy(object: &At<'_>, names: &Names, causes: &mut Causes) {
+    let metadata = object.field("metadata");
+    let own = metadata.field("namespace");
+    let about = object.field(names.about);
+    let about = about.field("namespace");
+    let timed = object.field("eventTime").is_set();
+    let homeless = about.is_empty();
+    let agree = match (timed, homeless) {
+        // Events about things outside of namespaces live where they may.
+        (false, true) => matches!(own.text(), "" | "default"),
+        (false, false) => about.text() == own.text(),
+        (true, true) => matches!(own.text(), "default" | "kube-system"),
+        (true, false) => true,
+    };
+    if !agree {
+        let path = object.path.field("involvedObject.namespace");
+        causes.invalid(&path, about.text(), "does not match event.namespace");
+    }
+    if timed {
+        reporter(object, names, causes);
+    }
+    let path = object.path.field("namespace");
+    causes.invalid_text(&path, own.text(), names::subdomain(own.text()));
+}
+
+fn reporter(object: &At<'_>, names: &Names, causes: &mut Causes) {
+    let controller = object.field(names.controller);
+    let path = object.path.field(names.controller_path);
     if controller.is_empty() {
         causes.required(&path, "");
     }
@@ -97,34 +156,17 @@ fn newer(object: &At<'_>, controller: &At<'_>, note: &str, causes: &mut Causes) 
         controller.text(),
         names::qualified(controller.text()),
     );
-    let instance = object.field("reportingInstance");
-    if instance.is_empty() {
-        causes.required(&object.path.field("reportingControllerInstance"), "");
-    } else if instance.len() > 128 {
-        let path = object.path.field("reportingControllerInstance");
-        causes.invalid(&path, "", "can have at most 128 characters");
-    }
-    for name in ["action", "reason"] {
+    for name in ["reportingInstance", "action", "reason"] {
         let at = object.field(name);
         if at.is_empty() {
             causes.required(&at.path, "");
-        } else if at.len() > 128 {
+        }
+        if at.len() > 128 {
             causes.invalid(&at.path, "", "can have at most 128 characters");
         }
     }
-    if object.field(note).len() > 1024 {
+    if object.field(names.note).len() > 1024 {
         let path = object.path.field("message");
         causes.invalid(&path, "", "can have at most 1024 characters");
-    }
-    let series = object.field("series");
-    if series.is_set() {
-        let count = series.field("count");
-        if count.int().unwrap_or(0) < 2 {
-            causes.invalid(&count.path, "", "should be at least 2");
-        }
-        let last = series.field("lastObservedTime");
-        if !last.is_set() {
-            causes.required(&last.path, "");
-        }
     }
 }

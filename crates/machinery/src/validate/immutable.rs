@@ -63,11 +63,26 @@ pub(super) fn field(at: &At<'_>, old: &Value, causes: &mut Causes) {
     }
 }
 
-/// A field of an internal type that never changes; its value is shown in Go's names.
-pub(super) fn structure(at: &At<'_>, old: &Value, causes: &mut Causes) {
-    if !equal(at.value, old) {
-        causes.invalid(&at.path, Bad::raw(go_json(at.value)), names::IMMUTABLE);
+/// A structure of an internal type that never changes; it is shown with the
+/// named fields, absent texts as empty ones, in Go's names.
+pub(super) fn structure(at: &At<'_>, old: &Value, fields: &[&str], causes: &mut Causes) {
+    if equal(at.value, old) {
+        return;
     }
+    let shown = match at.value {
+        Value::Object(_) => {
+            let parts = fields.iter().map(|name| {
+                let value = match &at.value[*name] {
+                    Value::Null => "\"\"".to_owned(),
+                    value => go_json(value),
+                };
+                format!("{}:{value}", super::quote(&super::go_name(name)))
+            });
+            format!("{{{}}}", parts.collect::<Vec<_>>().join(","))
+        }
+        other => go_json(other),
+    };
+    causes.invalid(&at.path, Bad::raw(shown), names::IMMUTABLE);
 }
 
 /// Semantic equality: empty and absent are the same.

@@ -224,7 +224,9 @@ pub fn delete_options(options: &Value) -> Vec<super::Cause> {
 /// Metadata of an update. Upstream looks at it in the generic path and again
 /// in the kind's own, and so do the causes.
 pub(super) fn update(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Causes) {
-    for _ in 0..2 {
+    let is_core_event = kind.kind == "Event" && kind.group.is_empty();
+    changes(object, old, causes);
+    if !is_core_event {
         changes(object, old, causes);
     }
     if judges_whole_metadata(kind) {

@@ -1,11 +1,10 @@
 //! Endpoints, ingresses, network policies, addresses and ranges.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::{At, Causes, config, immutable, ip, labels, names, resources, service};
+use super::{At, Bad, Causes, config, immutable, ip, labels, names, resources, service};
 
 /// `Endpoints`.
 pub(super) fn endpoints(object: &At<'_>, causes: &mut Causes) {
@@ -502,25 +501,27 @@ pub(super) fn address(object: &At<'_>, causes: &mut Causes) {
 pub(super) fn service_range(object: &At<'_>, causes: &mut Causes) {
     let spec = object.field("spec");
     let ranges = spec.field("cidrs");
+    let shown = || Bad::raw(format!("{{\"CIDRs\":{}}}", ranges.value));
     if ranges.is_empty() {
         causes.required(&ranges.path, "at least one CIDR required");
         return;
     }
     if ranges.len() > 2 {
-        let detail = "may only hold up to 2 values";
-        causes.invalid(&ranges.path, ranges.value, detail);
+        causes.invalid(&ranges.path, shown(), "may only hold up to 2 values");
         return;
     }
-    let parsed: Vec<IpAddr> = ranges
+    let families: Vec<Option<bool>> = ranges
         .items()
-        .filter_map(|range| ip::strict_range(&range.path, range.text(), causes))
-        .map(|range| range.address)
+        .map(|range| Some(ip::Range::sloppy(range.text())?.address.is_ipv4()))
         .collect();
-    if let [first, second] = parsed.as_slice()
-        && first.is_ipv4() == second.is_ipv4()
-    {
+    let dual = matches!(families.as_slice(), [Some(first), Some(second)] if first != second);
+    if ranges.len() == 2 && !dual {
         let detail = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
-        causes.invalid(&ranges.path, ranges.value, detail);
+        causes.invalid(&ranges.path, shown(), detail);
+        return;
+    }
+    for range in ranges.items() {
+        ip::strict_range(&range.path, range.text(), causes);
     }
 }
 
@@ -530,10 +531,28 @@ pub(super) fn update(kind: &str, object: &At<'_>, old: &Value, causes: &mut Caus
     let before = &old["spec"];
     match kind {
         "IngressClass" => {
-            immutable::field(&spec.field("controller"), &before["controller"], causes)
+            immutable::field(&spec.field("controller"), &before["controller"], causes);
         }
-        "IPAddress" => immutable::structure(&spec.field("parentRef"), &before["parentRef"], causes),
-        "ServiceCIDR" => immutable::field(&spec.field("cidrs"), &before["cidrs"], causes),
+        "IPAddress" => {
+            let parent = spec.field("parentRef");
+            let names = ["group", "resource", "namespace", "name"];
+            immutable::structure(&parent, &before["parentRef"], &names, causes);
+        }
+        "ServiceCIDR" => service_range_update(&spec.field("cidrs"), &before["cidrs"], causes),
         _ => {}
+    }
+}
+
+/// A second family may join; nothing else changes.
+fn service_range_update(ranges: &At<'_>, before: &Value, causes: &mut Causes) {
+    let grows = before.as_array().map_or(0, Vec::len) == 1 && ranges.len() == 2;
+    if !grows {
+        immutable::field(ranges, before, causes);
+    } else if ranges.value[0] != before[0] {
+        let first = At {
+            value: &ranges.value[0],
+            path: ranges.path.index(0),
+        };
+        causes.invalid(&first.path, first.value, names::IMMUTABLE);
     }
 }

@@ -40,7 +40,10 @@ const SOURCES: &[&str] = &[
 
 /// A `PersistentVolume`.
 pub(super) fn persistent_volume(object: &At<'_>, causes: &mut Causes) {
-    let spec = object.field("spec");
+    volume_spec(&object.field("spec"), causes);
+}
+
+fn volume_spec(spec: &At<'_>, causes: &mut Causes) {
     let modes = spec.field("accessModes");
     if modes.is_empty() {
         causes.required(&modes.path, "");
@@ -59,10 +62,10 @@ pub(super) fn persistent_volume(object: &At<'_>, causes: &mut Causes) {
             false => causes.required(&required.path, "must specify required node constraints"),
         }
     }
-    sources(&spec, causes);
-    class_name(&spec, causes);
-    volume_mode(&spec, causes);
-    attributes_class(&spec, causes);
+    sources(spec, causes);
+    class_name(spec, causes);
+    volume_mode(spec, causes);
+    attributes_class(spec, causes);
 }
 
 fn access_modes(modes: &At<'_>, causes: &mut Causes) {
@@ -192,7 +195,7 @@ pub(super) fn volume_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
             value: &spec.value["nodeAffinity"],
             path: object.path.field("nodeAffinity"),
         };
-        structure(&affinity, &before["nodeAffinity"], causes);
+        structure(&affinity, &before["nodeAffinity"], &["required"], causes);
     }
 }
 
@@ -454,26 +457,30 @@ fn storage_capacity(object: &At<'_>, causes: &mut Causes) {
 }
 
 fn attachment(object: &At<'_>, causes: &mut Causes) {
+    const ONE: &str = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
     let spec = object.field("spec");
-    driver_name(&spec.field("attacher"), causes);
+    let attacher = spec.field("attacher");
+    if attacher.is_empty() {
+        // Asked for by the rules of all versions and by those of this one.
+        causes.required(&attacher.path, "");
+    }
+    driver_name(&attacher, causes);
     let source = spec.field("source");
     let (inline, volume) = (
         source.field("inlineVolumeSpec"),
         source.field("persistentVolumeName"),
     );
     match (inline.is_set(), volume.is_set()) {
-        (false, false) => causes.required(
-            &source.path,
-            "must specify one of inlineVolumeSpec and persistentVolumeName",
-        ),
-        (true, true) => causes.forbidden(
-            &source.path,
-            "must specify exactly one of inlineVolumeSpec and persistentVolumeName",
-        ),
+        (false, false) => causes.required(&source.path, ONE),
+        (true, true) => causes.forbidden(&source.path, ONE),
         (false, true) if volume.is_empty() => {
             causes.required(&volume.path, "must specify non empty persistentVolumeName");
         }
-        _ => {}
+        (false, true) => {}
+        (true, false) => volume_spec(&inline, causes),
+    }
+    if volume.is_set() {
+        causes.invalid_text(&volume.path, volume.text(), names::subdomain(volume.text()));
     }
     let node = spec.field("nodeName");
     causes.invalid_text(&node.path, node.text(), names::subdomain(node.text()));
@@ -503,10 +510,25 @@ pub(super) fn class_update(kind: &str, object: &At<'_>, old: &Value, causes: &mu
                 field(&spec.field(name), &before[name], causes);
             }
         }
-        "VolumeAttachment" => structure(&spec, before, causes),
+        "VolumeAttachment" => attachment_update(&spec, before, causes),
         "CSINode" => node_update(&spec, before, causes),
         _ => {}
     }
+}
+
+fn attachment_update(spec: &At<'_>, before: &Value, causes: &mut Causes) {
+    if equal(spec.value, before) {
+        return;
+    }
+    let source = &spec.value["source"];
+    let shown = format!(
+        "{{\"Attacher\":{},\"Source\":{{\"PersistentVolumeName\":{},\"InlineVolumeSpec\":{}}},\"NodeName\":{}}}",
+        spec.value["attacher"],
+        source["persistentVolumeName"],
+        super::go_json(&source["inlineVolumeSpec"]),
+        spec.value["nodeName"],
+    );
+    causes.invalid(&spec.path, super::Bad::raw(shown), names::IMMUTABLE);
 }
 
 fn node_update(spec: &At<'_>, before: &Value, causes: &mut Causes) {

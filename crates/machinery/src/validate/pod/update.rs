@@ -168,9 +168,34 @@ pub(in super::super) fn update_resources(object: &At<'_>, old: &Value, causes: &
     let spec = object.field("spec");
     super::spec(&spec, causes);
     let class = crate::strategy::qos_class;
-    if class(spec.value) != class(&old["spec"]) {
+    let before = class(&old["spec"]);
+    if class(spec.value) != before {
         let detail = "Pod QOS Class may not change as a result of resizing";
-        causes.invalid(&spec.path, class(spec.value), detail);
+        causes.invalid(&spec.path, before, detail);
+    }
+    for list in ["containers", "initContainers"] {
+        let containers = old["spec"][list].as_array();
+        for (new, old) in spec
+            .field(list)
+            .items()
+            .zip(containers.into_iter().flatten())
+        {
+            nothing_removed(&new.field("resources"), &old["resources"], causes);
+        }
+    }
+}
+
+/// A resize changes amounts; it takes none away.
+fn nothing_removed(resources: &At<'_>, old: &Value, causes: &mut Causes) {
+    for (list, detail) in [
+        ("requests", "resource requests cannot be removed"),
+        ("limits", "resource limits cannot be removed"),
+    ] {
+        let at = resources.field(list);
+        let mut before = old[list].as_object().into_iter().flatten();
+        if before.any(|(name, _)| at.value.get(name).is_none()) {
+            causes.forbidden(&at.path, detail);
+        }
     }
 }
 
