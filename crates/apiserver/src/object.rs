@@ -97,6 +97,12 @@ impl Stored {
         serde_json::from_slice(&self.bytes).unwrap_or(Value::Null)
     }
 
+    /// Whether the JSON contains a text, without parsing it. A no is certain.
+    #[must_use]
+    pub fn mentions(&self, text: &str) -> bool {
+        memchr::memmem::find(&self.bytes, text.as_bytes()).is_some()
+    }
+
     /// Whether a draft of the same object says the same as this one.
     #[must_use]
     pub fn says_the_same(&self, object: &Value) -> bool {

@@ -32,9 +32,19 @@ pub fn canonicalize(kind: &'static Kind, object: &mut Value) {
 /// Brings an object into the form field owners are compared in: canonical, but
 /// before it was stored, when an empty list was still a list.
 pub fn compared_form(kind: &'static Kind, object: &mut Value) {
-    let before = object.clone();
+    let before = holds_empty_list(object).then(|| object.clone());
     canonical::apply(kind, object);
-    restore_empty(&before, object);
+    if let Some(before) = before {
+        restore_empty(&before, object);
+    }
+}
+
+fn holds_empty_list(value: &Value) -> bool {
+    match value {
+        Value::Array(list) => list.is_empty() || list.iter().any(holds_empty_list),
+        Value::Object(map) => map.values().any(holds_empty_list),
+        _ => false,
+    }
 }
 
 fn restore_empty(before: &Value, value: &mut Value) {

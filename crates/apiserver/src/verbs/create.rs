@@ -81,18 +81,20 @@ pub async fn create_managed(
     object: Value,
     dry_run: bool,
 ) -> ApiResult<Written> {
-    let generated = object["metadata"]["name"]
+    if !object["metadata"]["name"]
         .as_str()
         .unwrap_or_default()
-        .is_empty();
-    let tries = if generated { NAME_TRIES } else { 1 };
-    for attempt in 1.. {
+        .is_empty()
+    {
+        return create_once(context, kind, object, dry_run).await;
+    }
+    for _ in 1..NAME_TRIES {
         match create_once(context, kind, object.clone(), dry_run).await {
-            Err(error) if error.reason == "AlreadyExists" && attempt < tries => {}
+            Err(error) if error.reason == "AlreadyExists" => {}
             outcome => return outcome,
         }
     }
-    unreachable!("the loop returns at its last attempt")
+    create_once(context, kind, object, dry_run).await
 }
 
 async fn create_once(
