@@ -121,7 +121,11 @@ impl Cluster {
     /// Panics with its output if it fails.
     pub fn kubectl(&self, args: &[&str]) -> Option<String> {
         let fetched = repository().join("target/oracles/kubectl");
-        let mut command = Command::new(if fetched.exists() { fetched } else { "kubectl".into() });
+        let mut command = Command::new(if fetched.exists() {
+            fetched
+        } else {
+            "kubectl".into()
+        });
         command.args(args);
         self.environment(&mut command);
         let output = command.output().ok()?;
