@@ -358,6 +358,7 @@ impl Request<'_> {
         }
         let wants_address = spec["type"] != "ExternalName";
         if wants_address {
+            self.check_families(spec)?;
             self.families(spec);
             self.address(spec)?;
         }
@@ -369,6 +370,38 @@ impl Request<'_> {
             self.health_port(spec)?;
         }
         Ok(())
+    }
+
+    /// The cluster has IPv4 alone; a Service without addresses may name any family.
+    fn check_families(&self, spec: &Value) -> ApiResult<()> {
+        let open = spec["clusterIP"] == "None"
+            && spec["selector"]
+                .as_object()
+                .is_none_or(serde_json::Map::is_empty);
+        if open {
+            return Ok(());
+        }
+        let refuse = |field: &str, message: String| {
+            Err(ApiError::invalid_field(
+                self.kind,
+                &self.name,
+                "FieldValueInvalid",
+                field,
+                message,
+            ))
+        };
+        if spec["ipFamilyPolicy"] == "RequireDualStack" {
+            let message = "Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services";
+            return refuse("spec.ipFamilyPolicy", message.to_owned());
+        }
+        let families = spec["ipFamilies"].as_array().into_iter().flatten();
+        match families.enumerate().find(|(_, family)| *family == "IPv6") {
+            None => Ok(()),
+            Some((index, family)) => {
+                let message = format!("Invalid value: {family}: not configured on this cluster");
+                refuse(&format!("spec.ipFamilies[{index}]"), message)
+            }
+        }
     }
 
     fn families(&self, spec: &mut Value) {
