@@ -172,12 +172,12 @@ mod tests {
 
     #[test]
     fn documents_are_split_and_know_their_template() {
-        let manifest = "\n---\n# Source: c/templates/a.yaml\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n# Source: c/templates/empty.yaml\n---\n# Source: c/templates/b.yaml\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: b, namespace: n}\n";
+        let manifest = "\n---\n# Source: c/templates/a.yaml\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n# Source: c/templates/empty.yaml\n---\n# Source: c/templates/b.yaml\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: b, namespace: there}\n";
         let objects = parse(manifest).expect("it is YAML");
         let titles: Vec<String> = objects.iter().map(Object::title).collect();
         assert_eq!(titles, ["ConfigMap/a", "Deployment/b"]);
         assert_eq!(objects[1].file, "c/templates/b.yaml");
-        assert_eq!(objects[1].identity("default").2, "n");
+        assert_eq!(objects[1].identity("default").2, "there");
     }
 
     #[test]
