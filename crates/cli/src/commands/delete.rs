@@ -14,6 +14,7 @@ pub fn run(global: &Global) -> Outcome {
     let step = Progress::new(global).step("Delete");
     kubeconfig::remove(&kubeconfig_path(global)?, target.dir.name())?;
     if !target.dir.exists() {
+        forget(&target)?;
         step.skipped(&format!("there is no cluster {}", target.dir.name()));
         return Ok(());
     }
@@ -27,17 +28,19 @@ pub fn run(global: &Global) -> Outcome {
         delegation.remove()?;
     }
     step.say("removing its files");
-    // Its images may be wanted by no other cluster; files of other ids than
-    // the user's can only be removed from inside a user namespace.
-    run_job(
-        &target.home,
-        &Job::Forget {
-            cluster: target.dir.name().into(),
-        },
-        |_| {},
-    )?;
+    forget(&target)?;
     drop(lock);
     launch::remove_files(&target.dir)?;
     step.done(&format!("{} is gone", target.dir.name()));
+    Ok(())
+}
+
+/// Removes image names and data of the cluster, from inside a user namespace:
+/// files of other ids than the user's can only be removed there.
+fn forget(target: &Target) -> Outcome {
+    if target.home.images().exists() {
+        let cluster = target.dir.name().into();
+        run_job(&target.home, &Job::Forget { cluster }, |_| {})?;
+    }
     Ok(())
 }

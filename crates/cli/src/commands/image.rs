@@ -1,17 +1,20 @@
-//! `coracle image`: builds, lists and removes images; needs no cluster.
+//! `coracle image`: builds, loads, saves, names, describes, lists and removes
+//! images; needs no cluster. Where one runs, workloads that name a changed
+//! image roll.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use super::Global;
 use super::progress::Progress;
+use super::roll;
 use super::target::Target;
 use crate::failure::{Failure, Outcome};
 use crate::process::{Job, JobEvent, run_job};
 
-/// Build, list and remove images.
+/// Build, load, save, tag, inspect, list and remove images.
 #[derive(Debug, Args)]
 pub struct Image {
     #[command(subcommand)]
@@ -22,6 +25,44 @@ pub struct Image {
 enum Action {
     /// Build an image from a Dockerfile.
     Build(Build),
+    /// Load images from an archive of `docker save`, or an OCI layout.
+    Load {
+        /// The archive or folder; `-` is standard input.
+        archive: PathBuf,
+        /// A name for the archive's only image, instead of those it carries.
+        #[arg(long)]
+        name: Option<String>,
+        /// Leave workloads that name a changed image as they are.
+        #[arg(long)]
+        no_roll: bool,
+    },
+    /// Write images as one archive that `docker load` reads.
+    Save {
+        /// Names of the images.
+        #[arg(required = true)]
+        names: Vec<String>,
+        /// The archive; `-` is standard output.
+        #[arg(long, short, default_value = "-")]
+        output: PathBuf,
+        /// Write an OCI layout only.
+        #[arg(long)]
+        oci: bool,
+    },
+    /// Give an image another name.
+    Tag {
+        /// The image.
+        from: String,
+        /// Its further name.
+        to: String,
+        /// Leave workloads that name a changed image as they are.
+        #[arg(long)]
+        no_roll: bool,
+    },
+    /// Print what there is to say of an image, as JSON.
+    Inspect {
+        /// The image.
+        name: String,
+    },
     /// List the cluster's images.
     #[command(alias = "list")]
     Ls,
@@ -53,6 +94,9 @@ pub struct Build {
     /// The stage to build [default: the last].
     #[arg(long)]
     pub target: Option<String>,
+    /// Leave workloads that name a changed image as they are.
+    #[arg(long)]
+    pub no_roll: bool,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -66,7 +110,47 @@ impl Image {
         let target = Target::of(global)?;
         let cluster = global.cluster.clone();
         match &self.action {
-            Action::Build(build) => build.run(global, &target).map(drop),
+            Action::Build(build) => {
+                let built = build.run(global, &target)?;
+                if build.no_roll {
+                    Ok(())
+                } else {
+                    roll::roll(global, &target, &built.changed)
+                }
+            }
+            Action::Load {
+                archive,
+                name,
+                no_roll,
+            } => load(global, &target, archive, name.clone(), *no_roll),
+            Action::Save { names, output, oci } => save(global, &target, names, output, *oci),
+            Action::Tag { from, to, no_roll } => {
+                let job = Job::Tag {
+                    cluster,
+                    from: from.clone(),
+                    to: to.clone(),
+                };
+                let events = run_job(&target.home, &job, |_| {})?;
+                if *no_roll {
+                    Ok(())
+                } else {
+                    roll::roll(global, &target, &changed(&events))
+                }
+            }
+            Action::Inspect { name } => {
+                let events = run_job(
+                    &target.home,
+                    &Job::Inspect {
+                        cluster,
+                        name: name.clone(),
+                    },
+                    |_| {},
+                )?;
+                if let Some(JobEvent::Described { facts }) = events.last() {
+                    println!("{}", serde_json::to_string_pretty(facts)?);
+                }
+                Ok(())
+            }
             Action::Ls => list(&run_job(&target.home, &Job::List { cluster }, |_| {})?),
             Action::Rm { names } => {
                 run_job(
@@ -104,10 +188,94 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// Whether a build made something new.
+/// Returns the names that stand for other images than before.
+fn changed(events: &[JobEvent]) -> BTreeSet<String> {
+    let names = events.iter().filter_map(|event| match event {
+        JobEvent::Changed { names } => Some(names.clone()),
+        _ => None,
+    });
+    names.flatten().collect()
+}
+
+fn load(
+    global: &Global,
+    target: &Target,
+    archive: &Path,
+    name: Option<String>,
+    no_roll: bool,
+) -> Outcome {
+    let step = Progress::new(global).step("Image");
+    let archive = if archive == Path::new("-") {
+        own_descriptor(0)
+    } else {
+        std::path::absolute(archive)?
+    };
+    let job = Job::Load {
+        cluster: global.cluster.clone(),
+        archive,
+        name,
+    };
+    let result = run_job(&target.home, &job, |event| {
+        if let JobEvent::Step { number, total, .. } = event {
+            step.say(format!("layer {number} of {total}"));
+        }
+    });
+    let events = match result {
+        Ok(events) => events,
+        Err(error) => {
+            step.failed();
+            return Err(error.into());
+        }
+    };
+    let loaded: Vec<String> = events
+        .iter()
+        .filter_map(|event| match event {
+            JobEvent::Loaded { names, bytes } => {
+                Some(format!("{} ({})", names.join(", "), size(*bytes)))
+            }
+            _ => None,
+        })
+        .collect();
+    step.done(&format!("loaded {}", loaded.join(", ")));
+    if no_roll {
+        Ok(())
+    } else {
+        roll::roll(global, target, &changed(&events))
+    }
+}
+
+fn save(global: &Global, target: &Target, names: &[String], output: &Path, oci: bool) -> Outcome {
+    use std::os::fd::AsRawFd;
+    let to_stdout = output == Path::new("-");
+    if to_stdout && std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+        return Err(Failure::usage("an archive is nothing for a terminal")
+            .hint("name a file: --output FILE"));
+    }
+    let file = if to_stdout {
+        None
+    } else {
+        Some(std::fs::File::create(output)?)
+    };
+    let output = own_descriptor(file.as_ref().map_or(1, AsRawFd::as_raw_fd));
+    let job = Job::Save {
+        cluster: global.cluster.clone(),
+        names: names.to_vec(),
+        output,
+        oci,
+    };
+    run_job(&target.home, &job, |_| {})?;
+    Ok(())
+}
+
+/// Returns the path by which another process of the same user opens a descriptor of this one.
+fn own_descriptor(fd: std::os::fd::RawFd) -> PathBuf {
+    PathBuf::from(format!("/proc/{}/fd/{fd}", std::process::id()))
+}
+
+/// What a build did.
 pub struct Built {
-    /// Whether a name stands for another image than before.
-    pub changed: bool,
+    /// Names that stand for other images than before.
+    pub changed: BTreeSet<String>,
 }
 
 impl Build {
@@ -157,17 +325,13 @@ impl Build {
                 return Err(error.into());
             }
         };
-        let Some(JobEvent::Built {
-            changed,
-            cached,
-            total,
-            ..
-        }) = events.last()
-        else {
+        let Some(JobEvent::Built { cached, total, .. }) = events.last() else {
             step.failed();
             return Err(anyhow::anyhow!("the builder said nothing of the image {name}").into());
         };
         step.done(&format!("{name} ({cached} of {total} steps known)"));
-        Ok(Built { changed: *changed })
+        Ok(Built {
+            changed: changed(&events),
+        })
     }
 }

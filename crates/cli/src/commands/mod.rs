@@ -6,6 +6,7 @@ mod down;
 mod image;
 mod kubectl;
 mod progress;
+mod roll;
 mod start;
 mod status;
 mod stop;
@@ -78,7 +79,7 @@ enum Command {
     Service(access::Service),
     /// Run kubectl with the cluster's kubeconfig.
     Kubectl(kubectl::Kubectl),
-    /// Build, list and remove images.
+    /// Build, load, save, tag, inspect, list and remove images.
     Image(image::Image),
     /// Render a chart as `helm template` does.
     Template(template::Template),

@@ -10,12 +10,12 @@ use coracle_helm::print;
 use coracle_helm::{Release, Rendered};
 use coracle_release::{Deployed, Request, deploy, latest, wait};
 use k8s_openapi::api::core::v1::Service;
-use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
 
 use super::image::Build;
 use super::progress::{Progress, duration};
+use super::roll;
 use super::start::Start;
 use super::target::Target;
 use super::{Global, access, block_on};
@@ -52,7 +52,7 @@ impl Up {
         let urls = block_on(async {
             let client = target.client(&record).await?;
             let (deployed, notes) = self.deploy(&client, &project, &progress).await?;
-            roll(&client, &project, &deployed, &changed, &progress).await?;
+            roll::roll_with(&client, &changed, &progress).await?;
             self.wait(&client, &project, &deployed, &progress).await?;
             let urls = urls(&client, &project, &deployed).await?;
             if !global.quiet && !notes.trim().is_empty() {
@@ -183,9 +183,7 @@ fn build(
                 before(project, command, progress)?;
             }
         }
-        if build_one(project, image, global, target)? {
-            changed.insert(image.name.clone());
-        }
+        changed.extend(build_one(project, image, global, target)?);
     }
     Ok(changed)
 }
@@ -224,7 +222,7 @@ fn build_one(
     image: &ImageSpec,
     global: &Global,
     target: &Target,
-) -> Result<bool, Failure> {
+) -> Result<BTreeSet<String>, Failure> {
     let build = Build {
         context: project.path(&image.context),
         file: Some(project.path(&image.dockerfile)),
@@ -242,62 +240,6 @@ fn build_one(
         ..Build::default()
     };
     Ok(build.run(global, target)?.changed)
-}
-
-/// Makes workloads that name a changed image roll: their template is the same,
-/// so nothing else would.
-async fn roll(
-    client: &Client,
-    project: &Project,
-    deployed: &Deployed,
-    changed: &BTreeSet<String>,
-    progress: &Progress,
-) -> Outcome {
-    for object in deployed
-        .objects
-        .iter()
-        .filter(|object| matches!(object.kind(), "Deployment" | "StatefulSet"))
-    {
-        let pod = &object.value["spec"]["template"]["spec"];
-        let containers = ["containers", "initContainers"]
-            .iter()
-            .flat_map(|list| pod[*list].as_array().into_iter().flatten());
-        let names: Vec<&str> = containers
-            .filter_map(|container| container["image"].as_str())
-            .collect();
-        if !names.iter().any(|name| changed.contains(*name)) {
-            continue;
-        }
-        let step = progress.step("Roll");
-        let stamp = format!(
-            "{:?}",
-            std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .unwrap_or_default()
-        );
-        let patch = json!({"spec": {"template": {"metadata": {"annotations": {"coracle.dev/image-changed": stamp}}}}});
-        let params = PatchParams {
-            field_manager: Some("coracle-image".into()),
-            ..Default::default()
-        };
-        let namespace = object.own_namespace().unwrap_or(&project.namespace);
-        match object.kind() {
-            "Deployment" => {
-                let api: Api<k8s_openapi::api::apps::v1::Deployment> =
-                    Api::namespaced(client.clone(), namespace);
-                api.patch(object.name(), &params, &Patch::Strategic(&patch))
-                    .await?;
-            }
-            _ => {
-                let api: Api<k8s_openapi::api::apps::v1::StatefulSet> =
-                    Api::namespaced(client.clone(), namespace);
-                api.patch(object.name(), &params, &Patch::Strategic(&patch))
-                    .await?;
-            }
-        }
-        step.done(&format!("{} runs a new image", object.title()));
-    }
-    Ok(())
 }
 
 /// Returns the URLs at which the release's Services answer on the host.

@@ -15,9 +15,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 use coracle_cluster::{Home, IdMap};
+use coracle_image::archive::{self, Format, LoadEvent, LoadOptions, SaveOptions};
 use coracle_image::build::{BuildEvent, BuildRequest, StoreImages, Tools, build};
+use coracle_image::inspect::Inspection;
 use coracle_image::reference::Reference;
-use coracle_image::store::{ImageStore, Steps};
+use coracle_image::store::{ImageStore, NameChange, Steps};
 use serde::{Deserialize, Serialize};
 
 /// What the builder is asked to do.
@@ -45,6 +47,42 @@ pub enum Job {
     List {
         /// The cluster.
         cluster: String,
+    },
+    /// Load the images of an archive or an OCI layout.
+    Load {
+        /// The cluster.
+        cluster: String,
+        /// The archive, or the folder of the layout.
+        archive: PathBuf,
+        /// A name for an archive's only image, instead of those it carries.
+        name: Option<String>,
+    },
+    /// Write images as one archive.
+    Save {
+        /// The cluster.
+        cluster: String,
+        /// The images.
+        names: Vec<String>,
+        /// An open file that is written, by a path of `/proc`.
+        output: PathBuf,
+        /// Whether the archive is an OCI layout only.
+        oci: bool,
+    },
+    /// Give an image another name.
+    Tag {
+        /// The cluster.
+        cluster: String,
+        /// The image.
+        from: String,
+        /// Its further name.
+        to: String,
+    },
+    /// Describe an image.
+    Inspect {
+        /// The cluster.
+        cluster: String,
+        /// The image.
+        name: String,
     },
     /// Take names away from a cluster's images.
     Remove {
@@ -78,12 +116,27 @@ pub enum JobEvent {
         /// What.
         text: String,
     },
+    /// Names stand for other images than before.
+    Changed {
+        /// The names, as people write them.
+        names: Vec<String>,
+    },
+    /// An image was loaded.
+    Loaded {
+        /// Its names.
+        names: Vec<String>,
+        /// Bytes of its files.
+        bytes: u64,
+    },
+    /// An image, described.
+    Described {
+        /// What there is to say.
+        facts: serde_json::Value,
+    },
     /// An image was built.
     Built {
         /// Its digest.
         digest: String,
-        /// Whether a name that stood for another image stands for it now.
-        changed: bool,
         /// Steps that were known already.
         cached: usize,
         /// Steps in all.
@@ -181,6 +234,24 @@ fn perform(job: Job) -> anyhow::Result<()> {
     match job {
         Job::Build { cluster, .. } => prepared.build(&store, &cluster),
         Job::List { cluster } => list(&store, &cluster),
+        Job::Load { cluster, name, .. } => prepared.load(&store, &cluster, name.as_deref()),
+        Job::Save {
+            cluster,
+            names,
+            oci,
+            ..
+        } => prepared.save(&store, &cluster, &names, oci),
+        Job::Tag { cluster, from, to } => {
+            say_changes(&[store.tag(&cluster, &from, &Reference::parse(&to)?)?]);
+            Ok(())
+        }
+        Job::Inspect { cluster, name } => {
+            let image = store.find(&cluster, &name)?;
+            say(&JobEvent::Described {
+                facts: serde_json::to_value(Inspection::of(&image))?,
+            });
+            Ok(())
+        }
         Job::Remove { cluster, names } => {
             for name in names {
                 store.remove(&cluster, &name)?;
@@ -224,12 +295,27 @@ fn list(store: &ImageStore, cluster: &str) -> anyhow::Result<()> {
 #[derive(Default)]
 struct Prepared {
     request: Option<BuildRequest>,
+    archive: Option<PathBuf>,
+    output: Option<File>,
     open: Vec<File>,
 }
 
 impl Prepared {
     fn of(job: &Job) -> anyhow::Result<Prepared> {
         let mut prepared = Prepared::default();
+        match job {
+            Job::Load { archive, .. } => {
+                prepared.archive = Some(prepared.keep(archive)?);
+                return Ok(prepared);
+            }
+            Job::Save { output, .. } => {
+                let file = File::options().write(true).open(output);
+                prepared.output =
+                    Some(file.with_context(|| format!("could not open {}", output.display()))?);
+                return Ok(prepared);
+            }
+            _ => {}
+        }
         let Job::Build {
             context,
             file,
@@ -279,16 +365,91 @@ impl Prepared {
             execute: None,
         };
         let built = build(store, cluster, &request, &tools, &mut tell)?;
+        say_changes(&built.names);
         say(&JobEvent::Built {
             digest: built.digest.to_string(),
-            changed: built
-                .names
-                .iter()
-                .any(|name| name.is_new_digest_under_old_name()),
             cached: built.steps_cached,
             total: built.steps,
         });
         Ok(())
+    }
+}
+
+impl Prepared {
+    fn load(self, store: &ImageStore, cluster: &str, name: Option<&str>) -> anyhow::Result<()> {
+        let path = self.archive.context("the job has no archive")?;
+        let options = LoadOptions {
+            name: name.map(Reference::parse).transpose()?,
+            ..LoadOptions::default()
+        };
+        let mut tell = |event| {
+            if let LoadEvent::Layer { number, total, .. } = event {
+                say(&JobEvent::Step {
+                    number,
+                    total,
+                    text: "unpack".into(),
+                });
+            }
+        };
+        // A file is read by the descriptor that was opened before: to open it
+        // again would ask for a right that the new ids may not have.
+        let loaded = match self.open.into_iter().next() {
+            Some(file) if !path.is_dir() => {
+                archive::load(store, cluster, file, &options, &mut tell)?
+            }
+            _ => archive::load_file(store, cluster, &path, &options, &mut tell)?,
+        };
+        for image in loaded {
+            say_changes(&image.names);
+            let names = image
+                .names
+                .iter()
+                .filter_map(|change| Some(change.reference.as_ref()?.familiar()))
+                .collect();
+            say(&JobEvent::Loaded {
+                names,
+                bytes: image.size_bytes,
+            });
+        }
+        Ok(())
+    }
+
+    fn save(
+        self,
+        store: &ImageStore,
+        cluster: &str,
+        names: &[String],
+        oci: bool,
+    ) -> anyhow::Result<()> {
+        let output = self.output.context("the job has no output")?;
+        let images = names
+            .iter()
+            .map(|name| store.find(cluster, name))
+            .collect::<Result<Vec<_>, _>>()?;
+        let format = if oci { Format::Oci } else { Format::Docker };
+        archive::save(
+            store,
+            &images,
+            &SaveOptions {
+                format,
+                gzip: false,
+            },
+            io::BufWriter::new(output),
+        )?;
+        Ok(())
+    }
+}
+
+/// Tells which names stand for other images than before.
+fn say_changes(changes: &[NameChange]) {
+    let changed = changes
+        .iter()
+        .filter(|change| change.is_new_digest_under_old_name());
+    let names: Vec<String> = changed
+        .filter_map(|change| Some(change.reference.as_ref()?.familiar()))
+        .collect();
+    if !names.is_empty() {
+        say(&JobEvent::Changed { names });
     }
 }
 
