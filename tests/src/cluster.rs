@@ -179,8 +179,11 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // A failed test must not leave its cluster behind.
-        let _ = self.command(&["delete", "--quiet"]).output();
+        // A failed test must not leave its cluster behind; one that was never
+        // started needs no program to say so.
+        if self.home.join("home").exists() {
+            let _ = self.command(&["delete", "--quiet"]).output();
+        }
         let _ = std::fs::remove_dir_all(&self.home);
     }
 }

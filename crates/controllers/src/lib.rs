@@ -4,6 +4,7 @@
 //! [`start`] runs all of them. A controller reads from the shared caches,
 //! decides by a pure function and writes the difference.
 
+mod aggregation;
 mod context;
 mod deployment;
 mod endpoints;
@@ -23,6 +24,7 @@ pub use context::Context;
 /// Runs every controller until the future is dropped.
 pub async fn start(context: Context) {
     tokio::join!(
+        aggregation::run(context.clone()),
         deployment::run(context.clone()),
         replicaset::run(context.clone()),
         endpointslice::run(context.clone()),
