@@ -139,10 +139,24 @@ pub fn remove(path: &Path, name: &str) -> Result<(), KubeconfigError> {
         document.insert("current-context".into(), next);
     }
     if document == before {
-        Ok(())
-    } else {
-        store(path, &document)
+        return Ok(());
     }
+    if is_bare(&document) {
+        return fs::remove_file(path).map_err(|source| KubeconfigError::File {
+            path: path.to_owned(),
+            source,
+        });
+    }
+    store(path, &document)
+}
+
+/// Returns whether nothing is left in the file but its frame.
+fn is_bare(document: &Map<String, Value>) -> bool {
+    document.iter().all(|(key, value)| match key.as_str() {
+        "apiVersion" | "kind" => true,
+        "current-context" => value == "",
+        _ => value.as_array().is_some_and(Vec::is_empty),
+    })
 }
 
 fn put_named(document: &mut Map<String, Value>, list: &str, name: &str, entry: Value) {
@@ -259,6 +273,15 @@ mod tests {
         );
         remove(&path, "coracle").unwrap();
         assert_eq!(load(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_file_that_held_nothing_else_goes_too() {
+        let dir = tempfile::tempdir().expect("a folder for the test");
+        let path = dir.path().join("config");
+        entry("coracle").merge_into(&path).unwrap();
+        remove(&path, "coracle").unwrap();
+        assert!(!path.exists());
     }
 
     #[test]

@@ -192,11 +192,22 @@ fn build(
 fn before(project: &Project, command: &str, progress: &Progress) -> Outcome {
     let step = progress.step("Build");
     step.say(command);
-    let output = Command::new("sh")
+    let mut shell = Command::new("sh");
+    shell
         .args(["-c", command])
         .current_dir(&project.folder)
-        .stdin(Stdio::null())
-        .output()?;
+        .stdin(Stdio::null());
+    // Under `cargo run` these are there and otherwise not, and some build
+    // scripts compile everything again when they change.
+    let of_cargo_run = |name: &str| {
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO"
+    };
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(of_cargo_run) {
+            shell.env_remove(name);
+        }
+    }
+    let output = shell.output()?;
     if output.status.success() {
         step.done(&shortened(command));
         return Ok(());
