@@ -1,10 +1,14 @@
 //! One worker per pod: brings the pod's containers to where its spec wants
 //! them, again whenever something happens (upstream: pkg/kubelet, syncPod).
 
+mod adopt;
 mod container;
+mod exit;
+mod hooks;
 mod launch;
 mod restart;
 mod sandbox;
+mod spec;
 mod status;
 mod stop;
 
@@ -59,6 +63,17 @@ pub struct Handle {
     pub address: Arc<RwLock<Option<std::net::Ipv4Addr>>>,
     /// The pod's files.
     pub paths: PodPaths,
+}
+
+impl Handle {
+    /// Returns a running container of the pod, the only one if `name` is empty.
+    pub fn container(&self, name: &str) -> Option<Running> {
+        let live = self.live.read();
+        if name.is_empty() && live.len() == 1 {
+            return live.values().next().cloned();
+        }
+        live.get(name).cloned()
+    }
 }
 
 pub(crate) struct Worker {

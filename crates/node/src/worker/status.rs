@@ -11,8 +11,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::Worker;
-use super::container::State;
-use super::launch::{id_of, running_since};
+use super::container::{Run, State, container_id, time};
 
 impl Worker {
     /// Writes the status if it changed; returns whether that went well.
@@ -310,5 +309,21 @@ impl Worker {
             "ContainersNotReady",
             format!("containers with unready status: [{}]", unready.join(" ")),
         ))
+    }
+}
+
+/// Returns since when a run goes on, as the API says it.
+fn running_since(run: &Run) -> k8s_openapi::api::core::v1::ContainerStateRunning {
+    k8s_openapi::api::core::v1::ContainerStateRunning {
+        started_at: Some(time(run.handle.started_at_nanos())),
+    }
+}
+
+/// Returns the id of the present run, or of the last one.
+fn id_of(state: &State) -> Option<String> {
+    match (&state.run, &state.ended) {
+        (Some(run), _) => Some(container_id(run.handle.id())),
+        (None, Some(ended)) => ended.container_id.clone(),
+        _ => None,
     }
 }

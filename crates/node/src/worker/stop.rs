@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
 use tokio::time::{Duration, Instant};
 
-use super::launch::run_hook;
+use super::hooks::run_hook;
 use super::{Message, Next, Worker};
 use crate::probe::{Kind, Verdict};
 use crate::volumes;

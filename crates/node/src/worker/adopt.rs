@@ -1,0 +1,109 @@
+//! What an engine finds when it starts: containers that run already, and what
+//! the pod's status says of the time before.
+
+use coracle_runtime::Container as Running;
+use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated};
+use tokio::time::{Duration, Instant};
+
+use super::{Worker, sandbox};
+
+impl Worker {
+    /// Finds the containers of an earlier engine again.
+    pub(super) async fn adopt(&mut self, adopted: Vec<Running>) {
+        let containers: Vec<Container> = self
+            .init_containers()
+            .into_iter()
+            .chain(self.app_containers())
+            .collect();
+        self.recall(&containers);
+        let address = std::fs::read(self.paths.dir.join("sandbox.json"))
+            .ok()
+            .and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok())
+            .and_then(|record| record["address"].as_str()?.parse().ok());
+        let alive = self
+            .shared
+            .runtime
+            .sandboxes()
+            .unwrap_or_default()
+            .into_iter()
+            .find(|sandbox| sandbox.id() == self.uid && sandbox.is_alive());
+        if let (Some(address), Some(sandbox)) = (address, alive) {
+            self.sandbox = Some(sandbox::Ready {
+                sandbox,
+                address: Some(address),
+            });
+            *self.handle.address.write() = Some(address);
+        }
+        for running in adopted {
+            let Some(container) = containers
+                .iter()
+                .find(|one| running.label("container") == Some(&one.name))
+            else {
+                let _ = running.remove().await;
+                continue;
+            };
+            let attempt = running
+                .label("attempt")
+                .and_then(|attempt| attempt.parse().ok())
+                .unwrap_or(0);
+            let age = Duration::from_nanos(now_nanos().saturating_sub(running.started_at_nanos()));
+            let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+            let state = self.state(container);
+            state.restarts = state.restarts.max(attempt);
+            self.attach_run(container, running, attempt, since);
+        }
+    }
+
+    /// Takes over what the pod's status says of the time before.
+    fn recall(&mut self, containers: &[Container]) {
+        let status = self.pod.status.clone().unwrap_or_default();
+        let known: Vec<_> = status
+            .container_statuses
+            .into_iter()
+            .chain(status.init_container_statuses)
+            .flatten()
+            .collect();
+        for container in containers {
+            let Some(before) = known.iter().find(|status| status.name == container.name) else {
+                continue;
+            };
+            let state = self.containers.entry(container.name.clone()).or_default();
+            state.restarts = before.restart_count;
+            if !before.image_id.is_empty() {
+                state.image = Some((before.image.clone(), before.image_id.clone()));
+            }
+            let terminated = before
+                .state
+                .as_ref()
+                .and_then(|state| state.terminated.clone());
+            let earlier = before
+                .last_state
+                .as_ref()
+                .and_then(|state| state.terminated.clone());
+            let running = before
+                .state
+                .as_ref()
+                .and_then(|state| state.running.clone());
+            state.ended = terminated.or(earlier).or_else(|| {
+                // It ran and is not among the adopted: it ended unseen.
+                running.map(|running| ContainerStateTerminated {
+                    container_id: before.container_id.clone(),
+                    exit_code: 137,
+                    reason: Some("ContainerStatusUnknown".into()),
+                    message: Some(
+                        "The container could not be located when the pod was terminated".into(),
+                    ),
+                    started_at: running.started_at,
+                    ..Default::default()
+                })
+            });
+        }
+    }
+}
+
+fn now_nanos() -> u64 {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,42 @@
+//! The end of a run: what is kept of it, and when the next one may begin.
+
+use super::Worker;
+
+impl Worker {
+    /// Takes the end of a run.
+    pub(super) fn on_exit(&mut self, name: &str, attempt: i32, exit: &coracle_runtime::Exit) {
+        let Some(state) = self.containers.get_mut(name) else {
+            return;
+        };
+        let Some(run) = &state.run else { return };
+        let handle = run.handle.clone();
+        if !state.end(attempt, exit) {
+            return;
+        }
+        self.handle.live.write().remove(name);
+        if self.will_restart(name)
+            && let Some(state) = self.containers.get_mut(name)
+        {
+            // The first restart is immediate, later ones wait longer and longer.
+            let first = state.restarts == 0 && state.crashes.delay().is_zero();
+            if !first {
+                state.crashes.failed();
+            } else {
+                state.crashes.arm();
+            }
+        }
+        tokio::spawn(async move {
+            if let Err(error) = handle.remove().await {
+                tracing::warn!(%error, "a container that ended was not removed");
+            }
+        });
+    }
+
+    fn will_restart(&self, name: &str) -> bool {
+        let policy = self.restart_policy();
+        self.containers
+            .get(name)
+            .is_some_and(|state| state.wants_restart(policy))
+            && !self.is_stopping()
+    }
+}
