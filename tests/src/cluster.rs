@@ -18,18 +18,18 @@ pub struct Cluster {
 /// # Panics
 /// Panics if it was not: `cargo test --workspace` builds them all.
 pub fn built(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its own path");
-    let folder = test
-        .parent()
-        .and_then(Path::parent)
-        .expect("tests stand in target/PROFILE/deps");
-    let path = folder.join(name);
-    assert!(
-        path.exists(),
-        "{} was not built: run the tests of the whole workspace",
-        path.display()
-    );
-    path
+    let own = std::env::current_exe().expect("a program knows its own path");
+    // Tests stand in target/PROFILE/deps, other programs one folder above.
+    let folders = own.ancestors().skip(1).take(2);
+    let found = folders
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!(
+            "{name} was not built beside {}: build the whole workspace",
+            own.display()
+        )
+    })
 }
 
 /// Returns the root of the repository.
