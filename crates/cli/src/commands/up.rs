@@ -96,18 +96,11 @@ impl Up {
         let capabilities = chart::capabilities(client).await?;
         let lookup = ClusterLookup::new(client.clone());
         let record = chart::record(&chart);
-        let worker = std::thread::spawn(move || {
+        // The renderer blocks while it asks the cluster, so it has a thread of its own.
+        let rendering = tokio::task::spawn_blocking(move || {
             chart::rendered(&chart, &values, &release, &capabilities, &lookup)
         });
-        // The renderer asks the cluster from its own thread; this one must go on.
-        let rendered: Rendered = loop {
-            if worker.is_finished() {
-                break worker
-                    .join()
-                    .map_err(|_| anyhow::anyhow!("the renderer broke"))??;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        };
+        let rendered: Rendered = rendering.await??;
         step.done(&format!("{} objects rendered", rendered.manifests.len()));
         let step = progress.step("Deployment");
         let request = Request {

@@ -225,9 +225,9 @@ mod tests {
     #[test]
     fn logins_are_read_from_dockers_file() {
         let text = br#"{"auths": {
-            "https://index.docker.io/v1/": {"auth": "dXNlcjpwYTpzcw=="},
+            "index.docker.io": {"auth": "dXNlcjpwYTpzcw=="},
             "ghcr.io": {"username": "u", "password": "p"},
-            "acr.example": {"auth": "eDp5", "identitytoken": "t"},
+            "https://acr.example/v2/": {"auth": "eDp5", "identitytoken": "t"},
             "helper.example": {}, "broken.example": {"auth": "%%"}},
             "credsStore": "desktop"}"#;
         let credentials = Credentials::from_config(text).expect("valid");
