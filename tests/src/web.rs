@@ -1,13 +1,20 @@
-//! Just enough HTTP/1.1 to be a browser without script: forms and one cookie.
+//! Just enough HTTP/1.1 to be a browser without script: forms, one cookie, TLS.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 /// A visitor of one site.
 #[derive(Debug, Clone)]
 pub struct Visitor {
     address: SocketAddr,
+    host: String,
+    tls: Option<Arc<ClientConfig>>,
     cookie: Option<String>,
 }
 
@@ -27,8 +34,38 @@ impl Visitor {
     pub fn new(address: SocketAddr) -> Visitor {
         Visitor {
             address,
+            host: address.to_string(),
+            tls: None,
             cookie: None,
         }
+    }
+
+    /// Returns the same visitor, who calls the site by this name.
+    pub fn named(mut self, host: &str) -> Visitor {
+        self.host = host.into();
+        self
+    }
+
+    /// Returns the same visitor, over TLS, who trusts these certificates (PEM).
+    ///
+    /// # Panics
+    /// Panics if there is no certificate in the text.
+    pub fn trusting(mut self, certificates: &[u8]) -> Visitor {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(certificates) {
+            roots
+                .add(certificate.expect("a certificate"))
+                .expect("a certificate");
+        }
+        assert!(!roots.is_empty(), "no certificate to trust");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider speaks TLS")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        self.tls = Some(Arc::new(config));
+        self
     }
 
     /// Fetches a page.
@@ -48,39 +85,72 @@ impl Visitor {
             .iter()
             .map(|(name, value)| format!("{name}={}", encode(value)))
             .collect();
-        let answer = self.send("POST", path, Some(body.join("&")))?;
+        let form = ("application/x-www-form-urlencoded", body.join("&"));
+        let answer = self.send("POST", path, Some(form))?;
         match (answer.status, answer.header("location")) {
             (301..=303, Some(next)) => self.get(&next),
             _ => Ok(answer),
         }
     }
 
-    fn send(&mut self, method: &str, path: &str, form: Option<String>) -> io::Result<Answer> {
-        let mut stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(5))?;
-        stream.set_read_timeout(Some(Duration::from_secs(15)))?;
+    /// Sends a JSON document.
+    ///
+    /// # Errors
+    /// Returns what the connection reports.
+    pub fn post_json(&mut self, path: &str, body: &serde_json::Value) -> io::Result<Answer> {
+        self.send("POST", path, Some(("application/json", body.to_string())))
+    }
+
+    fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<(&str, String)>,
+    ) -> io::Result<Answer> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
         let mut request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {0}\r\norigin: http://{0}\r\nconnection: close\r\n",
-            self.address
+            "{method} {path} HTTP/1.1\r\nhost: {0}\r\norigin: {scheme}://{0}\r\nconnection: close\r\n",
+            self.host
         );
         if let Some(cookie) = &self.cookie {
             request.push_str(&format!("cookie: {cookie}\r\n"));
         }
-        let body = form.unwrap_or_default();
-        if method == "POST" {
+        if let Some((kind, body)) = &body {
             request.push_str(&format!(
-                "content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n",
+                "content-type: {kind}\r\ncontent-length: {}\r\n",
                 body.len()
             ));
         }
-        stream.write_all(format!("{request}\r\n{body}").as_bytes())?;
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes)?;
+        let body = body.map(|(_, body)| body).unwrap_or_default();
+        let bytes = self.exchange(format!("{request}\r\n{body}").as_bytes())?;
         let answer = Answer::parse(&String::from_utf8_lossy(&bytes))
             .ok_or_else(|| io::Error::other("no HTTP answer"))?;
         if let Some(cookie) = answer.header("set-cookie") {
             self.cookie = cookie.split(';').next().map(str::to_owned);
         }
         Ok(answer)
+    }
+
+    /// Writes a request and reads until the site closes the connection.
+    fn exchange(&self, request: &[u8]) -> io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(5))?;
+        stream.set_read_timeout(Some(Duration::from_secs(15)))?;
+        let mut bytes = Vec::new();
+        let Some(config) = &self.tls else {
+            stream.write_all(request)?;
+            stream.read_to_end(&mut bytes)?;
+            return Ok(bytes);
+        };
+        let name = self.host.split(':').next().unwrap_or_default().to_owned();
+        let name = ServerName::try_from(name).map_err(io::Error::other)?;
+        let session = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(session, stream);
+        stream.write_all(request)?;
+        match stream.read_to_end(&mut bytes) {
+            // Some servers close without saying so first.
+            Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+            _ => Ok(bytes),
+        }
     }
 }
 
