@@ -5,21 +5,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::private::OUTSIDE;
-
 /// A running server; it ends with this value.
 #[derive(Debug)]
 pub struct Postgres {
     server: Option<Child>,
     folder: PathBuf,
+    address: SocketAddr,
 }
 
 impl Postgres {
-    /// Makes a database `todo` of the user `todo`, with a password, and starts it.
+    /// Makes a database `todo` of the user `todo`, with a password, and serves it.
     ///
     /// # Panics
     /// Panics if PostgreSQL is not installed or does not start.
-    pub fn start(folder: &Path) -> Postgres {
+    pub fn start(folder: &Path, address: SocketAddr) -> Postgres {
         let folder = folder.join("postgres");
         std::fs::create_dir_all(&folder).expect("a folder for the test");
         std::fs::write(folder.join("password"), PASSWORD).expect("a file for the test");
@@ -31,6 +30,7 @@ impl Postgres {
         let mut postgres = Postgres {
             server: None,
             folder,
+            address,
         };
         let made = postgres
             .program("initdb")
@@ -52,7 +52,11 @@ impl Postgres {
         postgres.resume();
         let made = postgres
             .program("createdb")
-            .args(["--username=todo", "--host"])
+            .args([
+                "--username=todo",
+                &format!("--port={}", address.port()),
+                "--host",
+            ])
             .arg(&postgres.folder)
             .arg("todo")
             .status();
@@ -62,7 +66,10 @@ impl Postgres {
 
     /// Returns the URL that pods connect to.
     pub fn url(&self) -> String {
-        format!("postgresql://todo:{PASSWORD}@{OUTSIDE}:5432/todo?sslmode=disable")
+        format!(
+            "postgresql://todo:{PASSWORD}@{}/todo?sslmode=disable",
+            self.address
+        )
     }
 
     /// Ends the server at once; connections break.
@@ -86,9 +93,9 @@ impl Postgres {
             .arg(self.data())
             .args([
                 "-c",
-                &format!("listen_addresses={OUTSIDE}"),
+                &format!("listen_addresses={}", self.address.ip()),
                 "-c",
-                "fsync=off",
+                &format!("port={}", self.address.port()),
                 "-k",
             ])
             .arg(&self.folder)
@@ -97,12 +104,12 @@ impl Postgres {
             .spawn()
             .expect("PostgreSQL is installed");
         self.server = Some(server);
-        let address: SocketAddr = (OUTSIDE, 5432).into();
+        let port = format!("--port={}", self.address.port());
         let ready = || {
-            TcpStream::connect(address).is_ok()
+            TcpStream::connect(self.address).is_ok()
                 && self
                     .program("pg_isready")
-                    .args(["--quiet", "--host"])
+                    .args(["--quiet", &port, "--host"])
                     .arg(&self.folder)
                     .status()
                     .is_ok_and(|status| status.success())

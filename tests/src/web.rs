@@ -9,6 +9,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
+use crate::wait::until;
+
 /// A visitor of one site.
 #[derive(Debug, Clone)]
 pub struct Visitor {
@@ -214,4 +216,37 @@ fn encode(text: &str) -> String {
             }
         })
         .collect()
+}
+
+/// Signs up; the name becomes the address.
+///
+/// # Panics
+/// Panics if the page does not answer or refuses.
+pub fn sign_up(mut visitor: Visitor, name: &str) -> Visitor {
+    until("the page answers", || match visitor.get("/signup") {
+        Ok(page) if page.status == 200 => Ok(()),
+        Ok(page) => Err(format!("{} {}", page.status, page.body)),
+        Err(error) => Err(error.to_string()),
+    });
+    let email = format!("{name}@example.com");
+    let fields = [
+        ("name", name),
+        ("email", &email),
+        ("password", "correct horse battery"),
+    ];
+    let page = visitor.post("/signup", &fields).expect("the page answers");
+    assert_eq!(page.status, 200, "{}", page.body);
+    visitor
+}
+
+/// Whether the visitor's list has the task; what the page said where not.
+///
+/// # Errors
+/// Returns what the page said.
+pub fn lists(visitor: &mut Visitor, title: &str) -> Result<(), String> {
+    match visitor.get("/dashboard") {
+        Ok(page) if page.body.contains(title) => Ok(()),
+        Ok(page) => Err(format!("{} {}", page.status, page.body)),
+        Err(error) => Err(error.to_string()),
+    }
 }

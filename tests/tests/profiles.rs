@@ -5,167 +5,76 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use coracle_tests::cluster::{Cluster, repository};
-use coracle_tests::postgres::Postgres;
-use coracle_tests::private::{in_private_network, is_root};
-use coracle_tests::project::Project;
-use coracle_tests::provider::Provider;
-use coracle_tests::skip;
-use coracle_tests::web::Visitor;
+use coracle_tests::profile::{Installed, Profile, case};
+use coracle_tests::wait::until;
+use coracle_tests::web::{Visitor, lists, sign_up};
 use serde_json::{Value, json};
 
-/// A profile on its cluster, with what it needs outside.
-struct Installed {
-    cluster: Cluster,
-    postgres: Option<Postgres>,
-    provider: Provider,
+/// Changes the pods of the backend and deploys again.
+fn upgrade(installed: &Installed) {
+    let turn = json!({"backend": {"podAnnotations": {"example.com/turn": "2"}}});
+    fs::write(installed.cluster.home().join("turn.yaml"), turn.to_string())
+        .expect("a file for the test");
+    installed.cluster.run(&["up"]);
+    assert_eq!(
+        annotated(installed),
+        1,
+        "the upgrade did not reach the backend"
+    );
 }
 
-/// What a profile is made of.
-struct Profile {
-    /// Name of the cluster.
-    name: &'static str,
-    /// Files in the chart's folder `profiles`.
-    files: &'static [&'static str],
-    /// Tag that its images have.
-    tag: &'static str,
-    /// Whether it wants PostgreSQL.
-    database: bool,
-    /// The values a user adds, given the database's URL and the provider's.
-    values: fn(database: &str, provider: &str) -> Value,
+fn rollback(installed: &Installed) {
+    installed
+        .cluster
+        .run(&["rollback", "todo", "1", "--wait", "--timeout", "180s"]);
+    assert_eq!(
+        annotated(installed),
+        0,
+        "the rollback did not reach the backend"
+    );
 }
 
-impl Installed {
-    /// Starts what stands outside, then everything with one command.
-    fn new(profile: &Profile) -> Installed {
-        let cluster = Cluster::new(profile.name);
-        let postgres = profile.database.then(|| Postgres::start(cluster.home()));
-        let provider = Provider::start();
-        let url = postgres.as_ref().map(Postgres::url).unwrap_or_default();
-        let values = (profile.values)(&url, &provider.url());
-        fs::write(cluster.home().join("values.yaml"), values.to_string())
-            .expect("a file for the test");
-        fs::write(cluster.home().join("turn.yaml"), "{}").expect("a file for the test");
-        let folder = repository().join("charts/todo-app/profiles");
-        let mut files: Vec<PathBuf> = profile.files.iter().map(|name| folder.join(name)).collect();
-        files.extend(["values.yaml".into(), "turn.yaml".into()]);
-        Project {
-            tag: profile.tag,
-            values: files,
-        }
-        .write(&cluster);
-        cluster.run(&["up"]);
-        Installed {
-            cluster,
-            postgres,
-            provider,
-        }
-    }
+/// How many Deployments have what the upgrade adds.
+fn annotated(installed: &Installed) -> usize {
+    let deployments = installed.kubectl(&["get", "deployments", "-A", "-o", "json"]);
+    deployments.matches("example.com/turn").count().min(1)
+}
 
-    /// Changes the pods of the backend and deploys again.
-    fn upgrade(&self) {
-        let turn = json!({"backend": {"podAnnotations": {"example.com/turn": "2"}}});
-        fs::write(self.cluster.home().join("turn.yaml"), turn.to_string())
-            .expect("a file for the test");
-        self.cluster.run(&["up"]);
-        assert_eq!(self.annotated(), 1, "the upgrade did not reach the backend");
-    }
-
-    fn rollback(&self) {
-        self.cluster
-            .run(&["rollback", "todo", "1", "--wait", "--timeout", "180s"]);
-        assert_eq!(
-            self.annotated(),
-            0,
-            "the rollback did not reach the backend"
-        );
-    }
-
-    /// How many Deployments have what the upgrade adds.
-    fn annotated(&self) -> usize {
-        let deployments = self.kubectl(&["get", "deployments", "-A", "-o", "json"]);
-        deployments.matches("example.com/turn").count().min(1)
-    }
-
-    /// Uninstalls and looks for what is left; `retained` names the volumes that
-    /// may be.
-    fn uninstall(&self, retained: &[&str]) {
-        self.cluster.run(&["uninstall", "todo", "--wait"]);
-        let kinds = "deployments,replicasets,pods,services,configmaps,secrets,ingresses,\
-                     horizontalpodautoscalers,networkpolicies,poddisruptionbudgets,\
-                     persistentvolumeclaims";
-        let left = || {
-            let list = self.kubectl(&["get", kinds, "-A", "-o", "name"]);
-            let own = |name: &&str| {
-                // What every namespace has, and the API's own Services.
-                !name.ends_with("/kube-root-ca.crt")
-                    && !name.ends_with("/kubernetes")
-                    && !name.ends_with("/kube-dns")
-                    && !name.contains("extension-apiserver")
-            };
-            list.lines()
-                .filter(own)
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
+/// Uninstalls and looks for what is left; `retained` names the volumes that
+/// may be.
+fn uninstall(installed: &Installed, retained: &[&str]) {
+    installed.cluster.run(&["uninstall", "todo", "--wait"]);
+    let kinds = "deployments,replicasets,pods,services,configmaps,secrets,ingresses,\
+                 horizontalpodautoscalers,networkpolicies,poddisruptionbudgets,\
+                 persistentvolumeclaims";
+    let left = || {
+        let list = installed.kubectl(&["get", kinds, "-A", "-o", "name"]);
+        let own = |name: &&str| {
+            // What every namespace has, and the API's own Services.
+            !name.ends_with("/kube-root-ca.crt")
+                && !name.ends_with("/kubernetes")
+                && !name.ends_with("/kube-dns")
+                && !name.contains("extension-apiserver")
         };
-        until("nothing is left", || {
-            let left = left();
-            if left.is_empty() {
-                Ok(())
-            } else {
-                Err(left.join(" "))
-            }
-        });
-        let volumes = self.kubectl(&["get", "persistentvolumes", "-o", "name"]);
-        let volumes: Vec<&str> = volumes.lines().collect();
-        assert_eq!(volumes, retained);
-    }
-
-    fn kubectl(&self, args: &[&str]) -> String {
-        self.cluster
-            .kubectl(args)
-            .expect("kubectl is fetched by CI")
-    }
-}
-
-/// Waits until `holds` does; fails with what it last said.
-fn until(what: &str, mut holds: impl FnMut() -> Result<(), String>) {
-    let since = Instant::now();
-    while let Err(said) = holds() {
-        assert!(since.elapsed() < Duration::from_secs(120), "{what}: {said}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-/// Signs up; the name becomes the address.
-fn sign_up(mut visitor: Visitor, name: &str) -> Visitor {
-    until("the page answers", || match visitor.get("/signup") {
-        Ok(page) if page.status == 200 => Ok(()),
-        Ok(page) => Err(format!("{} {}", page.status, page.body)),
-        Err(error) => Err(error.to_string()),
+        list.lines()
+            .filter(own)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    until("nothing is left", || {
+        let left = left();
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(left.join(" "))
+        }
     });
-    let email = format!("{name}@example.com");
-    let fields = [
-        ("name", name),
-        ("email", &email),
-        ("password", "correct horse battery"),
-    ];
-    let page = visitor.post("/signup", &fields).expect("the page answers");
-    assert_eq!(page.status, 200, "{}", page.body);
-    visitor
-}
-
-fn lists(visitor: &mut Visitor, title: &str) -> Result<(), String> {
-    match visitor.get("/dashboard") {
-        Ok(page) if page.body.contains(title) => Ok(()),
-        Ok(page) => Err(format!("{} {}", page.status, page.body)),
-        Err(error) => Err(error.to_string()),
-    }
+    let volumes = installed.kubectl(&["get", "persistentvolumes", "-o", "name"]);
+    let volumes: Vec<&str> = volumes.lines().collect();
+    assert_eq!(volumes, retained);
 }
 
 /// What two people do through the entry point; `provider` answers the chat.
@@ -203,33 +112,22 @@ fn life(profile: &Profile, site: impl Fn(&Installed) -> SocketAddr, answers: &st
         "the provider was called with {:?}",
         installed.provider.keys()
     );
-    installed.upgrade();
+    upgrade(&installed);
     until("the task outlives the upgrade", || {
         lists(&mut ann, "water the boat")
     });
-    installed.rollback();
+    rollback(&installed);
     until("the task outlives the rollback", || {
         lists(&mut ann, "water the boat")
     });
     assert!(installed.postgres.is_some());
-    installed.uninstall(&[]);
+    uninstall(&installed, &[]);
     assert!(ann.get("/").is_err(), "the port is still open");
     installed.cluster.run(&["delete"]);
 }
 
 fn node_port(port: u16) -> impl Fn(&Installed) -> SocketAddr {
     move |_| ([127, 0, 0, 1], port).into()
-}
-
-/// Runs a case where everything it needs can be had.
-fn case(test: &str, body: impl FnOnce()) {
-    if !is_root() {
-        return skip(&format!("{test}: PostgreSQL wants a user of its own"));
-    }
-    if !repository().join("target/oracles/kubectl").exists() {
-        return skip(&format!("{test}: run `cargo xtask oracles` first"));
-    }
-    in_private_network(test, body);
 }
 
 #[test]
