@@ -133,28 +133,52 @@ impl Visitor {
         Ok(answer)
     }
 
+    /// Begins to send a JSON document and never ends: the site waits for the
+    /// rest until what is returned is dropped.
+    ///
+    /// # Errors
+    /// Returns what the connection reports.
+    pub fn hold(&self, path: &str) -> io::Result<impl Write + use<>> {
+        let cookie = self.cookie.clone().unwrap_or_default();
+        let mut stream = self.connect()?;
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\ncookie: {cookie}\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{{",
+            self.host
+        );
+        stream.write_all(request.as_bytes())?;
+        stream.flush()?;
+        Ok(stream)
+    }
+
     /// Writes a request and reads until the site closes the connection.
     fn exchange(&self, request: &[u8]) -> io::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(5))?;
-        stream.set_read_timeout(Some(Duration::from_secs(15)))?;
+        let mut stream = self.connect()?;
         let mut bytes = Vec::new();
-        let Some(config) = &self.tls else {
-            stream.write_all(request)?;
-            stream.read_to_end(&mut bytes)?;
-            return Ok(bytes);
-        };
-        let name = self.host.split(':').next().unwrap_or_default().to_owned();
-        let name = ServerName::try_from(name).map_err(io::Error::other)?;
-        let session = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
-        let mut stream = StreamOwned::new(session, stream);
         stream.write_all(request)?;
         match stream.read_to_end(&mut bytes) {
-            // Some servers close without saying so first.
+            // Some servers end TLS without saying so first.
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
             _ => Ok(bytes),
         }
     }
+
+    fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        let stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(5))?;
+        stream.set_read_timeout(Some(Duration::from_secs(15)))?;
+        let Some(config) = &self.tls else {
+            return Ok(Box::new(stream));
+        };
+        let name = self.host.split(':').next().unwrap_or_default().to_owned();
+        let name = ServerName::try_from(name).map_err(io::Error::other)?;
+        let session = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+        Ok(Box::new(StreamOwned::new(session, stream)))
+    }
 }
+
+/// A connection, with TLS or without.
+trait Stream: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Stream for T {}
 
 impl Answer {
     fn parse(text: &str) -> Option<Answer> {
