@@ -23,3 +23,4 @@ mod worker;
 pub use config::Config;
 pub use kubelet::Kubelet;
 pub use manager::{Node, StartError};
+pub use volumes::Provisioner;
