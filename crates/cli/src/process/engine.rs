@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use coracle_apiserver::{ApiServer, Config, Identity};
-use coracle_client::Caches;
+use coracle_client::{Caches, storage};
 use coracle_cluster::init;
 use coracle_cluster::pki::Pki;
 use coracle_controllers::Context as Controllers;
 use coracle_netdev::AddressPlan;
-use coracle_node::Node;
+use coracle_node::{Node, Provisioner};
 use coracle_runtime::Cgroups;
 use kube::Client;
 use rustls::pki_types::pem::PemObject;
@@ -73,6 +73,7 @@ fn open(pki: &Pki, plan: &AddressPlan) -> anyhow::Result<ApiServer> {
     config.token_key = pki.path("service-account.key");
     config.advertised = SocketAddr::from((plan.node(), plan.api_port)).to_string();
     config.root_ca = pki.authority()?;
+    config.storage_provisioner = Some(storage::PROVISIONER.into());
     Ok(ApiServer::open(config)?)
 }
 
@@ -165,6 +166,13 @@ fn start_residents(
             Identity::new("system:kube-scheduler", &[]),
         ),
     ));
+    let provisioner = Provisioner::new(
+        &caches,
+        client(Identity::controller("persistent-volume-binder")),
+        paths::cluster().join("data/volumes"),
+        name,
+    );
+    tokio::spawn(provisioner.run());
     let network = coracle_network::run(coracle_network::Options {
         client: client(MANAGER, Identity::controller("service-controller")),
         admin: client(MANAGER, Identity::admin()),
