@@ -237,7 +237,7 @@ impl Node {
         }
     }
 
-    /// Tells the workers of a namespace when a ConfigMap or Secret changes.
+    /// Tells the workers of a namespace when a ConfigMap, Secret or claim changes.
     fn follow_settings(&self) {
         let node = self.clone();
         self.shared
@@ -247,6 +247,10 @@ impl Node {
         self.shared
             .secrets
             .on_change(move |secret| node.refresh(&secret.namespace().unwrap_or_default()));
+        let node = self.clone();
+        self.shared
+            .claims
+            .on_change(move |claim| node.refresh(&claim.namespace().unwrap_or_default()));
     }
 
     fn refresh(&self, namespace: &str) {

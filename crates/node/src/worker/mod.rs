@@ -39,7 +39,7 @@ pub enum Message {
     Changed(Arc<Pod>),
     /// The pod is gone from the API.
     Gone,
-    /// A ConfigMap or Secret changed.
+    /// A ConfigMap, Secret or claim of the namespace changed.
     Refresh,
     /// The run of a container ended.
     Exited(String, i32, coracle_runtime::Exit),
@@ -173,7 +173,13 @@ impl Worker {
         match message {
             Message::Changed(pod) => self.pod = pod,
             Message::Gone => self.gone = true,
-            Message::Refresh => self.stale = true,
+            Message::Refresh => {
+                self.stale = true;
+                // What it waited for may be there now.
+                if self.volumes.is_none() {
+                    self.setup.reset();
+                }
+            }
             Message::Exited(name, attempt, exit) => self.on_exit(&name, attempt, &exit),
             Message::Probed(name, attempt, verdict) => self.on_verdict(&name, attempt, &verdict),
             Message::Hooked(name, attempt, result) => self.on_hook(&name, attempt, result),
