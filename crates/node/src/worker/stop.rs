@@ -19,6 +19,9 @@ const GRACE_MIN: Duration = Duration::from_secs(1);
 
 impl Worker {
     fn grace(&self) -> Duration {
+        if let Some(grace) = self.doom.as_ref().and_then(|doom| doom.grace) {
+            return grace;
+        }
         let seconds = self
             .pod
             .metadata
@@ -54,7 +57,7 @@ impl Worker {
     }
 
     /// Stops the containers, sidecars after the others and in reverse order.
-    async fn stop_containers(&mut self) {
+    pub(super) async fn stop_containers(&mut self) {
         let until = Instant::now() + self.grace();
         let apps = self.app_containers();
         self.stop_all(&apps, until).await;
