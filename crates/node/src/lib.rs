@@ -27,3 +27,4 @@ pub use config::Config;
 pub use kubelet::Kubelet;
 pub use manager::{Node, StartError};
 pub use metrics::exposition;
+pub use volumes::Provisioner;

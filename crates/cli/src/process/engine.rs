@@ -7,18 +7,19 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use coracle_apiserver::{ApiServer, Config, Identity};
-use coracle_client::Caches;
+use coracle_client::{Caches, storage};
 use coracle_cluster::init;
 use coracle_cluster::pki::Pki;
 use coracle_controllers::Context as Controllers;
 use coracle_netdev::AddressPlan;
-use coracle_node::Node;
+use coracle_node::{Node, Provisioner};
 use coracle_runtime::Cgroups;
 use kube::Client;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio::signal::unix::{SignalKind, signal};
+use tower::ServiceExt;
 
 use super::paths;
 
@@ -72,6 +73,7 @@ fn open(pki: &Pki, plan: &AddressPlan) -> anyhow::Result<ApiServer> {
     config.token_key = pki.path("service-account.key");
     config.advertised = SocketAddr::from((plan.node(), plan.api_port)).to_string();
     config.root_ca = pki.authority()?;
+    config.storage_provisioner = Some(storage::PROVISIONER.into());
     Ok(ApiServer::open(config)?)
 }
 
@@ -108,6 +110,9 @@ fn tls(pki: &Pki) -> anyhow::Result<Arc<rustls::ServerConfig>> {
     Ok(Arc::new(config))
 }
 
+/// The agent of everything that upstream's controller manager does.
+const MANAGER: &str = "kube-controller-manager";
+
 fn start_residents(
     name: &str,
     server: &ApiServer,
@@ -116,9 +121,22 @@ fn start_residents(
 ) -> anyhow::Result<()> {
     let client = {
         let server = server.clone();
-        move |identity: Identity| Client::new(server.service(identity), "default")
+        // Field managers and audit know a client by its agent, as upstream's.
+        move |agent: &'static str, identity: Identity| {
+            let named = move |mut request: http::Request<kube::client::Body>| {
+                let agent = http::HeaderValue::from_static(agent);
+                request
+                    .headers_mut()
+                    .insert(http::header::USER_AGENT, agent);
+                request
+            };
+            Client::new(server.service(identity).map_request(named), "default")
+        }
     };
-    let caches = Caches::new(client(Identity::new("system:kube-controller-manager", &[])));
+    let caches = Caches::new(client(
+        MANAGER,
+        Identity::new("system:kube-controller-manager", &[]),
+    ));
     let as_user = {
         let client = client.clone();
         move |user: &str| {
@@ -126,10 +144,15 @@ fn start_residents(
                 "system:serviceaccounts",
                 "system:serviceaccounts:kube-system",
             ];
-            client(Identity::new(user, &groups))
+            client(MANAGER, Identity::new(user, &groups))
         }
     };
-    let node = node(name, caches.clone(), client(Identity::node(name)), &plan)?;
+    let node = node(
+        name,
+        caches.clone(),
+        client("kubelet", Identity::node(name)),
+        &plan,
+    )?;
     server.set_kubelet(node.kubelet());
     tokio::spawn(coracle_controllers::start(Controllers::new(
         caches.clone(),
@@ -138,11 +161,21 @@ fn start_residents(
     )));
     tokio::spawn(coracle_scheduler::run(
         caches.clone(),
-        client(Identity::new("system:kube-scheduler", &[])),
+        client(
+            "kube-scheduler",
+            Identity::new("system:kube-scheduler", &[]),
+        ),
     ));
+    let provisioner = Provisioner::new(
+        &caches,
+        client(Identity::controller("persistent-volume-binder")),
+        paths::cluster().join("data/volumes"),
+        name,
+    );
+    tokio::spawn(provisioner.run());
     let network = coracle_network::run(coracle_network::Options {
-        client: client(Identity::controller("service-controller")),
-        admin: client(Identity::admin()),
+        client: client(MANAGER, Identity::controller("service-controller")),
+        admin: client(MANAGER, Identity::admin()),
         caches,
         settings: coracle_network::Settings::new(plan),
         dataplane: paths::dataplane_socket(),

@@ -211,12 +211,14 @@ impl Builder<'_> {
         self.tools
             .images
             .base(&reference)
-            .map_err(|source| BuildError::Base {
-                at: self
-                    .dockerfile
-                    .located(line, format!("base image {}", reference.familiar())),
-                reference: Box::new(reference),
-                source,
+            .map_err(|cause| {
+                let name = reference.familiar();
+                let message = format!("base image {name}: {}", chain(&*cause));
+                BuildError::Base {
+                    at: self.dockerfile.located(line, message),
+                    reference: Box::new(reference),
+                    cause,
+                }
             })
     }
 
@@ -253,7 +255,7 @@ impl Builder<'_> {
         }
         let source = match name {
             Some(name) => Source::directory(&self.request.contexts[name], None)?,
-            None => Source::directory(&self.request.context, self.request.own_ignore.as_deref())?,
+            None => Source::directory(&self.request.context, self.request.own_ignore.as_ref())?,
         };
         self.contexts.insert(key.to_owned(), source.clone());
         Ok(source)
