@@ -208,18 +208,15 @@ impl Builder<'_> {
 
     fn base_image(&self, name: &str, line: u32) -> Result<crate::Image, BuildError> {
         let reference = Reference::parse(name).map_err(|error| self.at(line, error.to_string()))?;
-        self.tools
-            .images
-            .base(&reference)
-            .map_err(|cause| {
-                let name = reference.familiar();
-                let message = format!("base image {name}: {}", chain(&*cause));
-                BuildError::Base {
-                    at: self.dockerfile.located(line, message),
-                    reference: Box::new(reference),
-                    cause,
-                }
-            })
+        self.tools.images.base(&reference).map_err(|cause| {
+            let name = reference.familiar();
+            let message = format!("base image {name}: {}", chain(&*cause));
+            BuildError::Base {
+                at: self.dockerfile.located(line, message),
+                reference: Box::new(reference),
+                cause,
+            }
+        })
     }
 
     /// Returns the tree that `--from` names, or the main context.
