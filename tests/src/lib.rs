@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod host;
+pub mod island;
 pub mod web;
 
 /// Says loudly that a case did not run, and fails it where it must run.

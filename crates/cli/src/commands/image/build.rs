@@ -129,7 +129,7 @@ impl Build {
             Err(error) => return Err(teller.failed(error)),
         };
         let Some(JobEvent::Built {
-            id, cached, total, ..
+            id, made, total, ..
         }) = events.last()
         else {
             let error = anyhow::anyhow!("the builder said nothing of the image {name}");
@@ -139,7 +139,10 @@ impl Build {
             changed: super::changed(&events),
             id: id.clone(),
         };
-        let text = format!("{name} ({cached} of {total} steps known)");
+        let text = match made {
+            0 => format!("{name} (unchanged)"),
+            made => format!("{name} ({made} of {total} steps run)"),
+        };
         teller.step.done(&text);
         Ok((built, events))
     }
@@ -169,9 +172,7 @@ impl Build {
             (Some(text), _) => text.clone(),
             // Whether it can be read the builder says.
             (None, Some(file)) => std::fs::read_to_string(file).unwrap_or_default(),
-            (None, None) => {
-                std::fs::read_to_string(context.join("Dockerfile")).unwrap_or_default()
-            }
+            (None, None) => std::fs::read_to_string(context.join("Dockerfile")).unwrap_or_default(),
         };
         Ok(BuildJob {
             cluster: global.cluster.clone(),
