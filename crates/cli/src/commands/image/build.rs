@@ -169,9 +169,7 @@ impl Build {
             (Some(text), _) => text.clone(),
             // Whether it can be read the builder says.
             (None, Some(file)) => std::fs::read_to_string(file).unwrap_or_default(),
-            (None, None) => {
-                std::fs::read_to_string(context.join("Dockerfile")).unwrap_or_default()
-            }
+            (None, None) => std::fs::read_to_string(context.join("Dockerfile")).unwrap_or_default(),
         };
         Ok(BuildJob {
             cluster: global.cluster.clone(),

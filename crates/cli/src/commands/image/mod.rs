@@ -101,9 +101,7 @@ impl Image {
                 name,
                 no_roll,
             } => load::load(global, &target, archive, name.clone(), *no_roll),
-            Action::Save { names, output, oci } => {
-                load::save(global, &target, names, output, *oci)
-            }
+            Action::Save { names, output, oci } => load::save(global, &target, names, output, *oci),
             Action::Tag { from, to, no_roll } => {
                 let job = Job::Tag {
                     cluster,

@@ -35,10 +35,7 @@ impl BuildProxies {
         BuildProxies::of(&config, |name| std::env::var(name).ok())
     }
 
-    fn of(
-        config: &serde_json::Value,
-        variable: impl Fn(&str) -> Option<String>,
-    ) -> BuildProxies {
+    fn of(config: &serde_json::Value, variable: impl Fn(&str) -> Option<String>) -> BuildProxies {
         let mut proxies = BuildProxies::default();
         for (name, key) in NAMES {
             let configured = config["proxies"]["default"][key].as_str();

@@ -13,11 +13,7 @@ use super::{say, say_changes};
 /// A line longer than this is told in parts.
 const LINE_BYTES_MAX: usize = 4096;
 
-pub(super) fn build(
-    store: &ImageStore,
-    job: &BuildJob,
-    prepared: Prepared,
-) -> anyhow::Result<()> {
+pub(super) fn build(store: &ImageStore, job: &BuildJob, prepared: Prepared) -> anyhow::Result<()> {
     let request = prepared.request.context("the job has no request")?;
     let threads = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -120,7 +116,10 @@ fn shown(line: &str) -> String {
         match char {
             // ECMA-48, 5.4: control sequences end in a byte of @ to ~.
             '\u{1b}' if chars.next_if_eq(&'[').is_some() => {
-                while chars.next().is_some_and(|char| !('@'..='~').contains(&char)) {}
+                while chars
+                    .next()
+                    .is_some_and(|char| !('@'..='~').contains(&char))
+                {}
             }
             '\t' => text.push('\t'),
             char if char.is_control() => {}

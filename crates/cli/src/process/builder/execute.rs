@@ -69,7 +69,9 @@ impl Containers {
         let mut prepared = Prepared::of(request, &place)?;
         let hosts = format!("127.0.0.1 localhost {HOSTNAME}\n::1 localhost\n");
         prepared.text(&place, "/etc/hosts", &hosts)?;
-        let resolver = network.resolver.map(|address| format!("nameserver {address}\n"));
+        let resolver = network
+            .resolver
+            .map(|address| format!("nameserver {address}\n"));
         prepared.text(&place, "/etc/resolv.conf", &resolver.unwrap_or_default())?;
         let namespace = prepared.namespace(&place, &network.namespace)?;
         let mut spec = spec(request, namespace, &place)?;
@@ -95,11 +97,7 @@ impl Execute for Containers {
     }
 }
 
-fn spec(
-    request: &ExecuteRequest,
-    network: PathBuf,
-    place: &Path,
-) -> io::Result<ContainerSpec> {
+fn spec(request: &ExecuteRequest, network: PathBuf, place: &Path) -> io::Result<ContainerSpec> {
     let mut lowers: Vec<PathBuf> = request.lowers.iter().rev().cloned().collect();
     if lowers.is_empty() {
         // After `FROM scratch` there is nothing below what the command changes.
@@ -143,7 +141,11 @@ async fn contain(
     // A build's commands are not limited: they are as welcome to the machine
     // as a compiler that its user runs.
     let unlimited = Cgroups::open(Path::new("/run/build/no-cgroups"));
-    let runtime = Runtime::new("/proc/self/exe", Path::new(PLACE).join("runtime"), unlimited)?;
+    let runtime = Runtime::new(
+        "/proc/self/exe",
+        Path::new(PLACE).join("runtime"),
+        unlimited,
+    )?;
     let (stdout, mut from_stdout) = pipe()?;
     let (stderr, mut from_stderr) = pipe()?;
     let stdin = fs::File::open("/dev/null")?.into();

@@ -60,9 +60,7 @@ fn set_apart(job: Job) -> anyhow::Result<()> {
         0
     };
     let code = apart.run(work, |error| {
-        say(&JobEvent::Failed {
-            text: chain(error),
-        });
+        say(&JobEvent::Failed { text: chain(error) });
     })?;
     anyhow::ensure!(code == 0, "the builder ended with exit code {code}");
     Ok(())

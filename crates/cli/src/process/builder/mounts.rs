@@ -31,8 +31,7 @@ impl Prepared {
         let mut prepared = Prepared::default();
         for (number, mount) in request.mounts.iter().enumerate() {
             let source = prepared.source(mount, number, request, place);
-            let source =
-                source.with_context(|| format!("mount {}", mount.target.display()))?;
+            let source = source.with_context(|| format!("mount {}", mount.target.display()))?;
             prepared.mounts.push(Mount {
                 source,
                 target: mount.target.to_string_lossy().into_owned(),
@@ -90,12 +89,7 @@ impl Prepared {
     }
 
     /// Shows a small file of text.
-    pub(super) fn text(
-        &mut self,
-        place: &Path,
-        target: &str,
-        text: &str,
-    ) -> anyhow::Result<()> {
+    pub(super) fn text(&mut self, place: &Path, target: &str, text: &str) -> anyhow::Result<()> {
         let name = target.trim_start_matches('/').replace('/', "-");
         let path = place.join(name);
         fs::write(&path, text)?;

@@ -108,11 +108,7 @@ fn plan() -> AddressPlan {
 }
 
 /// The whole life of the thread inside; tells when the namespace is ready.
-fn live_inside(
-    plan: &AddressPlan,
-    host: Arc<Outside>,
-    tell: &Sender<anyhow::Result<OwnedFd>>,
-) {
+fn live_inside(plan: &AddressPlan, host: Arc<Outside>, tell: &Sender<anyhow::Result<OwnedFd>>) {
     let ready = || -> anyhow::Result<_> {
         netns::join(netns::create()?)?;
         prepare(plan)?;
