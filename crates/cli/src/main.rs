@@ -5,9 +5,11 @@
 
 mod chart;
 mod commands;
+mod facts;
 mod failure;
 mod process;
 mod project;
+mod values;
 
 use std::process::ExitCode;
 

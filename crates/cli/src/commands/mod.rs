@@ -1,6 +1,7 @@
 //! The commands: one file each.
 
 mod access;
+pub mod check;
 mod delete;
 mod down;
 mod image;
@@ -47,6 +48,9 @@ pub struct Global {
     /// Kubeconfig to change and to read, instead of $KUBECONFIG or ~/.kube/config.
     #[arg(long, global = true)]
     pub kubeconfig: Option<std::path::PathBuf>,
+    /// Act on an existing cluster: a context of the kubeconfig.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
     /// Say only what was asked for and what failed.
     #[arg(long, short, global = true)]
     pub quiet: bool,
@@ -83,11 +87,19 @@ enum Command {
     Image(image::Image),
     /// Render a chart as `helm template` does.
     Template(template::Template),
+    /// Say what would go wrong with a chart; nothing is changed.
+    Check(check::Check),
 }
 
 /// Reads the command line, runs the command and returns the exit code.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    if let Command::Check(check) = &cli.command {
+        return match check.run(&cli.global) {
+            Ok(code) => code,
+            Err(failure) => failure.report(),
+        };
+    }
     match dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
@@ -108,6 +120,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Kubectl(kubectl) => kubectl.run(global),
         Command::Image(image) => image.run(global),
         Command::Template(template) => template.run(),
+        Command::Check(check) => check.run(global).map(|_| ()),
     }
 }
 
