@@ -6,6 +6,8 @@
 mod chart;
 mod commands;
 mod failure;
+mod interrupt;
+mod paint;
 mod process;
 mod project;
 
