@@ -7,6 +7,8 @@ mod chart;
 mod commands;
 mod facts;
 mod failure;
+mod interrupt;
+mod paint;
 mod process;
 mod project;
 mod values;

@@ -2,10 +2,14 @@
 
 mod access;
 pub mod check;
+mod completions;
+mod config;
 mod delete;
 mod down;
 mod image;
 mod kubectl;
+mod logs;
+mod output;
 mod progress;
 mod roll;
 mod start;
@@ -14,10 +18,12 @@ mod stop;
 mod target;
 mod template;
 mod up;
+mod urls;
+mod why;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::failure::{Failure, Outcome};
 
@@ -30,7 +36,7 @@ use crate::failure::{Failure, Outcome};
 #[command(
     name = "coracle",
     version,
-    after_help = "Examples:\n  coracle up                 build, start, deploy what coracle.yaml describes\n  coracle kubectl get pods   your kubectl, with the cluster's kubeconfig\n  coracle down               remove the release\n  coracle delete             remove the cluster and every trace of it"
+    after_help = "Examples:\n  coracle up                 build, start, deploy what coracle.yaml describes\n  coracle kubectl get pods   your kubectl, with the cluster's kubeconfig\n  coracle down               remove the release\n  coracle delete             remove the cluster and every trace of it\n\nExit codes: 0 done, 1 it failed, 2 the command line or a file of yours is wrong,\n3 the cluster does not run, 4 the machine refuses, 130 interrupted."
 )]
 struct Cli {
     #[command(flatten)]
@@ -54,6 +60,9 @@ pub struct Global {
     /// Say only what was asked for and what failed.
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// Write plain lines on a terminal, too.
+    #[arg(long, global = true)]
+    pub no_progress: bool,
 }
 
 fn cluster_name(text: &str) -> Result<String, String> {
@@ -89,6 +98,17 @@ enum Command {
     Template(template::Template),
     /// Say what would go wrong with a chart; nothing is changed.
     Check(check::Check),
+    /// Print what containers write.
+    Logs(logs::Logs),
+    /// Say why something does not work, and what to do about it.
+    Why(why::Why),
+    /// View and set defaults; print the schema of coracle.yaml.
+    Config(config::Config),
+    /// Print the completions of a shell.
+    Completions(completions::Completions),
+    /// Write the manual, a page per command.
+    #[command(hide = true)]
+    Man(completions::Man),
 }
 
 /// Reads the command line, runs the command and returns the exit code.
@@ -101,9 +121,23 @@ pub fn run() -> ExitCode {
         };
     }
     match dispatch(&cli) {
+    crate::interrupt::install();
+    match parse().and_then(|cli| dispatch(&cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Parses the command line, over the defaults that the user has set.
+fn parse() -> Result<Cli, Failure> {
+    let mut command = Cli::command();
+    for (key, value) in config::defaults()? {
+        // Parsing happens once in a process; clap wants texts that stay.
+        let value: &'static str = value.leak();
+        command = command.mut_arg(key, |argument| argument.default_value(value));
+    }
+    let matches = command.get_matches();
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }
 
 fn dispatch(cli: &Cli) -> Outcome {
@@ -121,6 +155,11 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Image(image) => image.run(global),
         Command::Template(template) => template.run(),
         Command::Check(check) => check.run(global).map(|_| ()),
+        Command::Logs(logs) => logs.run(global),
+        Command::Why(why) => why.run(global),
+        Command::Config(config) => config.run(global),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     }
 }
 
