@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Failure;
 
 /// A Kubernetes one person can carry.
 ///
@@ -113,17 +113,9 @@ enum Command {
 
 /// Reads the command line, runs the command and returns the exit code.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    if let Command::Check(check) = &cli.command {
-        return match check.run(&cli.global) {
-            Ok(code) => code,
-            Err(failure) => failure.report(),
-        };
-    }
-    match dispatch(&cli) {
     crate::interrupt::install();
     match parse().and_then(|cli| dispatch(&cli)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
@@ -140,7 +132,7 @@ fn parse() -> Result<Cli, Failure> {
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }
 
-fn dispatch(cli: &Cli) -> Outcome {
+fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
     let global = &cli.global;
     match &cli.command {
         Command::Up(up) => up.run(global),
@@ -154,13 +146,14 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Kubectl(kubectl) => kubectl.run(global),
         Command::Image(image) => image.run(global),
         Command::Template(template) => template.run(),
-        Command::Check(check) => check.run(global).map(|_| ()),
+        Command::Check(check) => return check.run(global),
         Command::Logs(logs) => logs.run(global),
         Command::Why(why) => why.run(global),
         Command::Config(config) => config.run(global),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// Runs a future to its end on a runtime of one thread.
