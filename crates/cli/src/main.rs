@@ -8,6 +8,7 @@ mod commands;
 mod failure;
 mod process;
 mod project;
+mod registries;
 
 use std::process::ExitCode;
 
