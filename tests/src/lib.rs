@@ -11,6 +11,7 @@ pub mod private;
 pub mod profile;
 pub mod project;
 pub mod provider;
+pub mod registry;
 pub mod wait;
 pub mod web;
 

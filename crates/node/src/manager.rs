@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 use crate::address::Addresses;
 use crate::config::Config;
 use crate::eviction::{self, Pressure};
+use crate::images::Puller;
 use crate::kubelet::Kubelet;
 use crate::metrics::{self, Meter, Scrapes};
 use crate::node_status;
@@ -72,10 +73,13 @@ impl Node {
                 source,
             })?;
         }
+        let images = ImageStore::open(&config.images)?;
+        let registries = config.registries.clone();
         let shared = Shared {
+            puller: Arc::new(Puller::new(images.clone(), &config.cluster, registries)),
             recorder: Recorder::new(client.clone(), "kubelet"),
             runtime: Runtime::new(&config.executable, &config.state, cgroups)?,
-            images: ImageStore::open(&config.images)?,
+            images,
             addresses: Addresses::new(config.plan.clone()),
             tokens: Tokens::new(client.clone()),
             allocatable: node_status::capacity(&config),

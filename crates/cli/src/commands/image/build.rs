@@ -8,13 +8,13 @@ use clap::{Args, ValueEnum};
 
 use super::exchange;
 use super::proxy::BuildProxies;
-use super::registries::{RegistryFlags, hosts_of};
 use super::roll_changed;
 use crate::commands::Global;
 use crate::commands::progress::{Progress, Step};
 use crate::commands::target::Target;
 use crate::failure::{Failure, Outcome};
 use crate::process::{BuildJob, Job, JobEvent, run_job};
+use crate::registries::{RegistryFlags, hosts_of};
 
 /// Build an image from a Dockerfile.
 #[derive(Debug, Args, Default)]
