@@ -5,11 +5,13 @@
 
 pub mod cluster;
 pub mod host;
+pub mod load;
 pub mod postgres;
 pub mod private;
 pub mod profile;
 pub mod project;
 pub mod provider;
+pub mod site;
 pub mod wait;
 pub mod web;
 

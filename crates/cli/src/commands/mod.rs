@@ -3,6 +3,7 @@
 mod access;
 mod delete;
 mod down;
+mod forward;
 mod image;
 mod kubectl;
 mod progress;
@@ -77,6 +78,8 @@ enum Command {
     Ip,
     /// Print the URLs of a Service.
     Service(access::Service),
+    /// Forward a local port to a Service, following it across pod replacement.
+    Forward(forward::Forward),
     /// Run kubectl with the cluster's kubeconfig.
     Kubectl(kubectl::Kubectl),
     /// Build, pull, push, load, save, tag, inspect, list and remove images.
@@ -105,6 +108,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Status(status) => status.run(global),
         Command::Ip => access::ip(global),
         Command::Service(service) => service.run(global),
+        Command::Forward(forward) => forward.run(global),
         Command::Kubectl(kubectl) => kubectl.run(global),
         Command::Image(image) => image.run(global),
         Command::Template(template) => template.run(),
