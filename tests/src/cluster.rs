@@ -66,7 +66,7 @@ impl Cluster {
         std::os::unix::fs::chown(&self.home, Some(uid), Some(uid))
             .expect("root may give files away");
         let uid = uid.to_string();
-        self.before = [
+        let words = [
             "setpriv",
             "--reuid",
             &uid,
@@ -74,9 +74,15 @@ impl Cluster {
             &uid,
             "--clear-groups",
             "--",
-        ]
-        .map(String::from)
-        .to_vec();
+        ];
+        self.before.splice(0..0, words.map(String::from));
+        self
+    }
+
+    /// Returns the same cluster, with these words before each command of ours,
+    /// such as those that enter a namespace.
+    pub fn behind(mut self, before: Vec<String>) -> Cluster {
+        self.before.splice(0..0, before);
         self
     }
 

@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod host;
+pub mod island;
 pub mod load;
 pub mod postgres;
 pub mod private;

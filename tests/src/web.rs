@@ -103,6 +103,21 @@ impl Visitor {
         self.send("POST", path, Some(("application/json", body.to_string())))
     }
 
+    /// Sends a text file as the field `file` of a form (RFC 7578).
+    ///
+    /// # Errors
+    /// Returns what the connection reports.
+    pub fn post_file(&mut self, path: &str, name: &str, text: &str) -> io::Result<Answer> {
+        let body = format!(
+            "--edge\r\ncontent-disposition: form-data; name=\"file\"; filename=\"{name}\"\r\ncontent-type: text/plain\r\n\r\n{text}\r\n--edge--\r\n"
+        );
+        self.send(
+            "POST",
+            path,
+            Some(("multipart/form-data; boundary=edge", body)),
+        )
+    }
+
     fn send(
         &mut self,
         method: &str,

@@ -212,6 +212,45 @@ fn profile_003_its_own_namespace_and_gemini() {
 }
 
 #[test]
+fn profile_003_uploads_outlive_their_pod() {
+    let profile = Profile {
+        name: "p003p",
+        files: &["003-local-k8s.yaml", "003-persistent.yaml"],
+        tag: "latest",
+        database: true,
+        values: |database, _| {
+            json!({"secrets": {
+                "databaseUrl": database,
+                "jwtSecret": "a secret of at least thirty-two bytes",
+                "geminiApiKey": "gemini-of-the-test",
+            }})
+        },
+    };
+    case("profile_003_uploads_outlive_their_pod", || {
+        let installed = Installed::new(&profile);
+        let mut ann = sign_up(Visitor::new(([127, 0, 0, 1], 30000).into()), "ann");
+        let task = ann
+            .post_json("/api/tasks", &json!({"title": "water the boat"}))
+            .expect("it answers");
+        assert_eq!(task.status, 201, "{}", task.body);
+        let kept = ann
+            .post_file("/api/tasks/1/attachments", "log.txt", "fair wind")
+            .expect("it answers");
+        assert_eq!(kept.status, 201, "{}", kept.body);
+        let kept: Value = serde_json::from_str(&kept.body).expect("it is JSON");
+        let url = kept["url"].as_str().expect("a file has a URL").to_owned();
+        installed.kubectl(&["delete", "pods", "-n", "todo-app", "-l", "app=backend"]);
+        until("the file outlives its pod", || match ann.get(&url) {
+            Ok(file) if file.body == "fair wind" => Ok(()),
+            Ok(file) => Err(format!("{} {}", file.status, file.body)),
+            Err(error) => Err(error.to_string()),
+        });
+        // The volume is one of the chart's objects; its folder is kept.
+        uninstall(&installed, &[]);
+    });
+}
+
+#[test]
 fn profile_004_kebab_keys_and_cohere() {
     let profile = Profile {
         name: "p004",

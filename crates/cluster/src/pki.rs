@@ -167,6 +167,12 @@ impl Pki {
         })
     }
 
+    /// Returns the last day of the certificate called `name`, as YYYY-MM-DD.
+    pub fn last_day(&self, name: &str) -> Option<String> {
+        let end = end_of(&self.pair(name).ok()?.certificate)?;
+        Some(end.date().to_string())
+    }
+
     /// Returns the key under which secrets are sealed on disk.
     ///
     /// # Errors
@@ -255,6 +261,13 @@ impl Pki {
         certificate.validity().not_after.timestamp() > due.unix_timestamp()
             && names == leaf.sans.len()
     }
+}
+
+/// Returns when a certificate (PEM) ends.
+fn end_of(certificate: &str) -> Option<OffsetDateTime> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(certificate.as_bytes()).ok()?;
+    let certificate = pem.parse_x509().ok()?;
+    OffsetDateTime::from_unix_timestamp(certificate.validity().not_after.timestamp()).ok()
 }
 
 struct Leaf {

@@ -7,6 +7,7 @@
 mod address;
 mod config;
 mod env;
+mod eviction;
 mod fetch;
 mod images;
 mod kubelet;

@@ -15,6 +15,7 @@ use kube::Client;
 use crate::address::Addresses;
 use crate::config::Config;
 use crate::env::Lookup;
+use crate::eviction::Pressure;
 use crate::metrics::{Meter, Scrapes};
 use crate::tokens::Tokens;
 
@@ -36,6 +37,8 @@ pub struct Shared {
     pub tokens: Tokens,
     /// What the node can give, in units of a thousandth.
     pub allocatable: BTreeMap<String, i64>,
+    /// What the node is short of.
+    pub pressure: Pressure,
     /// What containers and the machine use.
     pub meter: Meter,
     /// What pods tell about themselves.

@@ -119,7 +119,7 @@ fn start_residents(
     pki: &Pki,
     plan: AddressPlan,
 ) -> anyhow::Result<()> {
-    let client = {
+    let as_agent = {
         let server = server.clone();
         // Field managers and audit know a client by its agent, as upstream's.
         move |agent: &'static str, identity: Identity| {
@@ -133,10 +133,11 @@ fn start_residents(
             Client::new(server.service(identity).map_request(named), "default")
         }
     };
-    let caches = Caches::new(client(
-        MANAGER,
-        Identity::new("system:kube-controller-manager", &[]),
-    ));
+    let client = {
+        let as_agent = as_agent.clone();
+        move |identity: Identity| as_agent(MANAGER, identity)
+    };
+    let caches = Caches::new(client(Identity::new("system:kube-controller-manager", &[])));
     let as_user = {
         let client = client.clone();
         move |user: &str| {
@@ -144,13 +145,13 @@ fn start_residents(
                 "system:serviceaccounts",
                 "system:serviceaccounts:kube-system",
             ];
-            client(MANAGER, Identity::new(user, &groups))
+            client(Identity::new(user, &groups))
         }
     };
     let node = node(
         name,
         caches.clone(),
-        client("kubelet", Identity::node(name)),
+        as_agent("kubelet", Identity::node(name)),
         &plan,
     )?;
     server.set_kubelet(node.kubelet());
@@ -161,7 +162,7 @@ fn start_residents(
     )));
     tokio::spawn(coracle_scheduler::run(
         caches.clone(),
-        client(
+        as_agent(
             "kube-scheduler",
             Identity::new("system:kube-scheduler", &[]),
         ),
@@ -176,7 +177,7 @@ fn start_residents(
     let mut settings = coracle_network::Settings::new(plan);
     settings.authority = Some(authority(pki));
     let network = coracle_network::run(coracle_network::Options {
-        client: client("coracle-network", Identity::controller("coracle-network")),
+        client: as_agent("coracle-network", Identity::controller("coracle-network")),
         caches,
         settings,
         dataplane: paths::dataplane_socket(),

@@ -122,9 +122,7 @@ impl Builder<'_> {
             }),
         };
         done.map_err(|cause| BuildError::Run {
-            at: self
-                .dockerfile
-                .located(instruction.line, cause.to_string()),
+            at: self.dockerfile.located(instruction.line, cause.to_string()),
             cause,
         })
     }

@@ -302,7 +302,8 @@ mod tests {
 
     #[test]
     fn helpers_are_those_of_the_host_or_of_all() {
-        let text = br#"{"credHelpers": {"https://index.docker.io/v1/": "hub"}, "credsStore": "all"}"#;
+        let text =
+            br#"{"credHelpers": {"https://index.docker.io/v1/": "hub"}, "credsStore": "all"}"#;
         let helpers = Helpers::from_config(text).expect("valid");
         assert_eq!(helpers.of("docker.io"), Some("hub"));
         assert_eq!(helpers.of("ghcr.io"), Some("all"));

@@ -17,7 +17,9 @@ pub enum RegistryError {
         source: std::io::Error,
     },
     /// The host's certificate is not trusted.
-    #[error("the certificate of {host} is not trusted: {reason}; give its CA with --ca FILE, or put it in /etc/docker/certs.d/{host}/ca.crt")]
+    #[error(
+        "the certificate of {host} is not trusted: {reason}; give its CA with --ca FILE, or put it in /etc/docker/certs.d/{host}/ca.crt"
+    )]
     Certificate {
         /// Host and port.
         host: String,

@@ -96,7 +96,10 @@ impl Trust {
 pub fn system_authorities(variable: impl Fn(&str) -> Option<String>) -> Option<String> {
     let mut files = Vec::new();
     files.extend(variable("SSL_CERT_FILE").map(Into::into));
-    for folder in variable("SSL_CERT_DIR").iter().flat_map(|all| all.split(':')) {
+    for folder in variable("SSL_CERT_DIR")
+        .iter()
+        .flat_map(|all| all.split(':'))
+    {
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         files.extend(entries.map(|entry| entry.path()));
     }

@@ -129,7 +129,7 @@ impl Build {
             Err(error) => return Err(teller.failed(error)),
         };
         let Some(JobEvent::Built {
-            id, cached, total, ..
+            id, made, total, ..
         }) = events.last()
         else {
             let error = anyhow::anyhow!("the builder said nothing of the image {name}");
@@ -139,7 +139,10 @@ impl Build {
             changed: super::changed(&events),
             id: id.clone(),
         };
-        let text = format!("{name} ({cached} of {total} steps known)");
+        let text = match made {
+            0 => format!("{name} (unchanged)"),
+            made => format!("{name} ({made} of {total} steps run)"),
+        };
         teller.step.done(&text);
         Ok((built, events))
     }
