@@ -26,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Failure;
 
 /// A Kubernetes one person can carry.
 ///
@@ -129,6 +129,8 @@ pub fn run() -> ExitCode {
     }
     match dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
+    match parse().and_then(|cli| dispatch(&cli)) {
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
@@ -145,7 +147,7 @@ fn parse() -> Result<Cli, Failure> {
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }
 
-fn dispatch(cli: &Cli) -> Outcome {
+fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
     let global = &cli.global;
     match &cli.command {
         Command::Up(up) => up.run(global),
@@ -160,13 +162,14 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Kubectl(kubectl) => kubectl.run(global),
         Command::Image(image) => image.run(global),
         Command::Template(template) => template.run(),
-        Command::Check(check) => check.run(global).map(|_| ()),
+        Command::Check(check) => return check.run(global),
         Command::Logs(logs) => logs.run(global),
         Command::Why(why) => why.run(global),
         Command::Config(config) => config.run(global),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// Runs a future to its end on a runtime of one thread.

@@ -169,7 +169,7 @@ fn start_residents(
     ));
     let provisioner = Provisioner::new(
         &caches,
-        client(MANAGER, Identity::controller("persistent-volume-binder")),
+        client(Identity::controller("persistent-volume-binder")),
         paths::cluster().join("data/volumes"),
         name,
     );
