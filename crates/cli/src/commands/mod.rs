@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod delete;
 mod down;
+mod forward;
 mod image;
 mod kubectl;
 mod logs;
@@ -90,6 +91,8 @@ enum Command {
     Ip,
     /// Print the URLs of a Service.
     Service(access::Service),
+    /// Forward a local port to a Service, following it across pod replacement.
+    Forward(forward::Forward),
     /// Run kubectl with the cluster's kubeconfig.
     Kubectl(kubectl::Kubectl),
     /// Build, pull, push, load, save, tag, inspect, list and remove images.
@@ -114,6 +117,18 @@ enum Command {
 /// Reads the command line, runs the command and returns the exit code.
 pub fn run() -> ExitCode {
     crate::interrupt::install();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(failure) => return failure.report(),
+    };
+    if let Command::Check(check) = &cli.command {
+        return match check.run(&cli.global) {
+            Ok(code) => code,
+            Err(failure) => failure.report(),
+        };
+    }
+    match dispatch(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
     match parse().and_then(|cli| dispatch(&cli)) {
         Ok(code) => code,
         Err(failure) => failure.report(),
@@ -143,6 +158,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Status(status) => status.run(global),
         Command::Ip => access::ip(global),
         Command::Service(service) => service.run(global),
+        Command::Forward(forward) => forward.run(global),
         Command::Kubectl(kubectl) => kubectl.run(global),
         Command::Image(image) => image.run(global),
         Command::Template(template) => template.run(),
