@@ -48,7 +48,7 @@ const PERMITTED: &[(&str, &[&str])] = &[
     ("coracle-gotemplate", &[]),
     ("coracle-goyaml", &[]),
     ("coracle-helm", &["coracle-gotemplate", "coracle-goyaml"]),
-    ("coracle-release", &["coracle-helm"]),
+    ("coracle-release", &["coracle-helm", "coracle-goyaml"]),
     ("coracle-cluster", &["coracle-runtime", "coracle-netdev"]),
     ("todo-backend", &[]),
     ("todo-frontend", &[]),
