@@ -104,10 +104,12 @@ pub enum ReleaseError {
     },
     /// An object belongs to nobody, or to another release.
     #[error(
-        "{kind} \"{object}\" in namespace \"{namespace}\" exists and cannot be imported into the current release: invalid ownership metadata; {}",
+        "unable to continue with {operation}: {kind} \"{object}\" in namespace \"{namespace}\" exists and cannot be imported into the current release: invalid ownership metadata; {}",
         .problems.join("; ")
     )]
     Ownership {
+        /// `install` or `update`.
+        operation: &'static str,
         /// The template.
         file: String,
         /// The object's kind.
@@ -125,16 +127,21 @@ pub enum ReleaseError {
     },
     /// Other managers own fields that the chart sets.
     #[error(
-        "conflict occurred while applying object {namespace}/{title} ({file}): {} field{} belong to others",
-        .fields.len(), if .fields.len() == 1 { "" } else { "s" }
+        "conflict occurred while applying object {namespace}/{name} {version}, Kind={kind}: {message}"
     )]
     Conflict {
         /// The template.
         file: String,
-        /// `Kind/name`.
-        title: String,
+        /// The object's kind.
+        kind: String,
+        /// Its API version, as `group/version`.
+        version: String,
+        /// The object's name.
+        name: String,
         /// The object's namespace.
         namespace: String,
+        /// What the API said.
+        message: String,
         /// Field, manager, what it is now.
         fields: Vec<Contested>,
     },
@@ -161,7 +168,7 @@ pub enum ReleaseError {
         advice: String,
     },
     /// There is no such namespace.
-    #[error("namespaces \"{namespace}\" not found")]
+    #[error("create: failed to create: namespaces \"{namespace}\" not found")]
     NoNamespace {
         /// Its name.
         namespace: String,
@@ -228,12 +235,18 @@ impl ReleaseError {
         let mut line = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(error) = source {
-            let text = error.to_string();
+            // The API's own words say it all; kube adds the whole answer.
+            let said = match error.downcast_ref::<kube::Error>() {
+                Some(kube::Error::Api(status)) => Some(status.message.clone()),
+                _ => None,
+            };
+            let is_last = said.is_some();
+            let text = said.unwrap_or_else(|| error.to_string());
             if !line.ends_with(&text) {
                 line.push_str(": ");
                 line.push_str(&text);
             }
-            source = error.source();
+            source = error.source().filter(|_| !is_last);
         }
         line
     }
@@ -293,7 +306,7 @@ impl ReleaseError {
                 "wait until it ends and try again; to look on: status {name}\nan operation that died is taken over within seconds"
             ),
             ReleaseError::Ownership { .. } => self.ownership_help(),
-            ReleaseError::Conflict { fields, .. } => conflict_help(fields),
+            ReleaseError::Conflict { file, fields, .. } => conflict_help(file, fields),
             ReleaseError::Refused {
                 advice: Some(advice),
                 ..
@@ -352,8 +365,8 @@ impl ReleaseError {
     }
 }
 
-fn conflict_help(fields: &[Contested]) -> String {
-    let mut text = String::new();
+fn conflict_help(file: &str, fields: &[Contested]) -> String {
+    let mut text = format!("the object is made by {file}\n");
     for one in fields {
         text.push_str(&format!("{} is owned by {}", one.field, one.manager));
         match (&one.now, &one.wanted) {

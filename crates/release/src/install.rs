@@ -33,7 +33,8 @@ pub async fn install(
     options: &Options,
     tell: &mut Tell<'_>,
 ) -> Result<Record, ReleaseError> {
-    check_name(&source.name)?;
+    check_name(&source.name)
+        .map_err(|error| ReleaseError::Invalid(format!("release name check failed: {error}")))?;
     check_options(options)?;
     let mut operation = Operation::new(session, options, tell);
     let history = available(&mut operation, &source.name).await?;
@@ -62,7 +63,7 @@ pub(crate) async fn install_prepared(
     }
     check_kinds(operation, &prepared.objects).await?;
     let live = operation.live(&prepared.objects).await?;
-    operation.check_owners(name, &prepared.objects, &live, &[])?;
+    operation.check_owners(name, &prepared.objects, &live, &[], "install")?;
     if options.dry_run == DryRun::Server {
         record.info.description = "Dry run complete".into();
         return Ok(record);
@@ -168,6 +169,7 @@ fn new_record(
         namespace: operation.session.namespace().to_owned(),
         apply_method: apply_method.into(),
         labels: operation.options.labels.clone(),
+        ..Record::default()
     }
 }
 

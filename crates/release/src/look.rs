@@ -147,6 +147,7 @@ fn complete(live: &DynamicObject, api_version: &str, kind: &str) -> Value {
     let mut value = serde_json::to_value(live).unwrap_or_default();
     value["apiVersion"] = api_version.into();
     value["kind"] = kind.into();
+    value.sort_all_objects();
     value
 }
 

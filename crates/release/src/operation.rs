@@ -195,6 +195,7 @@ impl<'a> Operation<'a> {
         objects: &[Object],
         live: &[Option<DynamicObject>],
         had: &[Object],
+        operation: &'static str,
     ) -> Result<(), ReleaseError> {
         if self.options.take_ownership {
             return Ok(());
@@ -208,7 +209,7 @@ impl<'a> Operation<'a> {
             if let Some(live) = live
                 && !had.contains(&object.identity(namespace))
             {
-                ownership::check(object, live, name, namespace)?;
+                ownership::check(object, live, name, namespace, operation)?;
             }
         }
         Ok(())

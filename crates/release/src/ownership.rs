@@ -19,6 +19,7 @@ pub(crate) fn check(
     live: &DynamicObject,
     name: &str,
     namespace: &str,
+    operation: &'static str,
 ) -> Result<(), ReleaseError> {
     let problems = problems(live, name, namespace);
     if problems.is_empty() {
@@ -30,6 +31,7 @@ pub(crate) fn check(
         (owner.clone(), space.unwrap_or_default())
     });
     Err(ReleaseError::Ownership {
+        operation,
         file: object.file.clone(),
         kind: object.kind().to_owned(),
         object: object.name().to_owned(),

@@ -236,6 +236,9 @@ pub struct Record {
     /// The user's labels; they stand on the Secret, not in it.
     #[serde(skip)]
     pub labels: BTreeMap<String, String>,
+    /// All labels of the Secret, as it was read.
+    #[serde(skip)]
+    pub secret_labels: BTreeMap<String, String>,
 }
 
 /// A record could not be read or written.
@@ -447,6 +450,7 @@ impl Record {
             .and_then(|data| data.get("release"))
             .ok_or_else(|| malformed("it has no key \"release\"".into()))?;
         let mut record = Record::decode(&data.0).map_err(malformed)?;
+        record.secret_labels = secret.labels().clone();
         record.labels = secret.labels().clone();
         record
             .labels
@@ -536,7 +540,9 @@ mod tests {
         assert_eq!(secret.name_any(), "sh.helm.release.v1.todo.v3");
         assert_eq!(secret.labels()["status"], "deployed");
         assert_eq!(secret.labels()["team"], "blue");
-        let back = Record::from_secret(&secret).expect("it can be read");
+        let mut back = Record::from_secret(&secret).expect("it can be read");
+        assert_eq!(back.secret_labels["owner"], "helm");
+        back.secret_labels.clear();
         assert_eq!(back, record);
         assert_eq!(
             (back.chart_title().as_str(), back.app_version().as_str()),

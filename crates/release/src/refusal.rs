@@ -8,6 +8,8 @@ use serde_json::Value;
 use crate::error::{Contested, ReleaseError, api};
 use crate::objects::Object;
 
+/// What server-side apply says of a field that a kind does not have.
+const UNDECLARED: &str = "field not declared in schema";
 /// Longest value that is shown of a field.
 const SHOWN_MAX: usize = 60;
 
@@ -45,8 +47,14 @@ pub(crate) fn explained(
     if !conflicts.is_empty() {
         return ReleaseError::Conflict {
             file: object.file.clone(),
-            title: object.title(),
+            kind: object.kind().to_owned(),
+            version: match object.api_version().split_once('/') {
+                Some(_) => object.api_version().to_owned(),
+                None => format!("/{}", object.api_version()),
+            },
+            name: object.name().to_owned(),
             namespace: namespace(object, live),
+            message: status.message.clone(),
             fields: conflicts,
         };
     }
@@ -56,6 +64,7 @@ pub(crate) fn explained(
         },
         "Forbidden" => forbidden(&what, status),
         "Invalid" | "BadRequest" => refused(status, object, wanted, live),
+        _ if status.message.contains(UNDECLARED) => undeclared(status, object),
         _ => api(what)(error),
     }
 }
@@ -185,6 +194,33 @@ fn forbidden(what: &str, status: &Status) -> ReleaseError {
         step: what.to_owned(),
         message: message.clone(),
         advice,
+    }
+}
+
+/// Names the fields that the kind does not have; the API names them at the end
+/// of a sentence about its own workings.
+fn undeclared(status: &Status, object: &Object) -> ReleaseError {
+    let fields: Vec<&str> = status
+        .message
+        .split(UNDECLARED)
+        .filter_map(|before| {
+            let path = before.trim_end().strip_suffix(':')?;
+            path.rsplit([' ', '\n']).next()
+        })
+        .collect();
+    let kind = object.kind();
+    ReleaseError::Refused {
+        file: object.file.clone(),
+        title: object.title(),
+        problems: fields
+            .iter()
+            .map(|field| format!("{field}: {UNDECLARED}"))
+            .collect(),
+        advice: Some(format!(
+            "a {kind} of {} has no such field: is it misspelled, or on the wrong level? kubectl explain {}",
+            object.api_version(),
+            kind.to_lowercase()
+        )),
     }
 }
 

@@ -71,12 +71,13 @@ pub(crate) async fn upgrade_prepared(
         namespace: operation.session.namespace().to_owned(),
         apply_method: word.into(),
         labels: merged(&plan.last.labels, &options.labels),
+        ..Record::default()
     };
     let objects = prepared.objects;
     if options.dry_run != DryRun::Client {
         check_kinds(operation, &objects).await?;
         let live = operation.live(&objects).await?;
-        operation.check_owners(name, &objects, &live, &plan.olds)?;
+        operation.check_owners(name, &objects, &live, &plan.olds, "update")?;
     }
     if options.dry_run != DryRun::None {
         let description = options.description.as_deref();

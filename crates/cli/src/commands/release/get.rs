@@ -1,5 +1,7 @@
 //! `coracle get`: one part of what a revision says.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, Subcommand};
 use coracle_release::{Record, computed_values, revision, to_yaml_text};
 use serde_json::{Map, Value, json};
@@ -106,7 +108,14 @@ impl Verb for Get {
                     println!("NOTES:\n{}", record.info.notes);
                 }
             }
-            Part::Metadata(with) => metadata(&record, with.output.output),
+            Part::Metadata(with) => {
+                // Helm shows its own labels unless a revision is named.
+                let labels = match with.which.revision {
+                    None | Some(0) => &record.secret_labels,
+                    Some(_) => &record.labels,
+                };
+                metadata(&record, labels, with.output.output);
+            }
             Part::Values(values) => return values_of(&record, values),
         }
         Ok(())
@@ -147,11 +156,10 @@ fn pairs(map: Option<&Map<String, Value>>) -> String {
     pairs.join(",")
 }
 
-fn metadata(record: &Record, format: Format) {
+fn metadata(record: &Record, labels: &BTreeMap<String, String>, format: Format) {
     let meta = &record.chart["metadata"];
     let text = |key: &str| meta[key].as_str().unwrap_or_default().to_owned();
-    let labels: Map<String, Value> = record
-        .labels
+    let labels: Map<String, Value> = labels
         .iter()
         .map(|(key, value)| (key.clone(), value.as_str().into()))
         .collect();

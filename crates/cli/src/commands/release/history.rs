@@ -65,7 +65,7 @@ impl History {
     }
 }
 
-fn entry(record: &Record) -> Value {
+fn entry(record: &Record, with_rollback: bool) -> Value {
     let info = &record.info;
     let mut entry = Map::new();
     let mut put = |key: &str, value: Value| entry.insert(key.into(), value);
@@ -76,7 +76,7 @@ fn entry(record: &Record) -> Value {
     put("status", info.status.word().into());
     put("chart", record.chart_title().into());
     put("app_version", record.app_version().into());
-    if info.rollback_revision != 0 {
+    if with_rollback && info.rollback_revision != 0 {
         put("rollback_revision", info.rollback_revision.into());
     }
     put("description", info.description.as_str().into());
@@ -92,7 +92,13 @@ impl Verb for History {
         records.reverse();
         match self.output.output {
             Format::Table => print!("{}", self.table(&records)),
-            format => answer::data(format, &records.iter().map(entry).collect()),
+            format => answer::data(
+                format,
+                &records
+                    .iter()
+                    .map(|record| entry(record, self.show_rollback_revision))
+                    .collect(),
+            ),
         }
         Ok(())
     }
