@@ -1,10 +1,8 @@
 //! Records are Helm's own: the real helm continues what we began, and we
 //! continue what helm began.
 
-mod common;
-
+use crate::common::{CHART_YAML, Fixture, chart, options, real_helm, source};
 use base64::Engine;
-use common::{CHART_YAML, Fixture, chart, options, real_helm, source};
 use coracle_release::{
     Status, history, install, records, revision, rollback, uninstall_release, upgrade,
 };

@@ -1,11 +1,9 @@
 //! Operations on our own API: what the cluster and the records look like after.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Fixture, chart, config_map, options, source};
+use crate::common::{Fixture, chart, config_map, options, source};
 use coracle_release::{
     Apply, Change, DryRun, Event, OldValues, Options, Record, ReleaseError, Removal, Session,
     Status, Storage, history, install, latest, rollback, uninstall_release, upgrade,

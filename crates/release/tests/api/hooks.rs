@@ -1,11 +1,9 @@
 //! Hooks on our own API: order, policies, phases, and tests. Somebody plays
 //! the Job controller: Jobs end as their annotation says.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Fixture, chart, config_map, options, source};
+use crate::common::{Fixture, chart, config_map, options, source};
 use coracle_release::{
     Event, Options, Record, ReleaseError, Removal, TestFilter, history, install, revision,
     rollback, test, uninstall_release, upgrade,
@@ -234,7 +232,7 @@ async fn policies_say_what_stays_behind() {
         &policy("hook-failed"),
         "fails",
     );
-    let second = common::source("web", chart(&[("templates/fell.yaml", &fell)]), &[]);
+    let second = crate::common::source("web", chart(&[("templates/fell.yaml", &fell)]), &[]);
     upgrade(&session, &second, &options(), &mut fixture.ear())
         .await
         .unwrap_err();
