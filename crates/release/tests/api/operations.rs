@@ -457,15 +457,15 @@ async fn old_values_stay_or_go_as_asked() {
             ("values.yaml", default),
             (
                 "templates/a.yaml",
-                "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {value: \"{{ .Values.x }}-{{ .Values.y }}-{{ .Values.z }}\"}\n",
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {value: \"{{ .Values.one }}-{{ .Values.two }}-{{ .Values.three }}\"}\n",
             ),
         ])
     };
     let session = fixture.session();
-    let old = chart_of("x: d1\ny: d1\nz: d1\n");
+    let old = chart_of("one: d1\ntwo: d1\nthree: d1\n");
     install(
         &session,
-        &source("web", old, &["x=given"]),
+        &source("web", old, &["one=given"]),
         &options(),
         &mut fixture.ear(),
     )
@@ -473,9 +473,9 @@ async fn old_values_stay_or_go_as_asked() {
     .unwrap();
     let cases: &[(OldValues, &[&str], &str)] = &[
         (OldValues::IfNoneGiven, &[], "given-d2-d2"),
-        (OldValues::Reuse, &["z=new"], "given-d1-new"),
-        (OldValues::ResetThenReuse, &["y=new"], "given-new-d2"),
-        (OldValues::Reset, &["y=only"], "d2-only-d2"),
+        (OldValues::Reuse, &["three=new"], "given-d1-new"),
+        (OldValues::ResetThenReuse, &["two=new"], "given-new-d2"),
+        (OldValues::Reset, &["two=only"], "d2-only-d2"),
     ];
     for (old_values, sets, expected) in cases {
         rollback(&session, "web", Some(1), &options(), &mut fixture.ear())
@@ -486,7 +486,7 @@ async fn old_values_stay_or_go_as_asked() {
             history_max: 0,
             ..options()
         };
-        let new = source("web", chart_of("x: d2\ny: d2\nz: d2\n"), sets);
+        let new = source("web", chart_of("one: d2\ntwo: d2\nthree: d2\n"), sets);
         upgrade(&session, &new, &options, &mut fixture.ear())
             .await
             .unwrap();
