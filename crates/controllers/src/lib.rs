@@ -5,6 +5,7 @@
 //! decides by a pure function and writes the difference.
 
 mod aggregation;
+mod autoscaler;
 mod context;
 mod deployment;
 mod endpoints;
@@ -18,6 +19,7 @@ mod owner;
 mod pods;
 mod replicaset;
 mod serviceaccount;
+mod volumes;
 
 pub use context::Context;
 
@@ -25,6 +27,7 @@ pub use context::Context;
 pub async fn start(context: Context) {
     tokio::join!(
         aggregation::run(context.clone()),
+        autoscaler::run(context.clone()),
         deployment::run(context.clone()),
         replicaset::run(context.clone()),
         endpointslice::run(context.clone()),
@@ -32,6 +35,7 @@ pub async fn start(context: Context) {
         serviceaccount::run(context.clone()),
         namespace::run(context.clone()),
         nodelifecycle::run(context.clone()),
+        volumes::run(context.clone()),
         garbage::run(context),
     );
 }

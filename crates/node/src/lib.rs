@@ -7,9 +7,12 @@
 mod address;
 mod config;
 mod env;
+mod eviction;
+mod fetch;
 mod images;
 mod kubelet;
 mod manager;
+mod metrics;
 mod node_status;
 mod paths;
 mod probe;
@@ -21,5 +24,8 @@ mod volumes;
 mod worker;
 
 pub use config::Config;
+pub use images::Registries;
 pub use kubelet::Kubelet;
 pub use manager::{Node, StartError};
+pub use metrics::exposition;
+pub use volumes::Provisioner;

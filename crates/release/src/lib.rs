@@ -39,6 +39,7 @@ mod testing;
 mod uninstall;
 mod upgrade;
 mod wait;
+pub mod why;
 
 pub use capabilities::{ClusterLookup, capabilities};
 pub use chart_record::{chart_from_record, chart_to_record};
@@ -64,4 +65,9 @@ pub use storage::{Storage, Stored};
 pub use testing::{TestFilter, Tested, test};
 pub use uninstall::{Cascade, Removal, Removed, uninstall, uninstall_release};
 pub use upgrade::upgrade;
+pub use deploy::{Deployed, Request, deploy};
+pub use explain::explain;
+pub use objects::{Object, ParseError, Served, parse};
+pub use record::{Record, RecordError, Status, latest};
+pub use uninstall::uninstall;
 pub use wait::{Waiting, wait};

@@ -1,11 +1,17 @@
 //! The commands: one file each.
 
 mod access;
+pub mod check;
+mod completions;
+mod config;
 mod delete;
 mod down;
 mod helm;
+mod forward;
 mod image;
 mod kubectl;
+mod logs;
+mod output;
 mod progress;
 mod release;
 mod roll;
@@ -15,12 +21,14 @@ mod stop;
 mod target;
 mod template;
 mod up;
+mod urls;
+mod why;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Failure;
 
 /// A Kubernetes one person can carry.
 ///
@@ -31,7 +39,7 @@ use crate::failure::{Failure, Outcome};
 #[command(
     name = "coracle",
     version,
-    after_help = "Examples:\n  coracle up                 build, start, deploy what coracle.yaml describes\n  coracle kubectl get pods   your kubectl, with the cluster's kubeconfig\n  coracle down               remove the release\n  coracle delete             remove the cluster and every trace of it"
+    after_help = "Examples:\n  coracle up                 build, start, deploy what coracle.yaml describes\n  coracle kubectl get pods   your kubectl, with the cluster's kubeconfig\n  coracle down               remove the release\n  coracle delete             remove the cluster and every trace of it\n\nExit codes: 0 done, 1 it failed, 2 the command line or a file of yours is wrong,\n3 the cluster does not run, 4 the machine refuses, 130 interrupted."
 )]
 struct Cli {
     #[command(flatten)]
@@ -55,6 +63,9 @@ pub struct Global {
     /// Say only what was asked for and what failed.
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// Write plain lines on a terminal, too.
+    #[arg(long, global = true)]
+    pub no_progress: bool,
 }
 
 fn cluster_name(text: &str) -> Result<String, String> {
@@ -82,9 +93,11 @@ enum Command {
     Ip,
     /// Print the URLs of a Service.
     Service(access::Service),
+    /// Forward a local port to a Service, following it across pod replacement.
+    Forward(forward::Forward),
     /// Run kubectl with the cluster's kubeconfig.
     Kubectl(kubectl::Kubectl),
-    /// Build, load, save, tag, inspect, list and remove images.
+    /// Build, pull, push, load, save, tag, inspect, list and remove images.
     Image(image::Image),
     /// Render a chart as `helm template` does.
     Template(template::Template),
@@ -108,6 +121,19 @@ enum Command {
     /// Helm's command line, as it is: coracle helm status web.
     #[command(disable_help_flag = true)]
     Helm(helm::Embedded),
+    /// Say what would go wrong with a chart; nothing is changed.
+    Check(check::Check),
+    /// Print what containers write.
+    Logs(logs::Logs),
+    /// Say why something does not work, and what to do about it.
+    Why(why::Why),
+    /// View and set defaults; print the schema of coracle.yaml.
+    Config(config::Config),
+    /// Print the completions of a shell.
+    Completions(completions::Completions),
+    /// Write the manual, a page per command.
+    #[command(hide = true)]
+    Man(completions::Man),
 }
 
 /// Reads the command line, runs the command and returns the exit code.
@@ -118,14 +144,38 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     if let Command::Helm(helm) = &cli.command {
         return helm.run(&cli.global);
+    crate::interrupt::install();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(failure) => return failure.report(),
+    };
+    if let Command::Check(check) = &cli.command {
+        return match check.run(&cli.global) {
+            Ok(code) => code,
+            Err(failure) => failure.report(),
+        };
     }
     match dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
+    match parse().and_then(|cli| dispatch(&cli)) {
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
 
-fn dispatch(cli: &Cli) -> Outcome {
+/// Parses the command line, over the defaults that the user has set.
+fn parse() -> Result<Cli, Failure> {
+    let mut command = Cli::command();
+    for (key, value) in config::defaults()? {
+        // Parsing happens once in a process; clap wants texts that stay.
+        let value: &'static str = value.leak();
+        command = command.mut_arg(key, |argument| argument.default_value(value));
+    }
+    let matches = command.get_matches();
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
     let global = &cli.global;
     match &cli.command {
         Command::Up(up) => up.run(global),
@@ -136,6 +186,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Status(status) => status.run(global),
         Command::Ip => access::ip(global),
         Command::Service(service) => service.run(global),
+        Command::Forward(forward) => forward.run(global),
         Command::Kubectl(kubectl) => kubectl.run(global),
         Command::Image(image) => image.run(global),
         Command::Template(template) => template.run(),
@@ -149,7 +200,14 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Test(verb) => verb.run(global),
         // It prints in its own words, before this.
         Command::Helm(_) => Ok(()),
+        Command::Check(check) => return check.run(global),
+        Command::Logs(logs) => logs.run(global),
+        Command::Why(why) => why.run(global),
+        Command::Config(config) => config.run(global),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// Runs a future to its end on a runtime of one thread.

@@ -5,10 +5,11 @@ mod dataplane;
 mod engine;
 mod gateway;
 pub mod paths;
+mod registries;
 
 use std::process::ExitCode;
 
-pub use builder::{Job, JobEvent, run_job};
+pub use builder::{BuildJob, Job, JobEvent, run_job};
 pub use gateway::delegation_name as gateway_cgroups;
 
 /// Runs the process that the command line names, if it names one.
