@@ -80,6 +80,16 @@ impl Failure {
         }
         ExitCode::from(self.code)
     }
+
+    /// Prints the failure as helm does, with the advice below; returns helm's
+    /// exit code.
+    pub fn report_as_helm(&self) -> ExitCode {
+        eprintln!("Error: {:#}", self.cause);
+        if let Some(hint) = &self.hint {
+            eprintln!("\n{hint}");
+        }
+        ExitCode::FAILURE
+    }
 }
 
 impl fmt::Display for Failure {
