@@ -4,6 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 /// A cluster of a test's own.
 #[derive(Debug)]
 pub struct Cluster {
@@ -104,6 +107,21 @@ impl Cluster {
     /// Returns the kubeconfig that the cluster writes.
     pub fn kubeconfig(&self) -> PathBuf {
         self.home.join("kubeconfig")
+    }
+
+    /// Returns the certificate (PEM) of the cluster's authority, from its kubeconfig.
+    ///
+    /// # Panics
+    /// Panics if the kubeconfig holds none.
+    pub fn authority(&self) -> Vec<u8> {
+        let text = std::fs::read_to_string(self.kubeconfig()).expect("the cluster was started");
+        let encoded = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("certificate-authority-data:"))
+            .expect("the kubeconfig names an authority");
+        BASE64_STANDARD
+            .decode(encoded.trim().trim_matches('"'))
+            .expect("it is base64")
     }
 
     /// Runs a command of ours and returns what it printed.

@@ -83,8 +83,17 @@ impl Home {
     pub fn prepare(&self, ids: &IdMap) -> Result<(), LaunchError> {
         // User 0 inside is another user than the one outside and must pass.
         let traversable = 0o711;
-        make_dir(self.path(), traversable)?;
-        make_dir(&self.path().join("clusters"), traversable)?;
+        for folder in [self.path().to_owned(), self.path().join("clusters")] {
+            make_dir(&folder, traversable)?;
+            let mode = fs::metadata(&folder)
+                .map_err(file(&folder))?
+                .permissions()
+                .mode();
+            if mode & traversable != traversable {
+                let passable = fs::Permissions::from_mode(mode | traversable);
+                fs::set_permissions(&folder, passable).map_err(file(&folder))?;
+            }
+        }
         make_dir(&self.images(), 0o700)?;
         ids.own(&self.images()).map_err(file(&self.images()))
     }

@@ -5,6 +5,7 @@
 //! [`launch`] (start, stop, delete from outside) and [`init`] (pid 1 inside).
 //! It does not know what its processes do and speaks no Kubernetes.
 
+pub mod apart;
 pub mod home;
 pub mod idmap;
 pub mod init;

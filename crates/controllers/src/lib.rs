@@ -18,6 +18,7 @@ mod owner;
 mod pods;
 mod replicaset;
 mod serviceaccount;
+mod volumes;
 
 pub use context::Context;
 
@@ -32,6 +33,7 @@ pub async fn start(context: Context) {
         serviceaccount::run(context.clone()),
         namespace::run(context.clone()),
         nodelifecycle::run(context.clone()),
+        volumes::run(context.clone()),
         garbage::run(context),
     );
 }

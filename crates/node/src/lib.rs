@@ -7,9 +7,11 @@
 mod address;
 mod config;
 mod env;
+mod fetch;
 mod images;
 mod kubelet;
 mod manager;
+mod metrics;
 mod node_status;
 mod paths;
 mod probe;
@@ -23,3 +25,5 @@ mod worker;
 pub use config::Config;
 pub use kubelet::Kubelet;
 pub use manager::{Node, StartError};
+pub use metrics::exposition;
+pub use volumes::Provisioner;

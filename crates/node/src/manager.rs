@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 use crate::address::Addresses;
 use crate::config::Config;
 use crate::kubelet::Kubelet;
+use crate::metrics::{self, Meter, Scrapes};
 use crate::node_status;
 use crate::shared::Shared;
 use crate::tokens::Tokens;
@@ -77,6 +78,12 @@ impl Node {
             addresses: Addresses::new(config.plan.clone()),
             tokens: Tokens::new(client.clone()),
             allocatable: node_status::capacity(&config),
+            meter: Meter::default(),
+            scrapes: Scrapes::default(),
+            nodes: caches.of(),
+            pods: caches.of(),
+            deployments: caches.of(),
+            autoscalers: caches.of(),
             config_maps: caches.of(),
             secrets: caches.of(),
             services: caches.of(),
@@ -121,6 +128,11 @@ impl Node {
         let cache = pods.clone();
         pods.on_change(move |pod| node.on_pod(pod, &cache));
         self.follow_settings();
+        tokio::spawn(metrics::keep_meter(
+            self.shared.clone(),
+            self.workers.clone(),
+        ));
+        tokio::spawn(metrics::keep_scrapes(self.kubelet()));
         // The status task runs for ever; a panic there ends the node visibly.
         if let Err(error) = status.await {
             tracing::error!(%error, "the node's status is no longer kept");

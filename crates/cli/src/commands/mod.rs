@@ -91,7 +91,7 @@ enum Command {
     Service(access::Service),
     /// Run kubectl with the cluster's kubeconfig.
     Kubectl(kubectl::Kubectl),
-    /// Build, load, save, tag, inspect, list and remove images.
+    /// Build, pull, push, load, save, tag, inspect, list and remove images.
     Image(image::Image),
     /// Render a chart as `helm template` does.
     Template(template::Template),

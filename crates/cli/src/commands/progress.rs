@@ -90,6 +90,20 @@ impl Step {
         *self.noted.borrow_mut() = text;
     }
 
+    /// Writes a line that stays.
+    pub fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None if !self.quiet => eprintln!("{text}"),
+            None => {}
+        }
+    }
+
+    /// Returns whether nothing is told.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Ends the step well.
     pub fn done(self, text: &str) {
         let took = duration(self.since.elapsed());

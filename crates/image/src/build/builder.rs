@@ -208,16 +208,15 @@ impl Builder<'_> {
 
     fn base_image(&self, name: &str, line: u32) -> Result<crate::Image, BuildError> {
         let reference = Reference::parse(name).map_err(|error| self.at(line, error.to_string()))?;
-        self.tools
-            .images
-            .base(&reference)
-            .map_err(|source| BuildError::Base {
-                at: self
-                    .dockerfile
-                    .located(line, format!("base image {}", reference.familiar())),
+        self.tools.images.base(&reference).map_err(|cause| {
+            let name = reference.familiar();
+            let message = format!("base image {name}: {}", chain(&*cause));
+            BuildError::Base {
+                at: self.dockerfile.located(line, message),
                 reference: Box::new(reference),
-                source,
-            })
+                cause,
+            }
+        })
     }
 
     /// Returns the tree that `--from` names, or the main context.
@@ -253,7 +252,7 @@ impl Builder<'_> {
         }
         let source = match name {
             Some(name) => Source::directory(&self.request.contexts[name], None)?,
-            None => Source::directory(&self.request.context, self.request.own_ignore.as_deref())?,
+            None => Source::directory(&self.request.context, self.request.own_ignore.as_ref())?,
         };
         self.contexts.insert(key.to_owned(), source.clone());
         Ok(source)

@@ -3,6 +3,9 @@
 
 mod atomic;
 mod payload;
+mod provision;
+mod tree;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,6 +13,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use coracle_client::storage::{self, PROVISIONED_BY};
 use coracle_runtime::spec::{Bind, Create};
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, HostPathVolumeSource, Pod, Volume};
 use kube::ResourceExt;
@@ -20,6 +24,8 @@ use crate::paths::PodPaths;
 use crate::quantity;
 use crate::shared::Shared;
 pub use payload::Payload;
+pub use provision::Provisioner;
+use tree::Tree;
 
 /// A volume could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +89,7 @@ async fn set_up(
         return Ok(whole(path));
     }
     if let Some(source) = &volume.host_path {
-        return host_path(shared, source);
+        return host_path(shared, facts.pod, source);
     }
     if let Some(source) = &volume.persistent_volume_claim {
         return claim(shared, facts.pod, &source.claim_name);
@@ -190,9 +196,16 @@ fn give_to_group(path: &Path, group: u32) -> io::Result<()> {
 
 /// Returns the place of a hostPath: in the cluster's own tree, never the
 /// host's. What a container has put there must not lead out of it.
-fn host_path(shared: &Shared, source: &HostPathVolumeSource) -> Result<Bind, String> {
-    let root = shared.config.volumes.join("host");
-    make_dir(&root).map_err(text)?;
+fn host_path(shared: &Shared, pod: &Pod, source: &HostPathVolumeSource) -> Result<Bind, String> {
+    let tree = Tree::new(shared.config.volumes.clone());
+    make_dir(tree.root()).map_err(text)?;
+    if source.type_.as_deref() == Some("DirectoryOrCreate")
+        && let Some(group) = fs_group(pod)
+    {
+        // Otherwise only root could write to it. A link in the way is left to
+        // the container's start, which resolves it within the tree.
+        let _ = tree.make_for_group(&source.path, group);
+    }
     let create = match source.type_.as_deref().unwrap_or("") {
         "" | "DirectoryOrCreate" => Create::Directory,
         "FileOrCreate" => Create::File,
@@ -206,7 +219,7 @@ fn host_path(shared: &Shared, source: &HostPathVolumeSource) -> Result<Bind, Str
     };
     Ok(Bind {
         path: source.path.clone().into(),
-        inside: Some(root),
+        inside: Some(tree.root().to_owned()),
         create,
         sub_path: None,
     })
@@ -219,25 +232,35 @@ fn claim(shared: &Shared, pod: &Pod, name: &str) -> Result<Bind, String> {
         .claims
         .get(&namespace, name)
         .ok_or_else(|| format!("persistentvolumeclaim \"{name}\" not found"))?;
-    let volume = claim
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.volume_name.clone())
+    let volume = storage::volume_name(&claim)
+        .filter(|_| storage::is_bound(&claim))
         .ok_or_else(|| format!("claim {namespace}/{name} is not bound to a volume yet"))?;
     let volume = shared
         .persistent_volumes
-        .get("", &volume)
+        .get("", volume)
         .ok_or_else(|| format!("persistentvolume \"{volume}\" not found"))?;
+    if !storage::is_bound_to(&volume, &claim) {
+        return Err(format!(
+            "volume {} is bound to another claim than {namespace}/{name}",
+            volume.name_any()
+        ));
+    }
     let spec = volume.spec.clone().unwrap_or_default();
     if let Some(source) = &spec.host_path {
-        return host_path(shared, source);
+        if volume.annotations().contains_key(PROVISIONED_BY)
+            && let Some(group) = fs_group(pod)
+        {
+            let tree = Tree::new(shared.config.volumes.clone());
+            tree.give_to_group(&source.path, group).map_err(text)?;
+        }
+        return host_path(shared, pod, source);
     }
     if let Some(source) = &spec.local {
         let source = HostPathVolumeSource {
             path: source.path.clone(),
             type_: None,
         };
-        return host_path(shared, &source);
+        return host_path(shared, pod, &source);
     }
     Err(format!(
         "persistent volume {} is of a kind that is not supported",

@@ -5,16 +5,19 @@
 //! delay are also tried early; those tries never count as failures
 //! (COMPATIBILITY.md).
 
+mod grpc;
+mod http;
+
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
-use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Container, HTTPGetAction, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::fetch::words;
 
 /// When early tries are made, counted from the container's start.
 const EARLY: [Duration; 5] = [
@@ -200,49 +203,51 @@ async fn try_once<T: Target>(
         };
     }
     if let Some(action) = &probe.http_get {
-        let url = url(action, container, target.address())?;
-        return match timeout(limit, http_get(action, &url)).await {
+        let url = http::Url::of(action, container, target.address())?;
+        return match timeout(limit, http::ask(action, &url)).await {
             Err(_) => Err(format!(
                 "Get \"{url}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
             )),
             Ok(result) => result,
         };
     }
-    if let Some(action) = &probe.tcp_socket {
-        let host = action
-            .host
-            .clone()
-            .unwrap_or_else(|| target.address().to_string());
-        let port = port(&action.port, container)?;
-        return match timeout(
-            limit,
-            TcpStream::connect((
-                host.as_str()
-                    .parse::<Ipv4Addr>()
-                    .map_err(|_| format!("{host} is no address"))?,
-                port,
-            )),
-        )
-        .await
-        {
-            Err(_) => Err(format!("dial tcp {host}:{port}: i/o timeout")),
-            Ok(Err(error)) => Err(format!(
-                "dial tcp {host}:{port}: connect: {}",
-                words(&error)
-            )),
-            Ok(Ok(_)) => Ok(()),
-        };
+    if let Some(action) = &probe.grpc {
+        let port = u16::try_from(action.port).map_err(|_| "no port to ask".to_owned())?;
+        let address = SocketAddr::from((target.address(), port));
+        return grpc::ask(address, action.service.as_deref().unwrap_or(""), limit).await;
     }
-    Err("this kind of probe is not supported".into())
+    if let Some(action) = &probe.tcp_socket {
+        let host = action.host.clone().filter(|host| !host.is_empty());
+        return tcp(
+            host,
+            port(&action.port, container)?,
+            target.address(),
+            limit,
+        )
+        .await;
+    }
+    Err("missing probe handler".into())
 }
 
-/// Returns what Go says for an error of connect(2).
-fn words(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
-        std::io::ErrorKind::ConnectionReset => "connection reset by peer".into(),
-        std::io::ErrorKind::HostUnreachable => "no route to host".into(),
-        _ => error.to_string(),
+/// Opens a connection and closes it again (upstream: pkg/probe/tcp).
+async fn tcp(
+    host: Option<String>,
+    port: u16,
+    address: Ipv4Addr,
+    limit: Duration,
+) -> Result<(), String> {
+    let address: Ipv4Addr = match host.as_deref() {
+        None => address,
+        Some("localhost") => Ipv4Addr::LOCALHOST,
+        Some(host) => host
+            .parse()
+            .map_err(|_| format!("dial tcp: lookup {host}: no such host"))?,
+    };
+    let at = SocketAddr::from((address, port));
+    match timeout(limit, TcpStream::connect(at)).await {
+        Err(_) => Err(format!("dial tcp {at}: i/o timeout")),
+        Ok(Err(error)) => Err(format!("dial tcp {at}: connect: {}", words(&error))),
+        Ok(Ok(_)) => Ok(()),
     }
 }
 
@@ -263,24 +268,6 @@ fn port(port: &IntOrString, container: &Container) -> Result<u16, String> {
         .ok_or_else(|| "couldn't find port of the probe".to_owned())
 }
 
-fn url(action: &HTTPGetAction, container: &Container, address: Ipv4Addr) -> Result<String, String> {
-    let host = action
-        .host
-        .clone()
-        .filter(|host| !host.is_empty())
-        .unwrap_or_else(|| address.to_string());
-    let scheme = action.scheme.as_deref().unwrap_or("HTTP").to_lowercase();
-    if scheme != "http" {
-        return Err(format!("probes over {scheme} are not supported"));
-    }
-    let path = action.path.as_deref().unwrap_or("/");
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    Ok(format!(
-        "{scheme}://{host}:{}{slash}{path}",
-        port(&action.port, container)?
-    ))
-}
-
 /// Asks once, without a limit of time; for life-cycle hooks.
 ///
 /// # Errors
@@ -290,59 +277,7 @@ pub async fn get_once(
     container: &Container,
     address: Ipv4Addr,
 ) -> Result<(), String> {
-    http_get(action, &url(action, container, address)?).await
-}
-
-async fn http_get(action: &HTTPGetAction, url: &str) -> Result<(), String> {
-    let failed = |text: String| format!("Get \"{url}\": {text}");
-    let uri: http::Uri = url
-        .parse()
-        .map_err(|error: http::uri::InvalidUri| failed(error.to_string()))?;
-    let authority = uri
-        .authority()
-        .ok_or_else(|| failed("no host".into()))?
-        .clone();
-    let address: SocketAddr = authority
-        .as_str()
-        .parse()
-        .map_err(|_| failed(format!("{authority} is no address")))?;
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(|error| failed(format!("dial tcp {address}: connect: {}", words(&error))))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| failed(error.to_string()))?;
-    let driver = tokio::spawn(connection);
-    let mut request = http::Request::get(uri.path_and_query().map_or("/", |path| path.as_str()))
-        .header("host", authority.as_str())
-        .header("user-agent", "kube-probe/1.36")
-        .header("accept", "*/*")
-        .header("connection", "close");
-    for header in action.http_headers.iter().flatten() {
-        request = request.header(&header.name, &header.value);
-    }
-    let request = request
-        .body(Empty::<bytes::Bytes>::new())
-        .map_err(|error| failed(error.to_string()))?;
-    let answer = sender
-        .send_request(request)
-        .await
-        .map_err(|error| failed(error.to_string()));
-    let result = match answer {
-        Ok(answer) if (200..400).contains(&answer.status().as_u16()) => {
-            // Read to the end, so that the server does not see a reset.
-            let _ = answer.into_body().collect().await;
-            Ok(())
-        }
-        Ok(answer) => Err(format!(
-            "HTTP probe failed with statuscode: {}",
-            answer.status().as_u16()
-        )),
-        Err(error) => Err(error),
-    };
-    drop(sender);
-    driver.abort();
-    result
+    http::ask(action, &http::Url::of(action, container, address)?).await
 }
 
 #[cfg(test)]
