@@ -4,10 +4,12 @@ mod access;
 mod completions;
 mod config;
 mod delete;
+mod doctor;
 mod down;
 mod image;
 mod kubectl;
 mod logs;
+mod minikube;
 mod output;
 mod progress;
 mod roll;
@@ -99,6 +101,8 @@ enum Command {
     Logs(logs::Logs),
     /// Say why something does not work, and what to do about it.
     Why(why::Why),
+    /// Look whether this machine offers what a cluster needs.
+    Doctor(doctor::Doctor),
     /// View and set defaults; print the schema of coracle.yaml.
     Config(config::Config),
     /// Print the completions of a shell.
@@ -111,10 +115,20 @@ enum Command {
 /// Reads the command line, runs the command and returns the exit code.
 pub fn run() -> ExitCode {
     crate::interrupt::install();
+    if program() == "minikube" {
+        return minikube::run();
+    }
     match parse().and_then(|cli| dispatch(&cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Returns the name by which the program was called.
+fn program() -> String {
+    let name = std::env::args_os().next().unwrap_or_default();
+    let name = std::path::Path::new(&name).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Parses the command line, over the defaults that the user has set.
@@ -145,6 +159,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Template(template) => template.run(),
         Command::Logs(logs) => logs.run(global),
         Command::Why(why) => why.run(global),
+        Command::Doctor(doctor) => doctor.run(global),
         Command::Config(config) => config.run(global),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
