@@ -5,6 +5,7 @@
 //! decides by a pure function and writes the difference.
 
 mod aggregation;
+mod autoscaler;
 mod context;
 mod deployment;
 mod endpoints;
@@ -26,6 +27,7 @@ pub use context::Context;
 pub async fn start(context: Context) {
     tokio::join!(
         aggregation::run(context.clone()),
+        autoscaler::run(context.clone()),
         deployment::run(context.clone()),
         replicaset::run(context.clone()),
         endpointslice::run(context.clone()),

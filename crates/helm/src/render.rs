@@ -370,7 +370,7 @@ impl Job<'_> {
                 explain::execution(helm, &error, self.chart, self.values, plain)
             })?;
             if let Some(trace) = exec.trace.take() {
-                let lines = Traced::new(&trace, &written);
+                let lines = Traced::new(&trace);
                 found.files.insert(source.path.clone(), lines);
             }
             let written = coracle_gotemplate::funcs::without_no_value(written);

@@ -7,6 +7,7 @@
 mod address;
 mod config;
 mod env;
+mod eviction;
 mod fetch;
 mod images;
 mod kubelet;
@@ -23,6 +24,7 @@ mod volumes;
 mod worker;
 
 pub use config::Config;
+pub use images::Registries;
 pub use kubelet::Kubelet;
 pub use manager::{Node, StartError};
 pub use metrics::exposition;

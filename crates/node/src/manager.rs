@@ -14,6 +14,8 @@ use parking_lot::RwLock;
 
 use crate::address::Addresses;
 use crate::config::Config;
+use crate::eviction::{self, Pressure};
+use crate::images::Puller;
 use crate::kubelet::Kubelet;
 use crate::metrics::{self, Meter, Scrapes};
 use crate::node_status;
@@ -71,13 +73,17 @@ impl Node {
                 source,
             })?;
         }
+        let images = ImageStore::open(&config.images)?;
+        let registries = config.registries.clone();
         let shared = Shared {
+            puller: Arc::new(Puller::new(images.clone(), &config.cluster, registries)),
             recorder: Recorder::new(client.clone(), "kubelet"),
             runtime: Runtime::new(&config.executable, &config.state, cgroups)?,
-            images: ImageStore::open(&config.images)?,
+            images,
             addresses: Addresses::new(config.plan.clone()),
             tokens: Tokens::new(client.clone()),
             allocatable: node_status::capacity(&config),
+            pressure: Pressure::default(),
             meter: Meter::default(),
             scrapes: Scrapes::default(),
             nodes: caches.of(),
@@ -133,6 +139,7 @@ impl Node {
             self.workers.clone(),
         ));
         tokio::spawn(metrics::keep_scrapes(self.kubelet()));
+        tokio::spawn(eviction::keep(self.shared.clone(), self.workers.clone()));
         // The status task runs for ever; a panic there ends the node visibly.
         if let Err(error) = status.await {
             tracing::error!(%error, "the node's status is no longer kept");
@@ -237,7 +244,7 @@ impl Node {
         }
     }
 
-    /// Tells the workers of a namespace when a ConfigMap or Secret changes.
+    /// Tells the workers of a namespace when a ConfigMap, Secret or claim changes.
     fn follow_settings(&self) {
         let node = self.clone();
         self.shared
@@ -247,6 +254,10 @@ impl Node {
         self.shared
             .secrets
             .on_change(move |secret| node.refresh(&secret.namespace().unwrap_or_default()));
+        let node = self.clone();
+        self.shared
+            .claims
+            .on_change(move |claim| node.refresh(&claim.namespace().unwrap_or_default()));
     }
 
     fn refresh(&self, namespace: &str) {

@@ -1,6 +1,7 @@
 //! What the workers of all pods share.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use coracle_client::{Cache, Recorder};
 use coracle_image::store::ImageStore;
@@ -15,6 +16,8 @@ use kube::Client;
 use crate::address::Addresses;
 use crate::config::Config;
 use crate::env::Lookup;
+use crate::eviction::Pressure;
+use crate::images::Puller;
 use crate::metrics::{Meter, Scrapes};
 use crate::tokens::Tokens;
 
@@ -30,12 +33,16 @@ pub struct Shared {
     pub runtime: Runtime,
     /// Finds images.
     pub images: ImageStore,
+    /// Pulls images.
+    pub puller: Arc<Puller>,
     /// Pod addresses.
     pub addresses: Addresses,
     /// Pod tokens.
     pub tokens: Tokens,
     /// What the node can give, in units of a thousandth.
     pub allocatable: BTreeMap<String, i64>,
+    /// What the node is short of.
+    pub pressure: Pressure,
     /// What containers and the machine use.
     pub meter: Meter,
     /// What pods tell about themselves.

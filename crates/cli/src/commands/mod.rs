@@ -1,11 +1,13 @@
 //! The commands: one file each.
 
 mod access;
+pub mod check;
 mod completions;
 mod config;
 mod delete;
 mod doctor;
 mod down;
+mod forward;
 mod image;
 mod kubectl;
 mod logs;
@@ -26,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Failure;
 
 /// A Kubernetes one person can carry.
 ///
@@ -91,12 +93,16 @@ enum Command {
     Ip,
     /// Print the URLs of a Service.
     Service(access::Service),
+    /// Forward a local port to a Service, following it across pod replacement.
+    Forward(forward::Forward),
     /// Run kubectl with the cluster's kubeconfig.
     Kubectl(kubectl::Kubectl),
     /// Build, pull, push, load, save, tag, inspect, list and remove images.
     Image(image::Image),
     /// Render a chart as `helm template` does.
     Template(template::Template),
+    /// Say what would go wrong with a chart; nothing is changed.
+    Check(check::Check),
     /// Print what containers write.
     Logs(logs::Logs),
     /// Say why something does not work, and what to do about it.
@@ -119,7 +125,20 @@ pub fn run() -> ExitCode {
         return minikube::run();
     }
     match parse().and_then(|cli| dispatch(&cli)) {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(failure) => return failure.report(),
+    };
+    if let Command::Check(check) = &cli.command {
+        return match check.run(&cli.global) {
+            Ok(code) => code,
+            Err(failure) => failure.report(),
+        };
+    }
+    match dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
+    match parse().and_then(|cli| dispatch(&cli)) {
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
@@ -143,7 +162,7 @@ fn parse() -> Result<Cli, Failure> {
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }
 
-fn dispatch(cli: &Cli) -> Outcome {
+fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
     let global = &cli.global;
     match &cli.command {
         Command::Up(up) => up.run(global),
@@ -154,9 +173,11 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Status(status) => status.run(global),
         Command::Ip => access::ip(global),
         Command::Service(service) => service.run(global),
+        Command::Forward(forward) => forward.run(global),
         Command::Kubectl(kubectl) => kubectl.run(global),
         Command::Image(image) => image.run(global),
         Command::Template(template) => template.run(),
+        Command::Check(check) => return check.run(global),
         Command::Logs(logs) => logs.run(global),
         Command::Why(why) => why.run(global),
         Command::Doctor(doctor) => doctor.run(global),
@@ -164,6 +185,7 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// Runs a future to its end on a runtime of one thread.

@@ -76,20 +76,6 @@ impl Step {
         }
     }
 
-    /// Says what a reader of plain lines should see as well; once.
-    pub fn note(&self, text: impl Into<String>) {
-        let text = text.into();
-        if *self.noted.borrow() == text {
-            return;
-        }
-        match &self.bar {
-            Some(bar) => bar.set_message(text.clone()),
-            None if !self.quiet => eprintln!("… {:<14} {text}", self.name),
-            None => {}
-        }
-        *self.noted.borrow_mut() = text;
-    }
-
     /// Writes a line that stays.
     pub fn line(&self, text: &str) {
         match &self.bar {
@@ -102,6 +88,20 @@ impl Step {
     /// Returns whether nothing is told.
     pub fn is_quiet(&self) -> bool {
         self.quiet
+    }
+
+    /// Says what a reader of plain lines should see as well; once.
+    pub fn note(&self, text: impl Into<String>) {
+        let text = text.into();
+        if *self.noted.borrow() == text {
+            return;
+        }
+        match &self.bar {
+            Some(bar) => bar.set_message(text.clone()),
+            None if !self.quiet => eprintln!("… {:<14} {text}", self.name),
+            None => {}
+        }
+        *self.noted.borrow_mut() = text;
     }
 
     /// Ends the step well.

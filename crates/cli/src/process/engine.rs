@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tower::ServiceExt;
 
 use super::paths;
+use super::registries::Inside;
 
 /// The domain of cluster names.
 const DOMAIN: &str = "cluster.local";
@@ -174,11 +175,12 @@ fn start_residents(
         name,
     );
     tokio::spawn(provisioner.run());
+    let mut settings = coracle_network::Settings::new(plan);
+    settings.authority = Some(authority(pki));
     let network = coracle_network::run(coracle_network::Options {
-        client: client(Identity::controller("service-controller")),
-        admin: client(Identity::admin()),
+        client: as_agent("coracle-network", Identity::controller("coracle-network")),
         caches,
-        settings: coracle_network::Settings::new(plan),
+        settings,
         dataplane: paths::dataplane_socket(),
     });
     tokio::spawn(async move {
@@ -191,6 +193,15 @@ fn start_residents(
     });
     tokio::spawn(node.run());
     Ok(())
+}
+
+/// Returns what certifies the hosts of Ingresses that bring no certificate.
+fn authority(pki: &Pki) -> coracle_network::Issue {
+    let pki = pki.clone();
+    coracle_network::Issue::new(move |hosts| {
+        let pair = pki.issue(hosts)?;
+        Ok((pair.certificate, pair.key))
+    })
 }
 
 fn node(name: &str, caches: Caches, client: Client, plan: &AddressPlan) -> anyhow::Result<Node> {
@@ -207,6 +218,7 @@ fn node(name: &str, caches: Caches, client: Client, plan: &AddressPlan) -> anyho
         executable: "/proc/self/exe".into(),
         plan: plan.clone(),
         domain: DOMAIN.into(),
+        registries: Arc::new(Inside::new(paths::gateway_socket())),
         pods_max: 250,
     };
     Ok(Node::new(

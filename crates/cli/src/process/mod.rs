@@ -5,6 +5,7 @@ mod dataplane;
 mod engine;
 mod gateway;
 pub mod paths;
+mod registries;
 
 use std::process::ExitCode;
 

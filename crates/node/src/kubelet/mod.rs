@@ -141,6 +141,21 @@ impl Kubelet {
             .ok_or_else(|| Refusal::not_found(format!("pod \"{name}\" not found on this node")))
     }
 
+    /// Whether a container waits to be started again, as its status says.
+    fn is_waiting(&self, namespace: &str, pod: &str, container: &str) -> bool {
+        let pod = self.shared.pods.get(namespace, pod);
+        let status = pod.as_ref().and_then(|pod| pod.status.as_ref());
+        let statuses = status.into_iter().flat_map(|status| {
+            let init = status.init_container_statuses.iter().flatten();
+            init.chain(status.container_statuses.iter().flatten())
+        });
+        let mut own = statuses.filter(|status| status.name == container);
+        own.next().is_some_and(|status| {
+            let state = status.state.as_ref();
+            state.is_some_and(|state| state.waiting.is_some())
+        })
+    }
+
     /// Answers one request.
     pub async fn answer<B: Send + 'static>(&self, request: Request<B>) -> Response<Body> {
         match self.route(request).await {
@@ -161,7 +176,8 @@ impl Kubelet {
         match parts.as_slice() {
             ["containerLogs", namespace, pod, container] => {
                 let handle = self.pod(namespace, pod)?;
-                logs::serve(&handle, container, &query).await
+                let waiting = self.is_waiting(namespace, pod, container);
+                logs::serve(&handle, container, &query, waiting).await
             }
             ["exec", namespace, pod, container] if get_or_post => {
                 let container = self.container(namespace, pod, container)?;

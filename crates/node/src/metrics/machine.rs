@@ -31,9 +31,14 @@ fn busy_nanos(stat: &str) -> Option<u64> {
     Some(busy * (1_000_000_000 / rustix::param::clock_ticks_per_second().max(1)))
 }
 
-/// Memory that could not be had at once for something new; see proc_meminfo(5).
+/// Memory that is in use for good; see proc_meminfo(5).
 fn used_bytes(meminfo: &str) -> Option<u64> {
-    Some(field(meminfo, "MemTotal:")?.saturating_sub(field(meminfo, "MemAvailable:")?))
+    Some(field(meminfo, "MemTotal:")?.saturating_sub(available_bytes(meminfo)?))
+}
+
+/// Memory that could be had at once for something new.
+pub fn available_bytes(meminfo: &str) -> Option<u64> {
+    field(meminfo, "MemAvailable:")
 }
 
 fn field(meminfo: &str, name: &str) -> Option<u64> {

@@ -16,5 +16,6 @@ mod series;
 mod window;
 
 pub use answer::serve;
+pub use machine::available_bytes;
 pub use meter::{Meter, keep as keep_meter};
 pub use scrape::{Scrapes, keep as keep_scrapes};

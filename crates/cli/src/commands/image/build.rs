@@ -8,13 +8,13 @@ use clap::{Args, ValueEnum};
 
 use super::exchange;
 use super::proxy::BuildProxies;
-use super::registries::{RegistryFlags, hosts_of};
 use super::roll_changed;
 use crate::commands::Global;
 use crate::commands::progress::{Progress, Step};
 use crate::commands::target::Target;
 use crate::failure::{Failure, Outcome};
 use crate::process::{BuildJob, Job, JobEvent, run_job};
+use crate::registries::{RegistryFlags, hosts_of};
 
 /// Build an image from a Dockerfile.
 #[derive(Debug, Args, Default)]
@@ -127,14 +127,17 @@ impl Build {
             Err(error) => return Err(teller.failed(error)),
         };
         let Some(JobEvent::Built {
-            id, cached, total, ..
+            id, made, total, ..
         }) = events.last()
         else {
             let error = anyhow::anyhow!("the builder said nothing of the image {name}");
             return Err(teller.failed(error));
         };
         let built = Built { id: id.clone() };
-        let text = format!("{name} ({cached} of {total} steps known)");
+        let text = match made {
+            0 => format!("{name} (unchanged)"),
+            made => format!("{name} ({made} of {total} steps run)"),
+        };
         teller.step.done(&text);
         Ok((built, events))
     }

@@ -191,8 +191,8 @@ pub enum JobEvent {
         digest: String,
         /// Its id.
         id: String,
-        /// Steps that were known already.
-        cached: usize,
+        /// Steps whose layer was made; the others were known or make none.
+        made: usize,
         /// Steps in all.
         total: usize,
     },
