@@ -5,12 +5,14 @@ pub mod check;
 mod completions;
 mod config;
 mod delete;
+mod doctor;
 mod down;
 mod helm;
 mod forward;
 mod image;
 mod kubectl;
 mod logs;
+mod minikube;
 mod output;
 mod progress;
 mod release;
@@ -127,6 +129,8 @@ enum Command {
     Logs(logs::Logs),
     /// Say why something does not work, and what to do about it.
     Why(why::Why),
+    /// Look whether this machine offers what a cluster needs.
+    Doctor(doctor::Doctor),
     /// View and set defaults; print the schema of coracle.yaml.
     Config(config::Config),
     /// Print the completions of a shell.
@@ -145,6 +149,10 @@ pub fn run() -> ExitCode {
     if let Command::Helm(helm) = &cli.command {
         return helm.run(&cli.global);
     crate::interrupt::install();
+    if program() == "minikube" {
+        return minikube::run();
+    }
+    match parse().and_then(|cli| dispatch(&cli)) {
     let cli = match parse() {
         Ok(cli) => cli,
         Err(failure) => return failure.report(),
@@ -161,6 +169,13 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
+}
+
+/// Returns the name by which the program was called.
+fn program() -> String {
+    let name = std::env::args_os().next().unwrap_or_default();
+    let name = std::path::Path::new(&name).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Parses the command line, over the defaults that the user has set.
@@ -203,6 +218,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Check(check) => return check.run(global),
         Command::Logs(logs) => logs.run(global),
         Command::Why(why) => why.run(global),
+        Command::Doctor(doctor) => doctor.run(global),
         Command::Config(config) => config.run(global),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
