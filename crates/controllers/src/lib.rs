@@ -14,6 +14,7 @@ mod endpointslice;
 mod expectations;
 mod garbage;
 mod hash;
+mod job;
 mod namespace;
 mod nodelifecycle;
 mod owner;
@@ -34,6 +35,7 @@ pub async fn start(context: Context) {
         deployment::run(context.clone()),
         replicaset::run(context.clone()),
         statefulset::run(context.clone()),
+        job::run(context.clone()),
         disruption::run(context.clone()),
         endpointslice::run(context.clone()),
         endpoints::run(context.clone()),
