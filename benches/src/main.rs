@@ -11,6 +11,7 @@ mod cpu;
 mod life;
 mod pods;
 mod table;
+mod todo;
 
 use coracle_tests::cluster::Cluster;
 use table::Table;
@@ -23,5 +24,6 @@ fn main() -> anyhow::Result<()> {
     cpu::idle(&cluster, &mut table)?;
     pods::start_times(&cluster, &mut table)?;
     print!("{table}");
+    todo::load()?;
     Ok(())
 }

@@ -48,6 +48,10 @@ const PERMITTED: &[(&str, &[&str])] = &[
     ("coracle-gotemplate", &[]),
     ("coracle-goyaml", &[]),
     ("coracle-helm", &["coracle-gotemplate", "coracle-goyaml"]),
+    (
+        "coracle-preflight",
+        &["coracle-goyaml", "coracle-helm", "coracle-machinery"],
+    ),
     ("coracle-release", &["coracle-helm"]),
     ("coracle-cluster", &["coracle-runtime", "coracle-netdev"]),
     ("todo-backend", &[]),

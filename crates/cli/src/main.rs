@@ -5,9 +5,13 @@
 
 mod chart;
 mod commands;
+mod facts;
 mod failure;
+mod interrupt;
+mod paint;
 mod process;
 mod project;
+mod values;
 
 use std::process::ExitCode;
 

@@ -7,9 +7,12 @@
 mod address;
 mod config;
 mod env;
+mod eviction;
+mod fetch;
 mod images;
 mod kubelet;
 mod manager;
+mod metrics;
 mod node_status;
 mod paths;
 mod probe;
@@ -23,4 +26,5 @@ mod worker;
 pub use config::Config;
 pub use kubelet::Kubelet;
 pub use manager::{Node, StartError};
+pub use metrics::exposition;
 pub use volumes::Provisioner;

@@ -14,7 +14,9 @@ use parking_lot::RwLock;
 
 use crate::address::Addresses;
 use crate::config::Config;
+use crate::eviction::{self, Pressure};
 use crate::kubelet::Kubelet;
+use crate::metrics::{self, Meter, Scrapes};
 use crate::node_status;
 use crate::shared::Shared;
 use crate::tokens::Tokens;
@@ -77,6 +79,13 @@ impl Node {
             addresses: Addresses::new(config.plan.clone()),
             tokens: Tokens::new(client.clone()),
             allocatable: node_status::capacity(&config),
+            pressure: Pressure::default(),
+            meter: Meter::default(),
+            scrapes: Scrapes::default(),
+            nodes: caches.of(),
+            pods: caches.of(),
+            deployments: caches.of(),
+            autoscalers: caches.of(),
             config_maps: caches.of(),
             secrets: caches.of(),
             services: caches.of(),
@@ -121,6 +130,12 @@ impl Node {
         let cache = pods.clone();
         pods.on_change(move |pod| node.on_pod(pod, &cache));
         self.follow_settings();
+        tokio::spawn(metrics::keep_meter(
+            self.shared.clone(),
+            self.workers.clone(),
+        ));
+        tokio::spawn(metrics::keep_scrapes(self.kubelet()));
+        tokio::spawn(eviction::keep(self.shared.clone(), self.workers.clone()));
         // The status task runs for ever; a panic there ends the node visibly.
         if let Err(error) = status.await {
             tracing::error!(%error, "the node's status is no longer kept");
@@ -225,7 +240,7 @@ impl Node {
         }
     }
 
-    /// Tells the workers of a namespace when a ConfigMap or Secret changes.
+    /// Tells the workers of a namespace when a ConfigMap, Secret or claim changes.
     fn follow_settings(&self) {
         let node = self.clone();
         self.shared
@@ -235,6 +250,10 @@ impl Node {
         self.shared
             .secrets
             .on_change(move |secret| node.refresh(&secret.namespace().unwrap_or_default()));
+        let node = self.clone();
+        self.shared
+            .claims
+            .on_change(move |claim| node.refresh(&claim.namespace().unwrap_or_default()));
     }
 
     fn refresh(&self, namespace: &str) {

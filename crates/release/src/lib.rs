@@ -9,10 +9,11 @@ mod objects;
 mod record;
 mod uninstall;
 mod wait;
+pub mod why;
 
 pub use deploy::{Deployed, Request, deploy};
 pub use explain::explain;
-pub use objects::{Object, ParseError, parse};
+pub use objects::{Object, ParseError, Served, parse};
 pub use record::{Record, RecordError, Status, latest};
 pub use uninstall::uninstall;
 pub use wait::{Waiting, wait};

@@ -19,6 +19,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio::signal::unix::{SignalKind, signal};
+use tower::ServiceExt;
 
 use super::paths;
 
@@ -109,15 +110,32 @@ fn tls(pki: &Pki) -> anyhow::Result<Arc<rustls::ServerConfig>> {
     Ok(Arc::new(config))
 }
 
+/// The agent of everything that upstream's controller manager does.
+const MANAGER: &str = "kube-controller-manager";
+
 fn start_residents(
     name: &str,
     server: &ApiServer,
     pki: &Pki,
     plan: AddressPlan,
 ) -> anyhow::Result<()> {
-    let client = {
+    let as_agent = {
         let server = server.clone();
-        move |identity: Identity| Client::new(server.service(identity), "default")
+        // Field managers and audit know a client by its agent, as upstream's.
+        move |agent: &'static str, identity: Identity| {
+            let named = move |mut request: http::Request<kube::client::Body>| {
+                let agent = http::HeaderValue::from_static(agent);
+                request
+                    .headers_mut()
+                    .insert(http::header::USER_AGENT, agent);
+                request
+            };
+            Client::new(server.service(identity).map_request(named), "default")
+        }
+    };
+    let client = {
+        let as_agent = as_agent.clone();
+        move |identity: Identity| as_agent(MANAGER, identity)
     };
     let caches = Caches::new(client(Identity::new("system:kube-controller-manager", &[])));
     let as_user = {
@@ -130,7 +148,12 @@ fn start_residents(
             client(Identity::new(user, &groups))
         }
     };
-    let node = node(name, caches.clone(), client(Identity::node(name)), &plan)?;
+    let node = node(
+        name,
+        caches.clone(),
+        as_agent("kubelet", Identity::node(name)),
+        &plan,
+    )?;
     server.set_kubelet(node.kubelet());
     tokio::spawn(coracle_controllers::start(Controllers::new(
         caches.clone(),
@@ -139,7 +162,10 @@ fn start_residents(
     )));
     tokio::spawn(coracle_scheduler::run(
         caches.clone(),
-        client(Identity::new("system:kube-scheduler", &[])),
+        as_agent(
+            "kube-scheduler",
+            Identity::new("system:kube-scheduler", &[]),
+        ),
     ));
     let provisioner = Provisioner::new(
         &caches,
@@ -148,11 +174,12 @@ fn start_residents(
         name,
     );
     tokio::spawn(provisioner.run());
+    let mut settings = coracle_network::Settings::new(plan);
+    settings.authority = Some(authority(pki));
     let network = coracle_network::run(coracle_network::Options {
-        client: client(Identity::controller("service-controller")),
-        admin: client(Identity::admin()),
+        client: as_agent("coracle-network", Identity::controller("coracle-network")),
         caches,
-        settings: coracle_network::Settings::new(plan),
+        settings,
         dataplane: paths::dataplane_socket(),
     });
     tokio::spawn(async move {
@@ -165,6 +192,15 @@ fn start_residents(
     });
     tokio::spawn(node.run());
     Ok(())
+}
+
+/// Returns what certifies the hosts of Ingresses that bring no certificate.
+fn authority(pki: &Pki) -> coracle_network::Issue {
+    let pki = pki.clone();
+    coracle_network::Issue::new(move |hosts| {
+        let pair = pki.issue(hosts)?;
+        Ok((pair.certificate, pair.key))
+    })
 }
 
 fn node(name: &str, caches: Caches, client: Client, plan: &AddressPlan) -> anyhow::Result<Node> {

@@ -8,7 +8,7 @@ pub mod paths;
 
 use std::process::ExitCode;
 
-pub use builder::{Job, JobEvent, run_job};
+pub use builder::{BuildJob, Job, JobEvent, run_job};
 pub use gateway::delegation_name as gateway_cgroups;
 
 /// Runs the process that the command line names, if it names one.

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -90,7 +91,7 @@ impl Dial for Direct {
 }
 
 /// Which hosts are reached through which proxy.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proxies {
     /// Proxy for plain HTTP, `http://[user:password@]host:port`.
     pub http: Option<String>,

@@ -16,6 +16,7 @@ impl Worker {
             .chain(self.app_containers())
             .collect();
         self.recall(&containers);
+        self.recall_doom();
         let address = std::fs::read(self.paths.dir.join("sandbox.json"))
             .ok()
             .and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok())

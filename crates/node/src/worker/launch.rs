@@ -23,6 +23,7 @@ impl Worker {
             Err((reason, message)) => return self.miss(container, reason, message),
         };
         let attempt = self.next_attempt(container);
+        self.forget_runs(container, attempt);
         let spec = match self.spec(container, &image, attempt) {
             Ok(spec) => spec,
             Err(ConfigError(message)) => {

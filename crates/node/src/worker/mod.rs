@@ -3,8 +3,10 @@
 
 mod adopt;
 mod container;
+mod doom;
 mod exit;
 mod hooks;
+mod last_words;
 mod launch;
 mod restart;
 mod sandbox;
@@ -29,6 +31,7 @@ use crate::probe::Verdict;
 use crate::shared::Shared;
 use crate::volumes::{self, Prepared};
 use container::State;
+pub use doom::Doom;
 pub(crate) use launch::chain;
 use restart::Backoff;
 
@@ -37,9 +40,11 @@ use restart::Backoff;
 pub enum Message {
     /// The pod is now like this.
     Changed(Arc<Pod>),
+    /// The pod is to be ended for good.
+    Doomed(Doom),
     /// The pod is gone from the API.
     Gone,
-    /// A ConfigMap or Secret changed.
+    /// A ConfigMap, Secret or claim of the namespace changed.
     Refresh,
     /// The run of a container ended.
     Exited(String, i32, coracle_runtime::Exit),
@@ -92,6 +97,8 @@ pub(crate) struct Worker {
     /// What was last written, so that nothing is written twice.
     written: Option<k8s_openapi::api::core::v1::PodStatus>,
     gone: bool,
+    /// Why the pod was ended by the node, if it was.
+    doom: Option<Doom>,
 }
 
 /// When the worker must look again, even if nothing happens.
@@ -139,6 +146,7 @@ pub fn start(shared: Arc<Shared>, pod: Arc<Pod>, adopted: Vec<Running>) -> Handl
         containers: BTreeMap::new(),
         written: None,
         gone: false,
+        doom: None,
     };
     tokio::spawn(async move {
         worker.adopt(adopted).await;
@@ -172,8 +180,15 @@ impl Worker {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Changed(pod) => self.pod = pod,
+            Message::Doomed(doom) => self.doom(doom),
             Message::Gone => self.gone = true,
-            Message::Refresh => self.stale = true,
+            Message::Refresh => {
+                self.stale = true;
+                // What it waited for may be there now.
+                if self.volumes.is_none() {
+                    self.setup.reset();
+                }
+            }
             Message::Exited(name, attempt, exit) => self.on_exit(&name, attempt, &exit),
             Message::Probed(name, attempt, verdict) => self.on_verdict(&name, attempt, &verdict),
             Message::Hooked(name, attempt, result) => self.on_hook(&name, attempt, result),
@@ -216,6 +231,10 @@ impl Worker {
             self.release_sandbox().await;
             return Next::Wait;
         }
+        let deadline = self.watch_deadline();
+        if self.doom.is_some() {
+            return self.end_for_good().await;
+        }
         let next = match self.prepare().await {
             Ok(()) => self.advance().await,
             Err(at) => Next::At(at),
@@ -224,6 +243,7 @@ impl Worker {
             Some(at) => next.sooner(instant_of(at)),
             None => next,
         };
+        let next = deadline.map_or(next, |at| next.sooner(at));
         if self.write_status().await {
             next
         } else {
@@ -325,6 +345,7 @@ impl Worker {
     async fn advance_one(&mut self, container: &Container, policy: &str, next: Next) -> Next {
         let state = self.containers.entry(container.name.clone()).or_default();
         if state.is_running() {
+            self.replace_if_changed(container);
             return next;
         }
         if !state.wants_restart(policy) {
@@ -342,6 +363,22 @@ impl Worker {
         {
             Some(at) => next.sooner(at),
             None => next,
+        }
+    }
+
+    /// Ends a run whose image is no longer the one that the pod names.
+    fn replace_if_changed(&mut self, container: &Container) {
+        let Some(state) = self.containers.get(&container.name) else {
+            return;
+        };
+        let same = state
+            .image
+            .as_ref()
+            .is_none_or(|(name, _)| Some(name) == container.image.as_ref());
+        if !same && state.run.as_ref().is_some_and(|run| !run.stopping) {
+            let name = &container.name;
+            let text = format!("Container {name} definition changed, will be restarted");
+            self.restart(container, &text, None);
         }
     }
 

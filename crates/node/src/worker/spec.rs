@@ -102,6 +102,10 @@ impl Worker {
         if let Some(signal) = config.stop_signal.as_deref().and_then(signal_number) {
             spec.stop_signal = signal;
         }
+        if let Some((path, target)) = self.make_message_file(container, attempt).map_err(io)? {
+            spec.mounts
+                .push(bind(path, &target, MountOptions::default()));
+        }
         security::apply(&mut spec, &self.pod, container, &config.user)?;
         Ok(spec)
     }
