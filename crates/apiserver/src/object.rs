@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use coracle_machinery::kind::Kind;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::resource;
 
@@ -48,7 +48,17 @@ impl Stored {
     /// Serialises an object for the store; the revision follows at commit.
     #[must_use]
     pub fn draft(kind: &Kind, object: &Value) -> Stored {
-        let (bytes, split, managed) = serialise(object);
+        let managed = match object["metadata"].get("managedFields") {
+            Some(list @ Value::Array(items)) if !items.is_empty() => Bytes::from(to_vec(list)),
+            _ => Bytes::new(),
+        };
+        Stored::draft_with(kind, object, managed)
+    }
+
+    /// As [`Stored::draft`], with managed fields that are JSON already.
+    #[must_use]
+    pub fn draft_with(kind: &Kind, object: &Value, managed: Bytes) -> Stored {
+        let (bytes, split) = serialise(object);
         Stored {
             meta: Meta::of(kind, object),
             revision: 0,
@@ -156,14 +166,14 @@ fn remove_revision(object: &mut Value) {
     }
 }
 
-fn serialise(object: &Value) -> (Bytes, usize, Bytes) {
+fn serialise(object: &Value) -> (Bytes, usize) {
     let empty = Map::new();
     let map = object.as_object().unwrap_or(&empty);
     let metadata = map
         .get("metadata")
         .and_then(Value::as_object)
         .unwrap_or(&empty);
-    let mut out = Vec::with_capacity(512);
+    let mut out = Vec::with_capacity(4096);
     out.push(b'{');
     for key in ["kind", "apiVersion"] {
         if let Some(value) = map.get(key) {
@@ -188,17 +198,11 @@ fn serialise(object: &Value) -> (Bytes, usize, Bytes) {
         }
     }
     out.push(b'}');
-    let managed = match metadata.get("managedFields") {
-        Some(Value::Array(list)) if !list.is_empty() => {
-            Bytes::from(to_vec(&Value::Array(list.clone())))
-        }
-        _ => Bytes::new(),
-    };
-    (Bytes::from(out), split, managed)
+    (Bytes::from(out), split)
 }
 
 fn member(out: &mut Vec<u8>, key: &str, value: &Value) {
-    out.extend_from_slice(&to_vec(&json!(key)));
+    serde_json::to_writer(&mut *out, key).expect("a text always serialises");
     out.push(b':');
     serde_json::to_writer(&mut *out, value).expect("a JSON value always serialises");
 }
@@ -287,6 +291,7 @@ impl coracle_store::Value for Stored {
 mod tests {
     use super::*;
     use coracle_store::Value as _;
+    use serde_json::json;
 
     #[test]
     fn splices_revision_and_managed_fields() {
