@@ -47,7 +47,7 @@ fn own_processes(cluster: &Cluster) -> Vec<i32> {
 }
 
 /// Proportional set size (proc_pid_smaps(5)).
-fn pss_kilobytes(pid: i32) -> u64 {
+pub fn pss_kilobytes(pid: i32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok())

@@ -4,7 +4,8 @@ use std::fs;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use coracle_tests::cluster::{Cluster, built, repository};
+use coracle_tests::cluster::Cluster;
+use coracle_tests::project::Project;
 use coracle_tests::web::Visitor;
 
 use crate::table::{Table, median};
@@ -72,29 +73,12 @@ fn until_served() {
 
 /// Writes a project of the todo application that compiles nothing.
 fn project(cluster: &Cluster) -> anyhow::Result<()> {
-    let mut images = String::new();
-    for name in ["todo-backend", "todo-frontend"] {
-        let context = cluster.home().join(name);
-        fs::create_dir_all(context.join("out"))?;
-        fs::copy(built(name), context.join("out").join(name))?;
-        let dockerfile = repository().join(format!("apps/{name}/Dockerfile"));
-        let context = context.display();
-        images.push_str(&format!(
-            "  - name: {name}:latest\n    dockerfile: {}\n    context: {context}\n    contexts: {{builder: {context}}}\n",
-            dockerfile.display(),
-        ));
-    }
-    let values = cluster.home().join("values.yaml");
-    fs::write(
-        &values,
-        format!("frontend: {{service: {{nodePort: {PORT}}}}}\n"),
-    )?;
-    let chart = repository().join("charts/todo-app");
-    let text = format!(
-        "release: todo\nnamespace: default\nchart: {}\nvalues: [{}]\nimages:\n{images}",
-        chart.display(),
-        values.display(),
-    );
-    fs::write(cluster.home().join("coracle.yaml"), text)?;
+    let values = format!("frontend: {{service: {{nodePort: {PORT}}}}}\n");
+    fs::write(cluster.home().join("values.yaml"), values)?;
+    let project = Project {
+        values: vec!["values.yaml".into()],
+        ..Project::default()
+    };
+    project.write(cluster);
     Ok(())
 }

@@ -13,6 +13,7 @@ mod cpu;
 mod life;
 mod pods;
 mod table;
+mod todo;
 
 use coracle_tests::cluster::Cluster;
 use table::Table;
@@ -27,6 +28,7 @@ fn main() -> anyhow::Result<()> {
         cluster(&mut table)?;
     }
     print!("{table}");
+    todo::load()?;
     Ok(())
 }
 

@@ -4,6 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 /// A cluster of a test's own.
 #[derive(Debug)]
 pub struct Cluster {
@@ -63,7 +66,7 @@ impl Cluster {
         std::os::unix::fs::chown(&self.home, Some(uid), Some(uid))
             .expect("root may give files away");
         let uid = uid.to_string();
-        self.before = [
+        let words = [
             "setpriv",
             "--reuid",
             &uid,
@@ -71,9 +74,15 @@ impl Cluster {
             &uid,
             "--clear-groups",
             "--",
-        ]
-        .map(String::from)
-        .to_vec();
+        ];
+        self.before.splice(0..0, words.map(String::from));
+        self
+    }
+
+    /// Returns the same cluster, with these words before each command of ours,
+    /// such as those that enter a namespace.
+    pub fn behind(mut self, before: Vec<String>) -> Cluster {
+        self.before.splice(0..0, before);
         self
     }
 
@@ -104,6 +113,19 @@ impl Cluster {
     /// Returns the kubeconfig that the cluster writes.
     pub fn kubeconfig(&self) -> PathBuf {
         self.home.join("kubeconfig")
+    }
+
+    /// Returns the certificate (PEM) of the cluster's authority, from its kubeconfig.
+    ///
+    /// # Panics
+    /// Panics if the kubeconfig holds none.
+    pub fn authority(&self) -> Vec<u8> {
+        let text = std::fs::read_to_string(self.kubeconfig()).expect("the cluster was started");
+        let config: serde_json::Value = serde_saphyr::from_str(&text).expect("it is YAML");
+        let encoded = config["clusters"][0]["cluster"]["certificate-authority-data"].as_str();
+        BASE64_STANDARD
+            .decode(encoded.expect("the kubeconfig names an authority"))
+            .expect("it is base64")
     }
 
     /// Runs a command of ours and returns what it printed.

@@ -5,6 +5,16 @@
 
 pub mod cluster;
 pub mod host;
+pub mod island;
+pub mod load;
+pub mod postgres;
+pub mod private;
+pub mod profile;
+pub mod project;
+pub mod provider;
+pub mod registry;
+pub mod site;
+pub mod wait;
 pub mod web;
 
 /// Says loudly that a case did not run, and fails it where it must run.

@@ -10,58 +10,23 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use coracle_tests::cluster::{Cluster, arguments, built, descendants, repository};
+use coracle_tests::cluster::{Cluster, arguments, descendants};
+use coracle_tests::project::Project;
 use coracle_tests::web::Visitor;
 use coracle_tests::{host, skip};
 
 /// One case at a time: each compares the host before and after.
 static HOST: Mutex<()> = Mutex::new(());
 
-/// Writes a project that takes the programs built beside the tests instead of
-/// compiling them again, and its page to a port of the test's own.
+/// Writes a project whose page has a port of the test's own.
 fn project(cluster: &Cluster, node_port: u16) {
-    let mut images = String::new();
-    for name in ["todo-backend", "todo-frontend"] {
-        let context = cluster.home().join(name);
-        fs::create_dir_all(context.join("out")).expect("a folder for the test");
-        fs::copy(built(name), context.join("out").join(name)).expect("it was built");
-        let dockerfile = cluster.home().join(format!("{name}.Dockerfile"));
-        fs::copy(
-            repository().join(format!("apps/{name}/Dockerfile")),
-            &dockerfile,
-        )
-        .expect("it is there");
-        images.push_str(&format!(
-            "  - name: {name}:latest\n    dockerfile: {}\n    context: {}\n    contexts: {{builder: {}}}\n",
-            dockerfile.display(), context.display(), context.display(),
-        ));
-    }
-    let chart = cluster.home().join("chart");
-    copy_folder(&repository().join("charts/todo-app"), &chart);
-    let values = cluster.home().join("values.yaml");
-    fs::write(
-        &values,
-        format!("frontend: {{service: {{nodePort: {node_port}}}}}\n"),
-    )
-    .expect("a file for the test");
-    let text = format!(
-        "release: todo\nnamespace: default\nchart: {}\nvalues: [{}]\nimages:\n{images}",
-        chart.display(),
-        values.display(),
-    );
-    fs::write(cluster.home().join("coracle.yaml"), text).expect("a file for the test");
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder for the test");
-    for entry in fs::read_dir(from).expect("the chart is there").flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("a file for the test");
-        }
-    }
+    let values = format!("frontend: {{service: {{nodePort: {node_port}}}}}\n");
+    fs::write(cluster.home().join("values.yaml"), values).expect("a file for the test");
+    let project = Project {
+        values: vec!["values.yaml".into()],
+        ..Project::default()
+    };
+    project.write(cluster);
 }
 
 /// Signs up, creates a task and returns the visitor who sees it listed.

@@ -4,8 +4,20 @@ mod arrows;
 mod charts;
 mod corpus;
 mod facts;
+mod fuzz;
+mod licences;
 mod oracles;
 mod protobuf_facts;
+mod replay;
+
+const USAGE: &str = "usage: cargo xtask CHORE
+  oracles                           fetch the helm and kubectl that tests compare with
+  corpus DIR [--values]             render every chart below DIR with helm and with ours
+  fuzz [SECONDS] [NAME]             run the fuzz targets
+  replay FOLDER [OPTIONS]           compare recorded API answers with ours, area by area
+  licences                          list the licences of all dependencies, refuse unknown ones
+  facts DEFINITIONS_JSON GO_SOURCES make the schema facts of the built-in kinds
+  protobuf-facts GO_SOURCES         make the protobuf tags of the built-in kinds";
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -16,8 +28,11 @@ fn main() -> anyhow::Result<()> {
         }
         Some((chore, rest)) if chore == "oracles" => oracles::run(rest),
         Some((chore, rest)) if chore == "corpus" => corpus::run(rest),
+        Some((chore, rest)) if chore == "replay" => replay::run(rest),
+        Some((chore, rest)) if chore == "fuzz" => fuzz::run(rest),
+        Some((chore, _)) if chore == "licences" => licences::run(),
         _ => {
-            eprintln!("usage: cargo xtask facts DEFINITIONS_JSON GO_SOURCES");
+            eprintln!("{USAGE}");
             std::process::exit(2);
         }
     }

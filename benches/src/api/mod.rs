@@ -72,7 +72,9 @@ async fn account(server: &Server) -> anyhow::Result<Access> {
         "metadata": {"name": "bench"},
         "rules": [{"apiGroups": [""], "resources": ["pods", "configmaps"], "verbs": ["*"]}],
     });
-    connection.create(&format!("{group}/clusterroles"), &role).await?;
+    connection
+        .create(&format!("{group}/clusterroles"), &role)
+        .await?;
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
         "metadata": {"name": "bench"},

@@ -13,29 +13,35 @@ use sha2::{Digest, Sha256};
 use crate::accept;
 use crate::body::Body;
 use crate::custom::Customs;
+use crate::node_groups::NodeGroups;
 use crate::object::to_vec;
 use crate::respond;
 use crate::status::{ApiError, ApiResult};
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
-/// What is served: the built-in kinds and the custom ones.
+/// What is served: the built-in kinds, the custom ones and the node's.
 pub struct Served {
     groups: Vec<(String, Vec<String>)>,
     rows: Vec<&'static Kind>,
+    node: NodeGroups,
 }
 
 impl Served {
     /// Looks at what is served now.
-    pub fn now(customs: &Customs) -> Served {
+    pub fn now(customs: &Customs, node: NodeGroups) -> Served {
         let own = |versions: &[&str]| versions.iter().map(|&version| version.to_owned()).collect();
         let builtin = kinds::groups()
             .iter()
             .map(|(group, versions)| ((*group).to_owned(), own(versions)));
         let rows = kinds::all().iter().chain(customs.all());
         Served {
-            groups: builtin.chain(customs.groups()).collect(),
+            groups: builtin
+                .chain(customs.groups())
+                .chain(node.groups())
+                .collect(),
             rows: rows.collect(),
+            node,
         }
     }
 
@@ -160,7 +166,11 @@ pub fn resources(served: &Served, group: &str, version: &str) -> ApiResult<Respo
     if !versions.iter().any(|known| known == version) {
         return Err(ApiError::no_such_resource());
     }
-    let mut resources: Vec<Value> = Vec::new();
+    let mut resources = served
+        .node
+        .resources(group, version)
+        .unwrap_or_default()
+        .to_vec();
     let mut builtin = true;
     for kind in served.sorted(group, version) {
         builtin &= kind.custom.is_none();
@@ -232,11 +242,11 @@ fn storage_hash(kind: &Kind) -> String {
 
 fn aggregate(served: &Served, belongs: &impl Fn(&str) -> bool) -> Value {
     let version_value = |group: &str, version: &String| {
-        let resources: Vec<Value> = served
-            .sorted(group, version)
-            .into_iter()
-            .map(aggregated_resource)
-            .collect();
+        let rows = served.sorted(group, version).into_iter();
+        let resources = served
+            .node
+            .aggregated(group, version)
+            .unwrap_or_else(|| rows.map(aggregated_resource).collect());
         json!({"version": version, "resources": resources, "freshness": "Current"})
     };
     let items: Vec<Value> = served

@@ -16,6 +16,7 @@ use crate::context::Context;
 use crate::custom;
 use crate::identity::Identity;
 use crate::misc;
+use crate::node_groups::{self, NodeGroups};
 use crate::request::{Query, ResourcePath, Target};
 use crate::respond;
 use crate::server::Core;
@@ -61,7 +62,8 @@ async fn route(core: Arc<Core>, request: Request<Body>) -> ApiResult<Response<Bo
     match target {
         Target::Other(path) => {
             authz::require_path(&core, &user, parts.method.as_str(), &path)?;
-            misc::run(&core, &parts, &path, &query)
+            let node = NodeGroups::discover(&core, &path).await;
+            misc::run(&core, &parts, &path, &query, node)
         }
         Target::Resource(path) => resource(core, user, path, query, parts, body).boxed().await,
     }
@@ -77,6 +79,9 @@ async fn resource(
 ) -> ApiResult<Response<Body>> {
     let mut verb = path.verb(&parts.method, &query);
     authorize(&core, &user, &path, verb, &query)?;
+    if let Some(node) = node_groups::node_of(&core, &path) {
+        return node_groups::pass(&node, parts, body).await;
+    }
     let kind = find(&core, &path)?;
     check_scope(kind, &path)?;
     if path.legacy_watch {

@@ -22,6 +22,7 @@ mod kubelet;
 mod managed;
 mod metrics;
 mod misc;
+mod node_groups;
 mod object;
 mod openapi;
 mod options;

@@ -2,7 +2,7 @@
 
 use coracle_machinery::apply::{self, ApplyError, ManagedFields, Manager};
 use coracle_machinery::kind::Kind;
-use coracle_machinery::{strategy, time};
+use coracle_machinery::{strategy, strict, time};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -84,6 +84,9 @@ pub fn apply(
     let live = (!live.is_null()).then_some((live, &owners));
     let (mut object, managed) = apply::apply(Some(kind.schema()), live, patch, manager, force)
         .map_err(|error| refused(&error))?;
+    // As in any other write, quantities and times get their canonical text;
+    // else the next writer would seem to change them, and own them.
+    strict::read(kind, &mut object).map_err(|error| ApiError::bad_request(error.to_string()))?;
     put(&mut object, &managed);
     Ok(object)
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::body::Body;
 use crate::discovery::{self, Served};
+use crate::node_groups::NodeGroups;
 use crate::openapi;
 use crate::request::Query;
 use crate::respond;
@@ -24,12 +25,13 @@ pub fn run(
     parts: &Parts,
     path: &str,
     query: &Query,
+    node: NodeGroups,
 ) -> ApiResult<Response<Body>> {
     if !matches!(parts.method, Method::GET | Method::HEAD) {
         return Err(ApiError::method_not_allowed());
     }
     let headers = &parts.headers;
-    let served = || Served::now(&core.customs);
+    let served = || Served::now(&core.customs, node);
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     match segments.as_slice() {
         [""] => Ok(respond::json(

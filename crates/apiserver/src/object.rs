@@ -71,11 +71,41 @@ impl Stored {
     /// Appends the object as JSON, managed fields included.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.bytes[..self.split]);
+        self.write_managed(out);
+        out.extend_from_slice(&self.bytes[self.split..]);
+    }
+
+    /// Appends the object without its first bytes, such as kind and version,
+    /// that stand in a list only once.
+    pub fn write_from(&self, start: usize, out: &mut Vec<u8>) {
+        out.push(b'{');
+        out.extend_from_slice(&self.bytes[start..self.split]);
+        self.write_managed(out);
+        out.extend_from_slice(&self.bytes[self.split..]);
+    }
+
+    /// Appends the metadata as JSON, managed fields included.
+    pub fn write_metadata(&self, out: &mut Vec<u8>) {
+        const OPEN: &[u8] = b"\"metadata\":";
+        // Kind and version, which contain no brace, stand before it.
+        let start = memchr::memmem::find(&self.bytes, OPEN).map_or(0, |at| at + OPEN.len());
+        let end = start + object_length(&self.bytes[start..]);
+        out.extend_from_slice(&self.bytes[start..self.split]);
+        self.write_managed(out);
+        out.extend_from_slice(&self.bytes[self.split..end]);
+    }
+
+    fn write_managed(&self, out: &mut Vec<u8>) {
         if !self.managed.is_empty() {
             out.extend_from_slice(b",\"managedFields\":");
             out.extend_from_slice(&self.managed);
         }
-        out.extend_from_slice(&self.bytes[self.split..]);
+    }
+
+    /// Bytes of the object as JSON, about.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.bytes.len() + self.managed.len() + 20
     }
 
     /// Returns the object as JSON, managed fields included.
@@ -158,6 +188,27 @@ impl Stored {
         self.split = start + digits.len() + 1;
         self.revision = revision;
     }
+}
+
+/// Length of the JSON object that begins here.
+fn object_length(json: &[u8]) -> usize {
+    let (mut depth, mut in_text, mut at) = (0usize, false, 0);
+    while at < json.len() {
+        match json[at] {
+            b'\\' if in_text => at += 1,
+            b'"' => in_text = !in_text,
+            b'{' if !in_text => depth += 1,
+            b'}' if !in_text => {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    json.len()
 }
 
 fn remove_revision(object: &mut Value) {
@@ -303,6 +354,12 @@ mod tests {
         assert_eq!(
             std::str::from_utf8(&stored.to_json()).unwrap(),
             r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"41","managedFields":[{"manager":"m"}],"name":"x"},"data":{"a":"b"}}"#
+        );
+        let mut metadata = Vec::new();
+        stored.write_metadata(&mut metadata);
+        assert_eq!(
+            std::str::from_utf8(&metadata).unwrap(),
+            r#"{"resourceVersion":"41","managedFields":[{"manager":"m"}],"name":"x"}"#
         );
         let gone = stored.tombstone(100);
         assert!(gone.to_plain_value()["metadata"]["resourceVersion"] == "100");

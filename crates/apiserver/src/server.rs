@@ -47,6 +47,8 @@ pub struct Config {
     pub warn_inert: bool,
     /// Seals Secrets on disk.
     pub seal_key: [u8; 32],
+    /// Provisioner of the default storage class `standard`; `None`: there is no class.
+    pub storage_provisioner: Option<String>,
     /// Address that clients reach the server at, `host:port`, as discovery tells it.
     pub advertised: String,
     /// PEM of the certificate authority that clients verify the server with;
@@ -67,6 +69,7 @@ impl Config {
             seal_key,
             allow_privileged: true,
             warn_inert: true,
+            storage_provisioner: None,
             advertised: "127.0.0.1:6443".to_owned(),
             root_ca: String::new(),
         }

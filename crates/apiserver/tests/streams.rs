@@ -209,3 +209,90 @@ async fn connect(
         .await
         .unwrap()
 }
+
+/// Answers as a node that knows the metrics groups.
+async fn metrics_node(request: Request<Body>) -> Result<Response<Full<bytes::Bytes>>, Infallible> {
+    let resource = |name: &str, kind: &str, namespaced: bool| json!({"name": name, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get"]});
+    let value = match request.uri().path() {
+        "/apis/metrics.k8s.io/v1beta1" => {
+            json!({"resources": [resource("nodes", "NodeMetrics", false)]})
+        }
+        "/apis/custom.metrics.k8s.io/v1beta2" => {
+            json!({"resources": [resource("pods/hits", "MetricValueList", true)]})
+        }
+        path if path.starts_with("/apis/custom.metrics.k8s.io/v1beta1") => {
+            let mut response = Response::new(Full::from("no"));
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            return Ok(response);
+        }
+        _ => json!({"asked": request.uri().to_string()}),
+    };
+    Ok(Response::new(Full::from(value.to_string())))
+}
+
+#[tokio::test]
+async fn the_metrics_groups_are_the_nodes() {
+    let fixture = fixture();
+    let (status, _) = fixture.call("GET", "/apis/metrics.k8s.io", None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "there is no node yet");
+    fixture.server.set_kubelet(tower::service_fn(metrics_node));
+
+    let groups = fixture.ok("GET", "/apis", None).await;
+    let names: Vec<&str> = groups["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|group| group["name"].as_str())
+        .collect();
+    assert!(names.contains(&"metrics.k8s.io") && names.contains(&"custom.metrics.k8s.io"));
+    let group = fixture.ok("GET", "/apis/custom.metrics.k8s.io", None).await;
+    assert_eq!(group["versions"].as_array().unwrap().len(), 1);
+    assert_eq!(group["preferredVersion"]["version"], "v1beta2");
+    let resources = fixture
+        .ok("GET", "/apis/metrics.k8s.io/v1beta1", None)
+        .await;
+    assert_eq!(resources["resources"][0]["kind"], "NodeMetrics");
+
+    let path = "/apis/custom.metrics.k8s.io/v1beta2/namespaces/n/pods/*/hits?labelSelector=a%3Db";
+    let answer = fixture.ok("GET", path, None).await;
+    assert_eq!(answer["asked"], path);
+    let (status, _) = fixture
+        .call("DELETE", "/apis/metrics.k8s.io/v1beta1/nodes", None)
+        .await;
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    let nobody = coracle_apiserver::Identity::new("nobody", &[]);
+    let (status, _) = common::call_as(&fixture.server, nobody, "GET", path, None).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn aggregated_discovery_lists_what_the_node_serves() {
+    use http_body_util::BodyExt as _;
+    use tower::Service as _;
+
+    let fixture = fixture();
+    fixture.server.set_kubelet(tower::service_fn(metrics_node));
+    let request = Request::get("/apis")
+        .header(
+            "accept",
+            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        )
+        .body(Full::<bytes::Bytes>::default())
+        .unwrap();
+    let admin = coracle_apiserver::Identity::admin();
+    let response = fixture.server.service(admin).call(request).await.unwrap();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let list: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    let resources = |group: &str| {
+        let items = list["items"].as_array().unwrap().iter();
+        let mut of = items.filter(|item| item["metadata"]["name"] == group);
+        of.next().unwrap()["versions"][0]["resources"].clone()
+    };
+    let nodes = resources("metrics.k8s.io");
+    assert_eq!(nodes[0]["resource"], "nodes");
+    assert_eq!(nodes[0]["scope"], "Cluster");
+    assert_eq!(nodes[0]["responseKind"]["kind"], "NodeMetrics");
+    let pods = resources("custom.metrics.k8s.io");
+    assert_eq!(pods[0]["resource"], "pods");
+    assert_eq!(pods[0]["subresources"][0]["subresource"], "hits");
+}

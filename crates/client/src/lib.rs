@@ -8,6 +8,7 @@ mod cache;
 mod controller;
 mod events;
 mod queue;
+pub mod storage;
 
 pub use cache::{Cache, Caches, Key, key_of};
 pub use controller::{Outcome, run};

@@ -125,19 +125,6 @@ impl IdMap {
         sys::become_root().map_err(failed("become root of the user namespace"))
     }
 
-    /// Enters the user namespace and a mount namespace of it, for a process
-    /// that changes the image store without a cluster.
-    ///
-    /// # Errors
-    /// Fails where namespaces are forbidden.
-    pub fn enter_with_mounts(&self) -> Result<(), EnterError> {
-        self.enter()?;
-        sys::unshare(libc::CLONE_NEWNS).map_err(|source| EnterError {
-            step: "make a mount namespace",
-            source,
-        })
-    }
-
     /// Writes the map of process `pid` from outside its user namespace.
     fn write(&self, pid: u32) -> io::Result<()> {
         let proc = PathBuf::from(format!("/proc/{pid}"));

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use coracle_netdev::plan::AddressPlan;
 use serde::{Deserialize, Serialize};
 
 use crate::idmap::IdMap;
+use crate::record::Process;
 use crate::root;
 use crate::sys::{self, Fork};
 
@@ -106,6 +107,12 @@ fn prepare() -> Result<(), Failure> {
     )?;
     match sys::fork()? {
         Fork::Parent(pid) => {
+            // Whoever asked may be interrupted before writing a record; the
+            // next command finds the process here.
+            let run = Path::new("clusters").join(&config.name).join("run");
+            if let Some(process) = Process::of(pid) {
+                process.write(&run)?;
+            }
             report(&format!("pid {pid}"));
             Ok(())
         }

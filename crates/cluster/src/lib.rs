@@ -5,13 +5,16 @@
 //! [`launch`] (start, stop, delete from outside) and [`init`] (pid 1 inside).
 //! It does not know what its processes do and speaks no Kubernetes.
 
+pub mod apart;
 pub mod home;
 pub mod idmap;
 pub mod init;
 pub mod keeper;
 pub mod kubeconfig;
 pub mod launch;
+pub mod lock;
 pub mod pki;
+pub mod probe;
 pub mod record;
 mod root;
 mod sys;
@@ -19,4 +22,5 @@ mod sys;
 pub use home::{ClusterDir, Home};
 pub use idmap::IdMap;
 pub use launch::{LaunchError, Launched};
+pub use lock::Lock;
 pub use record::Record;

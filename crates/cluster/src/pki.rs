@@ -136,6 +136,50 @@ impl Pki {
         })
     }
 
+    /// Issues a server's certificate for hosts, which is kept nowhere.
+    ///
+    /// # Errors
+    /// Fails if the authority's files cannot be read, or a host is no name.
+    pub fn issue(&self, hosts: &[String]) -> Result<Pair, PkiError> {
+        let name = hosts.first().map_or("localhost", String::as_str);
+        let failed = |source| PkiError::Certificate {
+            subject: name.to_owned(),
+            source,
+        };
+        let authority_key = KeyPair::from_pem(&read(&self.path("ca.key"))?).map_err(failed)?;
+        let issuer = Issuer::from_ca_cert_pem(&self.authority()?, authority_key).map_err(failed)?;
+        let key = KeyPair::generate().map_err(failed)?;
+        let mut params = params("coracle ingress", None, LEAF_DAYS);
+        params.subject_alt_names = hosts
+            .iter()
+            .map(|host| Ok(SanType::DnsName(host.as_str().try_into()?)))
+            .collect::<Result<_, rcgen::Error>>()
+            .map_err(failed)?;
+        params.key_usages = vec![
+            KeyUsagePurpose::DigitalSignature,
+            KeyUsagePurpose::KeyEncipherment,
+        ];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate = params.signed_by(&key, &issuer).map_err(failed)?;
+        Ok(Pair {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
+    }
+
+    /// Returns the last day of the certificate called `name`, as YYYY-MM-DD.
+    pub fn last_day(&self, name: &str) -> Option<String> {
+        let end = end_of(&self.pair(name).ok()?.certificate)?;
+        Some(end.date().to_string())
+    }
+
+    /// Returns how many days are left of the certificate called `name`; less
+    /// than none if it has ended.
+    pub fn days_left(&self, name: &str) -> Option<i64> {
+        let end = end_of(&self.pair(name).ok()?.certificate)?;
+        Some((end - OffsetDateTime::now_utc()).whole_days())
+    }
+
     /// Returns the key under which secrets are sealed on disk.
     ///
     /// # Errors
@@ -224,6 +268,13 @@ impl Pki {
         certificate.validity().not_after.timestamp() > due.unix_timestamp()
             && names == leaf.sans.len()
     }
+}
+
+/// Returns when a certificate (PEM) ends.
+fn end_of(certificate: &str) -> Option<OffsetDateTime> {
+    let (_, pem) = x509_parser::pem::parse_x509_pem(certificate.as_bytes()).ok()?;
+    let certificate = pem.parse_x509().ok()?;
+    OffsetDateTime::from_unix_timestamp(certificate.validity().not_after.timestamp()).ok()
 }
 
 struct Leaf {

@@ -34,7 +34,7 @@ pub struct RootError {
     source: io::Error,
 }
 
-fn step<T, E: Into<io::Error>>(
+pub(crate) fn step<T, E: Into<io::Error>>(
     text: impl Into<String>,
     result: Result<T, E>,
 ) -> Result<T, RootError> {
@@ -90,11 +90,13 @@ pub fn enter(name: &str, cgroups: &[(PathBuf, PathBuf)]) -> Result<(), RootError
     pivot(&root)
 }
 
-fn inside(root: &Path, path: &str) -> PathBuf {
+/// Returns where an absolute path stands below `root`.
+pub(crate) fn inside(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 
-fn bind(source: &Path, target: &Path) -> Result<(), RootError> {
+/// Shows a folder at a path below the root, which is made.
+pub(crate) fn bind(source: &Path, target: &Path) -> Result<(), RootError> {
     step(
         format!("make {}", target.display()),
         fs::create_dir_all(target),
@@ -105,7 +107,8 @@ fn bind(source: &Path, target: &Path) -> Result<(), RootError> {
     )
 }
 
-fn devices(root: &Path) -> Result<(), RootError> {
+/// Makes `/dev`.
+pub(crate) fn devices(root: &Path) -> Result<(), RootError> {
     let dev = root.join("dev");
     step("make dev", fs::create_dir_all(dev.join("pts")))?;
     step("make dev/shm", fs::create_dir_all(dev.join("shm")))?;
@@ -194,7 +197,8 @@ fn files(root: &Path) -> Result<(), RootError> {
     )
 }
 
-fn pivot(root: &Path) -> Result<(), RootError> {
+/// Makes `root` the root of the mount namespace and detaches the old one.
+pub(crate) fn pivot(root: &Path) -> Result<(), RootError> {
     step("enter the root", rustix::process::chdir(root))?;
     step("pivot into the root", rustix::process::pivot_root(".", "."))?;
     step("detach the host", unmount(".", UnmountFlags::DETACH))?;

@@ -130,20 +130,29 @@ pub fn reap() -> Option<Reaped> {
     (pid > 0).then_some(Reaped { pid, status })
 }
 
+/// Waits for the child `pid` and returns its exit code; 128 and more is a signal.
+///
+/// # Errors
+/// Returns what waitpid(2) reports.
+pub fn wait_code(pid: i32) -> io::Result<i32> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` outlives the call.
+        match check(unsafe { libc::waitpid(pid, &mut status, 0) }) {
+            Ok(_) if libc::WIFEXITED(status) => return Ok(libc::WEXITSTATUS(status)),
+            Ok(_) => return Ok(128 + libc::WTERMSIG(status)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Waits for the child `pid` and returns whether it ended with exit code 0.
 ///
 /// # Errors
 /// Returns what waitpid(2) reports.
 pub fn wait_success(pid: i32) -> io::Result<bool> {
-    let mut status = 0;
-    loop {
-        // SAFETY: `status` outlives the call.
-        match check(unsafe { libc::waitpid(pid, &mut status, 0) }) {
-            Ok(_) => return Ok(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    Ok(wait_code(pid)? == 0)
 }
 
 /// Blocks the given signals and returns a descriptor from which they are read.
@@ -178,6 +187,58 @@ pub fn unblock_signals() {
         libc::sigemptyset(&mut set);
         libc::sigprocmask(libc::SIG_SETMASK, &set, std::ptr::null_mut());
     }
+}
+
+/// Shows the files of a detached mount with the ids of a user namespace, and
+/// makes it read-only; see mount_setattr(2).
+///
+/// # Errors
+/// Returns what mount_setattr(2) reports, such as `EINVAL` for a file system
+/// that cannot be shown with other ids.
+pub fn map_ids(
+    mount: BorrowedFd<'_>,
+    namespace: BorrowedFd<'_>,
+    recursive: bool,
+) -> io::Result<()> {
+    let attributes = libc::MOUNT_ATTR_IDMAP | libc::MOUNT_ATTR_RDONLY;
+    let namespace = namespace.as_raw_fd() as u64;
+    set_attributes(mount, attributes, namespace, recursive)
+}
+
+/// Makes a mount read-only, with those below it.
+///
+/// # Errors
+/// Returns what mount_setattr(2) reports.
+pub fn make_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
+    set_attributes(mount, libc::MOUNT_ATTR_RDONLY, 0, true)
+}
+
+fn set_attributes(
+    mount: BorrowedFd<'_>,
+    attributes: u64,
+    namespace: u64,
+    recursive: bool,
+) -> io::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: attributes,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: namespace,
+    };
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is a C string, the attributes live across the call and
+    // their size is given.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    check(answer as libc::c_int).map(drop)
 }
 
 /// Reads the next signal from a descriptor made by [`signal_fd`].

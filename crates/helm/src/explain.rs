@@ -4,66 +4,12 @@
 use crate::chart::Chart;
 use crate::error::{Place, RenderError, Step};
 use crate::manifest::BadManifest;
+use crate::provenance::{Traced, default_origin, mentioned, root_path};
 use crate::schema::Violations;
-use crate::values::{Origin, Values, find_in_text};
+use crate::values::{Origin, Values};
 use coracle_gotemplate::near::nearest;
-use coracle_gotemplate::trace::Trace;
 use coracle_gotemplate::{Detail, Error, Frame, ParseError};
 use coracle_goyaml::{self as yaml, Map};
-
-/// Who wrote each line of a rendered file.
-pub(crate) struct Traced {
-    lines: Vec<TracedLine>,
-}
-
-struct TracedLine {
-    text: String,
-    file: String,
-    source: Vec<u8>,
-    line: usize,
-    column: usize,
-}
-
-impl Traced {
-    /// Takes the lines of a rendered text with the nodes that wrote them.
-    pub(crate) fn new(trace: &Trace, written: &[u8]) -> Traced {
-        let mut lines = Vec::new();
-        let mut at = 0;
-        for line in written.split(|byte| *byte == b'\n') {
-            let indent = line.len() - line.trim_ascii_start().len();
-            if let Some((source, pos)) = trace.find(at + indent, line) {
-                let place = source.place(pos);
-                lines.push(TracedLine {
-                    text: String::from_utf8_lossy(line).into_owned(),
-                    file: source.name.to_string(),
-                    source: source.text.to_vec(),
-                    line: place.line,
-                    column: place.column + 1,
-                });
-            }
-            at += line.len() + 1;
-        }
-        Traced { lines }
-    }
-
-    /// The node that wrote a line of the document.
-    fn find(&self, body: &str, line: usize) -> Option<&TracedLine> {
-        let wanted = body.lines().nth(line.checked_sub(1)?)?;
-        // The line before helps where a line occurs several times.
-        let before = line.checked_sub(2).and_then(|at| body.lines().nth(at));
-        let matching = |at: &usize| self.lines[*at].text == wanted;
-        let mut candidates: Vec<usize> = (0..self.lines.len()).filter(matching).collect();
-        if let Some(before) = before
-            && candidates.len() > 1
-        {
-            let exact = |at: &usize| *at > 0 && self.lines[*at - 1].text == before;
-            if candidates.iter().any(exact) {
-                candidates.retain(exact);
-            }
-        }
-        candidates.first().map(|at| &self.lines[*at])
-    }
-}
 
 /// A template that does not parse.
 pub(crate) fn parse(helm: String, error: &ParseError, text: &[u8]) -> Box<RenderError> {
@@ -269,24 +215,13 @@ struct Context<'c> {
 }
 
 impl Context<'_> {
-    /// The path of a value from the root of all values, for an expression in a
-    /// template of a chart: `.Values.a.b` in a subchart is `sub.a.b`.
     fn root_path(&self, names: &[String]) -> Vec<String> {
         let file = if self.file.starts_with(self.chart.name()) {
             &self.file
         } else {
             &self.caller
         };
-        let mut path: Vec<String> = Vec::new();
-        let mut parts = file.split('/').skip(1);
-        while let (Some("charts"), Some(name)) = (parts.next(), parts.next()) {
-            path.push(name.to_owned());
-        }
-        if names.first().map(String::as_str) != Some("global") || path.is_empty() {
-            path.extend(names.iter().cloned());
-            return path;
-        }
-        names.to_vec()
+        root_path(file, names)
     }
 
     /// `.Values.a.b` or `$.Values.a.b` as `[a, b]`.
@@ -446,11 +381,7 @@ impl Context<'_> {
 
     /// Names every value that an expression mentions.
     fn mention(&self, report: &mut RenderError, expression: &str) {
-        for part in expression.split(|c: char| !(c.is_alphanumeric() || "._$-".contains(c))) {
-            let Some(path) = part.trim_start_matches('$').strip_prefix(".Values.") else {
-                continue;
-            };
-            let names: Vec<String> = path.split('.').map(str::to_owned).collect();
+        for names in mentioned(expression) {
             let path = self.root_path(&names);
             let shown = match self.lookup(&path) {
                 None => format!("{} is not set", path.join(".")),
@@ -477,27 +408,6 @@ fn dotted(segments: &[String]) -> String {
         Some((root, rest)) => format!("{root}.{}", rest.join(".")),
         None => ".".into(),
     }
-}
-
-/// Finds a default in the values files of a chart and those below it.
-fn default_origin(chart: &Chart, path: &str, names: &[&str]) -> Option<Origin> {
-    if let Some(text) = &chart.values_text
-        && let Some(origin) = find_in_text(&format!("{path}/values.yaml"), text, names)
-    {
-        return Some(origin);
-    }
-    let (first, rest) = names.split_first()?;
-    let alias = chart
-        .metadata
-        .dependencies
-        .iter()
-        .find(|dependency| dependency.alias == *first);
-    let name = alias.map_or(*first, |dependency| dependency.name.as_str());
-    let child = chart
-        .dependencies
-        .iter()
-        .find(|child| child.name() == name)?;
-    default_origin(child, &format!("{path}/charts/{name}"), rest)
 }
 
 /// A document that is no YAML.
@@ -530,33 +440,19 @@ pub(crate) fn manifest(
         (0..3).find_map(|back| traced.find(&bad.body, bad.line.checked_sub(back)?))
     });
     if let Some(found) = found {
-        report.place = Some(Place::new(
-            &found.file,
-            &found.source,
-            found.line,
-            found.column,
-            0,
-        ));
-        let line = String::from_utf8_lossy(&found.source);
-        let line = line
-            .lines()
-            .nth(found.line - 1)
-            .unwrap_or_default()
-            .to_owned();
+        report.place = Some(found.place());
+        let line = found.line_text();
         let context = Context {
             chart,
             values,
             coalesced: &Map::new(),
-            file: found.file.clone(),
+            file: found.file().to_owned(),
             caller: bad.path.clone(),
         };
-        for part in line.split(|c: char| !(c.is_alphanumeric() || "._$-".contains(c))) {
-            if let Some(path) = part.trim_start_matches('$').strip_prefix(".Values.") {
-                let names: Vec<String> = path.split('.').map(str::to_owned).collect();
-                let path = context.root_path(&names);
-                if let Some(origin) = context.origin(&path) {
-                    report.values.push((path.join("."), Some(origin)));
-                }
+        for names in mentioned(&line) {
+            let path = context.root_path(&names);
+            if let Some(origin) = context.origin(&path) {
+                report.values.push((path.join("."), Some(origin)));
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::error::{RenderError, Step};
 use crate::explain;
 use crate::funcs::FUNCTIONS;
 use crate::manifest::{self, Hook, Manifest};
+use crate::provenance::{Provenance, Traced};
 use crate::trace_text::{exec_error, parse_error};
 use crate::values::Values;
 use crate::{dependencies, files, schema};
@@ -19,7 +20,7 @@ use coracle_gotemplate::trace::Trace;
 use coracle_gotemplate::value::{Elem, Map, MapType, Method, Named, Type};
 use coracle_gotemplate::{Entries, Executor, Host, Set, Str, Value};
 use coracle_goyaml as yaml;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -149,6 +150,95 @@ pub fn render_with(
     job.prepare()
 }
 
+/// Renders once more and records who wrote which lines of some files; `None`
+/// when the chart does not render.
+pub fn trace(
+    chart: &Chart,
+    values: &Values,
+    release: &Release,
+    capabilities: &Capabilities,
+    lookup: &dyn Lookup,
+    options: Options,
+    paths: &BTreeSet<String>,
+) -> Option<Provenance> {
+    let rules = options.level.rules();
+    let job = Job {
+        chart,
+        values,
+        release,
+        capabilities,
+        lookup,
+        options,
+        rules,
+    };
+    on_large_stack(|| job.trace_all(paths))
+}
+
+/// Returns the values that the templates of the root chart see, those of
+/// subcharts below their names.
+///
+/// # Errors
+///
+/// When dependencies or values do not fit together.
+pub fn final_values(
+    chart: &Chart,
+    values: &Values,
+    level: Level,
+) -> Result<yaml::Map, Box<RenderError>> {
+    let job = Job {
+        chart,
+        values,
+        release: &Release::named("release-name"),
+        capabilities: &Capabilities::of(level),
+        lookup: &NoCluster,
+        options: Options::default(),
+        rules: level.rules(),
+    };
+    let (_, coalesced) = job.values_of_charts(&mut Vec::new())?;
+    Ok(from_entries(&coalesced))
+}
+
+/// What the linter gets to see of a rendering.
+pub(crate) enum LintTexts {
+    /// Texts by path.
+    Texts(BTreeMap<String, String>),
+    /// Helm's words.
+    Refused(String),
+    /// Helm says nothing and looks no further.
+    Silent,
+}
+
+/// Renders as `helm lint` does: a refusal by the chart counts for nothing.
+pub(crate) fn lint_texts(
+    chart: &Chart,
+    values: &Values,
+    namespace: &str,
+    capabilities: &Capabilities,
+    skip_schema_validation: bool,
+) -> LintTexts {
+    let options = Options {
+        lint: true,
+        skip_schema_validation,
+        ..Options::default()
+    };
+    let release = Release {
+        name: "test-release".into(),
+        namespace: namespace.into(),
+        revision: 0,
+        is_install: false,
+    };
+    let job = Job {
+        chart,
+        values,
+        release: &release,
+        capabilities,
+        lookup: &NoCluster,
+        options,
+        rules: options.level.rules(),
+    };
+    on_large_stack(|| job.lint())
+}
+
 /// Templates recurse: an include inside an include takes stack. Helm allows a
 /// thousand of each name.
 const STACK_BYTES: usize = 1 << 30;
@@ -179,18 +269,11 @@ impl Job<'_> {
 
     fn prepare_here(&self) -> Result<Rendered, Box<RenderError>> {
         let mut warnings = self.chart.warnings.clone();
-        let mut chart = self.chart.without_raw();
-        let refuse = |message: String| RenderError::new(Step::Dependencies, message);
-        if chart.metadata.is_library() {
-            return Err(refuse("library charts are not installable".into()));
+        if self.chart.metadata.is_library() {
+            let message = "library charts are not installable";
+            return Err(RenderError::new(Step::Dependencies, message));
         }
-        dependencies::check(&chart).map_err(refuse)?;
-        dependencies::process(&mut chart, self.values.map(), self.rules, &mut warnings).map_err(
-            |message| refuse(format!("chart dependencies processing failed: {message}")),
-        )?;
-        let mut coalescer = Coalescer::coalesce(self.rules);
-        let coalesced = coalescer.run(&chart, self.values.map()).map_err(refuse)?;
-        warnings.append(&mut coalescer.warnings);
+        let (chart, coalesced) = self.values_of_charts(&mut warnings)?;
         let plain = from_entries(&coalesced);
         if !self.options.skip_schema_validation
             && let Err(violations) = schema::validate(&chart, &plain)
@@ -221,6 +304,25 @@ impl Job<'_> {
         })
     }
 
+    fn lint(&self) -> LintTexts {
+        let Ok((chart, coalesced)) = self.values_of_charts(&mut Vec::new()) else {
+            return LintTexts::Silent;
+        };
+        let plain = from_entries(&coalesced);
+        if !self.options.skip_schema_validation
+            && let Err(violations) = schema::validate(&chart, &plain)
+        {
+            return LintTexts::Refused(format!(
+                "values don't meet the specifications of the schema(s) in the following chart(s):\n{}",
+                violations.text
+            ));
+        }
+        match self.run(&chart, coalesced, &plain, &BTreeSet::new()) {
+            Ok((texts, _)) => LintTexts::Texts(texts),
+            Err(error) => LintTexts::Refused(error.helm),
+        }
+    }
+
     fn check_kube_version(&self, chart: &Chart) -> Result<(), Box<RenderError>> {
         let wanted = &chart.metadata.kube_version;
         let have = &self.capabilities.kube_version;
@@ -244,7 +346,7 @@ impl Job<'_> {
         values: Map,
         plain: &yaml::Map,
     ) -> Result<(BTreeMap<String, String>, String), Box<RenderError>> {
-        let (texts, _) = self.run(chart, values, plain, None)?;
+        let (texts, _) = self.run(chart, values, plain, &BTreeSet::new())?;
         let notes_path = format!("{}/templates/NOTES.txt", chart.name());
         let mut notes = String::new();
         let mut kept = BTreeMap::new();
@@ -261,11 +363,39 @@ impl Job<'_> {
     }
 
     /// Renders once more and records who wrote which bytes of one file.
-    fn trace(&self, chart: &Chart, plain: &yaml::Map, path: &str) -> Option<explain::Traced> {
+    fn trace(&self, chart: &Chart, plain: &yaml::Map, path: &str) -> Option<Traced> {
         let values = Coalescer::coalesce(self.rules)
             .run(chart, self.values.map())
             .ok()?;
-        self.run(chart, values, plain, Some(path)).ok()?.1
+        let paths = BTreeSet::from([path.to_owned()]);
+        let (_, mut found) = self.run(chart, values, plain, &paths).ok()?;
+        found.files.remove(path)
+    }
+
+    /// Renders once more and records who wrote which bytes of some files.
+    fn trace_all(&self, paths: &BTreeSet<String>) -> Option<Provenance> {
+        let (chart, coalesced) = self.values_of_charts(&mut Vec::new()).ok()?;
+        let plain = from_entries(&coalesced);
+        Some(self.run(&chart, coalesced, &plain, paths).ok()?.1)
+    }
+
+    /// Settles which charts take part and which values each of them sees.
+    fn values_of_charts(
+        &self,
+        warnings: &mut Vec<String>,
+    ) -> Result<(Chart, Map), Box<RenderError>> {
+        let refuse = |message: String| RenderError::new(Step::Dependencies, message);
+        let mut chart = self.chart.without_raw();
+        if !self.options.lint {
+            dependencies::check(&chart).map_err(refuse)?;
+        }
+        dependencies::process(&mut chart, self.values.map(), self.rules, warnings).map_err(
+            |message| refuse(format!("chart dependencies processing failed: {message}")),
+        )?;
+        let mut coalescer = Coalescer::coalesce(self.rules);
+        let coalesced = coalescer.run(&chart, self.values.map()).map_err(refuse)?;
+        warnings.append(&mut coalescer.warnings);
+        Ok((chart, coalesced))
     }
 
     #[allow(clippy::type_complexity)]
@@ -274,8 +404,8 @@ impl Job<'_> {
         chart: &Chart,
         values: Map,
         plain: &yaml::Map,
-        traced: Option<&str>,
-    ) -> Result<(BTreeMap<String, String>, Option<explain::Traced>), Box<RenderError>> {
+        traced: &BTreeSet<String>,
+    ) -> Result<(BTreeMap<String, String>, Provenance), Box<RenderError>> {
         let (sources, contexts) = self.collect(chart, values);
         let set = Rc::new(Set::new());
         let functions = &*FUNCTIONS;
@@ -286,7 +416,7 @@ impl Job<'_> {
         let host = JobHost { job: self };
         let mut exec = Executor::new(set, functions, &host);
         let mut texts = BTreeMap::new();
-        let mut found = None;
+        let mut found = Provenance::default();
         for source in &sources {
             let base = source.path.rsplit('/').next().unwrap_or_default();
             if base.starts_with('_') {
@@ -294,7 +424,7 @@ impl Job<'_> {
             }
             let context = &contexts[source.context];
             context.insert("Template", template_value(&source.path, &source.base_path));
-            let tracing = traced == Some(source.path.as_str());
+            let tracing = traced.contains(&source.path);
             exec.trace = tracing.then(Trace::new);
             let data = Value::Map(context.clone());
             let written = exec.execute_template(&source.path, data).map_err(|error| {
@@ -302,7 +432,8 @@ impl Job<'_> {
                 explain::execution(helm, &error, self.chart, self.values, plain)
             })?;
             if let Some(trace) = exec.trace.take() {
-                found = Some(explain::Traced::new(&trace, &written));
+                let lines = Traced::new(&trace);
+                found.files.insert(source.path.clone(), lines);
             }
             let written = coracle_gotemplate::funcs::without_no_value(written);
             let text = String::from_utf8(written)
@@ -332,12 +463,15 @@ impl Job<'_> {
     }
 
     fn release_value(&self) -> Value {
-        let release = self.release;
+        let (release, lint) = (self.release, self.options.lint);
         Value::map(Entries::from([
             ("Name".into(), release.name.as_str().into()),
             ("Namespace".into(), release.namespace.as_str().into()),
-            ("IsUpgrade".into(), Value::Bool(!release.is_install)),
-            ("IsInstall".into(), Value::Bool(release.is_install)),
+            (
+                "IsUpgrade".into(),
+                Value::Bool(!release.is_install && !lint),
+            ),
+            ("IsInstall".into(), Value::Bool(release.is_install && !lint)),
             ("Revision".into(), Value::Int(release.revision as i64)),
             ("Service".into(), "Helm".into()),
         ]))

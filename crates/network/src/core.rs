@@ -12,10 +12,13 @@ use coracle_client::Key;
 use coracle_dataplane::Config;
 use coracle_dataplane::config::{Dns, Egress, Forward};
 use coracle_netdev::nft::{Data, Fragment, Kernel, Key as NftKey, Sink, Table};
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
 
+use crate::ingress::Ingresses;
+use crate::ingress::authority::Issue;
+use crate::ingress::resolve::Services;
 use crate::names::Records;
 use crate::plan::AddressPlan;
 use crate::policy::world::Labels;
@@ -40,6 +43,8 @@ pub struct Settings {
     /// Host addresses on which node ports are opened; the first is also the
     /// first address of LoadBalancers.
     pub host_addresses: Vec<IpAddr>,
+    /// What issues certificates for hosts that bring none.
+    pub authority: Option<Issue>,
 }
 
 impl Settings {
@@ -50,6 +55,7 @@ impl Settings {
             domain: "cluster.local".to_owned(),
             datagrams: true,
             host_addresses: forward::with_twin(Ipv4Addr::LOCALHOST.into()).collect(),
+            authority: None,
         }
     }
 }
@@ -60,6 +66,7 @@ pub struct Core<S> {
     table: Table<S>,
     services: BTreeMap<Key, Entry>,
     balancers: BTreeMap<Key, IpAddr>,
+    ingresses: Ingresses,
     world: World,
     /// Owners of the policies' fragments in the table.
     restricted: BTreeSet<String>,
@@ -90,6 +97,7 @@ impl<S: Sink> Core<S> {
             table: Table::new(base::TABLE, sink),
             services: BTreeMap::new(),
             balancers: BTreeMap::new(),
+            ingresses: Ingresses::new(settings.authority.clone()),
             world,
             restricted: BTreeSet::new(),
             policies_changed: false,
@@ -109,6 +117,7 @@ impl<S: Sink> Core<S> {
         slices: Vec<Arc<EndpointSlice>>,
     ) {
         let owner = service::owner(&key.namespace, &key.name);
+        self.config_changed |= self.ingresses.names(key);
         let Some(service) = service else {
             if let Some(entry) = self.services.remove(key) {
                 self.stale.extend(datagram_endpoints(&entry));
@@ -212,6 +221,33 @@ impl<S: Sink> Core<S> {
         self.policies_changed |= self.world.set_policy(key, policy);
     }
 
+    /// Tells of an Ingress; `None` when it is gone.
+    pub fn set_ingress(&mut self, key: Key, ingress: Option<Arc<Ingress>>) {
+        self.config_changed |= self.ingresses.set(key, ingress);
+    }
+
+    /// Tells of an IngressClass; `None` when it is gone.
+    pub fn set_ingress_class(&mut self, name: String, class: Option<Arc<IngressClass>>) {
+        self.ingresses.set_class(name, class);
+        self.config_changed = true;
+    }
+
+    /// Tells of a Secret with a certificate; `None` when it is gone.
+    pub fn set_secret(&mut self, key: Key, secret: Option<Arc<Secret>>) {
+        self.ingresses.set_secret(key, secret);
+        self.config_changed = true;
+    }
+
+    /// Returns the Ingresses and what they were resolved to.
+    pub fn ingresses(&self) -> &Ingresses {
+        &self.ingresses
+    }
+
+    /// Returns the number of the latest configuration.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Writes the difference to the table; returns the number of edits.
     ///
     /// # Errors
@@ -244,6 +280,8 @@ impl<S: Sink> Core<S> {
         let of_pods = pods.flat_map(|(key, pod)| hostport::forwards(key, pod, addresses));
         let forwards = self.services.values().flat_map(|e| e.forwards.clone());
         let forwards = forwards.chain(of_pods);
+        let services = Known(&self.services);
+        let ingress = self.ingresses.config(&services, plan, addresses);
         Some(Config {
             generation: self.generation,
             forward_source: Some(plan.forwarder()),
@@ -253,6 +291,7 @@ impl<S: Sink> Core<S> {
                 listen: (plan.node(), plan.egress_port).into(),
                 host: Some(plan.host()),
             }),
+            ingress,
         })
     }
 
@@ -333,6 +372,16 @@ impl Core<Kernel> {
         let edits = self.table.resume(wanted)?;
         self.pending.clear();
         Ok(edits)
+    }
+}
+
+/// Services as Ingresses refer to them.
+struct Known<'a>(&'a BTreeMap<Key, Entry>);
+
+impl Services for Known<'_> {
+    fn find(&self, key: &Key) -> Option<(&Service, &[Arc<EndpointSlice>])> {
+        let entry = self.0.get(key)?;
+        Some((&entry.service, &entry.slices))
     }
 }
 

@@ -197,7 +197,7 @@ fn identity(listener: &Listener) -> (String, String) {
     (listener.name.clone(), words(listener).1)
 }
 
-fn words(listener: &Listener) -> (&'static str, String) {
+pub(crate) fn words(listener: &Listener) -> (&'static str, String) {
     let proto = match listener.proto {
         Proto::Tcp => "TCP",
         Proto::Udp => "UDP",

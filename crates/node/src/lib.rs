@@ -7,19 +7,28 @@
 mod address;
 mod config;
 mod env;
+mod eviction;
+mod fetch;
 mod images;
 mod kubelet;
+mod machine;
 mod manager;
+mod metrics;
 mod node_status;
 mod paths;
 mod probe;
 mod quantity;
 mod security;
 mod shared;
+mod simulated;
 mod tokens;
 mod volumes;
 mod worker;
 
 pub use config::Config;
+pub use images::Registries;
 pub use kubelet::Kubelet;
 pub use manager::{Node, StartError};
+pub use metrics::exposition;
+pub use simulated::Simulated;
+pub use volumes::Provisioner;

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use crate::config::Config;
 use crate::shared::Shared;
+use crate::simulated::Simulated;
 
 /// Life of a lease; it is renewed four times within (upstream: nodeLeaseDurationSeconds).
 const LEASE_SECONDS: i32 = 40;
@@ -36,6 +37,18 @@ pub fn capacity(config: &Config) -> BTreeMap<String, i64> {
         ("memory".to_owned(), number(memory_bytes())),
         ("ephemeral-storage".to_owned(), number(disk)),
         ("pods".to_owned(), number(config.pods_max.into())),
+    ]
+    .into()
+}
+
+/// Returns what a node without a machine can give.
+pub fn pretended_capacity(simulated: &Simulated) -> BTreeMap<String, i64> {
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX / 1000) * 1000;
+    [
+        ("cpu".to_owned(), number(simulated.cpus.into())),
+        ("memory".to_owned(), number(simulated.memory_bytes)),
+        ("ephemeral-storage".to_owned(), number(1 << 42)),
+        ("pods".to_owned(), number(simulated.pods_max.into())),
     ]
     .into()
 }
@@ -87,6 +100,16 @@ async fn register(shared: &Shared, nodes: &Cache<Node>) -> Result<(), kube::Erro
             _ => {}
         }
     }
+    report(shared).await
+}
+
+/// Writes the node's status as it is now.
+///
+/// # Errors
+/// Returns what the API says.
+pub async fn report(shared: &Shared) -> Result<(), kube::Error> {
+    let api: Api<Node> = Api::all(shared.client.clone());
+    let name = &shared.config.name;
     let old = api.get(name).await?.status.unwrap_or_default();
     let status = status(shared, &old);
     let patch = json!({"status": status});
@@ -143,9 +166,15 @@ fn status(shared: &Shared, old: &NodeStatus) -> NodeStatus {
             address("Hostname", shared.config.name.clone()),
         ]),
         conditions: Some(conditions(shared, old)),
-        node_info: Some(info()),
+        node_info: Some(info(&machine_id(&shared.config))),
         ..Default::default()
     }
+}
+
+/// Whether limits are enforced; nothing exceeds them where nothing runs.
+fn limits_hold(shared: &Shared) -> bool {
+    let runtime = shared.machine.linux();
+    runtime.is_none_or(|runtime| runtime.cgroups().available())
 }
 
 fn conditions(shared: &Shared, old: &NodeStatus) -> Vec<NodeCondition> {
@@ -166,7 +195,7 @@ fn conditions(shared: &Shared, old: &NodeStatus) -> Vec<NodeCondition> {
                 .or_else(|| Some(now())),
         }
     };
-    let limits = if shared.runtime.cgroups().available() {
+    let limits = if limits_hold(shared) {
         make(
             "CoracleLimits",
             "True",
@@ -182,18 +211,36 @@ fn conditions(shared: &Shared, old: &NodeStatus) -> Vec<NodeCondition> {
         )
     };
     vec![
-        make(
-            "MemoryPressure",
-            "False",
-            "KubeletHasSufficientMemory",
-            "kubelet has sufficient memory available",
-        ),
-        make(
-            "DiskPressure",
-            "False",
-            "KubeletHasNoDiskPressure",
-            "kubelet has no disk pressure",
-        ),
+        if shared.pressure.of_memory() {
+            make(
+                "MemoryPressure",
+                "True",
+                "KubeletHasInsufficientMemory",
+                "kubelet has insufficient memory available",
+            )
+        } else {
+            make(
+                "MemoryPressure",
+                "False",
+                "KubeletHasSufficientMemory",
+                "kubelet has sufficient memory available",
+            )
+        },
+        if shared.pressure.of_disk() {
+            make(
+                "DiskPressure",
+                "True",
+                "KubeletHasDiskPressure",
+                "kubelet has disk pressure",
+            )
+        } else {
+            make(
+                "DiskPressure",
+                "False",
+                "KubeletHasNoDiskPressure",
+                "kubelet has no disk pressure",
+            )
+        },
         make(
             "PIDPressure",
             "False",
@@ -210,7 +257,7 @@ fn conditions(shared: &Shared, old: &NodeStatus) -> Vec<NodeCondition> {
     ]
 }
 
-fn info() -> NodeSystemInfo {
+fn info(id: &str) -> NodeSystemInfo {
     let read = |path: &str| {
         std::fs::read_to_string(path)
             .map(|text| text.trim().to_owned())
@@ -227,11 +274,33 @@ fn info() -> NodeSystemInfo {
             .into_owned(),
         kube_proxy_version: String::new(),
         kubelet_version: format!("v1.36.0+coracle-{version}"),
-        machine_id: read("/etc/machine-id"),
+        machine_id: id.to_owned(),
+        system_uuid: uuid(id),
         operating_system: "linux".into(),
         os_image: format!("Coracle {version}"),
         ..Default::default()
     }
+}
+
+/// Returns the node's own id (machine-id(5)): the host's is not seen from inside,
+/// so it gets one when it is first asked for.
+fn machine_id(config: &Config) -> String {
+    let path = config.volumes.join("machine-id");
+    if let Ok(id) = std::fs::read_to_string(&path) {
+        return id.trim().to_owned();
+    }
+    let id = format!("{:032x}", rand::random::<u128>());
+    if let Err(error) = std::fs::write(&path, &id) {
+        tracing::warn!(%error, "the node's id will be another one next time");
+    }
+    id
+}
+
+/// Writes an id in the form of a UUID.
+fn uuid(id: &str) -> String {
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32];
+    let parts: Option<Vec<&str>> = parts.into_iter().map(|part| id.get(part)).collect();
+    parts.map(|parts| parts.join("-")).unwrap_or_default()
 }
 
 async fn renew(shared: &Shared) -> Result<(), kube::Error> {
@@ -270,6 +339,7 @@ async fn create_lease(
         spec: Some(LeaseSpec {
             holder_identity: Some(shared.config.name.clone()),
             lease_duration_seconds: Some(LEASE_SECONDS),
+            acquire_time: Some(now.clone()),
             renew_time: Some(now),
             ..Default::default()
         }),

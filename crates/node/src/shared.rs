@@ -1,18 +1,24 @@
 //! What the workers of all pods share.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use coracle_client::{Cache, Recorder};
 use coracle_image::store::ImageStore;
-use coracle_runtime::Runtime;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{
-    ConfigMap, PersistentVolume, PersistentVolumeClaim, Secret, Service,
+    ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
 };
 use kube::Client;
 
 use crate::address::Addresses;
 use crate::config::Config;
 use crate::env::Lookup;
+use crate::eviction::Pressure;
+use crate::images::Puller;
+use crate::machine::Machine;
+use crate::metrics::{Meter, Scrapes};
 use crate::tokens::Tokens;
 
 /// What the workers of all pods share.
@@ -23,16 +29,32 @@ pub struct Shared {
     pub client: Client,
     /// Writes events as `kubelet`.
     pub recorder: Recorder,
-    /// Starts containers.
-    pub runtime: Runtime,
+    /// Runs containers.
+    pub machine: Machine,
     /// Finds images.
     pub images: ImageStore,
+    /// Pulls images.
+    pub puller: Arc<Puller>,
     /// Pod addresses.
     pub addresses: Addresses,
     /// Pod tokens.
     pub tokens: Tokens,
     /// What the node can give, in units of a thousandth.
     pub allocatable: BTreeMap<String, i64>,
+    /// What the node is short of.
+    pub pressure: Pressure,
+    /// What containers and the machine use.
+    pub meter: Meter,
+    /// What pods tell about themselves.
+    pub scrapes: Scrapes,
+    /// The cache of nodes.
+    pub nodes: Cache<Node>,
+    /// The cache of pods.
+    pub pods: Cache<Pod>,
+    /// The cache of Deployments.
+    pub deployments: Cache<Deployment>,
+    /// The cache of autoscalers.
+    pub autoscalers: Cache<HorizontalPodAutoscaler>,
     /// The cache of ConfigMaps.
     pub config_maps: Cache<ConfigMap>,
     /// The cache of Secrets.

@@ -69,7 +69,7 @@ pub use engine::{
 };
 pub use error::StartError;
 pub use idmap::IdMap;
-pub use mount::{mount_bind, mount_tmpfs, unmount};
+pub use mount::{mount_bind, mount_layers, mount_tmpfs, unmount};
 pub use record::Exit;
 pub use sandbox::{Sandbox, SandboxError, SandboxSpec};
 pub use shim::shim_main;

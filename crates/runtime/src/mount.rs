@@ -7,7 +7,7 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
@@ -118,6 +118,10 @@ pub(crate) fn place(path: &Path) -> io::Result<OwnedFd> {
 /// Makes the root file system of `rootfs`, not attached yet. Linux before 6.5
 /// takes the layers only as one string.
 pub(crate) fn overlay(rootfs: &Rootfs) -> io::Result<Tree> {
+    let rootfs = &Rootfs {
+        lowers: distinct(&rootfs.lowers),
+        ..rootfs.clone()
+    };
     if let ([only], None) = (&rootfs.lowers[..], &rootfs.upper) {
         // An overlay needs two layers; one alone is shown as it is.
         let tree = Tree::clone_of(place(only)?, false)?;
@@ -129,6 +133,20 @@ pub(crate) fn overlay(rootfs: &Rootfs) -> io::Result<Tree> {
         true => overlay_by_layers(rootfs),
         false => overlay_by_string(rootfs),
     }
+}
+
+/// Leaves of a layer that an image has several times, such as the empty one,
+/// only the uppermost: it hides or shows all that the lower ones do, and the
+/// kernel refuses to mount a directory twice (ELOOP).
+fn distinct(lowers: &[PathBuf]) -> Vec<PathBuf> {
+    let mut kept: Vec<PathBuf> = Vec::with_capacity(lowers.len());
+    for lower in lowers.iter().rev() {
+        if !kept.contains(lower) {
+            kept.push(lower.clone());
+        }
+    }
+    kept.reverse();
+    kept
 }
 
 /// The running kernel's major and minor number.
@@ -247,6 +265,15 @@ pub fn mount_bind(source: &Path, target: &Path, readonly: bool) -> io::Result<()
     tree.attach(place(target)?)
 }
 
+/// Shows the merged layers of a root file system at a directory of the caller.
+///
+/// # Errors
+///
+/// When the kernel refuses; `target` must exist.
+pub fn mount_layers(layers: &Rootfs, target: &Path) -> io::Result<()> {
+    overlay(layers)?.attach(place(target)?)
+}
+
 /// Takes away what is mounted at `path`, at once for all who look and in
 /// truth when the last user is gone. Nothing mounted is no error.
 ///
@@ -276,6 +303,19 @@ pub(crate) fn safe_attributes() -> MountAttrFlags {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_layer_is_mounted_once_where_it_lies_uppermost() {
+        #[track_caller]
+        fn check(lowers: &[&str], expected: &[&str]) {
+            let lowers: Vec<PathBuf> = lowers.iter().map(PathBuf::from).collect();
+            let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
+            assert_eq!(distinct(&lowers), expected);
+        }
+        check(&["a", "b"], &["a", "b"]);
+        check(&["a", "b", "a", "c"], &["b", "a", "c"]);
+        check(&["a", "a"], &["a"]);
+    }
 
     #[test]
     fn kernel_versions_are_compared_by_number() {

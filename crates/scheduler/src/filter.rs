@@ -9,39 +9,44 @@ use k8s_openapi::api::core::v1::{
 };
 use kube::ResourceExt;
 
+use crate::ledger::{HostPort, Load};
 use crate::resources::{Amounts, amount, pod_requests};
+use crate::volumes::Needs;
 
 /// Chooses a node for the pod, the one with the most cpu left.
 ///
 /// # Errors
 /// Returns upstream's message with the reasons of all nodes, counted.
-pub fn choose(pod: &Pod, nodes: &[Arc<Node>], placed: &[Arc<Pod>]) -> Result<Arc<Node>, String> {
+pub fn choose(
+    pod: &Pod,
+    nodes: &[Arc<Node>],
+    load: impl Fn(&str) -> Load,
+    needs: &Needs,
+) -> Result<Arc<Node>, String> {
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
     let mut fitting = Vec::new();
     for node in nodes {
-        let on_node: Vec<&Pod> = placed
-            .iter()
-            .filter(|placed| {
-                placed
-                    .spec
-                    .as_ref()
-                    .and_then(|spec| spec.node_name.as_deref())
-                    == node.metadata.name.as_deref()
-            })
-            .map(|pod| &**pod)
-            .collect();
-        let failures = failures(pod, node, &on_node);
+        let load = load(&node.name_any());
+        let failures = failures(pod, node, &load, needs);
         if failures.is_empty() {
-            fitting.push((free_cpu(node, &on_node), node.clone()));
+            fitting.push(((free_cpu(node, &load), -load.pods), node.clone()));
         }
         for failure in failures {
             *reasons.entry(failure).or_default() += 1;
         }
     }
-    match fitting.into_iter().max_by_key(|(free, _)| *free) {
+    match fitting.into_iter().max_by_key(|(score, _)| *score) {
         Some((_, node)) => Ok(node),
         None => Err(refusal(nodes.len(), &reasons)),
     }
+}
+
+/// Returns upstream's sentence for a pod that fits no node whatever the nodes are.
+pub fn refused_everywhere(nodes: usize, reason: &str) -> String {
+    if nodes == 0 {
+        return refusal(0, &BTreeMap::new());
+    }
+    format!("0/{nodes} nodes are available: {reason}.")
 }
 
 /// Returns upstream's sentence: `0/1 nodes are available: 1 Insufficient cpu. …`.
@@ -60,13 +65,14 @@ fn refusal(nodes: usize, reasons: &BTreeMap<String, usize>) -> String {
 /// Returns why the pod does not fit the node; empty if it does.
 ///
 /// As upstream's filters, the first kind of reason that applies is the only one told.
-fn failures(pod: &Pod, node: &Node, on_node: &[&Pod]) -> Vec<String> {
-    let checks: [&dyn Fn() -> Vec<String>; 5] = [
+fn failures(pod: &Pod, node: &Node, load: &Load, needs: &Needs) -> Vec<String> {
+    let checks: [&dyn Fn() -> Vec<String>; 6] = [
         &|| unschedulable(pod, node),
         &|| taints(pod, node),
         &|| selectors(pod, node),
-        &|| host_ports(pod, on_node),
-        &|| resources(pod, node, on_node),
+        &|| host_ports(pod, load),
+        &|| resources(pod, node, load),
+        &|| needs.failures(node),
     ];
     checks
         .iter()
@@ -171,7 +177,7 @@ fn selectors(pod: &Pod, node: &Node) -> Vec<String> {
 }
 
 /// Returns whether a node matches all of a term's requirements; an empty term matches none.
-fn matches_term(term: &NodeSelectorTerm, node: &Node) -> bool {
+pub(crate) fn matches_term(term: &NodeSelectorTerm, node: &Node) -> bool {
     let by_label: Vec<_> = term.match_expressions.iter().flatten().collect();
     let by_field: Vec<_> = term.match_fields.iter().flatten().collect();
     if by_label.is_empty() && by_field.is_empty() {
@@ -208,7 +214,8 @@ fn matches(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool {
     }
 }
 
-fn host_ports_of(pod: &Pod) -> Vec<(i32, String, String)> {
+/// Returns the ports of its node that a pod asks for.
+pub(crate) fn host_ports_of(pod: &Pod) -> Vec<HostPort> {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     containers
         .flat_map(|container| container.ports.iter().flatten())
@@ -228,11 +235,10 @@ fn host_ports_of(pod: &Pod) -> Vec<(i32, String, String)> {
         .collect()
 }
 
-fn host_ports(pod: &Pod, on_node: &[&Pod]) -> Vec<String> {
+fn host_ports(pod: &Pod, load: &Load) -> Vec<String> {
     let wanted = host_ports_of(pod);
-    let taken: Vec<_> = on_node.iter().flat_map(|pod| host_ports_of(pod)).collect();
     let clash = wanted.iter().any(|(number, protocol, ip)| {
-        taken
+        load.ports
             .iter()
             .any(|(other_number, other_protocol, other_ip)| {
                 number == other_number
@@ -259,30 +265,20 @@ fn allocatable(node: &Node) -> Amounts {
         .collect()
 }
 
-fn used(on_node: &[&Pod]) -> Amounts {
-    let mut total = Amounts::new();
-    for pod in on_node {
-        for (name, value) in pod_requests(pod) {
-            *total.entry(name).or_default() += value;
-        }
-    }
-    total
-}
-
-fn free_cpu(node: &Node, on_node: &[&Pod]) -> i128 {
+fn free_cpu(node: &Node, load: &Load) -> i128 {
     let get = |amounts: &Amounts| amounts.get("cpu").copied().unwrap_or(0);
-    get(&allocatable(node)) - get(&used(on_node))
+    get(&allocatable(node)) - get(&load.requested)
 }
 
-fn resources(pod: &Pod, node: &Node, on_node: &[&Pod]) -> Vec<String> {
-    let (have, used) = (allocatable(node), used(on_node));
+fn resources(pod: &Pod, node: &Node, load: &Load) -> Vec<String> {
+    let have = allocatable(node);
     let get = |amounts: &Amounts, name: &str| amounts.get(name).copied().unwrap_or(0);
     let mut failures = Vec::new();
-    if on_node.len() as i128 + 1 > get(&have, "pods") {
+    if load.pods + 1 > get(&have, "pods") {
         failures.push("Too many pods".to_owned());
     }
     for (name, wanted) in pod_requests(pod) {
-        if wanted > 0 && wanted + get(&used, &name) > get(&have, &name) {
+        if wanted > 0 && wanted + get(&load.requested, &name) > get(&have, &name) {
             failures.push(format!("Insufficient {name}"));
         }
     }
@@ -291,9 +287,11 @@ fn resources(pod: &Pod, node: &Node, on_node: &[&Pod]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use coracle_client::Key;
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::ledger::Ledger;
 
     fn node(more: Value) -> Arc<Node> {
         let mut node = json!({
@@ -322,7 +320,12 @@ mod tests {
     }
 
     fn check(pod: &Pod, node: &Arc<Node>, placed: &[Arc<Pod>], expected: Result<(), &str>) {
-        let result = choose(pod, std::slice::from_ref(node), placed);
+        let mut ledger = Ledger::default();
+        for (index, pod) in placed.iter().enumerate() {
+            ledger.place(Key::new("ns", index.to_string()), pod, "one");
+        }
+        let nodes = std::slice::from_ref(node);
+        let result = choose(pod, nodes, |name| ledger.load(name), &Needs::default());
         assert_eq!(result.map(drop), expected.map_err(String::from));
     }
 

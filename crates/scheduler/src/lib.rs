@@ -4,18 +4,25 @@
 //! [`run`] is the loop; [`filter`] holds the pure decisions.
 
 pub mod filter;
+mod ledger;
 mod resources;
+mod volumes;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use coracle_client::storage::{BOUND_BY_CONTROLLER, SELECTED_NODE, claim_ref};
 use coracle_client::{Cache, Caches, Key, Outcome, Queue, Recorder, Severity, key_of, now};
-use k8s_openapi::api::core::v1::{Binding, Node, ObjectReference, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{
+    Binding, Node, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use parking_lot::Mutex;
 use serde_json::json;
+
+use ledger::Ledger;
+use volumes::{Needs, Step, Storage, claims_of};
 
 const NAME: &str = "default-scheduler";
 
@@ -23,9 +30,9 @@ struct Scheduler {
     client: Client,
     pods: Cache<Pod>,
     nodes: Cache<Node>,
+    storage: Storage,
     recorder: Recorder,
-    /// Pods that were bound and may not show it in the cache yet.
-    assumed: Mutex<HashMap<Key, Arc<Pod>>>,
+    ledger: Arc<Mutex<Ledger>>,
 }
 
 /// Runs the scheduler for ever, writing through `client` (`system:kube-scheduler`).
@@ -33,12 +40,20 @@ pub async fn run(caches: Caches, client: Client) {
     let scheduler = Arc::new(Scheduler {
         pods: caches.of(),
         nodes: caches.of(),
+        storage: Storage {
+            claims: caches.of(),
+            volumes: caches.of(),
+            classes: caches.of(),
+        },
         recorder: Recorder::new(client.clone(), NAME),
         client,
-        assumed: Mutex::default(),
+        ledger: Arc::default(),
     });
     scheduler.pods.ready().await;
     scheduler.nodes.ready().await;
+    scheduler.storage.claims.ready().await;
+    scheduler.storage.volumes.ready().await;
+    scheduler.storage.classes.ready().await;
     let queue = Queue::default();
     subscribe(&scheduler, &queue);
     // One at a time: each decision counts on the ones before it.
@@ -50,36 +65,74 @@ pub async fn run(caches: Caches, client: Client) {
 }
 
 fn subscribe(scheduler: &Scheduler, queue: &Queue<Key>) {
-    let pods = scheduler.pods.clone();
-    let own = queue.clone();
-    let retry = move || {
-        for pod in pods.all() {
-            if is_waiting(&pod) {
-                own.add(key_of(&*pod));
+    let (own, ledger, pods) = (
+        queue.clone(),
+        scheduler.ledger.clone(),
+        scheduler.pods.clone(),
+    );
+    scheduler.pods.on_change(move |pod| {
+        let key = key_of(&**pod);
+        let mut ledger = ledger.lock();
+        let gone = pods
+            .of(&key)
+            .is_none_or(|current| current.metadata.uid != pod.metadata.uid);
+        if gone || has_ended(pod) {
+            // Its resources are free again for those that wait.
+            if ledger.remove(&key) {
+                ledger.waiting().for_each(|key| own.add(key.clone()));
             }
+        } else if let Some(node) = node_of(pod) {
+            ledger.place(key, pod, node);
+        } else if is_waiting(pod) {
+            ledger.wait(key.clone());
+            own.add(key);
+        } else {
+            ledger.remove(&key);
+        }
+    });
+    let retry = {
+        let (own, ledger) = (queue.clone(), scheduler.ledger.clone());
+        move || {
+            let ledger = ledger.lock();
+            ledger.waiting().for_each(|key| own.add(key.clone()));
         }
     };
-    let on_node = retry.clone();
-    scheduler.nodes.on_change(move |_| on_node());
-    let own = queue.clone();
-    scheduler.pods.on_change(move |pod| {
-        if is_waiting(pod) {
-            own.add(key_of(&**pod));
-        } else if has_ended(pod) || pod.metadata.deletion_timestamp.is_some() {
-            // Its resources are free again for those that wait.
-            let retry = retry.clone();
-            tokio::spawn(async move { retry() });
+    let nodes = retry.clone();
+    scheduler.nodes.on_change(move |_| nodes());
+    let classes = retry.clone();
+    scheduler.storage.classes.on_change(move |_| classes());
+    scheduler.storage.volumes.on_change(move |_| retry());
+    let (own, ledger, pods) = (
+        queue.clone(),
+        scheduler.ledger.clone(),
+        scheduler.pods.clone(),
+    );
+    scheduler.storage.claims.on_change(move |claim| {
+        let namespace = claim.namespace().unwrap_or_default();
+        let name = claim.name_any();
+        let ledger = ledger.lock();
+        for key in ledger.waiting().filter(|key| key.namespace == namespace) {
+            let pod = pods.of(key);
+            if pod.is_some_and(|pod| claims_of(&pod).any(|used| used == name)) {
+                own.add(key.clone());
+            }
         }
     });
 }
 
+fn node_of(pod: &Pod) -> Option<&str> {
+    let name = pod.spec.as_ref()?.node_name.as_deref()?;
+    (!name.is_empty()).then_some(name)
+}
+
 /// Returns whether the pod is this scheduler's to place.
 fn is_waiting(pod: &Pod) -> bool {
-    pod.spec.as_ref().is_some_and(|spec| {
-        spec.node_name.as_deref().unwrap_or("").is_empty()
-            && spec.scheduler_name.as_deref().unwrap_or(NAME) == NAME
-            && spec.scheduling_gates.as_ref().is_none_or(Vec::is_empty)
-    }) && pod.metadata.deletion_timestamp.is_none()
+    node_of(pod).is_none()
+        && pod.spec.as_ref().is_some_and(|spec| {
+            spec.scheduler_name.as_deref().unwrap_or(NAME) == NAME
+                && spec.scheduling_gates.as_ref().is_none_or(Vec::is_empty)
+        })
+        && pod.metadata.deletion_timestamp.is_none()
 }
 
 fn has_ended(pod: &Pod) -> bool {
@@ -95,27 +148,72 @@ impl Scheduler {
         let Some(pod) = self.pods.of(key).filter(|pod| is_waiting(pod)) else {
             return Ok(Outcome::Done);
         };
-        if self.assumed.lock().contains_key(key) {
+        if self.ledger.lock().is_assumed(key) {
             return Ok(Outcome::Done);
         }
-        let placed = self.placed();
-        match filter::choose(&pod, &self.nodes.all(), &placed) {
-            Ok(node) => self.bind(key, &pod, &node.name_any()).await?,
+        let nodes = self.nodes.all();
+        let needs = match Needs::of(&pod, &self.storage) {
+            Ok(needs) => needs,
+            Err(reason) => {
+                let text = filter::refused_everywhere(nodes.len(), &reason);
+                self.refuse(&pod, &text).await?;
+                return Ok(Outcome::Done);
+            }
+        };
+        let load = |name: &str| self.ledger.lock().load(name);
+        match filter::choose(&pod, &nodes, load, &needs) {
+            Ok(node) => {
+                let steps = needs.steps(&node).unwrap_or_default();
+                if steps.is_empty() {
+                    self.bind(key, &pod, &node.name_any()).await?;
+                }
+                // The claims' changes bring the pod back.
+                for step in steps {
+                    self.take(step, &node.name_any()).await?;
+                }
+            }
             Err(reasons) => self.refuse(&pod, &reasons).await?,
         }
         Ok(Outcome::Done)
     }
 
-    /// Returns the pods that hold resources of a node, those just bound included.
-    fn placed(&self) -> Vec<Arc<Pod>> {
-        let mut assumed = self.assumed.lock();
-        let pods = self.pods.all();
-        assumed.retain(|key, _| self.pods.of(key).is_some_and(|pod| is_waiting(&pod)));
-        let waiting = assumed.values().cloned();
-        pods.into_iter()
-            .filter(|pod| !is_waiting(pod) && !has_ended(pod))
-            .chain(waiting)
-            .collect()
+    /// Writes what a claim needs before its pod can be bound.
+    async fn take(&self, step: Step, node: &str) -> Result<(), kube::Error> {
+        match step {
+            Step::Wait => Ok(()),
+            Step::Select(claim) => {
+                let patch = json!({"metadata": {
+                    "uid": claim.uid(), "annotations": {SELECTED_NODE: node},
+                }});
+                let namespace = claim.namespace().unwrap_or_default();
+                let api: Api<PersistentVolumeClaim> =
+                    Api::namespaced(self.client.clone(), &namespace);
+                api.patch(
+                    &claim.name_any(),
+                    &PatchParams::default(),
+                    &Patch::Merge(&patch),
+                )
+                .await
+                .map(drop)
+            }
+            Step::Reserve(volume, claim) => {
+                let mut patch = json!({
+                    "metadata": {"resourceVersion": volume.resource_version()},
+                    "spec": {"claimRef": coracle_client::reference(&*claim)},
+                });
+                if claim_ref(&volume).is_none() {
+                    patch["metadata"]["annotations"] = json!({BOUND_BY_CONTROLLER: "yes"});
+                }
+                let api: Api<PersistentVolume> = Api::all(self.client.clone());
+                api.patch(
+                    &volume.name_any(),
+                    &PatchParams::default(),
+                    &Patch::Merge(&patch),
+                )
+                .await
+                .map(drop)
+            }
+        }
     }
 
     async fn bind(&self, key: &Key, pod: &Pod, node: &str) -> Result<(), kube::Error> {
@@ -131,11 +229,7 @@ impl Scheduler {
                 ..Default::default()
             },
         };
-        let mut assumed = pod.clone();
-        if let Some(spec) = &mut assumed.spec {
-            spec.node_name = Some(node.into());
-        }
-        self.assume(key, assumed);
+        self.ledger.lock().assume(key.clone(), pod, node);
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &key.namespace);
         let result: Result<Status, _> = api
             .create_subresource("binding", &key.name, &PostParams::default(), &binding)
@@ -148,7 +242,7 @@ impl Scheduler {
                 Ok(())
             }
             Err(error) => {
-                self.assumed.lock().remove(key);
+                self.ledger.lock().refuse(key);
                 if coracle_client::is_not_found(&error) {
                     Ok(())
                 } else {
@@ -156,10 +250,6 @@ impl Scheduler {
                 }
             }
         }
-    }
-
-    fn assume(&self, key: &Key, pod: Pod) {
-        self.assumed.lock().insert(key.clone(), Arc::new(pod));
     }
 
     /// Says on the pod why no node fits.

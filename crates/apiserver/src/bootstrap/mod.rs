@@ -1,5 +1,5 @@
 //! What a cluster begins with: namespaces, the `kubernetes` Service, priority
-//! classes, roles and bindings. Written once; what a user changed stays.
+//! and storage classes, roles and bindings. Written once; what a user changed stays.
 
 mod roles;
 
@@ -44,6 +44,10 @@ pub fn seed(store: &Store<Stored>, config: &Config) -> Result<(), String> {
         resource::builtin("networking.k8s.io", "servicecidrs"),
         service_range(config),
     ));
+    objects.extend(config.storage_provisioner.as_deref().map(|provisioner| {
+        let classes = resource::builtin("storage.k8s.io", "storageclasses");
+        (classes, default_storage_class(provisioner))
+    }));
     let missing = objects.into_iter().filter_map(|(kind, object)| {
         let text = |key: &str| object["metadata"][key].as_str().unwrap_or_default();
         let key = resource::key(kind, text("namespace"), text("name"));
@@ -76,6 +80,18 @@ fn priority_classes() -> [Value; 2] {
             "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
         ),
     ]
+}
+
+fn default_storage_class(provisioner: &str) -> Value {
+    json!({
+        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+        "metadata": {
+            "name": "standard",
+            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+        },
+        "provisioner": provisioner, "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer", "allowVolumeExpansion": true,
+    })
 }
 
 fn service_range(config: &Config) -> Value {

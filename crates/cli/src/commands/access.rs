@@ -2,7 +2,7 @@
 
 use clap::Args;
 use k8s_openapi::api::core::v1::Service as Object;
-use kube::{Api, ResourceExt};
+use kube::Api;
 
 use super::target::Target;
 use super::{Global, block_on};
@@ -49,7 +49,10 @@ impl Service {
                 self.namespace,
                 self.name
             ))
-            .hint("give it type NodePort, or use: coracle kubectl port-forward"));
+            .hint(format!(
+                "give it type NodePort, or use: coracle forward svc/{} PORT --namespace {}",
+                self.name, self.namespace
+            )));
         }
         for url in urls {
             println!("{url}");
@@ -60,20 +63,7 @@ impl Service {
 
 /// Returns the URLs of a Service on the host.
 pub fn urls(service: &Object) -> Vec<String> {
-    let ports = service
-        .spec
-        .iter()
-        .flat_map(|spec| spec.ports.iter().flatten());
-    ports
-        .filter_map(|port| Some(format!("http://{HOST}:{}", port.node_port?)))
-        .collect()
-}
-
-/// Returns the name of a Service with its namespace.
-pub fn full_name(service: &Object) -> String {
-    format!(
-        "{}/{}",
-        service.namespace().unwrap_or_default(),
-        service.name_any()
-    )
+    serde_json::to_value(service)
+        .map(|service| super::urls::of_service(&service))
+        .unwrap_or_default()
 }

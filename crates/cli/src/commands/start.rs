@@ -55,7 +55,11 @@ impl Start {
         }
         let result = self.launch(target);
         let record = match result {
-            Ok(record) => record,
+            Ok((record, true)) => {
+                step.skipped(&format!("{} runs", target.dir.name()));
+                return Ok(record);
+            }
+            Ok((record, false)) => record,
             Err(failure) => {
                 step.failed();
                 return Err(failure);
@@ -76,10 +80,14 @@ impl Start {
         Ok(record)
     }
 
-    fn launch(&self, target: &Target) -> Result<Record, Failure> {
+    /// Starts the cluster; tells whether another command had done so meanwhile.
+    fn launch(&self, target: &Target) -> Result<(Record, bool), Failure> {
         let ids = IdMap::choose();
         target.dir.prepare(&target.home, &ids)?;
         let _lock = target.dir.lock()?;
+        if let Some(record) = target.running() {
+            return Ok((record, true));
+        }
         let listener = self.bind_api(target)?;
         let api = listener.local_addr()?;
         let plan = AddressPlan::default();
@@ -104,7 +112,7 @@ impl Start {
         }
         .start();
         match launched {
-            Ok(launched) => Ok(launched.record),
+            Ok(launched) => Ok((launched.record, false)),
             Err(error) => {
                 if let Some(delegation) = delegation {
                     let _ = delegation.remove();

@@ -7,20 +7,22 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use coracle_apiserver::{ApiServer, Config, Identity};
-use coracle_client::Caches;
+use coracle_client::{Caches, storage};
 use coracle_cluster::init;
 use coracle_cluster::pki::Pki;
 use coracle_controllers::Context as Controllers;
 use coracle_netdev::AddressPlan;
-use coracle_node::Node;
+use coracle_node::{Node, Provisioner};
 use coracle_runtime::Cgroups;
 use kube::Client;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio::signal::unix::{SignalKind, signal};
+use tower::ServiceExt;
 
 use super::paths;
+use super::registries::Inside;
 
 /// The domain of cluster names.
 const DOMAIN: &str = "cluster.local";
@@ -72,6 +74,7 @@ fn open(pki: &Pki, plan: &AddressPlan) -> anyhow::Result<ApiServer> {
     config.token_key = pki.path("service-account.key");
     config.advertised = SocketAddr::from((plan.node(), plan.api_port)).to_string();
     config.root_ca = pki.authority()?;
+    config.storage_provisioner = Some(storage::PROVISIONER.into());
     Ok(ApiServer::open(config)?)
 }
 
@@ -108,15 +111,32 @@ fn tls(pki: &Pki) -> anyhow::Result<Arc<rustls::ServerConfig>> {
     Ok(Arc::new(config))
 }
 
+/// The agent of everything that upstream's controller manager does.
+const MANAGER: &str = "kube-controller-manager";
+
 fn start_residents(
     name: &str,
     server: &ApiServer,
     pki: &Pki,
     plan: AddressPlan,
 ) -> anyhow::Result<()> {
-    let client = {
+    let as_agent = {
         let server = server.clone();
-        move |identity: Identity| Client::new(server.service(identity), "default")
+        // Field managers and audit know a client by its agent, as upstream's.
+        move |agent: &'static str, identity: Identity| {
+            let named = move |mut request: http::Request<kube::client::Body>| {
+                let agent = http::HeaderValue::from_static(agent);
+                request
+                    .headers_mut()
+                    .insert(http::header::USER_AGENT, agent);
+                request
+            };
+            Client::new(server.service(identity).map_request(named), "default")
+        }
+    };
+    let client = {
+        let as_agent = as_agent.clone();
+        move |identity: Identity| as_agent(MANAGER, identity)
     };
     let caches = Caches::new(client(Identity::new("system:kube-controller-manager", &[])));
     let as_user = {
@@ -129,7 +149,12 @@ fn start_residents(
             client(Identity::new(user, &groups))
         }
     };
-    let node = node(name, caches.clone(), client(Identity::node(name)), &plan)?;
+    let node = node(
+        name,
+        caches.clone(),
+        as_agent("kubelet", Identity::node(name)),
+        &plan,
+    )?;
     server.set_kubelet(node.kubelet());
     tokio::spawn(coracle_controllers::start(Controllers::new(
         caches.clone(),
@@ -138,13 +163,24 @@ fn start_residents(
     )));
     tokio::spawn(coracle_scheduler::run(
         caches.clone(),
-        client(Identity::new("system:kube-scheduler", &[])),
+        as_agent(
+            "kube-scheduler",
+            Identity::new("system:kube-scheduler", &[]),
+        ),
     ));
+    let provisioner = Provisioner::new(
+        &caches,
+        client(Identity::controller("persistent-volume-binder")),
+        paths::cluster().join("data/volumes"),
+        name,
+    );
+    tokio::spawn(provisioner.run());
+    let mut settings = coracle_network::Settings::new(plan);
+    settings.authority = Some(authority(pki));
     let network = coracle_network::run(coracle_network::Options {
-        client: client(Identity::controller("service-controller")),
-        admin: client(Identity::admin()),
+        client: as_agent("coracle-network", Identity::controller("coracle-network")),
         caches,
-        settings: coracle_network::Settings::new(plan),
+        settings,
         dataplane: paths::dataplane_socket(),
     });
     tokio::spawn(async move {
@@ -157,6 +193,15 @@ fn start_residents(
     });
     tokio::spawn(node.run());
     Ok(())
+}
+
+/// Returns what certifies the hosts of Ingresses that bring no certificate.
+fn authority(pki: &Pki) -> coracle_network::Issue {
+    let pki = pki.clone();
+    coracle_network::Issue::new(move |hosts| {
+        let pair = pki.issue(hosts)?;
+        Ok((pair.certificate, pair.key))
+    })
 }
 
 fn node(name: &str, caches: Caches, client: Client, plan: &AddressPlan) -> anyhow::Result<Node> {
@@ -173,6 +218,7 @@ fn node(name: &str, caches: Caches, client: Client, plan: &AddressPlan) -> anyho
         executable: "/proc/self/exe".into(),
         plan: plan.clone(),
         domain: DOMAIN.into(),
+        registries: Arc::new(Inside::new(paths::gateway_socket())),
         pods_max: 250,
     };
     Ok(Node::new(

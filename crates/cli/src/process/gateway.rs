@@ -7,6 +7,8 @@ use anyhow::Context;
 use coracle_cluster::{Home, Record, init, keeper};
 use coracle_dataplane::host::{self, Direct, Policy, Resolver};
 
+use super::registries::Host;
+
 /// Keeps a worker running while the cluster lives; removes its cgroups after it.
 pub fn keeper(name: &str) -> anyhow::Result<()> {
     let cluster = Home::from_environment()?.cluster(name);
@@ -26,7 +28,8 @@ pub fn delegation_name(cluster: &str) -> String {
     format!("coracle-{cluster}")
 }
 
-/// Binds ports, dials out and asks the host's resolver on request.
+/// Binds ports, dials out, asks the host's resolver and reaches registries on
+/// request.
 pub fn worker() -> anyhow::Result<()> {
     super::log();
     let fd = init::descriptor("gateway").context("no gateway socket was inherited")?;
@@ -38,7 +41,7 @@ pub fn worker() -> anyhow::Result<()> {
     runtime.block_on(async {
         let resolver = Resolver::new("/etc/resolv.conf");
         let direct = Direct::new(Policy::default(), resolver);
-        host::serve(listener.into(), Arc::new(direct)).await?;
+        host::serve(listener.into(), Arc::new(Host(direct))).await?;
         Ok(())
     })
 }

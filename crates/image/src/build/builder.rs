@@ -30,8 +30,10 @@ pub struct Built {
     pub id: Digest,
     /// Its names, and what they stood for before.
     pub names: Vec<NameChange>,
-    /// Steps that were known already.
+    /// Steps whose layer was known already.
     pub steps_cached: usize,
+    /// Steps whose layer was made.
+    pub steps_made: usize,
     /// Steps in all.
     pub steps: usize,
 }
@@ -74,6 +76,7 @@ pub fn build(
         digests: FileDigests::open(store.digests_path(&request.context)),
         number: 0,
         cached: 0,
+        made: 0,
     };
     let image = builder
         .stages(&graph)
@@ -93,6 +96,7 @@ pub fn build(
         id,
         names: builder.stage.commit(cluster, &names)?,
         steps_cached: builder.cached,
+        steps_made: builder.made,
         steps: builder.number,
     })
 }
@@ -115,6 +119,7 @@ pub(super) struct Builder<'a> {
     number: usize,
     total: usize,
     cached: usize,
+    made: usize,
 }
 
 impl Builder<'_> {
@@ -208,16 +213,15 @@ impl Builder<'_> {
 
     fn base_image(&self, name: &str, line: u32) -> Result<crate::Image, BuildError> {
         let reference = Reference::parse(name).map_err(|error| self.at(line, error.to_string()))?;
-        self.tools
-            .images
-            .base(&reference)
-            .map_err(|source| BuildError::Base {
-                at: self
-                    .dockerfile
-                    .located(line, format!("base image {}", reference.familiar())),
+        self.tools.images.base(&reference).map_err(|cause| {
+            let name = reference.familiar();
+            let message = format!("base image {name}: {}", chain(&*cause));
+            BuildError::Base {
+                at: self.dockerfile.located(line, message),
                 reference: Box::new(reference),
-                source,
-            })
+                cause,
+            }
+        })
     }
 
     /// Returns the tree that `--from` names, or the main context.
@@ -253,7 +257,7 @@ impl Builder<'_> {
         }
         let source = match name {
             Some(name) => Source::directory(&self.request.contexts[name], None)?,
-            None => Source::directory(&self.request.context, self.request.own_ignore.as_deref())?,
+            None => Source::directory(&self.request.context, self.request.own_ignore.as_ref())?,
         };
         self.contexts.insert(key.to_owned(), source.clone());
         Ok(source)
@@ -363,6 +367,7 @@ impl Builder<'_> {
             chain_id: chain_id(None, digest),
         };
         self.pending.push((key, step));
+        self.made += 1;
         self.note(state, created_by, false);
         let diff_id = digest;
         (self.progress)(BuildEvent::Layer {

@@ -18,9 +18,8 @@ pub enum BuildError {
     Run {
         /// Which instruction.
         at: Located,
-        /// What happened.
-        #[source]
-        source: ExecuteError,
+        /// What happened; `at` says it too, beside the line.
+        cause: ExecuteError,
     },
     /// A base image could not be had.
     #[error("{at}")]
@@ -29,9 +28,8 @@ pub enum BuildError {
         at: Located,
         /// Which image.
         reference: Box<Reference>,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        /// Why; `at` says it too, beside the line.
+        cause: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A file of the context could not be read.
     #[error("cannot read {path} of the build context")]

@@ -18,8 +18,8 @@ pub struct BuildRequest {
     /// The Dockerfile's text.
     pub text: String,
     /// Ignore rules that belong to this Dockerfile and replace the context's
-    /// `.dockerignore` when the file exists: `<Dockerfile>.dockerignore`.
-    pub own_ignore: Option<PathBuf>,
+    /// `.dockerignore`: path and text of `<Dockerfile>.dockerignore`.
+    pub own_ignore: Option<(PathBuf, String)>,
     /// The build context.
     pub context: PathBuf,
     /// Directories that replace a stage or image of that name.
@@ -69,9 +69,10 @@ impl BuildRequest {
         })?;
         let mut own_ignore = path.clone().into_os_string();
         own_ignore.push(".dockerignore");
+        let own_ignore = read_if_there(own_ignore.into())?;
         Ok(Self {
             file: path.display().to_string(),
-            own_ignore: Some(own_ignore.into()),
+            own_ignore,
             ..Self::from_text(context, text)
         })
     }
@@ -94,6 +95,14 @@ impl BuildRequest {
             use_cache: true,
             epoch_seconds: 0,
         }
+    }
+}
+
+fn read_if_there(path: PathBuf) -> Result<Option<(PathBuf, String)>, BuildError> {
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some((path, text))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(BuildError::Context { path, source }),
     }
 }
 

@@ -65,8 +65,8 @@ pub struct ExecuteMount {
 pub enum ExecuteSource {
     /// A file or directory of this machine, links resolved.
     Path(PathBuf),
-    /// A directory of merged layers: lower directories, uppermost first. A
-    /// single one is a plain bind.
+    /// A directory of merged layers: lower directories, uppermost first. They
+    /// never change: a writable mount of them is thrown away with its changes.
     Layers(Vec<PathBuf>),
     /// An empty file system in memory.
     Tmpfs {

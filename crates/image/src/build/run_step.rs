@@ -121,11 +121,9 @@ impl Builder<'_> {
                 progress(BuildEvent::Output { stream, bytes });
             }),
         };
-        done.map_err(|source| BuildError::Run {
-            at: self
-                .dockerfile
-                .located(instruction.line, source.to_string()),
-            source,
+        done.map_err(|cause| BuildError::Run {
+            at: self.dockerfile.located(instruction.line, cause.to_string()),
+            cause,
         })
     }
 
@@ -191,6 +189,7 @@ impl Builder<'_> {
         }
         let mut hasher = Hasher::new();
         hasher.field(target.as_os_str().as_encoded_bytes());
+        let mut writable = mount.writable;
         let source = match &mount.kind {
             MountKind::Tmpfs { bytes_max } => ExecuteSource::Tmpfs {
                 bytes_max: *bytes_max,
@@ -206,6 +205,8 @@ impl Builder<'_> {
                 let path = self.word(source, state, line)?;
                 let (source, content) = self.bind(stage, from.as_deref(), &path, line)?;
                 hasher.field(content.hex().as_bytes());
+                // A single file has no layer to write to, and is not ours.
+                writable &= matches!(source, ExecuteSource::Layers(_));
                 source
             }
         };
@@ -214,7 +215,7 @@ impl Builder<'_> {
             mount: ExecuteMount {
                 target,
                 source,
-                writable: mount.writable,
+                writable,
             },
         })
     }
@@ -269,8 +270,8 @@ impl Builder<'_> {
             .map_err(|error| self.plan_failed(line, error))?;
         let relative = found.path.strip_prefix("/").unwrap_or(&found.path);
         let layers = source.view.layers_uppermost_first();
-        let mounted = match (&found.kind, layers) {
-            (FoundKind::Directory, [_, _, ..]) => {
+        let mounted = match &found.kind {
+            FoundKind::Directory => {
                 let dirs = layers.iter().map(|layer| layer.join(relative));
                 let dirs = dirs.filter(|dir| dir.is_dir()).collect();
                 ExecuteSource::Layers(dirs)

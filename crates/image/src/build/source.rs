@@ -20,7 +20,10 @@ pub(crate) struct Source {
 impl Source {
     /// Returns a directory of this machine, with its `.dockerignore`; a
     /// Dockerfile may have one of its own beside it.
-    pub(crate) fn directory(dir: &Path, own_ignore: Option<&Path>) -> Result<Self, BuildError> {
+    pub(crate) fn directory(
+        dir: &Path,
+        own_ignore: Option<&(PathBuf, String)>,
+    ) -> Result<Self, BuildError> {
         let context = |source| BuildError::Context {
             path: dir.to_owned(),
             source,
@@ -29,8 +32,10 @@ impl Source {
         if !dir.is_dir() {
             return Err(context(std::io::ErrorKind::NotADirectory.into()));
         }
-        let own = own_ignore.map(Path::to_owned).filter(|path| path.is_file());
-        let ignore = read_ignore(&own.unwrap_or_else(|| dir.join(".dockerignore")))?;
+        let ignore = match own_ignore {
+            Some((path, text)) => parse_ignore(path, text)?,
+            None => read_ignore(&dir.join(".dockerignore"))?,
+        };
         Ok(Self {
             view: View::new([dir]),
             ignore,
@@ -89,7 +94,11 @@ fn read_ignore(path: &Path) -> Result<Ignore, BuildError> {
             });
         }
     };
-    Ignore::parse(&text).map_err(|(line, reason)| BuildError::Ignore {
+    parse_ignore(path, &text)
+}
+
+fn parse_ignore(path: &Path, text: &str) -> Result<Ignore, BuildError> {
+    Ignore::parse(text).map_err(|(line, reason)| BuildError::Ignore {
         path: path.to_owned(),
         line,
         reason,

@@ -1,17 +1,18 @@
 //! Logins: Docker's `config.json`, and the challenges of registries.
 //!
-//! Credential helpers are not run: they are programs of the host.
+//! Credential helpers are named ([`Helpers`]) and not run: they are programs of
+//! the host.
 
 use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::RegistryError;
 
 /// A user's login at one registry.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Login {
     /// User and password.
     Password {
@@ -35,7 +36,7 @@ impl std::fmt::Debug for Login {
 }
 
 /// Logins by registry host.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
     logins: BTreeMap<String, Login>,
 }
@@ -91,6 +92,51 @@ impl Credentials {
     /// Returns the login for a registry host.
     pub fn login(&self, host: &str) -> Option<&Login> {
         self.logins.get(&normal_host(host))
+    }
+}
+
+/// Which program keeps the login of which registry.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Helpers {
+    of_hosts: BTreeMap<String, String>,
+    other: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HelperFile {
+    #[serde(default)]
+    cred_helpers: BTreeMap<String, String>,
+    #[serde(default)]
+    creds_store: String,
+}
+
+impl Helpers {
+    /// Reads Docker's `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// Fails when it is no such file.
+    pub fn from_config(text: &[u8]) -> Result<Self, RegistryError> {
+        let file: HelperFile =
+            serde_json::from_slice(text).map_err(|error| RegistryError::Setting {
+                what: "the registry login file".to_owned(),
+                reason: error.to_string(),
+            })?;
+        let of_hosts = file.cred_helpers.into_iter();
+        Ok(Self {
+            of_hosts: of_hosts
+                .map(|(host, helper)| (normal_host(&host), helper))
+                .collect(),
+            other: Some(file.creds_store).filter(|helper| !helper.is_empty()),
+        })
+    }
+
+    /// Returns the helper that keeps the login of a host, the end of its
+    /// program's name.
+    pub fn of(&self, host: &str) -> Option<&str> {
+        let own = self.of_hosts.get(&normal_host(host));
+        own.or(self.other.as_ref()).map(String::as_str)
     }
 }
 
@@ -252,6 +298,16 @@ mod tests {
         assert_eq!(credentials.login("broken.example"), None);
         assert!(!format!("{credentials:?}").contains("pa:ss"));
         assert!(Credentials::from_config(b"no").is_err());
+    }
+
+    #[test]
+    fn helpers_are_those_of_the_host_or_of_all() {
+        let text =
+            br#"{"credHelpers": {"https://index.docker.io/v1/": "hub"}, "credsStore": "all"}"#;
+        let helpers = Helpers::from_config(text).expect("valid");
+        assert_eq!(helpers.of("docker.io"), Some("hub"));
+        assert_eq!(helpers.of("ghcr.io"), Some("all"));
+        assert_eq!(Helpers::from_config(b"{}").expect("valid").of("x"), None);
     }
 
     #[test]

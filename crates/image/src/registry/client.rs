@@ -1,17 +1,18 @@
 //! Requests to a registry: addresses, logins, redirects, retries.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
+use serde::{Deserialize, Serialize};
 
 use super::auth::{Challenge, Credentials, Login, challenge, escape, token_url};
 use super::dial::{Dial, Proxies};
 use super::error::RegistryError;
 use super::http::{self as wire, Body, Http, empty, error_words, full};
-use super::tls;
+use super::tls::Trust;
 use crate::reference::Reference;
 
 const REDIRECTS_MAX: usize = 10;
@@ -20,14 +21,19 @@ const TOKEN_BYTES_MAX: usize = 1 << 20;
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// How registries are used.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RegistryOptions {
     /// Logins.
     pub credentials: Credentials,
     /// Proxies.
     pub proxies: Proxies,
-    /// Certificate authorities trusted besides the system's, PEM.
-    pub authorities: Vec<Vec<u8>>,
+    /// Certificate authorities of the system, PEM; `None` looks for them when
+    /// they are needed.
+    pub system: Option<String>,
+    /// Certificate authorities trusted besides, PEM.
+    pub authorities: Vec<String>,
+    /// Those trusted for one host (with its port) only.
+    pub host_authorities: BTreeMap<String, Vec<String>>,
     /// Hosts that may be spoken to without TLS; this machine always may.
     pub insecure: BTreeSet<String>,
     /// How often a request is tried.
@@ -43,7 +49,9 @@ impl Default for RegistryOptions {
         Self {
             credentials: Credentials::default(),
             proxies: Proxies::default(),
+            system: None,
             authorities: Vec::new(),
+            host_authorities: BTreeMap::new(),
             insecure: BTreeSet::new(),
             tries: 5,
             wait: Duration::from_millis(300),
@@ -136,7 +144,7 @@ impl RegistryClient {
     pub fn new(dial: Arc<dyn Dial>, options: RegistryOptions) -> Result<Self, RegistryError> {
         let http = Http {
             dial,
-            tls: tls::connector(&options.authorities)?,
+            trust: Trust::new(&options)?,
             proxies: options.proxies.clone(),
             insecure: options.insecure.clone(),
             plain: Mutex::default(),

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -60,7 +61,12 @@ impl Direct {
         Err(last)
     }
 
-    async fn addresses(&self, host: &str) -> io::Result<Vec<std::net::IpAddr>> {
+    /// Returns the addresses of a host, which may be one itself.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the name servers do not know it.
+    pub async fn addresses(&self, host: &str) -> io::Result<Vec<std::net::IpAddr>> {
         if let Ok(address) = host.trim_matches(['[', ']']).parse() {
             return Ok(vec![address]);
         }
@@ -90,7 +96,7 @@ impl Dial for Direct {
 }
 
 /// Which hosts are reached through which proxy.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proxies {
     /// Proxy for plain HTTP, `http://[user:password@]host:port`.
     pub http: Option<String>,

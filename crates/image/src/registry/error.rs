@@ -17,7 +17,9 @@ pub enum RegistryError {
         source: std::io::Error,
     },
     /// The host's certificate is not trusted.
-    #[error("the certificate of {host} is not trusted: {reason}; give its CA with --registry-ca")]
+    #[error(
+        "the certificate of {host} is not trusted: {reason}; give its CA with --ca FILE, or put it in /etc/docker/certs.d/{host}/ca.crt"
+    )]
     Certificate {
         /// Host and port.
         host: String,
@@ -26,7 +28,7 @@ pub enum RegistryError {
     },
     /// The host does not speak TLS.
     #[error(
-        "{host} does not speak TLS: {reason}; allow plain HTTP with --insecure-registry, if that is what it is"
+        "{host} does not speak TLS: {reason}; allow plain HTTP with --insecure-registry {host}, if that is what it is"
     )]
     Tls {
         /// Host and port.
@@ -44,7 +46,7 @@ pub enum RegistryError {
     },
     /// The registry wants a login, or another one.
     #[error(
-        "{host} refuses {action} of {repository}: {reason}; log in with `docker login {host}`, or name a config.json that has a login"
+        "{host} refuses {action} of {repository}: {reason}; give a login with --creds USER:PASSWORD, or in ~/.docker/config.json; for pods, in an imagePullSecret"
     )]
     Denied {
         /// The registry.

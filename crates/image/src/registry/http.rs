@@ -13,10 +13,10 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_rustls::TlsConnector;
 
 use super::dial::{Connection, Dial, Proxies, Proxy, is_loopback};
 use super::error::RegistryError;
+use super::tls::Trust;
 
 /// Time without an answer after which a connection counts as broken.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
@@ -41,7 +41,7 @@ pub(super) fn full(bytes: impl Into<Bytes>) -> Body {
 /// Makes requests.
 pub(super) struct Http {
     pub(super) dial: Arc<dyn Dial>,
-    pub(super) tls: TlsConnector,
+    pub(super) trust: Trust,
     pub(super) proxies: Proxies,
     /// Hosts (with port) that may be spoken to without TLS.
     pub(super) insecure: BTreeSet<String>,
@@ -164,7 +164,8 @@ impl Http {
         };
         let name = host.trim_matches(['[', ']']).to_owned();
         let name = ServerName::try_from(name).map_err(|error| failed(error.to_string()))?;
-        let shaken = tokio::time::timeout(ANSWER_TIMEOUT, self.tls.connect(name, stream)).await;
+        let tls = self.trust.connector(host, port)?;
+        let shaken = tokio::time::timeout(ANSWER_TIMEOUT, tls.connect(name, stream)).await;
         match shaken {
             Ok(Ok(stream)) => Ok(Box::new(stream)),
             Ok(Err(error)) if is_distrust(&error) => Err(RegistryError::Certificate {

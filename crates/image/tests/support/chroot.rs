@@ -60,6 +60,10 @@ fn script(request: &ExecuteRequest) -> String {
                 format!("mkdir -p {target}"),
                 format!("mount --bind {} {target}", path.display()),
             ),
+            ExecuteSource::Layers(dirs) if dirs.len() == 1 => (
+                format!("mkdir -p {target}"),
+                format!("mount --bind {} {target}", dirs[0].display()),
+            ),
             ExecuteSource::Layers(dirs) => (
                 format!("mkdir -p {target}"),
                 format!(

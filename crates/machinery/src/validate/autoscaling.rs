@@ -40,7 +40,7 @@ fn check(object: &At<'_>, causes: &mut Causes) {
             "must be greater than or equal to `minReplicas`",
         );
     }
-    reference(&spec.field("scaleTargetRef"), causes);
+    reference(&spec.field("scaleTargetRef"), true, causes);
     metrics(&spec.field("metrics"), least, causes);
     let behavior = spec.field("behavior");
     for name in ["scaleUp", "scaleDown"] {
@@ -48,7 +48,8 @@ fn check(object: &At<'_>, causes: &mut Causes) {
     }
 }
 
-fn reference(reference: &At<'_>, causes: &mut Causes) {
+/// Only what is scaled must be of a named group: metrics are told of core kinds too.
+fn reference(reference: &At<'_>, needs_group: bool, causes: &mut Causes) {
     for name in ["kind", "name"] {
         let at = reference.field(name);
         if at.is_empty() {
@@ -62,7 +63,10 @@ fn reference(reference: &At<'_>, causes: &mut Causes) {
     if text.matches('/').count() > 1 {
         let detail = format!("unexpected GroupVersion string: {text}");
         causes.invalid(&version.path, text, &detail);
-    } else if !text.contains('/') && reference.field("kind").text() != "ReplicationController" {
+    } else if needs_group
+        && !text.contains('/')
+        && reference.field("kind").text() != "ReplicationController"
+    {
         causes.invalid(&version.path, text, "apiVersion must specify API group");
     }
 }
@@ -171,7 +175,7 @@ fn source(kind: &str, source: &At<'_>, causes: &mut Causes) {
         }
         _ => {
             if kind == "object" {
-                reference(&source.field("describedObject"), causes);
+                reference(&source.field("describedObject"), false, causes);
             }
             identifier(&source.field("metric"), causes);
             match (value.is_set(), average.is_set()) {

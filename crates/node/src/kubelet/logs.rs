@@ -1,17 +1,15 @@
 //! Logs: the lines that a shim wrote, in the CRI's format
 //! (`<time> stdout|stderr F|P <text>`; upstream: pkg/kubelet/kuberuntime/logs).
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use coracle_runtime::logs::LogReader;
 use http::{Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use k8s_openapi::jiff::Timestamp;
-use rustix::fs::inotify;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use super::{Body, Query, Refusal};
@@ -60,17 +58,19 @@ fn options(query: &Query) -> Result<Options, Refusal> {
     })
 }
 
-/// Serves the log of a container.
+/// Serves the log of a container. While it is `waiting` to be started again, its
+/// latest run is the previous one too (upstream: validateContainerLogStatus).
 pub async fn serve(
     handle: &Handle,
     container: &str,
     query: &Query,
+    waiting: bool,
 ) -> Result<Response<Body>, Refusal> {
     let options = options(query)?;
     let folder = handle.paths.logs.join(container);
     let attempts = attempts(&folder);
     let wanted = if options.previous {
-        attempts.iter().rev().nth(1)
+        attempts.iter().rev().nth(usize::from(!waiting))
     } else {
         attempts.last()
     };
@@ -87,7 +87,8 @@ pub async fn serve(
     let path = folder.join(format!("{attempt}.log"));
     let running = (!options.previous)
         .then(|| handle.container(container))
-        .flatten();
+        .flatten()
+        .and_then(|running| running.linux().cloned());
     let (pieces, receiver) = mpsc::channel::<Result<Frame<Bytes>, io::Error>>(8);
     tokio::spawn(async move {
         if let Err(error) = copy(path, options, running, &pieces).await
@@ -133,48 +134,30 @@ async fn copy(
     running: Option<coracle_runtime::Container>,
     pieces: &Pieces,
 ) -> io::Result<()> {
-    // Watched before it is read: a line written in between wakes the follower.
-    let changes = if options.follow {
-        Some(Changes::of(&path)?)
-    } else {
-        None
-    };
     let mut left = options.limit.unwrap_or(u64::MAX);
-    let start = options
-        .tail
-        .map_or(Ok(0), |lines| tail_position(&path, lines))?;
-    let mut reader = BufReader::new(File::open(&path)?);
-    reader.seek(SeekFrom::Start(start))?;
-    let mut line = Vec::new();
+    let mut reader = LogReader::open(&path, options.tail)?;
+    let mut out = Vec::with_capacity(PIECE);
     loop {
+        // Asked before the rest is read: nothing is written after the end.
         let ended = match &running {
             Some(container) => container.exited().await.is_some(),
             None => true,
         };
-        let mut out = Vec::with_capacity(PIECE);
-        while reader.read_until(b'\n', &mut line)? > 0 {
-            if line.last() != Some(&b'\n') {
-                break;
-            }
-            render(&line, &options, &mut out);
-            line.clear();
+        while let Some(line) = reader.try_next()? {
+            render(line, &options, &mut out);
             if out.len() >= PIECE {
                 send(pieces, &mut out, &mut left).await?;
             }
         }
         send(pieces, &mut out, &mut left).await?;
-        if left == 0 {
+        if left == 0 || ended || !options.follow {
             return Ok(());
         }
-        match &changes {
-            Some(changes) if !ended => tokio::select! {
-                result = changes.next() => result?,
-                () = pieces.closed() => return Ok(()),
-                () = wait(running.as_ref()) => {}
-            },
-            _ => return Ok(()),
+        tokio::select! {
+            line = reader.next() => render(line?, &options, &mut out),
+            () = pieces.closed() => return Ok(()),
+            () = wait(running.as_ref()) => {}
         }
-        reader = reopen_if_rotated(&path, reader)?;
     }
 }
 
@@ -230,104 +213,9 @@ fn render(line: &[u8], options: &Options, out: &mut Vec<u8>) {
     out.extend_from_slice(text);
 }
 
-/// Returns where the last `lines` lines of the file begin.
-fn tail_position(path: &Path, lines: usize) -> io::Result<u64> {
-    let mut file = File::open(path)?;
-    let end = file.seek(SeekFrom::End(0))?;
-    let (mut position, mut found) = (end, 0);
-    let mut block = vec![0; PIECE];
-    while position > 0 {
-        let size = (PIECE as u64).min(position);
-        position -= size;
-        file.seek(SeekFrom::Start(position))?;
-        let block = &mut block[..usize::try_from(size).unwrap_or(PIECE)];
-        file.read_exact(block)?;
-        for (index, byte) in block.iter().enumerate().rev() {
-            let at = position + index as u64;
-            if *byte == b'\n' && at + 1 != end {
-                found += 1;
-                if found == lines {
-                    return Ok(at + 1);
-                }
-            }
-        }
-    }
-    Ok(if lines == 0 { end } else { 0 })
-}
-
-/// Goes on with the new file when the shim has rotated the log and the old one is read.
-fn reopen_if_rotated(path: &Path, reader: BufReader<File>) -> io::Result<BufReader<File>> {
-    use std::os::unix::fs::MetadataExt;
-    let old = reader.get_ref().metadata()?;
-    match std::fs::metadata(path) {
-        Ok(new) if new.ino() != old.ino() && reader.buffer().is_empty() => {
-            Ok(BufReader::new(File::open(path)?))
-        }
-        _ => Ok(reader),
-    }
-}
-
-/// Tells when a file or its folder changes (inotify(7)).
-struct Changes(AsyncFd<std::os::fd::OwnedFd>);
-
-impl Changes {
-    fn of(path: &Path) -> io::Result<Changes> {
-        let fd = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-        let flags = inotify::WatchFlags::MODIFY
-            | inotify::WatchFlags::CREATE
-            | inotify::WatchFlags::MOVED_TO;
-        inotify::add_watch(&fd, path.parent().unwrap_or(Path::new("/")), flags)?;
-        // SAFETY: an owned descriptor names the same open file until it is dropped.
-        Ok(Changes(unsafe { AsyncFd::register(fd)? }))
-    }
-
-    async fn next(&self) -> io::Result<()> {
-        let mut guard = self.0.readable().await?;
-        let mut buffer = [0u8; 4096];
-        while rustix::io::read(self.0.get_ref(), &mut buffer).is_ok_and(|read| read > 0) {}
-        guard.clear_ready();
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn written(lines: usize) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().expect("a file for the test");
-        let text: String = (0..lines)
-            .map(|n| format!("2026-01-01T00:00:{n:02}Z stdout F line {n}\n"))
-            .collect();
-        std::fs::write(file.path(), text).unwrap();
-        file
-    }
-
-    #[test]
-    fn the_tail_begins_at_a_line() {
-        let file = written(5);
-        let check = |lines: usize, expected: &str| {
-            let mut text = String::new();
-            let mut open = File::open(file.path()).unwrap();
-            open.seek(SeekFrom::Start(tail_position(file.path(), lines).unwrap()))
-                .unwrap();
-            open.read_to_string(&mut text).unwrap();
-            let first = text
-                .lines()
-                .next()
-                .unwrap_or("")
-                .rsplit(' ')
-                .next()
-                .unwrap_or("")
-                .to_owned();
-            assert_eq!(first, expected, "{lines}");
-        };
-        check(0, "");
-        check(1, "4");
-        check(3, "2");
-        check(5, "0");
-        check(9, "0");
-    }
 
     #[test]
     fn lines_are_shown_as_asked() {

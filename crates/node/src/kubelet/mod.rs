@@ -23,6 +23,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 
 use crate::manager::Workers;
+use crate::metrics;
 use crate::shared::Shared;
 use crate::worker::Handle;
 
@@ -32,8 +33,8 @@ pub type Body = BoxBody<Bytes, std::io::Error>;
 /// The kubelet's HTTP service.
 #[derive(Clone)]
 pub struct Kubelet {
-    shared: Arc<Shared>,
-    workers: Workers,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) workers: Workers,
 }
 
 /// A request that cannot be served: status and what is said of it.
@@ -50,7 +51,11 @@ impl Refusal {
 }
 
 /// Makes an answer of a text.
-fn text(status: StatusCode, content_type: &str, body: impl Into<Bytes>) -> Response<Body> {
+pub(crate) fn text(
+    status: StatusCode,
+    content_type: &str,
+    body: impl Into<Bytes>,
+) -> Response<Body> {
     let body = Full::new(body.into())
         .map_err(|never: Infallible| match never {})
         .boxed();
@@ -77,7 +82,7 @@ impl Query {
         Query(values)
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
             .and_then(|values| values.first())
@@ -93,8 +98,13 @@ impl Query {
     }
 }
 
+/// Decodes a segment of a path, in which `+` stands for itself.
+fn decode_path(text: &str) -> String {
+    decode(&text.replace('+', "%2B"))
+}
+
 /// Decodes `%41` and `+` (URL Standard, application/x-www-form-urlencoded).
-fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -131,6 +141,21 @@ impl Kubelet {
             .ok_or_else(|| Refusal::not_found(format!("pod \"{name}\" not found on this node")))
     }
 
+    /// Whether a container waits to be started again, as its status says.
+    fn is_waiting(&self, namespace: &str, pod: &str, container: &str) -> bool {
+        let pod = self.shared.pods.get(namespace, pod);
+        let status = pod.as_ref().and_then(|pod| pod.status.as_ref());
+        let statuses = status.into_iter().flat_map(|status| {
+            let init = status.init_container_statuses.iter().flatten();
+            init.chain(status.container_statuses.iter().flatten())
+        });
+        let mut own = statuses.filter(|status| status.name == container);
+        own.next().is_some_and(|status| {
+            let state = status.state.as_ref();
+            state.is_some_and(|state| state.waiting.is_some())
+        })
+    }
+
     /// Answers one request.
     pub async fn answer<B: Send + 'static>(&self, request: Request<B>) -> Response<Body> {
         match self.route(request).await {
@@ -144,13 +169,15 @@ impl Kubelet {
         request: Request<B>,
     ) -> Result<Response<Body>, Refusal> {
         let path = request.uri().path().to_owned();
-        let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let segments: Vec<String> = path.trim_matches('/').split('/').map(decode_path).collect();
+        let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
         let query = Query::of(request.uri().query().unwrap_or(""));
         let get_or_post = matches!(*request.method(), Method::GET | Method::POST);
         match parts.as_slice() {
             ["containerLogs", namespace, pod, container] => {
                 let handle = self.pod(namespace, pod)?;
-                logs::serve(&handle, container, &query).await
+                let waiting = self.is_waiting(namespace, pod, container);
+                logs::serve(&handle, container, &query, waiting).await
             }
             ["exec", namespace, pod, container] if get_or_post => {
                 let container = self.container(namespace, pod, container)?;
@@ -163,6 +190,9 @@ impl Kubelet {
             ["portForward", namespace, pod] if get_or_post => {
                 let handle = self.pod(namespace, pod)?;
                 portforward::serve(request, &self.shared, &handle, query).await
+            }
+            ["apis", path @ ..] if request.method() == Method::GET => {
+                Ok(metrics::serve(self, path, &query, request.headers()).await)
             }
             ["stats", "summary"] => Ok(stats::summary(self)),
             ["healthz"] => Ok(text(StatusCode::OK, "text/plain; charset=utf-8", "ok")),
@@ -179,6 +209,7 @@ impl Kubelet {
         let handle = self.pod(namespace, pod)?;
         handle
             .container(name)
+            .and_then(|running| running.linux().cloned())
             .ok_or_else(|| Refusal::not_found(format!("container not found (\"{name}\")")))
     }
 }

@@ -3,15 +3,22 @@
 
 mod atomic;
 mod payload;
+mod provision;
+mod tree;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use coracle_client::storage::{self, PROVISIONED_BY};
 use coracle_runtime::spec::{Bind, Create};
-use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, HostPathVolumeSource, Pod, Volume};
+use k8s_openapi::api::core::v1::{
+    EmptyDirVolumeSource, HostPathVolumeSource, PersistentVolume, Pod, Volume,
+};
 use kube::ResourceExt;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
@@ -20,6 +27,8 @@ use crate::paths::PodPaths;
 use crate::quantity;
 use crate::shared::Shared;
 pub use payload::Payload;
+pub use provision::Provisioner;
+use tree::Tree;
 
 /// A volume could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -62,9 +71,12 @@ pub async fn prepare(
             volume: volume.name.clone(),
             message,
         };
-        let source = set_up(shared, facts, paths, &volume, &mut prepared.renew_at)
-            .await
-            .map_err(failed)?;
+        let made = if shared.machine.pretends() {
+            look_up(shared, facts, paths, &volume, &mut prepared.renew_at).await
+        } else {
+            set_up(shared, facts, paths, &volume, &mut prepared.renew_at).await
+        };
+        let source = made.map_err(failed)?;
         prepared.sources.insert(volume.name.clone(), source);
     }
     Ok(prepared)
@@ -83,7 +95,7 @@ async fn set_up(
         return Ok(whole(path));
     }
     if let Some(source) = &volume.host_path {
-        return host_path(shared, source);
+        return host_path(shared, facts.pod, source);
     }
     if let Some(source) = &volume.persistent_volume_claim {
         return claim(shared, facts.pod, &source.claim_name);
@@ -95,11 +107,33 @@ async fn set_up(
         memory(&path).map_err(text)?;
     }
     atomic::write(&path, &payload.files, fs_group(facts.pod)).map_err(text)?;
-    *renew_at = match (*renew_at, payload.renew_at) {
+    *renew_at = sooner(*renew_at, payload.renew_at);
+    Ok(whole(path))
+}
+
+/// Looks for all that a volume refers to, and makes nothing.
+async fn look_up(
+    shared: &Shared,
+    facts: &PodFacts<'_>,
+    paths: &PodPaths,
+    volume: &Volume,
+    renew_at: &mut Option<SystemTime>,
+) -> Result<Bind, String> {
+    if let Some(source) = &volume.persistent_volume_claim {
+        let namespace = facts.pod.namespace().unwrap_or_default();
+        bound_volume(shared, &namespace, &source.claim_name)?;
+    }
+    if let Some(payload) = Payload::of(shared, facts, volume).await? {
+        *renew_at = sooner(*renew_at, payload.renew_at);
+    }
+    Ok(whole(paths.volume(&volume.name)))
+}
+
+fn sooner(one: Option<SystemTime>, other: Option<SystemTime>) -> Option<SystemTime> {
+    match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
-    };
-    Ok(whole(path))
+    }
 }
 
 /// Returns a source that shows all of a path which is ours alone.
@@ -190,9 +224,16 @@ fn give_to_group(path: &Path, group: u32) -> io::Result<()> {
 
 /// Returns the place of a hostPath: in the cluster's own tree, never the
 /// host's. What a container has put there must not lead out of it.
-fn host_path(shared: &Shared, source: &HostPathVolumeSource) -> Result<Bind, String> {
-    let root = shared.config.volumes.join("host");
-    make_dir(&root).map_err(text)?;
+fn host_path(shared: &Shared, pod: &Pod, source: &HostPathVolumeSource) -> Result<Bind, String> {
+    let tree = Tree::new(shared.config.volumes.clone());
+    make_dir(tree.root()).map_err(text)?;
+    if source.type_.as_deref() == Some("DirectoryOrCreate")
+        && let Some(group) = fs_group(pod)
+    {
+        // Otherwise only root could write to it. A link in the way is left to
+        // the container's start, which resolves it within the tree.
+        let _ = tree.make_for_group(&source.path, group);
+    }
     let create = match source.type_.as_deref().unwrap_or("") {
         "" | "DirectoryOrCreate" => Create::Directory,
         "FileOrCreate" => Create::File,
@@ -206,38 +247,57 @@ fn host_path(shared: &Shared, source: &HostPathVolumeSource) -> Result<Bind, Str
     };
     Ok(Bind {
         path: source.path.clone().into(),
-        inside: Some(root),
+        inside: Some(tree.root().to_owned()),
         create,
         sub_path: None,
     })
 }
 
-/// Returns the place of a claim's volume.
-fn claim(shared: &Shared, pod: &Pod, name: &str) -> Result<Bind, String> {
-    let namespace = pod.namespace().unwrap_or_default();
+/// Returns the volume that a claim is bound to.
+fn bound_volume(
+    shared: &Shared,
+    namespace: &str,
+    name: &str,
+) -> Result<Arc<PersistentVolume>, String> {
     let claim = shared
         .claims
-        .get(&namespace, name)
+        .get(namespace, name)
         .ok_or_else(|| format!("persistentvolumeclaim \"{name}\" not found"))?;
-    let volume = claim
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.volume_name.clone())
+    let volume = storage::volume_name(&claim)
+        .filter(|_| storage::is_bound(&claim))
         .ok_or_else(|| format!("claim {namespace}/{name} is not bound to a volume yet"))?;
     let volume = shared
         .persistent_volumes
-        .get("", &volume)
+        .get("", volume)
         .ok_or_else(|| format!("persistentvolume \"{volume}\" not found"))?;
+    if !storage::is_bound_to(&volume, &claim) {
+        return Err(format!(
+            "volume {} is bound to another claim than {namespace}/{name}",
+            volume.name_any()
+        ));
+    }
+    Ok(volume)
+}
+
+/// Returns the place of a claim's volume.
+fn claim(shared: &Shared, pod: &Pod, name: &str) -> Result<Bind, String> {
+    let volume = bound_volume(shared, &pod.namespace().unwrap_or_default(), name)?;
     let spec = volume.spec.clone().unwrap_or_default();
     if let Some(source) = &spec.host_path {
-        return host_path(shared, source);
+        if volume.annotations().contains_key(PROVISIONED_BY)
+            && let Some(group) = fs_group(pod)
+        {
+            let tree = Tree::new(shared.config.volumes.clone());
+            tree.give_to_group(&source.path, group).map_err(text)?;
+        }
+        return host_path(shared, pod, source);
     }
     if let Some(source) = &spec.local {
         let source = HostPathVolumeSource {
             path: source.path.clone(),
             type_: None,
         };
-        return host_path(shared, &source);
+        return host_path(shared, pod, &source);
     }
     Err(format!(
         "persistent volume {} is of a kind that is not supported",

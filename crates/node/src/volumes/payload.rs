@@ -27,6 +27,18 @@ pub struct Payload {
     pub renew_at: Option<SystemTime>,
 }
 
+/// Which keys of a ConfigMap or Secret become files, and how.
+struct Choice<'a> {
+    /// The object's name.
+    name: &'a str,
+    /// Keys and their paths; `None` or none at all takes every key.
+    items: Option<&'a [KeyToPath]>,
+    /// Whether the object and its keys may be missing.
+    optional: bool,
+    /// Permission bits of files that name none.
+    mode: i32,
+}
+
 impl Payload {
     /// Collects the files of a volume; `None` if it is not made of files.
     ///
@@ -39,26 +51,21 @@ impl Payload {
     ) -> Result<Option<Payload>, String> {
         let mut payload = Payload::default();
         if let Some(source) = &volume.config_map {
-            let mode = source.default_mode.unwrap_or(MODE);
-            payload.config_map(
-                shared,
-                facts,
-                &source.name,
-                source.items.as_deref(),
-                source.optional,
-                mode,
-            )?;
+            let choice = Choice {
+                name: &source.name,
+                items: source.items.as_deref(),
+                optional: source.optional == Some(true),
+                mode: source.default_mode.unwrap_or(MODE),
+            };
+            payload.config_map(shared, facts, &choice)?;
         } else if let Some(source) = &volume.secret {
-            let mode = source.default_mode.unwrap_or(MODE);
-            let name = source.secret_name.as_deref().unwrap_or_default();
-            payload.secret(
-                shared,
-                facts,
-                name,
-                source.items.as_deref(),
-                source.optional,
-                mode,
-            )?;
+            let choice = Choice {
+                name: source.secret_name.as_deref().unwrap_or_default(),
+                items: source.items.as_deref(),
+                optional: source.optional == Some(true),
+                mode: source.default_mode.unwrap_or(MODE),
+            };
+            payload.secret(shared, facts, &choice)?;
         } else if let Some(source) = &volume.downward_api {
             payload.downward(
                 facts,
@@ -84,24 +91,22 @@ impl Payload {
         mode: i32,
     ) -> Result<(), String> {
         if let Some(source) = &source.config_map {
-            self.config_map(
-                shared,
-                facts,
-                &source.name,
-                source.items.as_deref(),
-                source.optional,
+            let choice = Choice {
+                name: &source.name,
+                items: source.items.as_deref(),
+                optional: source.optional == Some(true),
                 mode,
-            )?;
+            };
+            self.config_map(shared, facts, &choice)?;
         }
         if let Some(source) = &source.secret {
-            self.secret(
-                shared,
-                facts,
-                &source.name,
-                source.items.as_deref(),
-                source.optional,
+            let choice = Choice {
+                name: &source.name,
+                items: source.items.as_deref(),
+                optional: source.optional == Some(true),
                 mode,
-            )?;
+            };
+            self.secret(shared, facts, &choice)?;
         }
         if let Some(source) = &source.downward_api {
             self.downward(facts, source.items.as_deref(), mode)?;
@@ -116,56 +121,54 @@ impl Payload {
         &mut self,
         shared: &Shared,
         facts: &PodFacts<'_>,
-        name: &str,
-        items: Option<&[KeyToPath]>,
-        optional: Option<bool>,
-        mode: i32,
+        choice: &Choice<'_>,
     ) -> Result<(), String> {
         let namespace = facts.pod.namespace().unwrap_or_default();
-        match shared.config_maps.get(&namespace, name) {
-            Some(map) => self.select(&config_map_data(&map), items, optional, mode, "configmap"),
-            None if optional == Some(true) => Ok(()),
-            None => Err(format!("configmap \"{name}\" not found")),
-        }
+        let map = shared.config_maps.get(&namespace, choice.name);
+        self.select("configmap", choice, map.map(|map| config_map_data(&map)))
     }
 
     fn secret(
         &mut self,
         shared: &Shared,
         facts: &PodFacts<'_>,
-        name: &str,
-        items: Option<&[KeyToPath]>,
-        optional: Option<bool>,
-        mode: i32,
+        choice: &Choice<'_>,
     ) -> Result<(), String> {
         self.secret = true;
         let namespace = facts.pod.namespace().unwrap_or_default();
-        match shared.secrets.get(&namespace, name) {
-            Some(secret) => self.select(&secret_data(&secret), items, optional, mode, "secret"),
-            None if optional == Some(true) => Ok(()),
-            None => Err(format!("secret \"{name}\" not found")),
-        }
+        let secret = shared.secrets.get(&namespace, choice.name);
+        self.select("secret", choice, secret.map(|secret| secret_data(&secret)))
     }
 
-    /// Takes all keys, or those that `items` names under the paths it gives.
+    /// Takes all keys of an object, or those that were chosen under their paths.
     fn select(
         &mut self,
-        data: &BTreeMap<String, Vec<u8>>,
-        items: Option<&[KeyToPath]>,
-        optional: Option<bool>,
-        mode: i32,
         kind: &str,
+        choice: &Choice<'_>,
+        data: Option<BTreeMap<String, Vec<u8>>>,
     ) -> Result<(), String> {
-        let Some(items) = items.filter(|items| !items.is_empty()) else {
+        let Some(data) = data else {
+            return match choice.optional {
+                true => Ok(()),
+                false => Err(format!("{kind} \"{}\" not found", choice.name)),
+            };
+        };
+        let Some(items) = choice.items.filter(|items| !items.is_empty()) else {
             for (key, content) in data {
-                self.put(key, content.clone(), mode);
+                self.put(&key, content, choice.mode);
             }
             return Ok(());
         };
         for item in items {
             match data.get(&item.key) {
-                Some(content) => self.put(&item.path, content.clone(), item.mode.unwrap_or(mode)),
-                None if optional == Some(true) => {}
+                Some(content) => {
+                    self.put(
+                        &item.path,
+                        content.clone(),
+                        item.mode.unwrap_or(choice.mode),
+                    );
+                }
+                None if choice.optional => {}
                 None => {
                     return Err(format!(
                         "{kind} references non-existent {kind} key: {}",

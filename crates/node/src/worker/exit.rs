@@ -13,6 +13,7 @@ impl Worker {
         if !state.end(attempt, exit) {
             return;
         }
+        self.hear_last_words(name, attempt, exit.code != 0);
         self.handle.live.write().remove(name);
         if self.will_restart(name)
             && let Some(state) = self.containers.get_mut(name)
@@ -30,6 +31,24 @@ impl Worker {
                 tracing::warn!(%error, "a container that ended was not removed");
             }
         });
+    }
+
+    fn hear_last_words(&mut self, name: &str, attempt: i32, failed: bool) {
+        let containers = self
+            .init_containers()
+            .into_iter()
+            .chain(self.app_containers());
+        let mut own = containers.filter(|container| container.name == name);
+        let words = own
+            .next()
+            .and_then(|container| self.last_words(&container, attempt, failed));
+        let ended = self
+            .containers
+            .get_mut(name)
+            .and_then(|state| state.ended.as_mut());
+        if let Some(ended) = ended {
+            ended.message = words;
+        }
     }
 
     fn will_restart(&self, name: &str) -> bool {

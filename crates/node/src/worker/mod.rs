@@ -3,8 +3,11 @@
 
 mod adopt;
 mod container;
+mod doom;
 mod exit;
 mod hooks;
+mod image;
+mod last_words;
 mod launch;
 mod restart;
 mod sandbox;
@@ -17,18 +20,20 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use coracle_client::{Key, Severity, key_of};
-use coracle_runtime::Container as Running;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::ResourceExt;
 use parking_lot::RwLock;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
+use crate::images::{Fetched, ImageError};
+use crate::machine::Running;
 use crate::paths::PodPaths;
 use crate::probe::Verdict;
 use crate::shared::Shared;
 use crate::volumes::{self, Prepared};
 use container::State;
+pub use doom::Doom;
 pub(crate) use launch::chain;
 use restart::Backoff;
 
@@ -37,14 +42,20 @@ use restart::Backoff;
 pub enum Message {
     /// The pod is now like this.
     Changed(Arc<Pod>),
+    /// The pod is to be ended for good.
+    Doomed(Doom),
     /// The pod is gone from the API.
     Gone,
-    /// A ConfigMap or Secret changed.
+    /// A ConfigMap, Secret or claim of the namespace changed.
     Refresh,
     /// The run of a container ended.
     Exited(String, i32, coracle_runtime::Exit),
     /// A probe of a run of a container changed its verdict or failed.
     Probed(String, i32, Verdict),
+    /// An image that a container waits for is so far on its way.
+    Pulling(String, String),
+    /// The pull of an image that a container waits for has ended.
+    Fetched(String, String, Box<Result<Fetched, ImageError>>),
     /// A hook after the start of a run of a container ended.
     Hooked(String, i32, Result<(), String>),
 }
@@ -92,6 +103,8 @@ pub(crate) struct Worker {
     /// What was last written, so that nothing is written twice.
     written: Option<k8s_openapi::api::core::v1::PodStatus>,
     gone: bool,
+    /// Why the pod was ended by the node, if it was.
+    doom: Option<Doom>,
 }
 
 /// When the worker must look again, even if nothing happens.
@@ -139,6 +152,7 @@ pub fn start(shared: Arc<Shared>, pod: Arc<Pod>, adopted: Vec<Running>) -> Handl
         containers: BTreeMap::new(),
         written: None,
         gone: false,
+        doom: None,
     };
     tokio::spawn(async move {
         worker.adopt(adopted).await;
@@ -172,10 +186,22 @@ impl Worker {
     fn hear(&mut self, message: Message) {
         match message {
             Message::Changed(pod) => self.pod = pod,
+            Message::Doomed(doom) => self.doom(doom),
             Message::Gone => self.gone = true,
-            Message::Refresh => self.stale = true,
+            Message::Refresh => {
+                self.stale = true;
+                // What it waited for may be there now.
+                if self.volumes.is_none() {
+                    self.setup.reset();
+                }
+                for state in self.containers.values_mut() {
+                    state.look_again();
+                }
+            }
             Message::Exited(name, attempt, exit) => self.on_exit(&name, attempt, &exit),
             Message::Probed(name, attempt, verdict) => self.on_verdict(&name, attempt, &verdict),
+            Message::Pulling(name, text) => self.on_pulling(&name, text),
+            Message::Fetched(name, image, result) => self.on_fetched(&name, image, result),
             Message::Hooked(name, attempt, result) => self.on_hook(&name, attempt, result),
         }
     }
@@ -216,6 +242,10 @@ impl Worker {
             self.release_sandbox().await;
             return Next::Wait;
         }
+        let deadline = self.watch_deadline();
+        if self.doom.is_some() {
+            return self.end_for_good().await;
+        }
         let next = match self.prepare().await {
             Ok(()) => self.advance().await,
             Err(at) => Next::At(at),
@@ -224,6 +254,7 @@ impl Worker {
             Some(at) => next.sooner(instant_of(at)),
             None => next,
         };
+        let next = deadline.map_or(next, |at| next.sooner(at));
         if self.write_status().await {
             next
         } else {
@@ -325,6 +356,7 @@ impl Worker {
     async fn advance_one(&mut self, container: &Container, policy: &str, next: Next) -> Next {
         let state = self.containers.entry(container.name.clone()).or_default();
         if state.is_running() {
+            self.replace_if_changed(container);
             return next;
         }
         if !state.wants_restart(policy) {
@@ -342,6 +374,22 @@ impl Worker {
         {
             Some(at) => next.sooner(at),
             None => next,
+        }
+    }
+
+    /// Ends a run whose image is no longer the one that the pod names.
+    fn replace_if_changed(&mut self, container: &Container) {
+        let Some(state) = self.containers.get(&container.name) else {
+            return;
+        };
+        let same = state
+            .image
+            .as_ref()
+            .is_none_or(|(name, _)| Some(name) == container.image.as_ref());
+        if !same && state.run.as_ref().is_some_and(|run| !run.stopping) {
+            let name = &container.name;
+            let text = format!("Container {name} definition changed, will be restarted");
+            self.restart(container, &text, None);
         }
     }
 

@@ -10,8 +10,8 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::Worker;
 use super::container::{Run, State, container_id, time};
+use super::{Worker, doom};
 
 impl Worker {
     /// Writes the status if it changed; returns whether that went well.
@@ -83,6 +83,8 @@ impl Worker {
         };
         PodStatus {
             phase: Some(phase.into()),
+            reason: self.doom.as_ref().map(|doom| doom.reason.clone()),
+            message: self.doom.as_ref().map(|doom| doom.message.clone()),
             observed_generation: self.pod.metadata.generation,
             conditions: Some(self.conditions(&old, phase)),
             host_ip: Some(host.clone()),
@@ -176,6 +178,9 @@ impl Worker {
 
     /// Returns the phase (upstream: getPhase).
     fn phase(&self) -> &'static str {
+        if self.doom.is_some() {
+            return "Failed";
+        }
         let policy = self.restart_policy();
         let init = self.init_containers();
         let plain = || {
@@ -252,14 +257,45 @@ impl Worker {
         let mut conditions = vec![
             make("PodReadyToStartContainers", sandbox),
             make("Initialized", self.initialized(phase)),
-            make("Ready", ready.clone()),
+            make("Ready", ready.clone().and_then(|()| self.gates(&before))),
             make("ContainersReady", ready),
             make("PodScheduled", Ok(())),
         ];
+        if let Some(condition) = self.doom.as_ref().and_then(doom::Doom::condition) {
+            let earlier = before.iter().find(|one| one.type_ == condition.type_);
+            conditions.push(earlier.cloned().unwrap_or(condition));
+        }
         for condition in &mut conditions {
             condition.reason = condition.reason.take().filter(|reason| !reason.is_empty());
         }
         conditions
+    }
+
+    /// Whether what others say of the pod is true where its readiness gates ask
+    /// for it (Kubernetes: Pod Lifecycle, Pod readiness).
+    fn gates(&self, before: &[PodCondition]) -> Result<(), (&'static str, String)> {
+        let told = self.pod.status.as_ref();
+        let told = told.and_then(|status| status.conditions.as_deref());
+        let spec = self.pod.spec.as_ref();
+        for gate in spec
+            .into_iter()
+            .flat_map(|spec| spec.readiness_gates.iter().flatten())
+        {
+            let name = &gate.condition_type;
+            let condition = told.unwrap_or(before).iter().find(|one| one.type_ == *name);
+            let text = match condition {
+                Some(one) if one.status == "True" => continue,
+                Some(one) => format!(
+                    "the status of pod readiness gate \"{name}\" is not \"True\", but {}",
+                    one.status
+                ),
+                None => format!(
+                    "corresponding condition of pod readiness gate \"{name}\" does not exist."
+                ),
+            };
+            return Err(("ReadinessGatesNotReady", text));
+        }
+        Ok(())
     }
 
     fn initialized(&self, phase: &str) -> Result<(), (&'static str, String)> {

@@ -2,15 +2,15 @@
 //! (upstream: pkg/kubelet/kuberuntime, killContainer; Pod Lifecycle, Termination of Pods).
 
 use coracle_client::Severity;
-use coracle_runtime::Container as Running;
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
 use tokio::time::{Duration, Instant};
 
 use super::hooks::run_hook;
 use super::{Message, Next, Worker};
+use crate::machine::Running;
 use crate::probe::{Kind, Verdict};
 use crate::volumes;
 
@@ -19,6 +19,9 @@ const GRACE_MIN: Duration = Duration::from_secs(1);
 
 impl Worker {
     fn grace(&self) -> Duration {
+        if let Some(grace) = self.doom.as_ref().and_then(|doom| doom.grace) {
+            return grace;
+        }
         let seconds = self
             .pod
             .metadata
@@ -54,7 +57,7 @@ impl Worker {
     }
 
     /// Stops the containers, sidecars after the others and in reverse order.
-    async fn stop_containers(&mut self) {
+    pub(super) async fn stop_containers(&mut self) {
         let until = Instant::now() + self.grace();
         let apps = self.app_containers();
         self.stop_all(&apps, until).await;
@@ -129,12 +132,15 @@ impl Worker {
     async fn kill_now(&self) {
         for state in self.containers.values() {
             if let Some(run) = &state.run {
-                let _ = run.handle.kill(9).await;
+                let _ = run.handle.kill().await;
             }
         }
     }
 
     fn remove_files(&self) {
+        if self.shared.machine.pretends() {
+            return;
+        }
         volumes::remove(&self.paths);
         for path in [&self.paths.dir, &self.paths.logs] {
             if let Err(error) = std::fs::remove_dir_all(path)
@@ -211,7 +217,9 @@ impl Worker {
                 "Container {name} failed {} probe, will be restarted",
                 word.to_lowercase()
             );
-            self.restart(&container, &text);
+            let grace = probe_of(&container, verdict.kind)
+                .and_then(|probe| probe.termination_grace_period_seconds);
+            self.restart(&container, &text, grace);
         }
     }
 
@@ -235,19 +243,20 @@ impl Worker {
                 "FailedPostStartHook",
                 &format!("PostStartHook failed: {message}"),
             );
-            self.restart(&container, "FailedPostStartHook");
+            self.restart(&container, "FailedPostStartHook", None);
         }
     }
 
     /// Stops a run in the background; its end makes the container start again.
-    fn restart(&mut self, container: &Container, message: &str) {
+    /// A probe may allow another grace than the pod does.
+    pub(super) fn restart(&mut self, container: &Container, message: &str, grace: Option<i64>) {
         let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address);
-        let grace = self
+        let of_pod = self
             .pod
             .spec
             .as_ref()
-            .and_then(|spec| spec.termination_grace_period_seconds)
-            .unwrap_or(30);
+            .and_then(|spec| spec.termination_grace_period_seconds);
+        let grace = grace.or(of_pod).unwrap_or(30);
         self.event(container, Severity::Normal, "Killing", message);
         let Some(run) = self
             .containers
@@ -258,6 +267,7 @@ impl Worker {
         };
         run.stopping = true;
         run.ready = false;
+        run.tasks.abort_all();
         let until = Instant::now() + Duration::from_secs(grace.max(0).unsigned_abs());
         tokio::spawn(stop_one(
             run.handle.clone(),
@@ -265,6 +275,14 @@ impl Worker {
             until,
             address,
         ));
+    }
+}
+
+fn probe_of(container: &Container, kind: Kind) -> Option<&Probe> {
+    match kind {
+        Kind::Startup => container.startup_probe.as_ref(),
+        Kind::Readiness => container.readiness_probe.as_ref(),
+        Kind::Liveness => container.liveness_probe.as_ref(),
     }
 }
 

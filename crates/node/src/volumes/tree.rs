@@ -1,0 +1,182 @@
+//! The cluster's own tree, in which host paths and provisioned volumes are
+//! folders. Containers fill it, so no link in it is ever followed here.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags};
+use rustix::io::Errno;
+
+/// The cluster's own tree.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    root: PathBuf,
+}
+
+/// The parts of a path in the tree; `..` is refused.
+fn parts(path: &str) -> io::Result<Vec<&OsStr>> {
+    let mut parts = Vec::new();
+    for component in Path::new(path).components() {
+        match component {
+            Component::Normal(part) => parts.push(part),
+            Component::RootDir | Component::CurDir => {}
+            _ => return Err(io::Error::other(format!("{path} must not contain '..'"))),
+        }
+    }
+    if parts.is_empty() {
+        return Err(io::Error::other("the whole tree is no volume"));
+    }
+    Ok(parts)
+}
+
+const FOLDER: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+impl Tree {
+    /// Returns the tree within the folder of volumes.
+    pub fn new(folder: PathBuf) -> Tree {
+        Tree {
+            root: folder.join("host"),
+        }
+    }
+
+    /// Returns where the tree is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns where a path of the tree is.
+    pub fn place(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    fn open_root(&self) -> io::Result<OwnedFd> {
+        super::make_dir(&self.root)?;
+        Ok(rustix::fs::openat(CWD, &self.root, FOLDER, Mode::empty())?)
+    }
+
+    /// Makes a folder; returns whether it was not there.
+    fn make(&self, path: &str) -> io::Result<(OwnedFd, bool)> {
+        let mut folder = self.open_root()?;
+        let mut made = false;
+        for part in parts(path)? {
+            made = match rustix::fs::mkdirat(&folder, part, Mode::from_raw_mode(0o755)) {
+                Ok(()) => true,
+                Err(Errno::EXIST) => false,
+                Err(error) => return Err(error.into()),
+            };
+            folder = rustix::fs::openat(&folder, part, FOLDER, Mode::empty())?;
+        }
+        Ok((folder, made))
+    }
+
+    /// Makes a folder that every user may write to, because it is not known yet
+    /// which one will.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn make_shared(&self, path: &str) -> io::Result<()> {
+        let (folder, _) = self.make(path)?;
+        Ok(rustix::fs::fchmod(&folder, Mode::from_raw_mode(0o777))?)
+    }
+
+    /// Makes a folder, if it is not there, and gives it to the group of a pod.
+    ///
+    /// # Errors
+    /// What the system says; a link in the way is an error.
+    pub fn make_for_group(&self, path: &str, group: u32) -> io::Result<()> {
+        let (folder, made) = self.make(path)?;
+        if made {
+            self.give(&folder, group, 0o2775)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a folder that is there to the group of a pod.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn give_to_group(&self, path: &str, group: u32) -> io::Result<()> {
+        let (folder, _) = self.make(path)?;
+        self.give(&folder, group, 0o2777)
+    }
+
+    /// A group that the id map lacks is left out.
+    fn give(&self, folder: &OwnedFd, group: u32, mode: u32) -> io::Result<()> {
+        match rustix::fs::fchown(folder, None, Some(Gid::from_raw(group))) {
+            Err(Errno::INVAL) => return Ok(()),
+            result => result?,
+        }
+        Ok(rustix::fs::fchmod(folder, Mode::from_raw_mode(mode))?)
+    }
+
+    /// Removes a folder or file with all that is in it.
+    ///
+    /// # Errors
+    /// What the system says; that it is gone already is no error.
+    pub fn remove(&self, path: &str) -> io::Result<()> {
+        let parts = parts(path)?;
+        let (last, above) = parts.split_last().expect("a path has parts");
+        let mut folder = self.open_root()?;
+        for part in above {
+            folder = match rustix::fs::openat(&folder, *part, FOLDER, Mode::empty()) {
+                Ok(folder) => folder,
+                Err(Errno::NOENT) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+        }
+        match rustix::fs::unlinkat(&folder, *last, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::ISDIR | Errno::PERM) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let place = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(last);
+        match std::fs::remove_dir_all(place) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn folders_are_made_and_removed_within_the_tree() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tree = Tree::new(folder.path().to_owned());
+        tree.make_shared("/var/volumes/one").expect("made");
+        let place = tree.place("/var/volumes/one");
+        let mode = place.metadata().expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o7777, 0o777);
+        std::fs::write(place.join("file"), "x").expect("written");
+        tree.remove("/var/volumes/one").expect("removed");
+        assert!(!place.exists());
+        tree.remove("/var/volumes/one").expect("nothing to remove");
+        tree.remove("/never/was").expect("nothing to remove");
+        assert!(tree.remove("/").is_err());
+        assert!(tree.remove("/../outside").is_err());
+    }
+
+    #[test]
+    fn no_link_leads_out_of_the_tree() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let outside = tempfile::tempdir().expect("a folder");
+        std::fs::write(outside.path().join("precious"), "x").expect("written");
+        let tree = Tree::new(folder.path().to_owned());
+        tree.make_shared("/data/one").expect("made");
+        symlink(outside.path(), tree.place("/data/one/link")).expect("linked");
+        symlink(outside.path(), tree.place("/data/away")).expect("linked");
+        assert!(tree.remove("/data/away/precious").is_err());
+        assert!(tree.make_shared("/data/away/new").is_err());
+        tree.remove("/data/away").expect("the link itself");
+        tree.remove("/data/one").expect("removed");
+        assert!(outside.path().join("precious").exists());
+    }
+}

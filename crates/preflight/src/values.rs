@@ -1,0 +1,65 @@
+//! A chart that does not render, as a finding.
+
+use crate::report::{Finding, Report, Severity};
+use coracle_helm::{RenderError, Step};
+
+/// Adds what the renderer refuses.
+pub fn refused(error: RenderError, report: &mut Report) {
+    let rule = match error.step {
+        Step::Dependencies => "dependencies",
+        Step::Schema => "values-schema",
+        Step::KubeVersion => "kube-version",
+        Step::Parse => "template-syntax",
+        Step::Execute => "template",
+        Step::Manifest => "not-yaml",
+    };
+    if error.step == Step::Schema && !error.values.is_empty() {
+        for (message, origin) in &error.values {
+            report.findings.push(Finding {
+                severity: Severity::Error,
+                rule,
+                object: None,
+                field: String::new(),
+                message: format!("the chart's schema refuses the values: {message}"),
+                fix: Some("values.schema.json of the chart says what is allowed".into()),
+                place: None,
+                values: origin
+                    .as_ref()
+                    .map(|origin| (String::new(), Some(origin.clone())))
+                    .into_iter()
+                    .collect(),
+                helm: Some(error.helm.trim_end().to_owned()),
+            });
+        }
+        return;
+    }
+    let message = match said(&error) {
+        Some(said) => said,
+        None => error
+            .explanation
+            .clone()
+            .unwrap_or_else(|| error.helm.trim_end().to_owned()),
+    };
+    report.findings.push(Finding {
+        severity: Severity::Error,
+        rule: if said(&error).is_some() {
+            "values"
+        } else {
+            rule
+        },
+        object: None,
+        field: String::new(),
+        message,
+        fix: error.remedy.clone(),
+        place: error.place.clone(),
+        values: error.values.clone(),
+        helm: Some(error.helm.trim_end().to_owned()),
+    });
+}
+
+/// What the chart itself says when it refuses with `fail` or `required`.
+fn said(error: &RenderError) -> Option<String> {
+    let rest = error.helm.trim().strip_prefix("execution error at (")?;
+    let (_, message) = rest.split_once("): ")?;
+    Some(message.trim().to_owned())
+}

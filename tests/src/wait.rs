@@ -1,0 +1,18 @@
+//! Waiting for a state, with a limit.
+
+use std::time::{Duration, Instant};
+
+/// How long a state may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Waits until `holds` does; fails with what it last said.
+///
+/// # Panics
+/// Panics after two minutes.
+pub fn until(what: &str, mut holds: impl FnMut() -> Result<(), String>) {
+    let since = Instant::now();
+    while let Err(said) = holds() {
+        assert!(since.elapsed() < LIMIT, "{what}: {said}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}

@@ -1,0 +1,221 @@
+//! Profile 000 on a cluster of its own: Ingress with TLS, both autoscalers
+//! under load, both network policies, data that outlives pods.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use coracle_tests::profile::{Installed, Profile, case};
+use coracle_tests::wait::until;
+use coracle_tests::web::{Visitor, lists, sign_up};
+use serde_json::{Value, json};
+
+/// Scales down sooner than the profile does: a test has no five minutes.
+fn values(_database: &str, provider: &str) -> Value {
+    let behavior = json!({"scaleDown": {
+        "stabilizationWindowSeconds": 5,
+        "policies": [{"type": "Pods", "value": 4, "periodSeconds": 15}],
+    }});
+    json!({
+        "ingress": {"tls": {"enabled": true}},
+        "secrets": {"cohereApiKey": "cohere-of-the-test"},
+        "backend": {
+            "autoscaling": {"behavior": behavior},
+            "env": {"COHERE_BASE_URL": provider},
+        },
+        // One visitor's worth of load is enough on a small machine.
+        "frontend": {"autoscaling": {
+            "behavior": behavior,
+            "targetCPUUtilizationPercentage": 15,
+        }},
+    })
+}
+
+fn replicas(installed: &Installed, deployment: &str) -> i64 {
+    let text = installed.kubectl(&["get", "deployment", deployment, "-o", "json"]);
+    let object: Value = serde_json::from_str(&text).expect("it is JSON");
+    object["status"]["readyReplicas"].as_i64().unwrap_or(0)
+}
+
+fn autoscaler(installed: &Installed, name: &str) -> String {
+    installed.kubectl(&["get", "hpa", name, "-o", "jsonpath={.status}"])
+}
+
+/// Turns of the assistant that wait: processors idle while the pods are full.
+fn backend_scales_on_requests_in_flight(installed: &Installed, ann: &Visitor) {
+    assert_eq!(replicas(installed, "todo-backend"), 2);
+    let held: Vec<_> = (0..40)
+        .map(|_| ann.hold("/api/chat").expect("the Ingress takes it"))
+        .collect();
+    until("the backend is scaled up", || {
+        match replicas(installed, "todo-backend") {
+            3.. => Ok(()),
+            _ => Err(autoscaler(installed, "todo-backend")),
+        }
+    });
+    drop(held);
+    until("the backend is scaled down", || {
+        match replicas(installed, "todo-backend") {
+            2 => Ok(()),
+            _ => Err(autoscaler(installed, "todo-backend")),
+        }
+    });
+}
+
+/// Pages drawn without end keep the frontend's processors busy.
+fn frontend_scales_on_processor_time(installed: &Installed, site: &Visitor) {
+    let until_when = Instant::now() + Duration::from_secs(110);
+    let busy = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let mut visitor = site.clone();
+                while busy.load(std::sync::atomic::Ordering::Relaxed) && Instant::now() < until_when
+                {
+                    let _ = visitor.get("/signup");
+                }
+            });
+        }
+        until("the frontend is scaled up", || {
+            match replicas(installed, "todo-frontend") {
+                3.. => Ok(()),
+                _ => Err(autoscaler(installed, "todo-frontend")),
+            }
+        });
+        busy.store(false, std::sync::atomic::Ordering::Relaxed);
+    });
+    until("the frontend is scaled down", || {
+        match replicas(installed, "todo-frontend") {
+            2 => Ok(()),
+            _ => Err(autoscaler(installed, "todo-frontend")),
+        }
+    });
+}
+
+/// Asks `url` from a pod with these labels; whether it answered.
+fn reaches(installed: &Installed, name: &str, labels: &str, url: &str) -> bool {
+    installed.kubectl(&[
+        "run",
+        name,
+        "--image=todo-frontend:latest",
+        "--image-pull-policy=Never",
+        "--restart=Never",
+        &format!("--labels={labels}"),
+        "--",
+        "healthcheck",
+        url,
+    ]);
+    let mut phase = String::new();
+    until("the pod has asked", || {
+        phase = installed.kubectl(&["get", "pod", name, "-o", "jsonpath={.status.phase}"]);
+        match phase.as_str() {
+            "Succeeded" | "Failed" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    });
+    installed.kubectl(&["delete", "pod", name, "--wait=true"]);
+    phase == "Succeeded"
+}
+
+fn policies_refuse_what_they_should(installed: &Installed) {
+    let frontend = "app.kubernetes.io/name=todo-app,app.kubernetes.io/instance=todo,app.kubernetes.io/component=frontend";
+    let backend = "http://todo-backend:8000/health";
+    let outside = format!("{}/models", installed.provider.url());
+    assert!(
+        !reaches(installed, "stranger", "app=stranger", backend),
+        "a stranger reaches the backend"
+    );
+    assert!(
+        reaches(installed, "friend", frontend, backend),
+        "a frontend does not reach the backend"
+    );
+    assert!(
+        reaches(installed, "walker", "app=stranger", &outside),
+        "a pod without a policy does not reach the outside"
+    );
+    assert!(
+        !reaches(installed, "leaver", frontend, &outside),
+        "a frontend reaches the outside"
+    );
+}
+
+#[test]
+fn profile_000_ingress_autoscalers_policies_and_a_claim() {
+    let profile = Profile {
+        name: "p000",
+        files: &["000-ingress-autoscaling.yaml"],
+        tag: "latest",
+        database: false,
+        values,
+    };
+    case(
+        "profile_000_ingress_autoscalers_policies_and_a_claim",
+        || {
+            let installed = Installed::new(&profile);
+            let address: SocketAddr = ([127, 0, 0, 1], 443).into();
+            let authority = installed.cluster.authority();
+            let site = Visitor::new(address)
+                .named("todo.localhost")
+                .trusting(&authority);
+            let mut ann = sign_up(site.clone(), "ann");
+            let page = ann.post("/tasks", &[("title", "water the boat")]);
+            assert!(page.expect("it answers").body.contains("water the boat"));
+            let message = json!({"message": "Add a task to caulk the hull"});
+            let answer = ann.post_json("/api/chat", &message).expect("it answers");
+            let turn: Value = serde_json::from_str(&answer.body).expect("it is JSON");
+            // The policy lets the backend out to port 443 alone: the provider, at
+            // another, is out of reach, and the assistant answers by itself.
+            assert_eq!(turn["provider"], "local", "{turn}");
+            assert!(installed.provider.keys().is_empty());
+            let mut bob = sign_up(site.clone(), "bob");
+            let page = bob.get("/dashboard").expect("the page answers");
+            assert!(!page.body.contains("water the boat"), "bob sees ann's task");
+
+            let plain = Visitor::new(([127, 0, 0, 1], 80).into()).named("todo.localhost");
+            let answer = plain.clone().get("/signup").expect("port 80 answers");
+            assert_eq!(answer.status, 308, "{}", answer.headers);
+            let elsewhere = Visitor::new(([127, 0, 0, 1], 80).into()).named("other.localhost");
+            assert_eq!(elsewhere.clone().get("/").expect("it answers").status, 404);
+
+            policies_refuse_what_they_should(&installed);
+            backend_scales_on_requests_in_flight(&installed, &ann);
+            frontend_scales_on_processor_time(&installed, &site);
+
+            installed.kubectl(&[
+                "delete",
+                "pods",
+                "-l",
+                "app.kubernetes.io/component=backend",
+                "--wait=true",
+            ]);
+            until("the task outlives every pod", || {
+                lists(&mut ann, "water the boat")
+            });
+            fs::write(
+                installed.cluster.home().join("turn.yaml"),
+                json!({"backend": {"podAnnotations": {"example.com/turn": "2"}}}).to_string(),
+            )
+            .expect("a file for the test");
+            installed.cluster.run(&["up"]);
+            until("the task outlives the upgrade", || {
+                lists(&mut ann, "water the boat")
+            });
+            installed
+                .cluster
+                .run(&["rollback", "todo", "1", "--wait", "--timeout", "180s"]);
+            until("the task outlives the rollback", || {
+                lists(&mut ann, "water the boat")
+            });
+            installed.cluster.run(&["uninstall", "todo", "--wait"]);
+            until("no volume is left", || {
+                let left = installed.kubectl(&["get", "pv,pvc,pods", "-A", "-o", "name"]);
+                if left.trim().is_empty() {
+                    Ok(())
+                } else {
+                    Err(left)
+                }
+            });
+            assert!(ann.get("/").is_err() || ann.get("/").is_ok_and(|page| page.status == 404));
+        },
+    );
+}

@@ -1,0 +1,274 @@
+//! Each profile of the chart on a cluster of its own, used through its own
+//! entry point: sign up, a task, the assistant, a stranger who sees nothing of
+//! it; then upgrade, rollback, uninstall, after which nothing of it is left but
+//! volumes that are to be retained.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use coracle_tests::profile::{Installed, Profile, case};
+use coracle_tests::wait::until;
+use coracle_tests::web::{Visitor, lists, sign_up};
+use serde_json::{Value, json};
+
+/// Changes the pods of the backend and deploys again.
+fn upgrade(installed: &Installed) {
+    let turn = json!({"backend": {"podAnnotations": {"example.com/turn": "2"}}});
+    fs::write(installed.cluster.home().join("turn.yaml"), turn.to_string())
+        .expect("a file for the test");
+    installed.cluster.run(&["up"]);
+    assert_eq!(
+        annotated(installed),
+        1,
+        "the upgrade did not reach the backend"
+    );
+}
+
+fn rollback(installed: &Installed) {
+    installed
+        .cluster
+        .run(&["rollback", "todo", "1", "--wait", "--timeout", "180s"]);
+    assert_eq!(
+        annotated(installed),
+        0,
+        "the rollback did not reach the backend"
+    );
+}
+
+/// How many Deployments have what the upgrade adds.
+fn annotated(installed: &Installed) -> usize {
+    let deployments = installed.kubectl(&["get", "deployments", "-A", "-o", "json"]);
+    deployments.matches("example.com/turn").count().min(1)
+}
+
+/// Uninstalls and looks for what is left; `retained` names the volumes that
+/// may be.
+fn uninstall(installed: &Installed, retained: &[&str]) {
+    installed.cluster.run(&["uninstall", "todo", "--wait"]);
+    let kinds = "deployments,replicasets,pods,services,configmaps,secrets,ingresses,\
+                 horizontalpodautoscalers,networkpolicies,poddisruptionbudgets,\
+                 persistentvolumeclaims";
+    let left = || {
+        let list = installed.kubectl(&["get", kinds, "-A", "-o", "name"]);
+        let own = |name: &&str| {
+            // What every namespace has, and the API's own Services.
+            !name.ends_with("/kube-root-ca.crt")
+                && !name.ends_with("/kubernetes")
+                && !name.ends_with("/kube-dns")
+                && !name.contains("extension-apiserver")
+        };
+        list.lines()
+            .filter(own)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    until("nothing is left", || {
+        let left = left();
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(left.join(" "))
+        }
+    });
+    let volumes = installed.kubectl(&["get", "persistentvolumes", "-o", "name"]);
+    let volumes: Vec<&str> = volumes.lines().collect();
+    assert_eq!(volumes, retained);
+}
+
+/// What two people do through the entry point; `provider` answers the chat.
+fn use_application(site: &Visitor, provider: &str) -> Visitor {
+    let mut ann = sign_up(site.clone(), "ann");
+    let page = ann
+        .post("/tasks", &[("title", "water the boat")])
+        .expect("the page answers");
+    assert!(page.body.contains("water the boat"), "{}", page.body);
+
+    let message = json!({"message": "Add a task to caulk the hull"});
+    let answer = ann.post_json("/api/chat", &message).expect("it answers");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let turn: Value = serde_json::from_str(&answer.body).expect("it is JSON");
+    assert_eq!(turn["provider"], provider, "{turn}");
+    assert_eq!(turn["tool_calls"][0]["tool"], "add_task", "{turn}");
+    lists(&mut ann, "caulk the hull").unwrap();
+
+    let mut bob = sign_up(site.clone(), "bob");
+    let page = bob.get("/dashboard").expect("the page answers");
+    assert!(!page.body.contains("water the boat"), "bob sees ann's task");
+    let tasks = bob.get("/api/tasks").expect("it answers");
+    let tasks: Value = serde_json::from_str(&tasks.body).expect("it is JSON");
+    assert_eq!(tasks["total"], 0, "{tasks}");
+    ann
+}
+
+/// The whole life of a profile with an external database and a provider.
+fn life(profile: &Profile, site: impl Fn(&Installed) -> SocketAddr, answers: &str, key: &str) {
+    let installed = Installed::new(profile);
+    let site = Visitor::new(site(&installed));
+    let mut ann = use_application(&site, answers);
+    assert!(
+        installed.provider.keys().contains(&format!("Bearer {key}")),
+        "the provider was called with {:?}",
+        installed.provider.keys()
+    );
+    upgrade(&installed);
+    until("the task outlives the upgrade", || {
+        lists(&mut ann, "water the boat")
+    });
+    rollback(&installed);
+    until("the task outlives the rollback", || {
+        lists(&mut ann, "water the boat")
+    });
+    assert!(installed.postgres.is_some());
+    uninstall(&installed, &[]);
+    assert!(ann.get("/").is_err(), "the port is still open");
+    installed.cluster.run(&["delete"]);
+}
+
+fn node_port(port: u16) -> impl Fn(&Installed) -> SocketAddr {
+    move |_| ([127, 0, 0, 1], port).into()
+}
+
+#[test]
+fn profile_001_node_port_30080_and_openai() {
+    let profile = Profile {
+        name: "p001",
+        files: &["001-kubernetes-deployment.yaml"],
+        tag: "v1.0.0",
+        database: true,
+        values: |database, provider| {
+            json!({
+                "secrets": {
+                    "databaseUrl": database,
+                    "openaiApiKey": "sk-of-the-test",
+                    "betterAuthSecret": "a secret of at least thirty-two bytes",
+                },
+                "backend": {"env": {"OPENAI_BASE_URL": provider}},
+            })
+        },
+    };
+    case("profile_001_node_port_30080_and_openai", || {
+        life(&profile, node_port(30080), "openai", "sk-of-the-test");
+    });
+}
+
+#[test]
+fn profile_002_encoded_secrets_and_a_port_the_cluster_chooses() {
+    let profile = Profile {
+        name: "p002",
+        files: &["002-cloud-native.yaml"],
+        tag: "latest",
+        database: true,
+        values: |database, provider| {
+            let encoded = |text: &str| BASE64_STANDARD.encode(text);
+            json!({
+                "secrets": {
+                    "databaseUrl": encoded(database),
+                    "openaiApiKey": encoded("key-of-the-test"),
+                    "betterAuthSecret": encoded("a secret of at least thirty-two bytes"),
+                    "jwtSecret": encoded("another secret of thirty-two bytes or more"),
+                },
+                "backend": {"env": {"OPENAI_BASE_URL": provider}},
+            })
+        },
+    };
+    let site = |installed: &Installed| {
+        let url = installed
+            .cluster
+            .run(&["service", "todo-frontend", "--url"]);
+        let address = url.trim().trim_start_matches("http://").to_owned();
+        address.parse().expect("a URL with an address and a port")
+    };
+    case(
+        "profile_002_encoded_secrets_and_a_port_the_cluster_chooses",
+        || {
+            life(&profile, site, "openai", "key-of-the-test");
+        },
+    );
+}
+
+#[test]
+fn profile_003_its_own_namespace_and_gemini() {
+    let profile = Profile {
+        name: "p003",
+        files: &["003-local-k8s.yaml"],
+        tag: "latest",
+        database: true,
+        values: |database, provider| {
+            json!({
+                "secrets": {
+                    "databaseUrl": database,
+                    "jwtSecret": "a secret of at least thirty-two bytes",
+                    "geminiApiKey": "gemini-of-the-test",
+                },
+                "backend": {"env": {"GEMINI_BASE_URL": provider}},
+            })
+        },
+    };
+    case("profile_003_its_own_namespace_and_gemini", || {
+        life(&profile, node_port(30000), "gemini", "gemini-of-the-test");
+    });
+}
+
+#[test]
+fn profile_003_uploads_outlive_their_pod() {
+    let profile = Profile {
+        name: "p003p",
+        files: &["003-local-k8s.yaml", "003-persistent.yaml"],
+        tag: "latest",
+        database: true,
+        values: |database, _| {
+            json!({"secrets": {
+                "databaseUrl": database,
+                "jwtSecret": "a secret of at least thirty-two bytes",
+                "geminiApiKey": "gemini-of-the-test",
+            }})
+        },
+    };
+    case("profile_003_uploads_outlive_their_pod", || {
+        let installed = Installed::new(&profile);
+        let mut ann = sign_up(Visitor::new(([127, 0, 0, 1], 30000).into()), "ann");
+        let task = ann
+            .post_json("/api/tasks", &json!({"title": "water the boat"}))
+            .expect("it answers");
+        assert_eq!(task.status, 201, "{}", task.body);
+        let kept = ann
+            .post_file("/api/tasks/1/attachments", "log.txt", "fair wind")
+            .expect("it answers");
+        assert_eq!(kept.status, 201, "{}", kept.body);
+        let kept: Value = serde_json::from_str(&kept.body).expect("it is JSON");
+        let url = kept["url"].as_str().expect("a file has a URL").to_owned();
+        installed.kubectl(&["delete", "pods", "-n", "todo-app", "-l", "app=backend"]);
+        until("the file outlives its pod", || match ann.get(&url) {
+            Ok(file) if file.body == "fair wind" => Ok(()),
+            Ok(file) => Err(format!("{} {}", file.status, file.body)),
+            Err(error) => Err(error.to_string()),
+        });
+        // The volume is one of the chart's objects; its folder is kept.
+        uninstall(&installed, &[]);
+    });
+}
+
+#[test]
+fn profile_004_kebab_keys_and_cohere() {
+    let profile = Profile {
+        name: "p004",
+        files: &["004-k8s-deployment.yaml"],
+        tag: "latest",
+        database: true,
+        values: |database, provider| {
+            json!({
+                "secrets": {
+                    "databaseUrl": database,
+                    "cohereApiKey": "cohere-of-the-test",
+                    "betterAuthSecret": "a secret of at least thirty-two bytes",
+                },
+                "backend": {"env": {"COHERE_BASE_URL": provider}},
+            })
+        },
+    };
+    case("profile_004_kebab_keys_and_cohere", || {
+        life(&profile, node_port(30080), "cohere", "cohere-of-the-test");
+    });
+}
