@@ -8,6 +8,7 @@
 //! Prints one row per budget: what was measured now, the budget, their ratio.
 
 mod cpu;
+mod images;
 mod life;
 mod pods;
 mod table;
@@ -23,6 +24,7 @@ fn main() -> anyhow::Result<()> {
     life::application_served(&cluster, &mut table)?;
     cpu::idle(&cluster, &mut table)?;
     pods::start_times(&cluster, &mut table)?;
+    images::images(&mut table)?;
     print!("{table}");
     todo::load()?;
     Ok(())
