@@ -49,7 +49,10 @@ impl Service {
                 self.namespace,
                 self.name
             ))
-            .hint("give it type NodePort, or use: coracle kubectl port-forward"));
+            .hint(format!(
+                "give it type NodePort, or use: coracle forward svc/{} PORT --namespace {}",
+                self.name, self.namespace
+            )));
         }
         for url in urls {
             println!("{url}");
