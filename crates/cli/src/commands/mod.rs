@@ -117,18 +117,6 @@ enum Command {
 /// Reads the command line, runs the command and returns the exit code.
 pub fn run() -> ExitCode {
     crate::interrupt::install();
-    let cli = match parse() {
-        Ok(cli) => cli,
-        Err(failure) => return failure.report(),
-    };
-    if let Command::Check(check) = &cli.command {
-        return match check.run(&cli.global) {
-            Ok(code) => code,
-            Err(failure) => failure.report(),
-        };
-    }
-    match dispatch(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
     match parse().and_then(|cli| dispatch(&cli)) {
         Ok(code) => code,
         Err(failure) => failure.report(),

@@ -27,7 +27,7 @@ pub fn enter() -> Option<ExitCode> {
         )),
         "dataplane" => Some(finish("dataplane", dataplane::main())),
         "gateway" => Some(finish("gateway", gateway::keeper(&cluster()))),
-        "gateway-worker" => Some(finish("gateway", gateway::worker())),
+        "gateway-worker" => Some(finish("gateway", gateway::worker(&cluster()))),
         "builder" => Some(finish("builder", builder::main())),
         _ => None,
     }
