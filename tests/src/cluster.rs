@@ -138,12 +138,10 @@ impl Cluster {
     /// Panics if the kubeconfig holds none.
     pub fn authority(&self) -> Vec<u8> {
         let text = std::fs::read_to_string(self.kubeconfig()).expect("the cluster was started");
-        let encoded = text
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("certificate-authority-data:"))
-            .expect("the kubeconfig names an authority");
+        let config: serde_json::Value = serde_saphyr::from_str(&text).expect("it is YAML");
+        let encoded = config["clusters"][0]["cluster"]["certificate-authority-data"].as_str();
         BASE64_STANDARD
-            .decode(encoded.trim().trim_matches('"'))
+            .decode(encoded.expect("the kubeconfig names an authority"))
             .expect("it is base64")
     }
 

@@ -12,6 +12,7 @@ pub mod private;
 pub mod profile;
 pub mod project;
 pub mod provider;
+pub mod registry;
 pub mod site;
 pub mod wait;
 pub mod web;

@@ -11,6 +11,7 @@ mod interrupt;
 mod paint;
 mod process;
 mod project;
+mod registries;
 mod values;
 
 use std::process::ExitCode;

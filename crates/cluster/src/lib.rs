@@ -15,6 +15,7 @@ pub mod kubeconfig;
 pub mod launch;
 pub mod lock;
 pub mod pki;
+pub mod probe;
 pub mod record;
 mod root;
 mod sys;

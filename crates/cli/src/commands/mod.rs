@@ -5,13 +5,17 @@ pub mod check;
 mod completions;
 mod config;
 mod delete;
+mod doctor;
 mod down;
+mod helm;
 mod forward;
 mod image;
 mod kubectl;
 mod logs;
+mod minikube;
 mod output;
 mod progress;
+mod release;
 mod roll;
 mod start;
 mod status;
@@ -99,12 +103,34 @@ enum Command {
     Image(image::Image),
     /// Render a chart as `helm template` does.
     Template(template::Template),
+    /// Install a chart as a release.
+    Install(Box<release::Placed<release::Install>>),
+    /// Upgrade a release to another chart or other values.
+    Upgrade(Box<release::Placed<release::Upgrade>>),
+    /// Roll a release back to an older revision.
+    Rollback(release::Placed<release::Rollback>),
+    /// Remove releases and their objects.
+    Uninstall(release::Placed<release::Uninstall>),
+    /// List releases.
+    #[command(visible_alias = "ls")]
+    List(release::Placed<release::List>),
+    /// Show the revisions of a release.
+    History(release::Placed<release::History>),
+    /// Print one part of what a release's revision says.
+    Get(release::Placed<release::Get>),
+    /// Run the tests of a release.
+    Test(release::Placed<release::Test>),
+    /// Helm's command line, as it is: coracle helm status web.
+    #[command(disable_help_flag = true)]
+    Helm(helm::Embedded),
     /// Say what would go wrong with a chart; nothing is changed.
     Check(check::Check),
     /// Print what containers write.
     Logs(logs::Logs),
     /// Say why something does not work, and what to do about it.
     Why(why::Why),
+    /// Look whether this machine offers what a cluster needs.
+    Doctor(doctor::Doctor),
     /// View and set defaults; print the schema of coracle.yaml.
     Config(config::Config),
     /// Print the completions of a shell.
@@ -116,11 +142,40 @@ enum Command {
 
 /// Reads the command line, runs the command and returns the exit code.
 pub fn run() -> ExitCode {
+    if helm::is_called(std::env::args_os().next().as_ref()) {
+        return helm::run(std::env::args_os());
+    }
+    let cli = Cli::parse();
+    if let Command::Helm(helm) = &cli.command {
+        return helm.run(&cli.global);
     crate::interrupt::install();
+    if program() == "minikube" {
+        return minikube::run();
+    }
+    match parse().and_then(|cli| dispatch(&cli)) {
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(failure) => return failure.report(),
+    };
+    if let Command::Check(check) = &cli.command {
+        return match check.run(&cli.global) {
+            Ok(code) => code,
+            Err(failure) => failure.report(),
+        };
+    }
+    match dispatch(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
     match parse().and_then(|cli| dispatch(&cli)) {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
+}
+
+/// Returns the name by which the program was called.
+fn program() -> String {
+    let name = std::env::args_os().next().unwrap_or_default();
+    let name = std::path::Path::new(&name).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Parses the command line, over the defaults that the user has set.
@@ -150,9 +205,20 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Kubectl(kubectl) => kubectl.run(global),
         Command::Image(image) => image.run(global),
         Command::Template(template) => template.run(),
+        Command::Install(verb) => verb.run(global),
+        Command::Upgrade(verb) => verb.run(global),
+        Command::Rollback(verb) => verb.run(global),
+        Command::Uninstall(verb) => verb.run(global),
+        Command::List(verb) => verb.run(global),
+        Command::History(verb) => verb.run(global),
+        Command::Get(verb) => verb.run(global),
+        Command::Test(verb) => verb.run(global),
+        // It prints in its own words, before this.
+        Command::Helm(_) => Ok(()),
         Command::Check(check) => return check.run(global),
         Command::Logs(logs) => logs.run(global),
         Command::Why(why) => why.run(global),
+        Command::Doctor(doctor) => doctor.run(global),
         Command::Config(config) => config.run(global),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),

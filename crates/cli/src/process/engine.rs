@@ -22,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tower::ServiceExt;
 
 use super::paths;
+use super::registries::Inside;
 
 /// The domain of cluster names.
 const DOMAIN: &str = "cluster.local";
@@ -220,6 +221,7 @@ fn node(name: &str, caches: Caches, client: Client, plan: &AddressPlan) -> anyho
         executable: "/proc/self/exe".into(),
         plan: plan.clone(),
         domain: DOMAIN.into(),
+        registries: Arc::new(Inside::new(paths::gateway_socket())),
         pods_max: 250,
     };
     Ok(Node::new(

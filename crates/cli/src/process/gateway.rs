@@ -8,6 +8,8 @@ use anyhow::Context;
 use coracle_cluster::{Home, HostNetwork, Record, init, keeper};
 use coracle_dataplane::host::{self, Direct, Policy, Resolver};
 
+use super::registries::Host;
+
 /// Keeps a worker running while the cluster lives; removes its cgroups after it.
 pub fn keeper(name: &str) -> anyhow::Result<()> {
     let cluster = Home::from_environment()?.cluster(name);
@@ -27,7 +29,8 @@ pub fn delegation_name(cluster: &str) -> String {
     format!("coracle-{cluster}")
 }
 
-/// Binds ports, dials out and asks the host's resolver on request.
+/// Binds ports, dials out, asks the host's resolver and reaches registries on
+/// request.
 pub fn worker(name: &str) -> anyhow::Result<()> {
     super::log();
     let folder = Home::from_environment()?.cluster(name).path().to_owned();
@@ -41,7 +44,7 @@ pub fn worker(name: &str) -> anyhow::Result<()> {
         let resolver = Resolver::new("/etc/resolv.conf");
         // Read each time: what is opened takes effect at once.
         let direct = Direct::with(move || policy(&folder), resolver);
-        host::serve(listener.into(), Arc::new(direct)).await?;
+        host::serve(listener.into(), Arc::new(Host(direct))).await?;
         Ok(())
     })
 }

@@ -1,14 +1,16 @@
 //! What a worker knows of one container: its present run, its last end, why
 //! it waits.
 
-use coracle_runtime::{Container as Handle, Exit};
+use coracle_runtime::Exit;
 use k8s_openapi::api::core::v1::ContainerStateTerminated;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
+use super::image::Pull;
 use super::restart::Backoff;
+use crate::machine::Running;
 
 /// A run this long clears the delay before the next restart (upstream: MaxContainerBackOff × 2).
 const STEADY: Duration = Duration::from_secs(600);
@@ -26,6 +28,8 @@ pub struct State {
     pub ended: Option<ContainerStateTerminated>,
     /// The image it was started from: name and id.
     pub image: Option<(String, String)>,
+    /// The pull of its image, while it waits for that.
+    pub pull: Option<Pull>,
     /// The delay before a crashed container is started again.
     pub crashes: Backoff,
     /// The delay before a missing image or setting is looked for again.
@@ -40,6 +44,7 @@ impl Default for State {
             waiting: Some(("ContainerCreating".into(), String::new())),
             ended: None,
             image: None,
+            pull: None,
             crashes: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),
             misses: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),
         }
@@ -50,7 +55,7 @@ impl Default for State {
 #[derive(Debug)]
 pub struct Run {
     /// The container.
-    pub handle: Handle,
+    pub handle: Running,
     /// Which run it is; the first is 0.
     pub attempt: i32,
     /// When it started.
@@ -124,6 +129,17 @@ impl State {
             .into_iter()
             .flatten()
             .max()
+    }
+
+    /// Ends the wait for a setting that was missing: it may be there now.
+    pub fn look_again(&mut self) {
+        let waits = self
+            .waiting
+            .as_ref()
+            .is_some_and(|(reason, _)| reason == "CreateContainerConfigError");
+        if waits {
+            self.misses.reset();
+        }
     }
 
     /// Takes the end of its run; returns whether the run had one.

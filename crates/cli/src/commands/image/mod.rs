@@ -7,7 +7,6 @@ mod exchange;
 mod list;
 mod load;
 mod proxy;
-pub mod registries;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -12,7 +12,7 @@
 mod kernel;
 mod names;
 mod requests;
-#[path = "../../table.rs"]
+#[path = "../table.rs"]
 mod table;
 
 use coracle_tests::cluster::Cluster;

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use anyhow::Context;
 use clap::Args;
 use coracle_image::build::dockerfile;
 use coracle_image::reference::Reference;
@@ -35,7 +36,7 @@ pub struct RegistryFlags {
 
 impl RegistryFlags {
     /// Returns how the registries `hosts` are used.
-    pub fn options(&self, hosts: &BTreeSet<String>) -> Result<RegistryOptions, Failure> {
+    pub fn options(&self, hosts: &BTreeSet<String>) -> anyhow::Result<RegistryOptions> {
         let variable = |name: &str| std::env::var(name).ok();
         let mut options = RegistryOptions {
             credentials: docker_logins(hosts)?,
@@ -46,7 +47,9 @@ impl RegistryFlags {
             ..RegistryOptions::default()
         };
         for path in &self.ca {
-            options.authorities.push(read(path)?);
+            let text = std::fs::read_to_string(path);
+            let text = text.with_context(|| format!("could not read {}", path.display()))?;
+            options.authorities.push(text);
         }
         if let Some(creds) = &self.creds {
             let login = login(creds)?;
@@ -77,7 +80,7 @@ pub fn hosts_of(dockerfile: &str) -> BTreeSet<String> {
         .collect()
 }
 
-fn login(creds: &str) -> Result<Login, Failure> {
+fn login(creds: &str) -> anyhow::Result<Login> {
     let (user, password) = match creds.split_once(':') {
         Some((user, password)) => (user.to_owned(), password.to_owned()),
         None => {
@@ -89,11 +92,6 @@ fn login(creds: &str) -> Result<Login, Failure> {
     Ok(Login::Password { user, password })
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
-}
-
 /// Returns the file that `docker login` writes, where there is one.
 pub fn docker_config() -> Option<(PathBuf, Vec<u8>)> {
     let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
@@ -103,13 +101,13 @@ pub fn docker_config() -> Option<(PathBuf, Vec<u8>)> {
     Some((path, text))
 }
 
-fn docker_logins(hosts: &BTreeSet<String>) -> Result<Credentials, Failure> {
+fn docker_logins(hosts: &BTreeSet<String>) -> anyhow::Result<Credentials> {
     let Some((path, text)) = docker_config() else {
         return Ok(Credentials::default());
     };
-    let unusable = |error| Failure::usage(format!("{}: {error}", path.display()));
-    let mut credentials = Credentials::from_config(&text).map_err(unusable)?;
-    let helpers = Helpers::from_config(&text).map_err(unusable)?;
+    let unusable = || path.display().to_string();
+    let mut credentials = Credentials::from_config(&text).with_context(unusable)?;
+    let helpers = Helpers::from_config(&text).with_context(unusable)?;
     for host in hosts {
         if let Some(helper) = helpers.of(host)
             && let Some(login) = ask_helper(helper, host)
