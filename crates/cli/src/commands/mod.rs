@@ -7,8 +7,8 @@ mod config;
 mod delete;
 mod doctor;
 mod down;
-mod helm;
 mod forward;
+mod helm;
 mod image;
 mod kubectl;
 mod logs;
@@ -142,29 +142,12 @@ enum Command {
 
 /// Reads the command line, runs the command and returns the exit code.
 pub fn run() -> ExitCode {
-    if helm::is_called(std::env::args_os().next().as_ref()) {
-        return helm::run(std::env::args_os());
-    }
-    let cli = Cli::parse();
-    if let Command::Helm(helm) = &cli.command {
-        return helm.run(&cli.global);
     crate::interrupt::install();
-    if program() == "minikube" {
-        return minikube::run();
+    match program().as_str() {
+        "helm" => return helm::run(std::env::args_os()),
+        "minikube" => return minikube::run(),
+        _ => {}
     }
-    match parse().and_then(|cli| dispatch(&cli)) {
-    let cli = match parse() {
-        Ok(cli) => cli,
-        Err(failure) => return failure.report(),
-    };
-    if let Command::Check(check) = &cli.command {
-        return match check.run(&cli.global) {
-            Ok(code) => code,
-            Err(failure) => failure.report(),
-        };
-    }
-    match dispatch(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
     match parse().and_then(|cli| dispatch(&cli)) {
         Ok(code) => code,
         Err(failure) => failure.report(),
@@ -213,8 +196,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::History(verb) => verb.run(global),
         Command::Get(verb) => verb.run(global),
         Command::Test(verb) => verb.run(global),
-        // It prints in its own words, before this.
-        Command::Helm(_) => Ok(()),
+        Command::Helm(helm) => return Ok(helm.run(global)),
         Command::Check(check) => return check.run(global),
         Command::Logs(logs) => logs.run(global),
         Command::Why(why) => why.run(global),
