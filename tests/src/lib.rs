@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod host;
+pub mod lab;
 pub mod postgres;
 pub mod private;
 pub mod profile;
