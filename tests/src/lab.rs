@@ -40,7 +40,16 @@ impl Lab {
         let context = context.display().to_string();
         cluster.run(&["image", "build", "--quiet", "-t", IMAGE, &context]);
         cluster.run(&["start", "--quiet"]);
-        Some(Lab { cluster })
+        let lab = Lab { cluster };
+        // Without its account no pod is admitted.
+        until("the default account is there", || {
+            let found = lab.kubectl(&["get", "serviceaccounts", "-o", "name"]);
+            match found.contains("serviceaccount/default") {
+                true => Ok(()),
+                false => Err(found),
+            }
+        });
+        Some(lab)
     }
 
     /// Runs kubectl and returns what it printed.

@@ -36,14 +36,14 @@ fn volumes() {
             ("df -k /memory | tail -1 | awk '{print $1, $2}'", "tmpfs 1024"),
             ("dd if=/dev/zero of=/memory/f bs=1k count=2000 2>&1 | grep -o 'No space left'; rm /memory/f", "No space left"),
             ("echo from-one > /host/f", ""),
-            ("cat /config/deep/a.txt; stat -Lc %a /config/deep/a.txt; ls /config", "one\n400\ndeep"),
-            ("cat /secret/password; stat -f -c %T /secret; stat -Lc %a /secret/password", "hunter2\ntmpfs\n440"),
+            ("cat /config/deep/a.txt; stat -Lc %a /config/deep/a.txt; ls /config", "one400\ndeep"),
+            ("cat /secret/password; stat -f -c %T /secret; stat -Lc %a /secret/password", "hunter2tmpfs\n440"),
             ("ls /optional | wc -l", "0"),
             ("cat /all/map /all/word /all/labels; echo; wc -c < /all/token | awk '{print ($1 > 100)}'; grep -c BEGIN /all/ca.crt",
              "onehunter2app=\"volumes\"\n1\n1"),
             ("cat /down/name /down/cpu /down/memory", "volumes2500064"),
             ("echo kept > /claim/f; cat /claim/f", "kept"),
-            ("cat /etc/one.conf; ls /named", "one\nvolumes-marker"),
+            ("cat /etc/one.conf; ls /named", "onevolumes-marker"),
             ("touch /readonly/f", "touch: /readonly/f: Read-only file system\nexit 1"),
             // The folder that the host shows is the cluster's own.
             ("ls /host-etc | wc -l", "0"),
@@ -198,10 +198,10 @@ fn security() {
             ("plain", status("Seccomp"), "2"),
             ("plain", "unshare -m true 2>&1 | grep -o 'not permitted'".into(), "not permitted"),
             ("plain", "mknod /tmp/d b 8 0 2>&1 | grep -o 'not permitted'".into(), "not permitted"),
-            ("user", "id -u; id -g; id -G; stat -c %g:%a /v; touch /v/f; stat -c %u:%g /v/f".into(), "1000\n2000\n2000 3000 4000\n3000:2777\n1000:3000"),
+            ("user", "id -u; id -g; id -G; stat -c %g:%a /v; touch /v/f; stat -c %u:%g /v/f".into(), "1000\n2000\n2000 1234 3000 4000\n3000:2777\n1000:3000"),
             ("user", "touch /x 2>&1 | grep -o denied".into(), "denied"),
-            ("strict", "id -G".into(), "0"),
-            ("setuid", "id -G".into(), "0 1234"),
+            ("strict", "id -G".into(), "1000"),
+            ("setuid", "id -G".into(), "1000 1234"),
             ("own", "id -u; id -g".into(), "1001\n1002"),
             ("readonly", "touch /x; touch /v/f && echo volume".into(), "touch: /x: Read-only file system\nvolume"),
             ("caps", status("CapEff"), "0000000000000400"),
@@ -407,7 +407,7 @@ fn probes() {
         let Some(lab) = Lab::new("probes") else {
             return;
         };
-        let cgi = "#!/bin/sh\\necho \\\"$HTTP_USER_AGENT $HTTP_X_PROBE $HTTP_HOST\\\" >> /tmp/asked\\necho Content-Type: text/plain\\necho\\ntest -f /tmp/well || { echo Status: 500; }\\n";
+        let cgi = "#!/bin/sh\\necho \\\"\\$HTTP_USER_AGENT \\$HTTP_X_PROBE \\$HTTP_HOST\\\" >> /tmp/asked\\necho Content-Type: text/plain\\necho\\ntest -f /tmp/well || { echo Status: 500; }\\n";
         let serve = format!(
             "mkdir -p /w/cgi-bin; printf \"{cgi}\" > /w/cgi-bin/ready; chmod +x /w/cgi-bin/ready; echo ok > /w/alive; exec httpd -f -p 8080 -h /w"
         );
@@ -421,7 +421,7 @@ fn probes() {
             "readinessProbe": {"periodSeconds": 1, "exec": {"command": ["test", "-f", "/tmp/ready"]}},
         });
         let tcp = json!({
-            "command": ["sh", "-c", "sleep 2; touch /tmp/open; exec nc -lk -p 9000 -e true"],
+            "command": ["sh", "-c", "sleep 2; touch /tmp/open; exec httpd -f -p 9000"],
             "startupProbe": {"periodSeconds": 1, "failureThreshold": 30, "tcpSocket": {"port": 9000}},
         });
         lab.apply(&[
