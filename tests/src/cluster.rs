@@ -203,21 +203,28 @@ impl Cluster {
 
     /// Returns the host's process ids of the cluster's process called `kind`.
     pub fn processes(&self, kind: &str) -> Vec<i32> {
-        let init = std::fs::read(
-            self.home
-                .join("home/clusters")
-                .join(&self.name)
-                .join("run/cluster.json"),
-        )
-        .unwrap_or_default();
-        let record: serde_json::Value = serde_json::from_slice(&init).unwrap_or_default();
-        let Some(init) = record["init"]["pid"].as_i64() else {
+        let root = match kind {
+            "gateway-worker" => "gateway",
+            _ => "init",
+        };
+        let Some(root) = self.recorded(root) else {
             return Vec::new();
         };
-        descendants(init as i32)
+        descendants(root)
             .into_iter()
             .filter(|pid| arguments(*pid).get(1).is_some_and(|word| word == kind))
             .collect()
+    }
+
+    /// Returns the id of a process as the cluster's record has it.
+    fn recorded(&self, name: &str) -> Option<i32> {
+        let path = self
+            .home
+            .join("home/clusters")
+            .join(&self.name)
+            .join("run/cluster.json");
+        let record: serde_json::Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+        i32::try_from(record[name]["pid"].as_i64()?).ok()
     }
 }
 
