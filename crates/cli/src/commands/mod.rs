@@ -6,8 +6,8 @@ mod completions;
 mod config;
 mod delete;
 mod down;
-mod helm;
 mod forward;
+mod helm;
 mod image;
 mod kubectl;
 mod logs;
@@ -141,23 +141,15 @@ pub fn run() -> ExitCode {
     if helm::is_called(std::env::args_os().next().as_ref()) {
         return helm::run(std::env::args_os());
     }
-    let cli = Cli::parse();
-    if let Command::Helm(helm) = &cli.command {
-        return helm.run(&cli.global);
     crate::interrupt::install();
     let cli = match parse() {
         Ok(cli) => cli,
         Err(failure) => return failure.report(),
     };
-    if let Command::Check(check) = &cli.command {
-        return match check.run(&cli.global) {
-            Ok(code) => code,
-            Err(failure) => failure.report(),
-        };
+    if let Command::Helm(helm) = &cli.command {
+        return helm.run(&cli.global);
     }
     match dispatch(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
-    match parse().and_then(|cli| dispatch(&cli)) {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
