@@ -12,6 +12,7 @@ mod apply;
 mod capabilities;
 mod chart_record;
 mod deploy;
+pub mod diff;
 mod error;
 mod event;
 mod explain;
@@ -41,10 +42,12 @@ mod upgrade;
 mod wait;
 pub mod why;
 
+pub(crate) use error::api;
+
 pub use capabilities::{ClusterLookup, capabilities};
-pub use chart_record::{chart_from_record, chart_to_record};
+pub use chart_record::{chart_from_record, chart_to_record, values_to_record};
 pub use deploy::{Deployed, Request, deploy, is_there, upgrade_or_install};
-pub use error::{Contested, ReleaseError};
+pub use error::{ConflictError, Contested, OwnershipError, ReleaseError};
 pub use event::{Change, Event, Row, Tell};
 pub use explain::{Cause, explain, explain_object};
 pub use install::install;

@@ -78,6 +78,11 @@ pub(crate) async fn upgrade_prepared(
         check_kinds(operation, &objects).await?;
         let live = operation.live(&objects).await?;
         operation.check_owners(name, &objects, &live, &plan.olds, "update")?;
+        if options.diff {
+            operation
+                .tell_difference(name, method, &objects, &plan.olds)
+                .await?;
+        }
     }
     if options.dry_run != DryRun::None {
         let description = options.description.as_deref();

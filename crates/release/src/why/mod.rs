@@ -22,7 +22,7 @@ mod workload;
 use kube::Client;
 
 use crate::ReleaseError;
-use crate::look::latest;
+use crate::latest;
 use crate::objects::parse;
 use crate::record::Status;
 

@@ -12,7 +12,7 @@ use crate::failure::Outcome;
 /// Upgrade a release to another chart or other values.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  coracle upgrade web ./chart --set image.tag=2\n  coracle upgrade --install web ./chart -f values.yaml --wait\n  coracle upgrade web ./chart --reuse-values --rollback-on-failure"
+    after_help = "Examples:\n  coracle upgrade web ./chart --set image.tag=2\n  coracle upgrade --install web ./chart -f values.yaml --wait\n  coracle upgrade web ./chart --diff --dry-run=server   what would change, and no more\n  coracle upgrade web ./chart --reuse-values --rollback-on-failure"
 )]
 pub struct Upgrade {
     /// Name of the release.
