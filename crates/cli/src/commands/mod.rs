@@ -1,6 +1,7 @@
 //! The commands: one file each.
 
 mod access;
+mod advice;
 pub mod check;
 mod completions;
 mod config;
@@ -124,19 +125,6 @@ pub fn run() -> ExitCode {
     if program() == "minikube" {
         return minikube::run();
     }
-    match parse().and_then(|cli| dispatch(&cli)) {
-    let cli = match parse() {
-        Ok(cli) => cli,
-        Err(failure) => return failure.report(),
-    };
-    if let Command::Check(check) = &cli.command {
-        return match check.run(&cli.global) {
-            Ok(code) => code,
-            Err(failure) => failure.report(),
-        };
-    }
-    match dispatch(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
     match parse().and_then(|cli| dispatch(&cli)) {
         Ok(code) => code,
         Err(failure) => failure.report(),
