@@ -6,8 +6,8 @@
 pub mod cluster;
 pub mod host;
 pub mod island;
-pub mod load;
 pub mod lab;
+pub mod load;
 pub mod postgres;
 pub mod private;
 pub mod profile;

@@ -1,6 +1,7 @@
 //! The processes of a cluster, all of them this binary executed again.
 
 mod builder;
+pub mod certificates;
 mod dataplane;
 mod engine;
 mod gateway;

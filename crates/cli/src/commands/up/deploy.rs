@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::super::progress::Progress;
 use super::super::release::failure_of;
 use super::current;
+use super::push::{Pushed, rewrite};
 use crate::chart::{self, ClusterLookup};
 use crate::failure::Failure;
 use crate::project::Project;
@@ -46,15 +47,20 @@ impl Plan {
     pub async fn make(
         client: &Client,
         project: &Project,
+        pushed: &Pushed,
         progress: &Progress,
     ) -> Result<Plan, Failure> {
         let step = progress.step("Configuration");
-        let made = Plan::render(client, project).await;
+        let made = Plan::render(client, project, pushed).await;
         step.finish(made, |(_, objects)| format!("{objects} objects rendered"))
             .map(|(plan, _)| plan)
     }
 
-    async fn render(client: &Client, project: &Project) -> Result<(Plan, usize), Failure> {
+    async fn render(
+        client: &Client,
+        project: &Project,
+        pushed: &Pushed,
+    ) -> Result<(Plan, usize), Failure> {
         let path = project.path(&project.chart);
         let chart = chart::load(&path)?;
         let files: Vec<_> = project
@@ -77,7 +83,7 @@ impl Plan {
         let lookup = ClusterLookup::new(client.clone());
         let record = chart::record(&chart);
         let config = values_to_record(&values);
-        let inputs = inputs(project, &path, &files)?;
+        let inputs = inputs(project, &path, &files, pushed)?;
         // The renderer blocks while it asks the cluster, so it has a thread of its own.
         let rendering = tokio::task::spawn_blocking(move || {
             chart::rendered(&chart, &values, &release, &capabilities, &lookup)
@@ -90,7 +96,7 @@ impl Plan {
             record,
             config,
             hooks: rendered.hooks.iter().map(Hook::of).collect(),
-            manifest: print::manifest(&rendered, true),
+            manifest: rewrite(&print::manifest(&rendered, true), pushed),
             notes: rendered.notes.clone(),
             last,
         };
@@ -213,6 +219,7 @@ fn inputs(
     project: &Project,
     chart: &std::path::Path,
     values: &[std::path::PathBuf],
+    pushed: &Pushed,
 ) -> Result<String, Failure> {
     let mut parts = Vec::new();
     current::files(chart, &mut parts)?;
@@ -221,6 +228,9 @@ fn inputs(
     }
     for set in &project.set {
         parts.push(("set".into(), set.clone().into_bytes()));
+    }
+    for image in pushed.values() {
+        parts.push(("image".into(), image.clone().into_bytes()));
     }
     let parts: Vec<(&str, &[u8])> = parts
         .iter()
