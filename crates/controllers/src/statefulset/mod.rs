@@ -24,7 +24,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use crate::context::Context;
-use crate::owner::{controller_name, controller_of, is_controlled_by, reference_to};
+use crate::owner::{controller_name, controller_of, family, reference_to};
 use crate::pods;
 use crate::template::message;
 use plan::{Action, Rules};
@@ -124,12 +124,9 @@ impl Controller {
         set: &StatefulSet,
         selector: &Selector,
     ) -> Result<Vec<Arc<Pod>>, kube::Error> {
-        let mut owned = Vec::new();
-        for pod in self.pods.within(&set.namespace().unwrap_or_default()) {
-            if is_controlled_by(&*pod, set) {
-                owned.push(pod);
-            } else if controller_of(&*pod).is_none()
-                && pods::is_active(&pod)
+        let (owned, orphans) = family(&self.pods, set);
+        for pod in orphans {
+            if pods::is_active(&pod)
                 && set.metadata.deletion_timestamp.is_none()
                 && selector.matches(pod.labels())
                 && identity::ordinal(&set.name_any(), &pod.name_any()).is_some()

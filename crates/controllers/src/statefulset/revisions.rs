@@ -80,12 +80,11 @@ impl Controller {
     /// Finds the set's revisions; makes that of its present template if there is none.
     pub(super) async fn revisions(&self, set: &StatefulSet) -> Result<Revisions, kube::Error> {
         let status = set.status.clone().unwrap_or_default();
-        let namespace = set.namespace().unwrap_or_default();
+        let uid = set.uid().unwrap_or_default();
         let mut all: Vec<ControllerRevision> = self
             .revisions
-            .within(&namespace)
+            .controlled_by(&uid)
             .iter()
-            .filter(|revision| is_controlled_by(&***revision, set))
             .map(|revision| (**revision).clone())
             .collect();
         all.sort_by_key(|revision| {
