@@ -7,6 +7,7 @@
 mod aggregation;
 mod autoscaler;
 mod context;
+mod daemonset;
 mod deployment;
 mod disruption;
 mod endpoints;
@@ -14,6 +15,7 @@ mod endpointslice;
 mod expectations;
 mod garbage;
 mod hash;
+mod history;
 mod job;
 mod namespace;
 mod nodelifecycle;
@@ -36,6 +38,7 @@ pub async fn start(context: Context) {
         replicaset::run(context.clone()),
         statefulset::run(context.clone()),
         job::run(context.clone()),
+        daemonset::run(context.clone()),
         disruption::run(context.clone()),
         endpointslice::run(context.clone()),
         endpoints::run(context.clone()),
