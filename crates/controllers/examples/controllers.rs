@@ -1,7 +1,7 @@
 //! Serves the API with its controllers, but no scheduler and no node, in plain
 //! HTTP on a port of loopback, everyone being the administrator: for comparing
 //! what controllers make of objects with what others recorded.
-//! `cargo run -p coracle-controllers --example serve -- 127.0.0.1:8001`
+//! `cargo run -p coracle-controllers --example controllers -- 127.0.0.1:8001`
 
 use coracle_apiserver::{ApiServer, Config, Identity};
 use coracle_client::Caches;
