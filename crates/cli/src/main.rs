@@ -6,7 +6,7 @@
 mod chart;
 mod commands;
 mod facts;
-mod failure;
+mod folder;
 mod process;
 mod project;
 mod values;

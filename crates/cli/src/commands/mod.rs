@@ -3,11 +3,15 @@
 mod access;
 pub mod check;
 mod delete;
+mod dependency;
 mod down;
 mod image;
 mod kubectl;
+mod lint;
+mod package;
 mod progress;
 mod roll;
+mod show;
 mod start;
 mod status;
 mod stop;
@@ -89,6 +93,15 @@ enum Command {
     Template(template::Template),
     /// Say what would go wrong with a chart; nothing is changed.
     Check(check::Check),
+    /// Look at a chart as `helm lint` does.
+    Lint(lint::Lint),
+    /// Show a chart, its values, README or definitions.
+    Show(show::Show),
+    /// Pack a chart folder into NAME-VERSION.tgz.
+    Package(package::Package),
+    /// List or bring the charts that a chart needs.
+    #[command(visible_alias = "dep", alias = "dependencies")]
+    Dependency(dependency::Dependency),
 }
 
 /// Reads the command line, runs the command and returns the exit code.
@@ -121,6 +134,10 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Image(image) => image.run(global),
         Command::Template(template) => template.run(),
         Command::Check(check) => check.run(global).map(|_| ()),
+        Command::Lint(lint) => lint.run(global),
+        Command::Show(show) => show.run(),
+        Command::Package(package) => package.run(),
+        Command::Dependency(dependency) => dependency.run(),
     }
 }
 
