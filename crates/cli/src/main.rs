@@ -9,6 +9,7 @@ mod facts;
 mod failure;
 mod interrupt;
 mod paint;
+mod folder;
 mod process;
 mod project;
 mod registries;

@@ -7,6 +7,7 @@ mod completions;
 mod config;
 mod delete;
 mod doctor;
+mod dependency;
 mod down;
 mod forward;
 mod helm;
@@ -15,9 +16,12 @@ mod kubectl;
 mod logs;
 mod minikube;
 mod output;
+mod lint;
+mod package;
 mod progress;
 mod release;
 mod roll;
+mod show;
 mod start;
 mod status;
 mod stop;
@@ -139,6 +143,15 @@ enum Command {
     /// Write the manual, a page per command.
     #[command(hide = true)]
     Man(completions::Man),
+    /// Look at a chart as `helm lint` does.
+    Lint(lint::Lint),
+    /// Show a chart, its values, README or definitions.
+    Show(show::Show),
+    /// Pack a chart folder into NAME-VERSION.tgz.
+    Package(package::Package),
+    /// List or bring the charts that a chart needs.
+    #[command(visible_alias = "dep", alias = "dependencies")]
+    Dependency(dependency::Dependency),
 }
 
 /// Reads the command line, runs the command and returns the exit code.
@@ -205,6 +218,11 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Config(config) => config.run(global),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
+        Command::Check(check) => check.run(global).map(|_| ()),
+        Command::Lint(lint) => lint.run(global),
+        Command::Show(show) => show.run(),
+        Command::Package(package) => package.run(),
+        Command::Dependency(dependency) => dependency.run(),
     }
     .map(|()| ExitCode::SUCCESS)
 }
