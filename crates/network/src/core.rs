@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use coracle_client::Key;
 use coracle_dataplane::Config;
-use coracle_dataplane::config::{Dns, Egress, Forward};
+use coracle_dataplane::config::{self, Dns, Egress, Forward};
 use coracle_netdev::nft::{Data, Fragment, Kernel, Key as NftKey, Sink, Table};
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -88,6 +88,8 @@ pub struct Core<S> {
     services: BTreeMap<Key, Entry>,
     balancers: BTreeMap<Key, IpAddr>,
     ingresses: Ingresses,
+    /// Rises when policies change.
+    era: u64,
     world: World,
     /// Owners of the policies' fragments in the table.
     restricted: BTreeSet<String>,
@@ -119,6 +121,7 @@ impl<S: Sink> Core<S> {
             services: BTreeMap::new(),
             balancers: BTreeMap::new(),
             ingresses: Ingresses::new(settings.authority.clone()),
+            era: 0,
             world,
             restricted: BTreeSet::new(),
             policies_changed: false,
@@ -239,7 +242,12 @@ impl<S: Sink> Core<S> {
 
     /// Tells of a policy; `None` when it is gone.
     pub fn set_policy(&mut self, key: Key, policy: Option<NetworkPolicy>) {
-        self.policies_changed |= self.world.set_policy(key, policy);
+        if self.world.set_policy(key, policy) {
+            self.policies_changed = true;
+            // What is open stays open; the Ingress makes connections anew.
+            self.era += 1;
+            self.config_changed |= !self.ingresses.served().is_empty();
+        }
     }
 
     /// Tells of an Ingress; `None` when it is gone.
@@ -303,6 +311,8 @@ impl<S: Sink> Core<S> {
         let forwards = forwards.chain(of_pods);
         let services = Known(&self.services);
         let ingress = self.ingresses.config(&services, plan, addresses);
+        let era = self.era;
+        let ingress = ingress.map(|ingress| config::Ingress { era, ..ingress });
         Some(Config {
             generation: self.generation,
             forward_source: Some(plan.forwarder()),
