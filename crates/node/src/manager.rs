@@ -43,6 +43,16 @@ pub enum StartError {
     },
 }
 
+fn make_folders(config: &Config) -> Result<(), StartError> {
+    for path in [&config.pods, &config.volumes, &config.logs, &config.run] {
+        std::fs::create_dir_all(path).map_err(|source| StartError::Folder {
+            path: path.clone(),
+            source,
+        })?;
+    }
+    Ok(())
+}
+
 /// The workers by pod uid.
 pub(crate) type Workers = Arc<RwLock<HashMap<String, (String, String, Handle)>>>;
 
@@ -68,6 +78,7 @@ impl Node {
         client: Client,
         cgroups: Cgroups,
     ) -> Result<Node, StartError> {
+        make_folders(&config)?;
         let runtime = Runtime::new(&config.executable, &config.state, cgroups)?;
         let allocatable = node_status::capacity(&config);
         Node::on(Machine::Linux(runtime), config, allocatable, caches, client)
@@ -84,6 +95,7 @@ impl Node {
     ) -> Result<Node, StartError> {
         let allocatable = node_status::pretended_capacity(simulated);
         let config = simulated.config();
+        make_folders(&config)?;
         Node::on(Machine::Pretended, config, allocatable, caches, client)
     }
 
@@ -94,12 +106,6 @@ impl Node {
         caches: Caches,
         client: Client,
     ) -> Result<Node, StartError> {
-        for path in [&config.pods, &config.volumes, &config.logs, &config.run] {
-            std::fs::create_dir_all(path).map_err(|source| StartError::Folder {
-                path: path.clone(),
-                source,
-            })?;
-        }
         let shared = Shared {
             recorder: Recorder::new(client.clone(), "kubelet"),
             machine,
