@@ -14,6 +14,8 @@ pub struct Cluster {
     name: String,
     /// Words that stand before the command, such as those of setpriv(1).
     before: Vec<String>,
+    /// Whether the folder belongs to another one.
+    is_guest: bool,
 }
 
 /// Returns a program that was built beside the tests.
@@ -55,6 +57,18 @@ impl Cluster {
             home,
             name: name.into(),
             before: Vec::new(),
+            is_guest: false,
+        }
+    }
+
+    /// Returns another cluster of the same home, with a kubeconfig of its own.
+    /// It must be dropped first.
+    pub fn beside(&self, name: &str) -> Cluster {
+        Cluster {
+            home: self.home.clone(),
+            name: name.into(),
+            before: self.before.clone(),
+            is_guest: true,
         }
     }
 
@@ -66,7 +80,7 @@ impl Cluster {
         std::os::unix::fs::chown(&self.home, Some(uid), Some(uid))
             .expect("root may give files away");
         let uid = uid.to_string();
-        self.before = [
+        let words = [
             "setpriv",
             "--reuid",
             &uid,
@@ -74,9 +88,15 @@ impl Cluster {
             &uid,
             "--clear-groups",
             "--",
-        ]
-        .map(String::from)
-        .to_vec();
+        ];
+        self.before.splice(0..0, words.map(String::from));
+        self
+    }
+
+    /// Returns the same cluster, with these words before each command of ours,
+    /// such as those that enter a namespace.
+    pub fn behind(mut self, before: Vec<String>) -> Cluster {
+        self.before.splice(0..0, before);
         self
     }
 
@@ -106,7 +126,10 @@ impl Cluster {
 
     /// Returns the kubeconfig that the cluster writes.
     pub fn kubeconfig(&self) -> PathBuf {
-        self.home.join("kubeconfig")
+        match self.is_guest {
+            true => self.home.join(format!("kubeconfig-{}", self.name)),
+            false => self.home.join("kubeconfig"),
+        }
     }
 
     /// Returns the certificate (PEM) of the cluster's authority, from its kubeconfig.
@@ -115,12 +138,10 @@ impl Cluster {
     /// Panics if the kubeconfig holds none.
     pub fn authority(&self) -> Vec<u8> {
         let text = std::fs::read_to_string(self.kubeconfig()).expect("the cluster was started");
-        let encoded = text
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("certificate-authority-data:"))
-            .expect("the kubeconfig names an authority");
+        let config: serde_json::Value = serde_saphyr::from_str(&text).expect("it is YAML");
+        let encoded = config["clusters"][0]["cluster"]["certificate-authority-data"].as_str();
         BASE64_STANDARD
-            .decode(encoded.trim().trim_matches('"'))
+            .decode(encoded.expect("the kubeconfig names an authority"))
             .expect("it is base64")
     }
 
@@ -138,6 +159,12 @@ impl Cluster {
     /// # Panics
     /// Panics with its output if it fails.
     pub fn kubectl(&self, args: &[&str]) -> Option<String> {
+        let output = self.kubectl_command(args).output().ok()?;
+        Some(self.check(&format!("kubectl {}", args.join(" ")), &output))
+    }
+
+    /// Returns a command of kubectl for this cluster.
+    pub fn kubectl_command(&self, args: &[&str]) -> Command {
         let fetched = repository().join("target/oracles/kubectl");
         let mut command = Command::new(if fetched.exists() {
             fetched
@@ -146,8 +173,7 @@ impl Cluster {
         });
         command.args(args);
         self.environment(&mut command);
-        let output = command.output().ok()?;
-        Some(self.check(&format!("kubectl {}", args.join(" ")), &output))
+        command
     }
 
     fn check(&self, what: &str, output: &Output) -> String {
@@ -209,7 +235,9 @@ impl Drop for Cluster {
         if self.home.join("home").exists() {
             let _ = self.command(&["delete", "--quiet"]).output();
         }
-        let _ = std::fs::remove_dir_all(&self.home);
+        if !self.is_guest {
+            let _ = std::fs::remove_dir_all(&self.home);
+        }
     }
 }
 

@@ -5,12 +5,16 @@
 
 pub mod cluster;
 pub mod host;
+pub mod island;
 pub mod lab;
+pub mod load;
 pub mod postgres;
 pub mod private;
 pub mod profile;
 pub mod project;
 pub mod provider;
+pub mod registry;
+pub mod site;
 pub mod wait;
 pub mod web;
 

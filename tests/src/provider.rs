@@ -70,9 +70,13 @@ impl Provider {
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
-        self.keys.lock().ok()?.push(key);
-        let question: Value = serde_json::from_slice(&body).ok()?;
-        let text = reply(&question).to_string();
+        let answer = if body.is_empty() {
+            json!({"object": "list", "data": []})
+        } else {
+            self.keys.lock().ok()?.push(key);
+            reply(&serde_json::from_slice(&body).ok()?)
+        };
+        let text = answer.to_string();
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
             text.len()

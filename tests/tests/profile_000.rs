@@ -11,15 +11,23 @@ use coracle_tests::web::{Visitor, lists, sign_up};
 use serde_json::{Value, json};
 
 /// Scales down sooner than the profile does: a test has no five minutes.
-fn values(_database: &str, _provider: &str) -> Value {
+fn values(_database: &str, provider: &str) -> Value {
     let behavior = json!({"scaleDown": {
         "stabilizationWindowSeconds": 5,
         "policies": [{"type": "Pods", "value": 4, "periodSeconds": 15}],
     }});
     json!({
         "ingress": {"tls": {"enabled": true}},
-        "backend": {"autoscaling": {"behavior": behavior}},
-        "frontend": {"autoscaling": {"behavior": behavior}},
+        "secrets": {"cohereApiKey": "cohere-of-the-test"},
+        "backend": {
+            "autoscaling": {"behavior": behavior},
+            "env": {"COHERE_BASE_URL": provider},
+        },
+        // One visitor's worth of load is enough on a small machine.
+        "frontend": {"autoscaling": {
+            "behavior": behavior,
+            "targetCPUUtilizationPercentage": 15,
+        }},
     })
 }
 
@@ -155,7 +163,10 @@ fn profile_000_ingress_autoscalers_policies_and_a_claim() {
             let message = json!({"message": "Add a task to caulk the hull"});
             let answer = ann.post_json("/api/chat", &message).expect("it answers");
             let turn: Value = serde_json::from_str(&answer.body).expect("it is JSON");
+            // The policy lets the backend out to port 443 alone: the provider, at
+            // another, is out of reach, and the assistant answers by itself.
             assert_eq!(turn["provider"], "local", "{turn}");
+            assert!(installed.provider.keys().is_empty());
             let mut bob = sign_up(site.clone(), "bob");
             let page = bob.get("/dashboard").expect("the page answers");
             assert!(!page.body.contains("water the boat"), "bob sees ann's task");

@@ -4,8 +4,8 @@
 //! Two public sources are joined: the OpenAPI definitions of a Kubernetes
 //! version as the Python package `kubernetes-validate` carries them (types,
 //! list and patch facts, descriptions), and the type sources of the modules
-//! `k8s.io/api`, `k8s.io/apimachinery` and `k8s.io/apiextensions-apiserver`
-//! (which fields are pointers, which are written when zero, which defaults
+//! `k8s.io/api`, `k8s.io/apimachinery`, `k8s.io/apiextensions-apiserver` and
+//! `k8s.io/kube-aggregator` (which fields are pointers, which are written when zero, which defaults
 //! stand beside them). The format is described in the machinery's
 //! `schema/builtin.rs`. The output is a function of the input alone.
 
@@ -31,19 +31,23 @@ const SERVED: &[&str] = &[
     "io.k8s.api.autoscaling.v1.",
     "io.k8s.api.autoscaling.v2.",
     "io.k8s.api.batch.v1.",
+    "io.k8s.api.certificates.v1.",
     "io.k8s.api.coordination.v1.",
     "io.k8s.api.core.v1.",
     "io.k8s.api.discovery.v1.",
     "io.k8s.api.events.v1.",
+    "io.k8s.api.flowcontrol.v1.",
     "io.k8s.api.networking.v1.",
     "io.k8s.api.node.v1.",
     "io.k8s.api.policy.v1.",
     "io.k8s.api.rbac.v1.",
+    "io.k8s.api.resource.v1.",
     "io.k8s.api.scheduling.v1.",
     "io.k8s.api.storage.v1.",
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.",
     "io.k8s.apimachinery.pkg.apis.meta.v1.",
     "io.k8s.apimachinery.pkg.version.Info",
+    "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.",
 ];
 
 /// Definitions that are one value on the wire, with their letter.
@@ -338,7 +342,12 @@ struct GoStruct {
 impl Structs {
     fn read(root: &Path) -> Result<Self> {
         let mut structs = Structs::default();
-        for module in ["api", "apimachinery", "apiextensions-apiserver"] {
+        for module in [
+            "api",
+            "apimachinery",
+            "apiextensions-apiserver",
+            "kube-aggregator",
+        ] {
             structs.folder(&root.join(module), &format!("io.k8s.{module}"))?;
         }
         Ok(structs)

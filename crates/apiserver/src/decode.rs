@@ -208,6 +208,14 @@ fn typed_custom(
     } = parsed;
     let (api_version, name) = type_of(kind, &value);
     if api_version != kind.api_version() {
+        // No schema stands behind such a version, so it knows no fields.
+        let fields = value.as_object().into_iter().flatten();
+        findings.extend(
+            fields
+                .filter(|(field, _)| !matches!(&***field, "apiVersion" | "kind" | "metadata"))
+                .map(|(field, _)| format!("unknown field {field:?}")),
+        );
+        judge(context, findings, validation).map_err(ApiError::bad_request)?;
         return Err(ApiError::bad_request(format!(
             "the API version in the data ({api_version}) does not match the expected API version ({})",
             kind.api_version()

@@ -38,8 +38,12 @@ impl Documents {
         let own = custom_documents(customs)
             .into_iter()
             .map(|(path, bytes)| (path, hash(&bytes)));
-        let paths: Map<String, Value> = builtin
-            .chain(own)
+        let roots = roots(customs)
+            .into_iter()
+            .map(|(path, document)| (path, hash(&to_vec(&document))));
+        let all: BTreeMap<String, String> = roots.chain(builtin).chain(own).collect();
+        let paths: Map<String, Value> = all
+            .into_iter()
             .map(|(path, hash)| {
                 let url = format!("/openapi/v3/{path}?hash={hash}");
                 (path, json!({"serverRelativeURL": url}))
@@ -56,7 +60,9 @@ impl Documents {
         let (bytes, hash) = match group_versions().find(|(known, ..)| known == path) {
             Some((path, group, version)) => self.document(&path, group, version),
             None => {
-                let found = custom_documents(customs).remove(path).ok_or_else(|| {
+                let root = || roots(customs).remove(path).map(|root| to_vec(&root).into());
+                let found = custom_documents(customs).remove(path).or_else(root);
+                let found: Bytes = found.ok_or_else(|| {
                     let mut error = ApiError::no_such_path();
                     error.message.clear();
                     error
@@ -92,6 +98,59 @@ impl Documents {
             .insert(path.to_owned(), (bytes.clone(), hash.clone()));
         (bytes, hash)
     }
+}
+
+/// Writes the small documents of what is not a resource: discovery, keys, version.
+fn roots(customs: &Customs) -> BTreeMap<String, Value> {
+    const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
+    let of_groups = kinds::groups().iter().map(|(group, _)| (*group).to_owned());
+    let groups = of_groups.chain(customs.groups().into_iter().map(|(group, _)| group));
+    let groups = groups.filter(|group| !group.is_empty());
+    let mut roots: BTreeMap<String, Value> = groups
+        .map(|group| format!("apis/{group}"))
+        .map(|path| {
+            (
+                path.clone(),
+                root(&format!("/{path}/"), &format!("{META}.APIGroup")),
+            )
+        })
+        .collect();
+    for (path, answer) in [
+        ("api", format!("{META}.APIVersions")),
+        ("apis", format!("{META}.APIGroupList")),
+        ("version", "io.k8s.apimachinery.pkg.version.Info".to_owned()),
+        (".well-known/openid-configuration", String::new()),
+        ("openid/v1/jwks", String::new()),
+    ] {
+        let slash = if path.starts_with("api") { "/" } else { "" };
+        roots.insert(path.to_owned(), root(&format!("/{path}{slash}"), &answer));
+    }
+    roots
+}
+
+/// A document of one path that answers a type, or plain text where it has no name.
+fn root(path: &str, answer: &str) -> Value {
+    let docs = schema::descriptions();
+    let mut writer = Writer {
+        docs: &docs,
+        schemas: BTreeMap::new(),
+        open: BTreeSet::new(),
+    };
+    writer.need_named(answer);
+    writer.finish();
+    let schema = match answer {
+        "" => json!({"type": "string"}),
+        name => json!({"$ref": format!("#/components/schemas/{name}")}),
+    };
+    let get = json!({"responses": {"200": {"description": "OK", "content": {
+        "application/json": {"schema": schema}
+    }}}});
+    json!({
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": crate::version::GIT_VERSION},
+        "paths": {path: {"get": get}},
+        "components": {"schemas": writer.schemas},
+    })
 }
 
 /// Clients keep documents by this.

@@ -5,9 +5,14 @@
 
 mod chart;
 mod commands;
+mod facts;
 mod failure;
+mod interrupt;
+mod paint;
 mod process;
 mod project;
+mod registries;
+mod values;
 
 use std::process::ExitCode;
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 /// Delay after the first failure of a key; it doubles with each further one.
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
@@ -19,6 +20,8 @@ struct State<T> {
     queued: HashSet<T>,
     busy: HashSet<T>,
     failures: HashMap<T, u32>,
+    /// When each key that was put off comes again.
+    timers: HashMap<T, Instant>,
 }
 
 /// A queue of keys to reconcile.
@@ -41,6 +44,7 @@ impl<T> Default for Queue<T> {
             queued: HashSet::new(),
             busy: HashSet::new(),
             failures: HashMap::new(),
+            timers: HashMap::new(),
         };
         Queue {
             inner: Arc::new((Mutex::new(state), Notify::new())),
@@ -59,16 +63,36 @@ impl<T: Clone + Eq + Hash + Send + 'static> Queue<T> {
         }
     }
 
-    /// Adds a key after `delay`.
+    /// Adds a key after `delay`, unless it comes sooner already.
     ///
     /// # Panics
     /// Panics outside a tokio runtime.
     pub fn add_after(&self, key: T, delay: Duration) {
+        let at = Instant::now() + delay;
+        {
+            let mut state = self.inner.0.lock();
+            if state.timers.get(&key).is_some_and(|sooner| *sooner <= at) {
+                return;
+            }
+            state.timers.insert(key.clone(), at);
+        }
         let queue = self.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(delay).await;
-            queue.add(key);
+            tokio::time::sleep_until(at).await;
+            if queue.is_due(&key, at) {
+                queue.add(key);
+            }
         });
+    }
+
+    /// Ends a timer; one that a sooner one replaced is not due.
+    fn is_due(&self, key: &T, at: Instant) -> bool {
+        let mut state = self.inner.0.lock();
+        if state.timers.get(key) != Some(&at) {
+            return false;
+        }
+        state.timers.remove(key);
+        true
     }
 
     /// Waits for a key and takes it; [`Queue::done`] must follow.
@@ -139,6 +163,17 @@ mod tests {
         assert_eq!(queue.next().await, "b");
         queue.done(&"a");
         assert_eq!(queue.next().await, "a");
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_put_off_twice_comes_once_and_sooner() {
+        let queue = Queue::default();
+        queue.add_after("a", Duration::from_secs(900));
+        queue.add_after("a", Duration::from_millis(1));
+        queue.add_after("a", Duration::from_secs(500));
+        assert_eq!(queue.next().await, "a");
+        queue.done(&"a");
+        assert!(queue.inner.0.lock().timers.is_empty());
     }
 
     #[test]

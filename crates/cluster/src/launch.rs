@@ -14,11 +14,15 @@ use coracle_runtime::Delegation;
 use crate::home::{ClusterDir, FORMAT, Home};
 use crate::idmap::IdMap;
 use crate::init::{self, ProcessConfig};
+use crate::lock::{Lock, LockError};
 use crate::record::{Process, Record};
 use crate::sys;
 
 /// How long a stopping cluster may take before it is ended.
 const STOP_GRACE: Duration = Duration::from_secs(8);
+
+/// How long a command waits for another that changes the same cluster.
+const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A cluster could not be started, stopped or deleted.
 #[derive(Debug, thiserror::Error)]
@@ -40,10 +44,12 @@ pub enum LaunchError {
         found: String,
     },
     /// Another command is changing the cluster.
-    #[error("another coracle command is changing cluster {name}")]
+    #[error("cluster {name} is being changed by {holder}")]
     Busy {
         /// The cluster.
         name: String,
+        /// Who changes it.
+        holder: String,
     },
     /// A process could not be started.
     #[error("could not start {process}")]
@@ -66,12 +72,6 @@ fn file(path: &Path) -> impl FnOnce(io::Error) -> LaunchError + '_ {
         path: path.to_owned(),
         source,
     }
-}
-
-/// Held while a command changes a cluster; released when dropped.
-#[derive(Debug)]
-pub struct Lock {
-    _file: fs::File,
 }
 
 impl Home {
@@ -123,7 +123,11 @@ impl ClusterDir {
         Ok(())
     }
 
-    fn check_format(&self, ids: &IdMap) -> Result<(), LaunchError> {
+    /// Checks that this version knows the format of the cluster's folder.
+    ///
+    /// # Errors
+    /// Fails if a newer version wrote it.
+    pub fn check_version(&self) -> Result<(), LaunchError> {
         let path = self.path().join("format");
         match fs::read_to_string(&path) {
             Ok(text) => match text.trim().parse::<u32>() {
@@ -133,32 +137,44 @@ impl ClusterDir {
                     found: text.trim().into(),
                 }),
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::write(&path, format!("{FORMAT}\n")).map_err(file(&path))?;
-                ids.own(&path).map_err(file(&path))
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(source) => Err(LaunchError::File { path, source }),
         }
     }
 
-    /// Takes the lock of the cluster.
+    fn check_format(&self, ids: &IdMap) -> Result<(), LaunchError> {
+        self.check_version()?;
+        let path = self.path().join("format");
+        if path.exists() {
+            return Ok(());
+        }
+        fs::write(&path, format!("{FORMAT}\n")).map_err(file(&path))?;
+        ids.own(&path).map_err(file(&path))
+    }
+
+    /// Takes the lock of the cluster; waits a while if another command holds it.
     ///
     /// # Errors
-    /// Fails if another command holds it or the file cannot be made.
+    /// Fails if another command keeps it or the file cannot be made.
     pub fn lock(&self) -> Result<Lock, LaunchError> {
         let path = self.path().join("lock");
-        let lock = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(file(&path))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Lock { _file: lock }),
-            Err(fs::TryLockError::WouldBlock) => Err(LaunchError::Busy {
-                name: self.name().into(),
-            }),
-            Err(fs::TryLockError::Error(source)) => Err(LaunchError::File { path, source }),
+        let command = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+        let who = format!("coracle {}", command.unwrap_or_default());
+        let until = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match Lock::take(&path, &who) {
+                Ok(lock) => return Ok(lock),
+                Err(LockError::Held { .. }) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(LockError::Held { holder }) => {
+                    return Err(LaunchError::Busy {
+                        name: self.name().into(),
+                        holder,
+                    });
+                }
+                Err(LockError::File(source)) => return Err(LaunchError::File { path, source }),
+            }
         }
     }
 }
@@ -204,6 +220,7 @@ impl Launch<'_> {
     /// Fails if a process cannot be started or the namespaces are refused;
     /// nothing is left running then.
     pub fn start(self) -> Result<Launched, LaunchError> {
+        end_stray(self.cluster)?;
         let init = self.start_init()?;
         let mut record = Record {
             init,
@@ -343,6 +360,23 @@ fn listen(path: &Path) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Ends a pid 1 of the cluster that no record names: whoever started it was
+/// interrupted before it could write one.
+fn end_stray(cluster: &ClusterDir) -> Result<(), LaunchError> {
+    let Some(stray) = Process::started(&cluster.run()) else {
+        return Ok(());
+    };
+    let failed = |source| LaunchError::Spawn {
+        process: "the end of an interrupted start",
+        source,
+    };
+    signal(stray, libc::SIGKILL).map_err(failed)?;
+    if gone(stray, STOP_GRACE) {
+        return Ok(());
+    }
+    Err(failed(io::ErrorKind::TimedOut.into()))
+}
+
 /// Stops a running cluster: asks pid 1 to end everything and waits.
 ///
 /// # Errors
@@ -367,6 +401,48 @@ pub fn stop(cluster: &ClusterDir, record: &Record) -> Result<(), LaunchError> {
     }
     Record::remove(cluster);
     Ok(())
+}
+
+/// Hands this very binary to a running cluster: pid 1 restarts the engine and
+/// the data plane with it, containers run on. Returns when pid 1 has taken it.
+///
+/// # Errors
+/// Fails if the file cannot be laid down or pid 1 does not take it.
+pub fn upgrade(cluster: &ClusterDir, record: &Record) -> Result<(), LaunchError> {
+    let path = cluster.run().join(init::NEXT);
+    let partial = path.with_extension("partial");
+    fs::copy("/proc/self/exe", &partial).map_err(file(&partial))?;
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(&partial, mode).map_err(file(&partial))?;
+    record.ids.own(&partial).map_err(file(&partial))?;
+    fs::rename(&partial, &path).map_err(file(&path))?;
+    let failed = |source| LaunchError::Spawn {
+        process: "the new version",
+        source,
+    };
+    signal(record.init, init::UPGRADE).map_err(failed)?;
+    let until = Instant::now() + STOP_GRACE;
+    while path.exists() {
+        if Instant::now() >= until {
+            let _ = fs::remove_file(&path);
+            return Err(failed(io::ErrorKind::TimedOut.into()));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+/// Ends the gateway of a running cluster and starts this binary in its place.
+///
+/// # Errors
+/// Fails if the new one cannot be started or the record not be written.
+pub fn replace_gateway(cluster: &ClusterDir, record: &mut Record) -> Result<(), LaunchError> {
+    if let Some(gateway) = record.gateway {
+        let _ = signal(gateway, libc::SIGKILL);
+        gone(gateway, Duration::from_secs(2));
+    }
+    record.gateway = Some(start_gateway(cluster, record.init)?);
+    record.write(cluster).map_err(file(&cluster.run()))
 }
 
 fn signal(process: Process, signal: libc::c_int) -> io::Result<()> {

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,26 @@ impl Process {
     /// Returns whether this very process still runs.
     pub fn is_alive(&self) -> bool {
         Process::of(self.pid).as_ref() == Some(self)
+    }
+}
+
+/// The file in a cluster's `run` folder that names its pid 1 from its first moment on.
+const INIT: &str = "init.json";
+
+impl Process {
+    /// Writes the name of a cluster's pid 1 into its `run` folder.
+    ///
+    /// # Errors
+    /// Returns what the file system reports.
+    pub(crate) fn write(&self, run: &Path) -> io::Result<()> {
+        std::fs::write(run.join(INIT), serde_json::to_vec(self)?)
+    }
+
+    /// Reads the pid 1 that was started last for a cluster, if it still runs.
+    pub(crate) fn started(run: &Path) -> Option<Process> {
+        let text = std::fs::read(run.join(INIT)).ok()?;
+        let process: Process = serde_json::from_slice(&text).ok()?;
+        process.is_alive().then_some(process)
     }
 }
 

@@ -5,19 +5,26 @@
 //! decides by a pure function and writes the difference.
 
 mod aggregation;
+mod autoscaler;
 mod context;
+mod daemonset;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod endpointslice;
 mod expectations;
 mod garbage;
 mod hash;
+mod history;
+mod job;
 mod namespace;
 mod nodelifecycle;
 mod owner;
 mod pods;
 mod replicaset;
 mod serviceaccount;
+mod statefulset;
+mod template;
 mod volumes;
 
 pub use context::Context;
@@ -26,8 +33,13 @@ pub use context::Context;
 pub async fn start(context: Context) {
     tokio::join!(
         aggregation::run(context.clone()),
+        autoscaler::run(context.clone()),
         deployment::run(context.clone()),
         replicaset::run(context.clone()),
+        statefulset::run(context.clone()),
+        job::run(context.clone()),
+        daemonset::run(context.clone()),
+        disruption::run(context.clone()),
         endpointslice::run(context.clone()),
         endpoints::run(context.clone()),
         serviceaccount::run(context.clone()),

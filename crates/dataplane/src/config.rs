@@ -3,6 +3,7 @@
 //! Main type: [`Config`]. It is always handed over whole.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,8 @@ pub struct Config {
     pub dns: Option<Dns>,
     /// The way out.
     pub egress: Option<Egress>,
+    /// The HTTP proxy in front of the cluster's sites.
+    pub ingress: Option<Ingress>,
 }
 
 /// A transport protocol.
@@ -105,4 +108,125 @@ pub struct Egress {
     /// An address that stands for the host's loopback.
     #[serde(default)]
     pub host: Option<Ipv4Addr>,
+}
+
+/// The HTTP proxy in front of the cluster's sites.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ingress {
+    /// Where clients come in.
+    pub entrances: Vec<Entrance>,
+    /// Source address of connections to targets; `None` lets the kernel choose.
+    pub source: Option<Ipv4Addr>,
+    /// What leads where. Among equals the first wins.
+    pub routes: Vec<HttpRoute>,
+    /// The sites' servers by name.
+    pub backends: BTreeMap<String, Backend>,
+    /// What the proxy proves itself with.
+    pub certificates: Vec<Certificate>,
+}
+
+/// One listener of the HTTP proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Entrance {
+    /// Whether clients speak TLS.
+    pub tls: bool,
+    /// Whether the addresses are the cluster's own, not the host's.
+    pub inside: bool,
+    /// The first that can be had is used; those before it are tried again.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// One rule of the HTTP proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpRoute {
+    /// A lower-case name, `*.` and a name for one label below it, or empty for
+    /// every host.
+    pub host: String,
+    /// The path, read as `kind` says.
+    pub path: String,
+    /// How paths are compared.
+    pub kind: PathKind,
+    /// A key of [`Ingress::backends`].
+    pub backend: String,
+    /// Whether plain HTTP is sent to HTTPS.
+    pub redirect: bool,
+    /// What the path becomes; `$1` is a group of a [`PathKind::Pattern`].
+    pub rewrite: Option<String>,
+    /// The name the server is asked for, instead of the client's.
+    pub server_name: Option<String>,
+    /// The largest body of a request in bytes; 0 is any.
+    pub body_bytes_max: u64,
+    /// How long a server may take to accept a connection, in seconds; 0 is the
+    /// usual time.
+    pub connect_seconds: u32,
+    /// How long a server may take to begin its answer, in seconds; 0 is the
+    /// usual time.
+    pub answer_seconds: u32,
+}
+
+/// How the path of a request is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum PathKind {
+    /// The same path.
+    Exact,
+    /// The path or one below it, element by element.
+    #[default]
+    Prefix,
+    /// Whatever begins with the text.
+    Text,
+    /// Whatever begins with a match of the regular expression, in either case.
+    Pattern,
+}
+
+/// The servers of a site.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Backend {
+    /// What they speak.
+    pub protocol: Protocol,
+    /// Their addresses, each as likely as the others.
+    pub targets: Vec<SocketAddr>,
+}
+
+/// What a server speaks.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http,
+    /// HTTP/1.1 over TLS; whoever answers is believed.
+    Https,
+    /// HTTP/2 without TLS.
+    Grpc,
+    /// HTTP/2 over TLS; whoever answers is believed.
+    Grpcs,
+}
+
+/// A certificate with its key.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Certificate {
+    /// Hosts it is shown for, as in [`HttpRoute::host`]; one without any is
+    /// shown to everybody else.
+    pub hosts: Vec<String>,
+    /// The chain, leaf first (PEM).
+    pub chain: String,
+    /// The private key (PEM).
+    pub key: String,
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The key is nobody's business.
+        formatter
+            .debug_struct("Certificate")
+            .field("hosts", &self.hosts)
+            .finish_non_exhaustive()
+    }
 }

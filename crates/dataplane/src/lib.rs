@@ -1,4 +1,5 @@
-//! Carries traffic: host-port forwarders, cluster DNS, egress. Knows no Kubernetes.
+//! Carries traffic: host-port forwarders, cluster DNS, egress, the HTTP proxy.
+//! Knows no Kubernetes.
 //!
 //! [`run`] is the whole process: it follows a [`Config`], asks a
 //! [`host::HostPorts`] for everything that needs the host's network namespace,
@@ -12,6 +13,7 @@ pub mod dns;
 mod egress;
 mod forward;
 pub mod host;
+pub mod ingress;
 mod pipe;
 pub mod report;
 mod socket;
@@ -51,12 +53,22 @@ pub async fn run(options: Options) {
     let board = report::Board::new(report);
     let mut forwards = forward::Forwards::new(host.clone(), board.clone());
     let mut names = dns::Server::new(host.clone(), board.clone());
-    let mut egress = egress::Egress::new(host, board.clone());
+    let mut egress = egress::Egress::new(host.clone(), board.clone());
+    let mut ingress = match ingress::Ingress::new(host, board.clone()) {
+        Ok(ingress) => ingress,
+        Err(error) => {
+            tracing::error!(%error, "no TLS, so no data plane");
+            return;
+        }
+    };
     loop {
         let wanted = config.borrow_and_update().clone();
         names.apply(wanted.dns.as_ref()).await;
         egress.apply(wanted.egress.as_ref()).await;
-        forwards.apply(&wanted).await;
+        forwards.apply(&wanted, &ingress.held()).await;
+        ingress
+            .apply(wanted.ingress.as_ref(), &forwards.held())
+            .await;
         board.settle(wanted.generation);
         let failing = board.failing();
         tokio::select! {

@@ -30,7 +30,7 @@ pub struct Report {
 /// A listener and whether it is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listener {
-    /// The forward's name, or `dns`, or `egress`.
+    /// The forward's name, or `dns`, `egress`, `ingress/http`, `ingress/https`.
     pub name: String,
     /// Its protocol.
     pub proto: Proto,
@@ -153,7 +153,7 @@ impl Board {
             .listeners
             .values()
             .flatten()
-            .any(|failure| failure.reason != Reason::NoSuchAddress)
+            .any(|failure| !matches!(failure.reason, Reason::NoSuchAddress | Reason::NotPermitted))
     }
 
     fn publish(&self, state: &State) {

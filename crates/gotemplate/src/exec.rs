@@ -251,8 +251,7 @@ impl<'e, 'x, 't> State<'e, 'x, 't> {
             return self.error_with("the template writes too much", Some(Detail::Limit));
         }
         if let Some(trace) = &mut self.exec.trace {
-            let start = self.exec.out.len();
-            trace.wrote(start, bytes, &self.tree.source, self.node.0);
+            trace.wrote(bytes, &self.tree.source, self.node.0);
         }
         self.exec.out.extend_from_slice(bytes);
         Ok(())

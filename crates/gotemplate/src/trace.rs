@@ -1,54 +1,63 @@
-//! Which template node wrote which bytes.
+//! Which template node wrote which part of which line.
 //!
 //! Main type: [`Trace`]. Switched on only for a second rendering after a
 //! failure; the first one pays nothing. What an `include` wrote passes through
-//! `nindent` and friends before it reaches the output, so inner pieces are
-//! found again by the text of their lines.
+//! `nindent` and friends before it reaches the output, so lines of inner
+//! templates are found again by their text.
 
 use crate::tree::Source;
+use std::collections::HashMap;
 use std::rc::Rc;
 
-/// A piece of output and where it came from.
-#[derive(Clone, Debug)]
-pub struct Piece {
-    /// Offset in the output.
-    pub start: usize,
-    /// Length in bytes.
-    pub len: usize,
-    /// The text that holds the node.
-    pub source: Rc<Source>,
-    /// Offset of the node there.
-    pub pos: usize,
-    /// Whether the bytes stood in the template as they are.
-    pub verbatim: bool,
-    /// What templates inside wrote on the way.
-    pub inner: Vec<Line>,
+/// A line of output and who wrote its parts.
+#[derive(Clone, Debug, Default)]
+pub struct Line {
+    /// The text.
+    pub text: Vec<u8>,
+    spots: Vec<Spot>,
 }
 
-/// A line written by an inner template, trimmed.
+/// From a column on, this node wrote.
 #[derive(Clone, Debug)]
-pub struct Line {
-    /// The text without space around it.
-    pub text: Vec<u8>,
-    /// The text that holds the node.
-    pub source: Rc<Source>,
-    /// Offset of the node there.
-    pub pos: usize,
+struct Spot {
+    column: usize,
+    source: Rc<Source>,
+    pos: usize,
+    /// Whether the bytes stood in the template as they are.
+    verbatim: bool,
+}
+
+impl Line {
+    /// Returns the node that wrote the byte at a column: its text and offset.
+    pub fn at(&self, column: usize) -> Option<(&Rc<Source>, usize)> {
+        let spot = self.spots.iter().rfind(|spot| spot.column <= column)?;
+        let inside = match spot.verbatim {
+            true => column - spot.column,
+            false => 0,
+        };
+        Some((&spot.source, spot.pos + inside))
+    }
+
+    fn indent(&self) -> usize {
+        self.text.len() - self.text.trim_ascii_start().len()
+    }
 }
 
 /// The recorder.
 #[derive(Default)]
 pub struct Trace {
     stack: Vec<Level>,
-    /// Pieces of the outermost template that finished last.
-    pub pieces: Vec<Piece>,
+    /// Lines of the outermost template that finished last.
+    pub lines: Vec<Line>,
 }
 
 #[derive(Default)]
 struct Level {
-    pieces: Vec<Piece>,
-    /// Lines of templates that finished inside, not yet claimed by a write.
-    pending: Vec<Line>,
+    /// Lines so far; the last one is open.
+    lines: Vec<Line>,
+    /// Lines of templates that finished inside, by text, not yet claimed by a
+    /// write.
+    pending: HashMap<Vec<u8>, Line>,
 }
 
 /// More lines than this are not kept for one write.
@@ -61,7 +70,10 @@ impl Trace {
     }
 
     pub(crate) fn enter(&mut self) {
-        self.stack.push(Level::default());
+        self.stack.push(Level {
+            lines: vec![Line::default()],
+            pending: HashMap::new(),
+        });
     }
 
     pub(crate) fn leave(&mut self, finished: bool) {
@@ -70,72 +82,73 @@ impl Trace {
         };
         match self.stack.last_mut() {
             Some(outer) => {
-                let lines = level
-                    .pieces
-                    .iter()
-                    .flat_map(|piece| piece.inner.iter().cloned());
-                outer.pending.extend(lines);
-                outer.pending.truncate(INNER_MAX);
+                for line in level.lines {
+                    let text = line.text.trim_ascii();
+                    if !text.is_empty() && outer.pending.len() < INNER_MAX {
+                        // The innermost template finished first.
+                        outer.pending.entry(text.to_vec()).or_insert(line);
+                    }
+                }
             }
-            None if finished => self.pieces = level.pieces,
+            None if finished => self.lines = level.lines,
             None => {}
         }
     }
 
-    pub(crate) fn wrote(&mut self, start: usize, bytes: &[u8], source: &Rc<Source>, pos: usize) {
+    pub(crate) fn wrote(&mut self, bytes: &[u8], source: &Rc<Source>, pos: usize) {
         let Some(level) = self.stack.last_mut() else {
             return;
         };
-        let mut inner = std::mem::take(&mut level.pending);
+        let pending = std::mem::take(&mut level.pending);
         let verbatim = source
             .text
             .get(pos..)
             .is_some_and(|text| text.starts_with(bytes));
-        let mut at = 0;
-        for line in bytes.split(|byte| *byte == b'\n') {
-            let text = line.trim_ascii();
-            if !text.is_empty() && inner.len() < INNER_MAX {
-                let inside = if verbatim {
-                    at + (line.len() - line.trim_ascii_start().len())
-                } else {
-                    0
-                };
-                inner.push(Line {
-                    text: text.to_vec(),
-                    source: source.clone(),
-                    pos: pos + inside,
-                });
+        let mut offset = 0;
+        for (index, part) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            if index > 0 {
+                level.lines.push(Line::default());
             }
-            at += line.len() + 1;
+            if let Some(line) = level.lines.last_mut() {
+                let spot = Spot {
+                    column: line.text.len(),
+                    source: source.clone(),
+                    pos: if verbatim { pos + offset } else { pos },
+                    verbatim,
+                };
+                append(line, part, spot, &pending);
+            }
+            offset += part.len() + 1;
         }
-        level.pieces.push(Piece {
-            start,
-            len: bytes.len(),
-            source: source.clone(),
-            pos,
-            verbatim,
-            inner,
-        });
     }
+}
 
-    /// Finds the node that wrote the byte at `offset` of the last output, where
-    /// `line` is the line of output that holds it.
-    pub fn find(&self, offset: usize, line: &[u8]) -> Option<(Rc<Source>, usize)> {
-        let piece = self
-            .pieces
-            .iter()
-            .rev()
-            .find(|piece| piece.start <= offset && (offset < piece.start + piece.len))?;
-        let text = line.trim_ascii();
-        // The innermost template finished first and stands first.
-        if let Some(inner) = piece.inner.iter().find(|inner| inner.text == text) {
-            return Some((inner.source.clone(), inner.pos));
-        }
-        let inside = if piece.verbatim {
-            offset - piece.start
-        } else {
-            0
-        };
-        Some((piece.source.clone(), piece.pos + inside))
+/// Appends a part of a line; a whole line of an inner template keeps its own
+/// writers.
+fn append(line: &mut Line, part: &[u8], spot: Spot, pending: &HashMap<Vec<u8>, Line>) {
+    if part.is_empty() {
+        return;
     }
+    let begins = line.text.trim_ascii().is_empty();
+    let inner = if begins {
+        pending.get(part.trim_ascii())
+    } else {
+        None
+    };
+    match inner {
+        Some(inner) => {
+            let indent = part.len() - part.trim_ascii_start().len();
+            let here = line.text.len() + indent;
+            let there = inner.indent();
+            line.spots.extend(inner.spots.iter().map(|spot| Spot {
+                column: (spot.column + here).saturating_sub(there),
+                ..spot.clone()
+            }));
+            if let Some(first) = line.spots.first_mut() {
+                first.column = first.column.min(here);
+            }
+        }
+        None => line.spots.push(spot),
+    }
+    line.text.extend_from_slice(part);
 }

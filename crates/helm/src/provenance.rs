@@ -116,17 +116,16 @@ struct TracedLine {
 
 impl Traced {
     /// Takes the lines of a rendered text with the nodes that wrote them.
-    pub(crate) fn new(trace: &Trace, written: &[u8]) -> Traced {
+    pub(crate) fn new(trace: &Trace) -> Traced {
         let mut traced = Traced {
             sources: Vec::new(),
             lines: Vec::new(),
         };
         let mut known: HashMap<*const u8, usize> = HashMap::new();
-        let mut at = 0;
-        for line in written.split(|byte| *byte == b'\n') {
-            let indent = line.len() - line.trim_ascii_start().len();
-            let mut spot = |offset: usize| {
-                let (source, pos) = trace.find(offset, line)?;
+        for line in &trace.lines {
+            let indent = line.text.len() - line.text.trim_ascii_start().len();
+            let mut spot = |column: usize| {
+                let (source, pos) = line.at(column)?;
                 let place = source.place(pos);
                 let index = *known.entry(source.text.as_ptr()).or_insert_with(|| {
                     traced.sources.push(Arc::new(Text {
@@ -141,14 +140,13 @@ impl Traced {
                     column: place.column + 1,
                 })
             };
-            let start = spot(at + indent);
-            let value = value_offset(line).and_then(|inside| spot(at + inside));
+            let start = spot(indent);
+            let value = value_offset(&line.text).and_then(&mut spot);
             traced.lines.push(TracedLine {
-                text: String::from_utf8_lossy(line).into_owned(),
+                text: String::from_utf8_lossy(&line.text).into_owned(),
                 start,
                 value,
             });
-            at += line.len() + 1;
         }
         traced
     }

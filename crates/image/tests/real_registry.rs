@@ -21,7 +21,7 @@ const HTPASSWD: &str = "user:$2y$05$abcdefghijklmnopqrstuuLK7U1u6pVRmL7L1BBM2aS3
 struct Registry {
     child: Child,
     address: String,
-    authority: Vec<u8>,
+    authority: String,
     _dir: tempfile::TempDir,
 }
 
@@ -91,7 +91,7 @@ fn skip() {
     eprintln!("SKIPPED: docker-registry is not installed");
 }
 
-fn certificates(dir: &Path) -> Vec<u8> {
+fn certificates(dir: &Path) -> String {
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
     let mut params = CertificateParams::new(vec![]).expect("parameters");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -102,7 +102,7 @@ fn certificates(dir: &Path) -> Vec<u8> {
     let leaf = params.signed_by(&key, &authority).expect("a certificate");
     std::fs::write(dir.join("cert.pem"), leaf.pem()).expect("writes");
     std::fs::write(dir.join("key.pem"), key.serialize_pem()).expect("writes");
-    authority.pem().into_bytes()
+    authority.pem()
 }
 
 fn client(registry: &Registry, password: Option<&str>, authority: bool) -> RegistryClient {
@@ -223,7 +223,7 @@ async fn logins_and_certificates_are_asked_for_by_name() {
             .await
             .expect_err("refused");
         assert!(matches!(error, RegistryError::Denied { .. }), "{error}");
-        assert!(error.to_string().contains("docker login"), "{error}");
+        assert!(error.to_string().contains("--creds"), "{error}");
     }
     // A certificate nobody vouches for is no reason to speak plain HTTP.
     let stranger = client(&registry, Some("s3cret"), false);

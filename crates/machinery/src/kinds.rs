@@ -33,12 +33,14 @@ pub fn by_api_version(api_version: &str, name: &str) -> Option<&'static Kind> {
 pub fn groups() -> &'static [(&'static str, &'static [&'static str])] {
     &[
         ("", &["v1"]),
+        ("apiregistration.k8s.io", &["v1"]),
         ("apps", &["v1"]),
         ("events.k8s.io", &["v1"]),
         ("authentication.k8s.io", &["v1"]),
         ("authorization.k8s.io", &["v1"]),
         ("autoscaling", &["v2", "v1"]),
         ("batch", &["v1"]),
+        ("certificates.k8s.io", &["v1"]),
         ("networking.k8s.io", &["v1"]),
         ("policy", &["v1"]),
         ("rbac.authorization.k8s.io", &["v1"]),
@@ -49,6 +51,8 @@ pub fn groups() -> &'static [(&'static str, &'static [&'static str])] {
         ("coordination.k8s.io", &["v1"]),
         ("node.k8s.io", &["v1"]),
         ("discovery.k8s.io", &["v1"]),
+        ("resource.k8s.io", &["v1"]),
+        ("flowcontrol.apiserver.k8s.io", &["v1"]),
     ]
 }
 
@@ -298,6 +302,19 @@ const COORDINATION: Group = Group::new("coordination.k8s.io", "v1", "io.k8s.api.
 const NODE: Group = Group::new("node.k8s.io", "v1", "io.k8s.api.node");
 const DISCOVERY: Group = Group::new("discovery.k8s.io", "v1", "io.k8s.api.discovery");
 
+const REGISTRATION: Group = Group::new(
+    "apiregistration.k8s.io",
+    "v1",
+    "io.k8s.kube-aggregator.pkg.apis.apiregistration",
+);
+const CERTIFICATES: Group = Group::new("certificates.k8s.io", "v1", "io.k8s.api.certificates");
+const RESOURCE: Group = Group::new("resource.k8s.io", "v1", "io.k8s.api.resource");
+const FLOW_CONTROL: Group = Group::new(
+    "flowcontrol.apiserver.k8s.io",
+    "v1",
+    "io.k8s.api.flowcontrol",
+);
+
 static KINDS: &[Kind] = &[
     CORE.kind("Binding", "bindings", "binding").verbs(CREATE),
     CORE.kind("ComponentStatus", "componentstatuses", "componentstatus")
@@ -406,7 +423,6 @@ static KINDS: &[Kind] = &[
         .short(&["rs"])
         .in_all()
         .scaled()
-        .fields(&[field_or("status.replicas", &["status.replicas"], "0")])
         .generation(SPEC),
     APPS.kind("StatefulSet", "statefulsets", "statefulset")
         .short(&["sts"])
@@ -640,6 +656,55 @@ static KINDS: &[Kind] = &[
     DISCOVERY
         .kind("EndpointSlice", "endpointslices", "endpointslice")
         .generation(&["addressType", "endpoints", "ports", "metadata.labels"]),
+    REGISTRATION
+        .kind("APIService", "apiservices", "apiservice")
+        .categories(EXTENSIONS)
+        .cluster()
+        .subs(STATUS),
+    CERTIFICATES
+        .kind(
+            "CertificateSigningRequest",
+            "certificatesigningrequests",
+            "certificatesigningrequest",
+        )
+        .short(&["csr"])
+        .cluster()
+        .subs(&[sub("approval", GET_PATCH_UPDATE), STATUS_SUB])
+        .fields(&[field("spec.signerName", &["spec.signerName"])]),
+    RESOURCE
+        .kind("DeviceClass", "deviceclasses", "deviceclass")
+        .cluster()
+        .generation(SPEC),
+    RESOURCE
+        .kind("ResourceClaim", "resourceclaims", "resourceclaim")
+        .subs(STATUS),
+    RESOURCE.kind(
+        "ResourceClaimTemplate",
+        "resourceclaimtemplates",
+        "resourceclaimtemplate",
+    ),
+    RESOURCE
+        .kind("ResourceSlice", "resourceslices", "resourceslice")
+        .cluster()
+        .fields(&[
+            field("spec.nodeName", &["spec.nodeName"]),
+            field("spec.driver", &["spec.driver"]),
+        ])
+        .generation(SPEC),
+    FLOW_CONTROL
+        .kind("FlowSchema", "flowschemas", "flowschema")
+        .cluster()
+        .subs(STATUS)
+        .generation(SPEC),
+    FLOW_CONTROL
+        .kind(
+            "PriorityLevelConfiguration",
+            "prioritylevelconfigurations",
+            "prioritylevelconfiguration",
+        )
+        .cluster()
+        .subs(STATUS)
+        .generation(SPEC),
 ];
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 mod job;
 mod pod;
 mod service;
+mod signing;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -90,6 +91,7 @@ pub fn prepare_update(
         }
         Some("resize") => pod::keep_all_but_resources(object, old),
         Some("finalize") => copy(object, old, "status"),
+        Some("approval") => signing::approve(object, old),
         Some(_) => {}
     }
     fold_string_data(kind, object);
@@ -112,6 +114,7 @@ pub fn reset_fields(kind: &Kind, subresource: Option<&str>) -> &'static [&'stati
             "metadata.deletionTimestamp",
             "metadata.ownerReferences",
         ],
+        (Some("approval"), _) => &["spec", "status.certificate"],
         (Some("status"), _) => &["spec"],
         _ => &[],
     }
@@ -138,6 +141,7 @@ pub fn updates_unconditionally(kind: &Kind) -> bool {
             "CSIDriver" | "CSINode" | "CSIStorageCapacity" | "VolumeAttachment"
         ) | ("coordination.k8s.io" | "policy" | "node.k8s.io", _)
             | ("admissionregistration.k8s.io" | "apiextensions.k8s.io", _)
+            | ("apiregistration.k8s.io" | "flowcontrol.apiserver.k8s.io", _)
     )
 }
 
@@ -184,6 +188,7 @@ fn update_main(kind: &Kind, object: &mut Value, old: &Value) {
             set_template_generation(object, before + step);
         }
         ("apiextensions.k8s.io", "CustomResourceDefinition") => store_version(object),
+        ("certificates.k8s.io", _) => copy(object, old, "spec"),
         _ => {}
     }
 }
@@ -298,6 +303,7 @@ fn update_status(kind: &Kind, object: &mut Value, old: &Value, now: Timestamp) {
     }
     match (kind.group, kind.kind) {
         ("apiextensions.k8s.io", _) => store_version(object),
+        ("certificates.k8s.io", _) => signing::sign(object, old),
         ("apps", "Deployment") => copy_metadata(object, old, &["labels"]),
         ("", "Pod") => {
             copy_metadata(object, old, &["ownerReferences", "deletionTimestamp"]);

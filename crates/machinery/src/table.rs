@@ -6,6 +6,7 @@
 //! Assembling the `Table` object is the server's.
 
 mod apps;
+mod cluster;
 mod columns;
 mod config;
 mod hpa;
@@ -175,6 +176,13 @@ pub fn row(kind: &'static Kind, object: &Value, now: Timestamp) -> Row {
             policy::role_binding(object, now)
         }
         ("admissionregistration.k8s.io", kind) => policy::admission(kind, object, now),
+        ("apiregistration.k8s.io", "APIService") => cluster::api_service(object, now),
+        ("certificates.k8s.io", _) => cluster::signing_request(object, now),
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => cluster::flow_schema(object, now),
+        ("flowcontrol.apiserver.k8s.io", _) => cluster::priority_level(object, now),
+        ("resource.k8s.io", "ResourceClaim") => cluster::resource_claim(object, now),
+        ("resource.k8s.io", "ResourceSlice") => cluster::resource_slice(object, now),
+        ("resource.k8s.io", _) => vec![name(object), age(object, now)],
         _ => return default_row(object),
     };
     cells.into()

@@ -10,6 +10,7 @@ mod apps;
 mod at;
 mod autoscaling;
 mod batch;
+mod cluster;
 mod config;
 mod cron;
 mod dump;
@@ -458,6 +459,10 @@ fn body(kind: &Kind, object: &At<'_>, old: Option<&Value>, causes: &mut Causes) 
             extensions::definition(object, old, causes);
         }
         ("authentication.k8s.io", "TokenRequest") => config::token_request(object, causes),
+        ("apiregistration.k8s.io", "APIService") => cluster::api_service(object, causes),
+        ("certificates.k8s.io", _) => cluster::signing_request(object, causes),
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => cluster::flow_schema(object, causes),
+        ("flowcontrol.apiserver.k8s.io", _) => cluster::priority_level(object, causes),
         _ => {}
     }
 }
@@ -479,6 +484,7 @@ fn status(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Causes) {
         ("apiextensions.k8s.io", _) => extensions::status(object, causes),
         ("", "Pod") => pod::status(object, old, causes),
         ("", "Namespace") => config::namespace_status(object, causes),
+        ("certificates.k8s.io", _) => cluster::signing_request(object, causes),
         _ => {}
     }
 }

@@ -16,16 +16,17 @@ use coracle_netdev::nft::Kernel;
 use coracle_netdev::nft::expr::UDP;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
 use kube::Client;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::balancer;
 use crate::base;
 use crate::bootstrap;
 use crate::core::{Core, Settings};
 use crate::endpoints::SERVICE_LABEL;
+use crate::ingress::{self, secrets};
 use crate::policy::PodFacts;
 use crate::policy::world::labels_of;
 use crate::push::Pusher;
@@ -36,11 +37,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// What the resident lives on.
 pub struct Options {
-    /// A client with the resident's own identity: it patches statuses of
-    /// Services and writes events (upstream's `service-controller`).
+    /// A client with the resident's own identity, whose role is
+    /// `system:coracle:network`.
     pub client: Client,
-    /// A client that may write the built-in Services and their endpoints.
-    pub admin: Client,
     /// The shared caches.
     pub caches: Caches,
     /// What is the same for the life of the cluster.
@@ -66,7 +65,6 @@ pub enum Error {
 pub async fn run(options: Options) -> Result<(), Error> {
     let Options {
         client,
-        admin,
         caches,
         mut settings,
         dataplane,
@@ -76,7 +74,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
     settings.datagrams = base::has_datagrams(&settings.plan, trial);
     let (config, wanted) = watch::channel(Arc::new(Config::default()));
     let (report, reports) = watch::channel(Arc::new(Report::default()));
-    tokio::spawn(ensure(admin, settings.plan.clone()));
+    tokio::spawn(ensure(client.clone(), settings.plan.clone()));
     tokio::spawn(
         Pusher {
             path: dataplane,
@@ -86,15 +84,24 @@ pub async fn run(options: Options) -> Result<(), Error> {
         .run(),
     );
     let watched = Watched::start(&caches).await;
+    let recorder = Recorder::new(client.clone(), "coracle-network");
     let mut agent = Agent {
         teller: Teller {
             client: client.clone(),
             services: watched.services.clone(),
             pods: watched.pods.clone(),
-            recorder: Recorder::new(client, "coracle-network"),
+            recorder: recorder.clone(),
             told: HashSet::new(),
             refused: HashSet::new(),
         },
+        ingress_teller: ingress::tell::Teller {
+            client: client.clone(),
+            ingresses: watched.ingresses.clone(),
+            recorder,
+            told: HashSet::new(),
+        },
+        client,
+        secrets: None,
         core: Core::new(settings, kernel),
         watched,
         config,
@@ -121,6 +128,8 @@ struct Dirty {
     pods: HashSet<Key>,
     namespaces: HashSet<Key>,
     policies: HashSet<Key>,
+    ingresses: HashSet<Key>,
+    classes: HashSet<Key>,
 }
 
 impl Dirty {
@@ -129,6 +138,8 @@ impl Dirty {
             && self.pods.is_empty()
             && self.namespaces.is_empty()
             && self.policies.is_empty()
+            && self.ingresses.is_empty()
+            && self.classes.is_empty()
     }
 }
 
@@ -139,6 +150,8 @@ struct Watched {
     pods: Cache<Pod>,
     namespaces: Cache<Namespace>,
     policies: Cache<NetworkPolicy>,
+    ingresses: Cache<Ingress>,
+    classes: Cache<IngressClass>,
     dirty: Arc<(Mutex<Dirty>, Notify)>,
 }
 
@@ -150,6 +163,8 @@ impl Watched {
             pods: caches.of(),
             namespaces: caches.of(),
             policies: caches.of(),
+            ingresses: caches.of(),
+            classes: caches.of(),
             dirty: Arc::default(),
         };
         tokio::join!(
@@ -158,6 +173,8 @@ impl Watched {
             watched.pods.ready(),
             watched.namespaces.ready(),
             watched.policies.ready(),
+            watched.ingresses.ready(),
+            watched.classes.ready(),
         );
         watched.mark();
         watched
@@ -186,6 +203,12 @@ impl Watched {
         let policy = marker(|dirty, key| {
             dirty.policies.insert(key);
         });
+        let ingress = marker(|dirty, key| {
+            dirty.ingresses.insert(key);
+        });
+        let class = marker(|dirty, key| {
+            dirty.classes.insert(key);
+        });
         self.services
             .on_change(move |object| service(key_of(&**object)));
         self.slices.on_change(move |object| {
@@ -198,6 +221,10 @@ impl Watched {
             .on_change(move |object| namespace(key_of(&**object)));
         self.policies
             .on_change(move |object| policy(key_of(&**object)));
+        self.ingresses
+            .on_change(move |object| ingress(key_of(&**object)));
+        self.classes
+            .on_change(move |object| class(key_of(&**object)));
     }
 
     fn take(&self) -> Dirty {
@@ -233,6 +260,10 @@ struct Agent {
     core: Core<Kernel>,
     watched: Watched,
     teller: Teller,
+    ingress_teller: ingress::tell::Teller,
+    client: Client,
+    /// Secrets with certificates, once an Ingress names one.
+    secrets: Option<mpsc::UnboundedReceiver<secrets::Change>>,
     config: watch::Sender<Arc<Config>>,
     reports: watch::Receiver<Arc<Report>>,
     /// The kernel's table may not be what the core remembers.
@@ -245,10 +276,12 @@ impl Agent {
     async fn follow(&mut self) {
         loop {
             self.take_changes();
+            self.take_secrets().await;
             self.write();
             self.tell().await;
             tokio::select! {
                 () = self.watched.changed() => {}
+                Some((key, secret)) = next(&mut self.secrets) => self.core.set_secret(key, secret),
                 changed = self.reports.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(AGAIN), if self.failed || self.untold => {}
             }
@@ -274,11 +307,30 @@ impl Agent {
             self.core
                 .set_pod(key, facts.and_then(|pod| PodFacts::of(&pod)));
         }
+        for key in dirty.classes {
+            let class = self.watched.classes.of(&key);
+            self.core.set_ingress_class(key.name, class);
+        }
+        for key in dirty.ingresses {
+            let ingress = self.watched.ingresses.of(&key);
+            self.core.set_ingress(key, ingress);
+        }
         let mut slices = self.watched.slices_of(&dirty.services);
         for key in dirty.services {
             let service = self.watched.services.of(&key);
             let slices = slices.remove(&key).unwrap_or_default();
             self.core.set_service(&key, service, slices);
+        }
+    }
+
+    /// Takes Secrets that have changed; begins to follow them when they are
+    /// asked for.
+    async fn take_secrets(&mut self) {
+        if self.secrets.is_none() && self.core.ingresses().has_tls() {
+            self.secrets = Some(secrets::follow(self.client.clone()).await);
+        }
+        while let Some(Ok((key, secret))) = self.secrets.as_mut().map(|s| s.try_recv()) {
+            self.core.set_secret(key, secret);
         }
     }
 
@@ -325,6 +377,10 @@ impl Agent {
             return;
         };
         let taken = status::taken(&self.reports.borrow());
+        let reserved = match self.core.ingresses().served().is_empty() {
+            true => BTreeSet::new(),
+            false => balancer::of_ingress(own),
+        };
         let assigned = self.core.balancers().clone();
         let wishes: Vec<_> = self
             .core
@@ -338,7 +394,7 @@ impl Agent {
             .collect();
         let balancers: BTreeMap<_, _> = match wishes.is_empty() {
             true => BTreeMap::new(),
-            false => balancer::assign(&wishes, own, &taken),
+            false => balancer::assign(&wishes, own, &taken, &reserved),
         };
         self.core.set_balancers(balancers);
     }
@@ -351,5 +407,28 @@ impl Agent {
             tracing::warn!(%error, "status of a LoadBalancer not written, trying again");
             self.untold = true;
         }
+        let Some(own) = self.core.host_address() else {
+            return;
+        };
+        let (ingresses, generation) = (self.core.ingresses(), self.core.generation());
+        self.ingress_teller.events(ingresses, &report);
+        let told = self
+            .ingress_teller
+            .statuses(ingresses, own, &report, generation)
+            .await;
+        if let Err(error) = told {
+            tracing::warn!(%error, "status of an Ingress not written, trying again");
+            self.untold = true;
+        }
+    }
+}
+
+/// Waits for a change of a Secret; for ever while none is followed.
+async fn next(
+    secrets: &mut Option<mpsc::UnboundedReceiver<secrets::Change>>,
+) -> Option<secrets::Change> {
+    match secrets {
+        Some(secrets) => secrets.recv().await,
+        None => std::future::pending().await,
     }
 }

@@ -11,7 +11,7 @@ use coracle_client::Key;
 use coracle_dataplane::config::Proto;
 use k8s_openapi::api::core::v1::Service;
 
-use crate::forward;
+use crate::{forward, ingress};
 
 /// A port on an address of the host.
 pub type Place = (Proto, IpAddr, u16);
@@ -59,16 +59,28 @@ pub fn wish(key: &Key, service: &Service) -> Option<Wish> {
 
 /// Gives every Service an address on which all its ports are free.
 ///
-/// `taken` are places that node ports or other programs have.
-pub fn assign(wishes: &[Wish], own: IpAddr, taken: &BTreeSet<Place>) -> BTreeMap<Key, IpAddr> {
+/// `taken` are places that node ports or other programs have, `reserved` those
+/// that newcomers leave to the Ingress.
+pub fn assign(
+    wishes: &[Wish],
+    own: IpAddr,
+    taken: &BTreeSet<Place>,
+    reserved: &BTreeSet<Place>,
+) -> BTreeMap<Key, IpAddr> {
     let mut used = taken.clone();
     let mut assigned = BTreeMap::new();
     // Those that have an address keep it against newcomers.
     let (had, new): (Vec<_>, Vec<_>) = wishes.iter().partition(|wish| wish.current.is_some());
     for wish in had.into_iter().chain(new) {
         let free = |address: &IpAddr| {
-            let place = |(proto, port): &(Proto, u16)| (*proto, *address, *port);
-            wish.ports.iter().all(|port| !used.contains(&place(port)))
+            let is_new = wish.current.is_none();
+            let places = wish
+                .ports
+                .iter()
+                .map(|(proto, port)| (*proto, *address, *port));
+            places
+                .into_iter()
+                .all(|place| !(used.contains(&place) || is_new && reserved.contains(&place)))
         };
         let others = OTHERS.map(|last| IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)));
         let candidates = wish.current.into_iter().chain([own]).chain(others);
@@ -83,6 +95,12 @@ pub fn assign(wishes: &[Wish], own: IpAddr, taken: &BTreeSet<Place>) -> BTreeMap
         assigned.insert(wish.key.clone(), address);
     }
     assigned
+}
+
+/// Returns the places of the Ingress on an address.
+pub fn of_ingress(own: IpAddr) -> BTreeSet<Place> {
+    let ports = ingress::PORTS.into_iter().flatten();
+    ports.map(|port| (Proto::Tcp, own, port)).collect()
 }
 
 #[cfg(test)]
@@ -102,7 +120,7 @@ mod tests {
                 })
                 .collect();
             let taken = taken.iter().map(|port| (Proto::Tcp, own, *port)).collect();
-            let got: Vec<u8> = assign(&wishes, own, &taken)
+            let got: Vec<u8> = assign(&wishes, own, &taken, &of_ingress(own))
                 .values()
                 .map(|address| match address {
                     IpAddr::V4(v4) => v4.octets()[3],
@@ -111,11 +129,13 @@ mod tests {
                 .collect();
             assert_eq!(got, expected);
         };
-        check(&[("a", 80, None)], &[], &[1]);
-        check(&[("a", 80, None), ("b", 81, None)], &[], &[1, 1]);
-        check(&[("a", 80, None), ("b", 80, None)], &[], &[1, 2]);
-        check(&[("a", 80, None), ("b", 80, Some(1))], &[], &[2, 1]);
-        check(&[("a", 80, None)], &[80], &[2]);
-        check(&[("a", 80, Some(7))], &[80], &[7]);
+        check(&[("a", 90, None)], &[], &[1]);
+        check(&[("a", 90, None), ("b", 91, None)], &[], &[1, 1]);
+        check(&[("a", 90, None), ("b", 90, None)], &[], &[1, 2]);
+        check(&[("a", 90, None), ("b", 90, Some(1))], &[], &[2, 1]);
+        check(&[("a", 90, None)], &[90], &[2]);
+        check(&[("a", 90, Some(7))], &[90], &[7]);
+        // Newcomers leave the ports of HTTP to the Ingress.
+        check(&[("a", 80, None), ("b", 443, Some(1))], &[], &[2, 1]);
     }
 }

@@ -1,30 +1,30 @@
-//! The two Services every cluster has: `kubernetes` and `kube-dns`.
+//! What every cluster has of the network: the Services `kubernetes` and
+//! `kube-dns`, and the class of Ingresses that are served.
 //!
-//! Their endpoints are not pods, so they are written here: the API server on
-//! the node's address, and cluster DNS. What exists is left as it is, except
-//! for endpoints that lead elsewhere.
+//! The Services' endpoints are not pods, so they are written here: the API
+//! server on the node's address, and cluster DNS. What exists is left as it
+//! is, except for endpoints that lead elsewhere.
 
-use k8s_openapi::api::core::v1::{Namespace, Service};
+use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::IngressClass;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::endpoints::SERVICE_LABEL;
+use crate::ingress::class;
 use crate::plan::AddressPlan;
 
 /// Who writes these fields.
 const MANAGER: &str = "coracle-network";
 
-/// Makes sure that both Services and their endpoints are there.
+/// Makes sure that both Services, their endpoints and the class are there.
 ///
 /// # Errors
 /// The API's refusal of the first object that could not be written.
 pub async fn ensure(client: &Client, plan: &AddressPlan) -> Result<(), kube::Error> {
     for wanted in both(plan) {
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        let namespace = json!({"metadata": {"name": wanted.namespace}});
-        create_missing(&namespaces, namespace).await?;
         let services: Api<Service> = Api::namespaced(client.clone(), wanted.namespace);
         create_missing(&services, wanted.service).await?;
         let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), wanted.namespace);
@@ -36,7 +36,17 @@ pub async fn ensure(client: &Client, plan: &AddressPlan) -> Result<(), kube::Err
             .patch(name, &parameters, &Patch::Apply(&wanted.slice))
             .await?;
     }
-    Ok(())
+    create_missing(&Api::<IngressClass>::all(client.clone()), ingress_class()).await
+}
+
+fn ingress_class() -> Value {
+    json!({
+        "metadata": {
+            "name": class::NAME,
+            "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"},
+        },
+        "spec": {"controller": class::CONTROLLER},
+    })
 }
 
 struct Wanted {

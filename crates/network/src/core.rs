@@ -12,10 +12,13 @@ use coracle_client::Key;
 use coracle_dataplane::Config;
 use coracle_dataplane::config::{Dns, Egress, Forward};
 use coracle_netdev::nft::{Data, Fragment, Kernel, Key as NftKey, Sink, Table};
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::networking::v1::{Ingress, IngressClass, NetworkPolicy};
 
+use crate::ingress::Ingresses;
+use crate::ingress::authority::Issue;
+use crate::ingress::resolve::Services;
 use crate::names::Records;
 use crate::plan::AddressPlan;
 use crate::policy::world::Labels;
@@ -40,6 +43,10 @@ pub struct Settings {
     /// Host addresses on which node ports are opened; the first is also the
     /// first address of LoadBalancers.
     pub host_addresses: Vec<IpAddr>,
+    /// Further host addresses on which ports are opened.
+    pub listen: Vec<IpAddr>,
+    /// What issues certificates for hosts that bring none.
+    pub authority: Option<Issue>,
 }
 
 impl Settings {
@@ -50,7 +57,27 @@ impl Settings {
             domain: "cluster.local".to_owned(),
             datagrams: true,
             host_addresses: forward::with_twin(Ipv4Addr::LOCALHOST.into()).collect(),
+            listen: Vec::new(),
+            authority: None,
         }
+    }
+}
+
+impl Settings {
+    /// Returns all host addresses on which ports are opened. One that stands
+    /// for all of its family leaves no place for single ones beside it.
+    pub fn open_addresses(&self) -> Vec<IpAddr> {
+        let is_covered = |address: &IpAddr| {
+            let mut all = self.listen.iter().filter(|open| open.is_unspecified());
+            !address.is_unspecified() && all.any(|open| open.is_ipv4() == address.is_ipv4())
+        };
+        let mut open = Vec::new();
+        for address in self.host_addresses.iter().chain(&self.listen) {
+            if !is_covered(address) && !open.contains(address) {
+                open.push(*address);
+            }
+        }
+        open
     }
 }
 
@@ -60,6 +87,7 @@ pub struct Core<S> {
     table: Table<S>,
     services: BTreeMap<Key, Entry>,
     balancers: BTreeMap<Key, IpAddr>,
+    ingresses: Ingresses,
     world: World,
     /// Owners of the policies' fragments in the table.
     restricted: BTreeSet<String>,
@@ -90,6 +118,7 @@ impl<S: Sink> Core<S> {
             table: Table::new(base::TABLE, sink),
             services: BTreeMap::new(),
             balancers: BTreeMap::new(),
+            ingresses: Ingresses::new(settings.authority.clone()),
             world,
             restricted: BTreeSet::new(),
             policies_changed: false,
@@ -109,6 +138,7 @@ impl<S: Sink> Core<S> {
         slices: Vec<Arc<EndpointSlice>>,
     ) {
         let owner = service::owner(&key.namespace, &key.name);
+        self.config_changed |= self.ingresses.names(key);
         let Some(service) = service else {
             if let Some(entry) = self.services.remove(key) {
                 self.stale.extend(datagram_endpoints(&entry));
@@ -212,6 +242,33 @@ impl<S: Sink> Core<S> {
         self.policies_changed |= self.world.set_policy(key, policy);
     }
 
+    /// Tells of an Ingress; `None` when it is gone.
+    pub fn set_ingress(&mut self, key: Key, ingress: Option<Arc<Ingress>>) {
+        self.config_changed |= self.ingresses.set(key, ingress);
+    }
+
+    /// Tells of an IngressClass; `None` when it is gone.
+    pub fn set_ingress_class(&mut self, name: String, class: Option<Arc<IngressClass>>) {
+        self.ingresses.set_class(name, class);
+        self.config_changed = true;
+    }
+
+    /// Tells of a Secret with a certificate; `None` when it is gone.
+    pub fn set_secret(&mut self, key: Key, secret: Option<Arc<Secret>>) {
+        self.ingresses.set_secret(key, secret);
+        self.config_changed = true;
+    }
+
+    /// Returns the Ingresses and what they were resolved to.
+    pub fn ingresses(&self) -> &Ingresses {
+        &self.ingresses
+    }
+
+    /// Returns the number of the latest configuration.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     /// Writes the difference to the table; returns the number of edits.
     ///
     /// # Errors
@@ -239,11 +296,13 @@ impl<S: Sink> Core<S> {
         }
         self.generation += 1;
         let plan = &self.settings.plan;
-        let addresses = &self.settings.host_addresses;
+        let addresses = &self.settings.open_addresses();
         let pods = self.world.pods.iter();
         let of_pods = pods.flat_map(|(key, pod)| hostport::forwards(key, pod, addresses));
         let forwards = self.services.values().flat_map(|e| e.forwards.clone());
         let forwards = forwards.chain(of_pods);
+        let services = Known(&self.services);
+        let ingress = self.ingresses.config(&services, plan, addresses);
         Some(Config {
             generation: self.generation,
             forward_source: Some(plan.forwarder()),
@@ -253,6 +312,7 @@ impl<S: Sink> Core<S> {
                 listen: (plan.node(), plan.egress_port).into(),
                 host: Some(plan.host()),
             }),
+            ingress,
         })
     }
 
@@ -280,10 +340,27 @@ impl<S: Sink> Core<S> {
     fn entry(&self, key: &Key, service: Arc<Service>, slices: Vec<Arc<EndpointSlice>>) -> Entry {
         let balancer = self.balancers.get(key).copied();
         Entry {
-            forwards: forward::forwards(&service, &slices, &self.settings.host_addresses, balancer),
+            forwards: forward::forwards(
+                &service,
+                &slices,
+                &self.settings.open_addresses(),
+                &self.balancer_addresses(balancer),
+            ),
             records: names::of_service(&service, &slices, &self.settings.domain),
             service,
             slices,
+        }
+    }
+
+    /// Returns the host addresses of a LoadBalancer: one of its own, or all of
+    /// the cluster's.
+    fn balancer_addresses(&self, assigned: Option<IpAddr>) -> Vec<IpAddr> {
+        let Some(address) = assigned else {
+            return Vec::new();
+        };
+        match Some(address) == self.host_address() {
+            true => self.settings.open_addresses(),
+            false => vec![address],
         }
     }
 
@@ -333,6 +410,16 @@ impl Core<Kernel> {
         let edits = self.table.resume(wanted)?;
         self.pending.clear();
         Ok(edits)
+    }
+}
+
+/// Services as Ingresses refer to them.
+struct Known<'a>(&'a BTreeMap<Key, Entry>);
+
+impl Services for Known<'_> {
+    fn find(&self, key: &Key) -> Option<(&Service, &[Arc<EndpointSlice>])> {
+        let entry = self.0.get(key)?;
+        Some((&entry.service, &entry.slices))
     }
 }
 

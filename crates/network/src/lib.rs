@@ -13,6 +13,7 @@ pub mod core;
 pub mod endpoints;
 pub mod forward;
 pub mod hostport;
+pub mod ingress;
 pub mod names;
 pub mod plan;
 pub mod policy;
@@ -22,4 +23,5 @@ mod status;
 
 pub use agent::{Error, Options, run};
 pub use core::{Core, Settings};
+pub use ingress::authority::Issue;
 pub use plan::AddressPlan;

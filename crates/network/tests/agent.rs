@@ -86,13 +86,14 @@ impl Cluster {
         cluster.runtime.spawn(async move {
             coracle_network::run(Options {
                 client: client.clone(),
-                admin: client.clone(),
                 caches: Caches::new(client),
                 settings: Settings {
                     plan: AddressPlan::default(),
                     domain: "cluster.local".into(),
                     datagrams: true,
                     host_addresses: vec![IpAddr::from([127, 0, 0, 1]), Ipv6Addr::LOCALHOST.into()],
+                    listen: Vec::new(),
+                    authority: None,
                 },
                 dataplane: control,
             })

@@ -2,8 +2,11 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use coracle_netdev::plan::AddressPlan;
+
+use crate::images::Registries;
 
 /// What a node is told when it starts.
 #[derive(Debug, Clone)]
@@ -31,6 +34,8 @@ pub struct Config {
     pub plan: AddressPlan,
     /// The domain of cluster names.
     pub domain: String,
+    /// How registries are reached.
+    pub registries: Arc<dyn Registries>,
     /// How many pods the node takes.
     pub pods_max: u32,
 }

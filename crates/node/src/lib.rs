@@ -26,6 +26,7 @@ mod volumes;
 mod worker;
 
 pub use config::Config;
+pub use images::Registries;
 pub use kubelet::Kubelet;
 pub use manager::{Node, StartError};
 pub use metrics::exposition;

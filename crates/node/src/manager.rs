@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 use crate::address::Addresses;
 use crate::config::Config;
 use crate::eviction::{self, Pressure};
+use crate::images::Puller;
 use crate::kubelet::Kubelet;
 use crate::machine::{Machine, Running};
 use crate::metrics::{self, Meter, Scrapes};
@@ -106,10 +107,13 @@ impl Node {
         caches: Caches,
         client: Client,
     ) -> Result<Node, StartError> {
+        let images = ImageStore::open(&config.images)?;
+        let registries = config.registries.clone();
         let shared = Shared {
+            puller: Arc::new(Puller::new(images.clone(), &config.cluster, registries)),
             recorder: Recorder::new(client.clone(), "kubelet"),
             machine,
-            images: ImageStore::open(&config.images)?,
+            images,
             addresses: Addresses::new(config.plan.clone()),
             tokens: Tokens::new(client.clone()),
             allocatable,

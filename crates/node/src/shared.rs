@@ -1,6 +1,7 @@
 //! What the workers of all pods share.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use coracle_client::{Cache, Recorder};
 use coracle_image::store::ImageStore;
@@ -15,6 +16,7 @@ use crate::address::Addresses;
 use crate::config::Config;
 use crate::env::Lookup;
 use crate::eviction::Pressure;
+use crate::images::Puller;
 use crate::machine::Machine;
 use crate::metrics::{Meter, Scrapes};
 use crate::tokens::Tokens;
@@ -31,6 +33,8 @@ pub struct Shared {
     pub machine: Machine,
     /// Finds images.
     pub images: ImageStore,
+    /// Pulls images.
+    pub puller: Arc<Puller>,
     /// Pod addresses.
     pub addresses: Addresses,
     /// Pod tokens.

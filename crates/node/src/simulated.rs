@@ -7,11 +7,16 @@
 //! `simulated.coracle.dev/run-seconds` and `simulated.coracle.dev/exit-code`
 //! say.
 
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use coracle_image::registry::{Dial, Direct, RegistryOptions};
 use coracle_netdev::plan::AddressPlan;
+use futures::future::BoxFuture;
 
 use crate::config::Config;
+use crate::images::Registries;
 
 /// What a simulated node is told.
 #[derive(Debug, Clone)]
@@ -57,7 +62,22 @@ impl Simulated {
             executable: "/proc/self/exe".into(),
             plan: self.plan.clone(),
             domain: "cluster.local".into(),
+            registries: Arc::new(NoRegistries),
             pods_max: self.pods_max,
         }
+    }
+}
+
+/// No image is ever pulled: containers are pretended.
+#[derive(Debug)]
+struct NoRegistries;
+
+impl Registries for NoRegistries {
+    fn dial(&self) -> Arc<dyn Dial> {
+        Arc::new(Direct::default())
+    }
+
+    fn options<'a>(&'a self, _host: &'a str) -> BoxFuture<'a, io::Result<RegistryOptions>> {
+        Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
     }
 }

@@ -47,6 +47,7 @@ pub fn locate(drafts: Vec<Draft>, world: &World<'_>, input: &Input<'_>) -> Vec<F
     let mut locator = Locator {
         world,
         input,
+        silenced: silenced(input),
         provenance,
         values: to_json(yaml::Value::Map(values)),
         trials: TRIALS_MAX,
@@ -60,6 +61,8 @@ pub fn locate(drafts: Vec<Draft>, world: &World<'_>, input: &Input<'_>) -> Vec<F
 struct Locator<'l> {
     world: &'l World<'l>,
     input: &'l Input<'l>,
+    /// Lines of `Chart.yaml` that silence rules in the whole chart.
+    silenced: Vec<String>,
     provenance: Provenance,
     values: Value,
     trials: usize,
@@ -67,6 +70,9 @@ struct Locator<'l> {
 
 impl Locator<'_> {
     fn finding(&mut self, draft: Draft) -> Option<Finding> {
+        if self.silenced.iter().any(|line| silences(line, draft.rule)) {
+            return None;
+        }
         let object = draft.index.map(|index| &self.world.objects[index]);
         let written = object.and_then(|object| self.written(object, &draft.field));
         if let Some(written) = &written
@@ -237,6 +243,20 @@ impl Locator<'_> {
         let line = |number: usize| text.lines().nth(number.wrapping_sub(1)).unwrap_or_default();
         silences(line(at.line), rule) || silences(line(at.line.wrapping_sub(1)), rule)
     }
+}
+
+fn silenced(input: &Input<'_>) -> Vec<String> {
+    let file = input
+        .chart
+        .raw
+        .iter()
+        .find(|file| file.name == "Chart.yaml");
+    let text = file.map(|file| String::from_utf8_lossy(&file.data).into_owned());
+    text.unwrap_or_default()
+        .lines()
+        .filter(|line| line.contains(IGNORE))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn ignores(written: &Written, rule: &str) -> bool {

@@ -102,7 +102,10 @@ impl Report {
             chart: format!("{} {}", meta.name, meta.version),
             release: input.release.name.clone(),
             namespace: input.release.namespace.clone(),
-            target: input.target.map(|target| target.name.clone()),
+            target: input
+                .target
+                .map(|target| target.name.clone())
+                .filter(|name| !name.is_empty()),
             kube_version: input.capabilities.kube_version.version.clone(),
             ..Report::default()
         }

@@ -64,6 +64,8 @@ fn rules(object: &Object, kind: &'static Kind, sink: &mut Sink) {
     if kind.namespaced {
         value["metadata"]["namespace"] = object.id.namespace.clone().into();
     }
+    // What the server gives every object before it judges.
+    value["metadata"]["uid"] = "00000000-0000-0000-0000-000000000000".into();
     default::apply(kind, &mut value);
     if kind.stored_as.is_some() {
         let storage = kind.storage();
@@ -76,8 +78,13 @@ fn rules(object: &Object, kind: &'static Kind, sink: &mut Sink) {
         .into_iter()
         .take(FINDINGS_MAX)
     {
+        let over_limit = cause.message.contains("must be less than or equal to");
+        let rule = if over_limit { "over-limit" } else { "invalid" };
         let message = explain(&cause);
-        sink.add(Severity::Error, "invalid", object, cause.field, message);
+        let draft = sink.add(Severity::Error, rule, object, cause.field, message);
+        if over_limit {
+            draft.fix("raise the limit, or lower the request");
+        }
     }
     for text in validate::warnings(kind, &value, None) {
         let field = text.split(": ").next().unwrap_or_default();

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// What is known of a cluster and its host.
 #[derive(Clone, Debug, Default)]
 pub struct Target {
-    /// Name for messages: the context.
+    /// Name for messages: the context; empty when only the host is known.
     pub name: String,
     /// Whether it is a Coracle cluster of this machine.
     pub is_coracle: bool,

@@ -30,6 +30,14 @@ pub fn warn(context: &Context, kind: &Kind, object: &Value) {
         ("networking.k8s.io", "ServiceCIDR" | "IPAddress") => {
             "the range of Service addresses is a flag of this server"
         }
+        ("apiregistration.k8s.io", _) if object["spec"]["service"].is_object() => {
+            "requests are not passed on to other API servers"
+        }
+        ("certificates.k8s.io", _) => "no signer issues certificates in this cluster",
+        ("flowcontrol.apiserver.k8s.io", _) => {
+            "the limits of requests in flight are fixed in this server"
+        }
+        ("resource.k8s.io", _) => "devices are not allocated in this cluster",
         ("apiextensions.k8s.io", "CustomResourceDefinition") => {
             let spec = &object["spec"];
             if spec["conversion"]["strategy"] == "Webhook" {

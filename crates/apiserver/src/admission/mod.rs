@@ -14,6 +14,7 @@ mod priority;
 mod quota;
 mod runtime_class;
 pub mod services;
+mod signing;
 mod storage;
 mod totals;
 
@@ -51,6 +52,7 @@ pub fn mutate_create(context: &Context, kind: &'static Kind, object: &mut Value)
             storage::default_class(context, object);
         }
         ("networking.k8s.io", "ingresses") => network::default_class(context, kind, object)?,
+        ("certificates.k8s.io", _) => signing::name_requester(context, object),
         _ => {}
     }
     storage::protect(kind, object);

@@ -88,7 +88,7 @@ pub async fn run(
             },
             options.field_validation,
         )
-        .map_err(|error| reword(kind, &shown, error))?;
+        .map_err(|error| reword(kind, form, &shown, error))?;
         rules::default(kind, &mut object);
         check_place(context, kind, &mut object)?;
         owners::dedup(context, &mut object);
@@ -201,7 +201,7 @@ fn check_type(kind: &Kind, patched: &Value) -> ApiResult<()> {
 
 /// A patched object that does not decode is invalid, not a bad request. Of a
 /// strategic patch upstream shows the patch, of the others the outcome.
-fn reword(kind: &Kind, shown: &str, error: ApiError) -> ApiError {
+fn reword(kind: &Kind, form: Form, shown: &str, error: ApiError) -> ApiError {
     let prefix = format!(" cannot be handled as a {}: ", kind.kind);
     let Some((_, why)) = error
         .message
@@ -210,6 +210,11 @@ fn reword(kind: &Kind, shown: &str, error: ApiError) -> ApiError {
     else {
         return error;
     };
+    let why = match form {
+        Form::Strategic => restored(why),
+        _ => None,
+    }
+    .unwrap_or_else(|| why.to_owned());
     let message = format!("Invalid value: {shown:?}: {why}");
     ApiError::invalid(
         "",
@@ -217,6 +222,33 @@ fn reword(kind: &Kind, shown: &str, error: ApiError) -> ApiError {
         "",
         vec![cause("FieldValueInvalid", "patch", message)],
     )
+}
+
+/// The outcome of a strategic patch is no JSON when upstream decodes it, and a
+/// wrong type is told in other words (`runtime.DefaultUnstructuredConverter`).
+fn restored(why: &str) -> Option<String> {
+    let (given, rest) = why
+        .strip_prefix("json: cannot unmarshal ")?
+        .split_once(" into ")?;
+    let (_, wanted) = rest.rsplit_once(" of type ")?;
+    let (kind, go_type) = match given.split(' ').next()? {
+        "object" => ("map", "map[string]interface {}"),
+        "array" => ("slice", "[]interface {}"),
+        "string" => ("string", "string"),
+        "bool" => ("bool", "bool"),
+        number if number.contains('.') => ("float64", "float64"),
+        _ => ("int64", "int64"),
+    };
+    let is_named = wanted.contains('.');
+    Some(if wanted.starts_with("[]") {
+        format!("cannot restore slice from {kind}")
+    } else if wanted.starts_with("map[") {
+        format!("cannot restore map from {kind}")
+    } else if is_named && kind == "string" {
+        format!("cannot restore struct from: {kind}")
+    } else {
+        format!("cannot convert {go_type} to {wanted}")
+    })
 }
 
 /// Writes a value as Go's `%+v` writes it decoded: `map[a:1 b:[x y]]`.
@@ -301,7 +333,9 @@ async fn apply_new(
     let mut object = managed::apply(kind, &Value::Null, patch, writer, force)?;
     rules::default(kind, &mut object);
     check_place(context, kind, &mut object)?;
-    let created: Written = create::create_managed(context, kind, object, options.dry_run).await?;
+    let owners = managed::take(&mut object);
+    let created: Written =
+        create::create_managed(context, kind, object, owners, options.dry_run).await?;
     created.answer(context, kind, StatusCode::CREATED)
 }
 

@@ -2,19 +2,17 @@
 
 use clap::Args;
 use k8s_openapi::api::core::v1::Service as Object;
-use kube::{Api, ResourceExt};
+use kube::Api;
 
 use super::target::Target;
 use super::{Global, block_on};
 use crate::failure::{Failure, Outcome};
 
-/// The host's address on which NodePorts answer.
-pub const HOST: &str = "127.0.0.1";
-
 /// Prints the address at which the cluster's ports answer.
 pub fn ip(global: &Global) -> Outcome {
-    Target::of(global)?.require_running()?;
-    println!("{HOST}");
+    let target = Target::of(global)?;
+    target.require_running()?;
+    println!("{}", target.host());
     Ok(())
 }
 
@@ -42,14 +40,17 @@ impl Service {
                 .get(&self.name)
                 .await?)
         })?;
-        let urls = urls(&service);
+        let urls = urls(&service, &target.host());
         if urls.is_empty() {
             return Err(Failure::from(anyhow::anyhow!(
                 "service {}/{} has no port on the host",
                 self.namespace,
                 self.name
             ))
-            .hint("give it type NodePort, or use: coracle kubectl port-forward"));
+            .hint(format!(
+                "give it type NodePort, or use: coracle forward svc/{} PORT --namespace {}",
+                self.name, self.namespace
+            )));
         }
         for url in urls {
             println!("{url}");
@@ -58,22 +59,9 @@ impl Service {
     }
 }
 
-/// Returns the URLs of a Service on the host.
-pub fn urls(service: &Object) -> Vec<String> {
-    let ports = service
-        .spec
-        .iter()
-        .flat_map(|spec| spec.ports.iter().flatten());
-    ports
-        .filter_map(|port| Some(format!("http://{HOST}:{}", port.node_port?)))
-        .collect()
-}
-
-/// Returns the name of a Service with its namespace.
-pub fn full_name(service: &Object) -> String {
-    format!(
-        "{}/{}",
-        service.namespace().unwrap_or_default(),
-        service.name_any()
-    )
+/// Returns the URLs of a Service, given the host's address of node ports.
+pub fn urls(service: &Object, host: &str) -> Vec<String> {
+    serde_json::to_value(service)
+        .map(|service| super::urls::of_service(&service, host))
+        .unwrap_or_default()
 }

@@ -9,25 +9,40 @@ use super::progress::Progress;
 use super::target::Target;
 use super::{Global, block_on};
 use crate::failure::Outcome;
-use crate::project::Project;
+use crate::project;
 
 /// Remove the release that `up` installed.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  coracle down                    the release of coracle.yaml in this folder
+  coracle down --release web      a release by its name
+
+The cluster keeps running; `coracle delete` removes that as well.")]
 pub struct Down {
     /// Folder with coracle.yaml, or with a chart.
     #[arg(default_value = ".")]
     folder: PathBuf,
+    /// Variation of coracle.yaml; may be given several times.
+    #[arg(long = "profile", value_name = "NAME")]
+    profiles: Vec<String>,
+    /// Name of the release [default: that of coracle.yaml, or the chart's].
+    #[arg(long)]
+    release: Option<String>,
+    /// Namespace of the release [default: that of coracle.yaml].
+    #[arg(long, short)]
+    namespace: Option<String>,
 }
 
 impl Down {
     /// Removes the release and waits until its objects are gone.
     pub fn run(&self, global: &Global) -> Outcome {
-        let project = Project::read(&self.folder)?;
+        let mut project = project::read(&self.folder, &self.profiles)?;
+        project.release = self.release.clone().unwrap_or(project.release);
+        project.namespace = self.namespace.clone().unwrap_or(project.namespace);
         let target = Target::of(global)?;
-        let record = target.require_running()?;
         let step = Progress::new(global).step("Down");
         let removed = block_on(async {
-            let client = target.client(&record).await?;
+            let client = target.connect().await?;
             Ok(uninstall(&client, &project.namespace, &project.release).await?)
         });
         match removed {

@@ -1,11 +1,22 @@
 //! The commands: one file each.
 
 mod access;
+mod advice;
+pub mod check;
+mod completions;
+mod config;
 mod delete;
+mod doctor;
 mod down;
+mod forward;
+mod helm;
 mod image;
 mod kubectl;
+mod logs;
+mod minikube;
+mod output;
 mod progress;
+mod release;
 mod roll;
 mod start;
 mod status;
@@ -13,12 +24,14 @@ mod stop;
 mod target;
 mod template;
 mod up;
+mod urls;
+mod why;
 
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Failure;
 
 /// A Kubernetes one person can carry.
 ///
@@ -29,7 +42,7 @@ use crate::failure::{Failure, Outcome};
 #[command(
     name = "coracle",
     version,
-    after_help = "Examples:\n  coracle up                 build, start, deploy what coracle.yaml describes\n  coracle kubectl get pods   your kubectl, with the cluster's kubeconfig\n  coracle down               remove the release\n  coracle delete             remove the cluster and every trace of it"
+    after_help = "Examples:\n  coracle up                 build, start, deploy what coracle.yaml describes\n  coracle kubectl get pods   your kubectl, with the cluster's kubeconfig\n  coracle down               remove the release\n  coracle delete             remove the cluster and every trace of it\n\nExit codes: 0 done, 1 it failed, 2 the command line or a file of yours is wrong,\n3 the cluster does not run, 4 the machine refuses, 130 interrupted."
 )]
 struct Cli {
     #[command(flatten)]
@@ -47,9 +60,15 @@ pub struct Global {
     /// Kubeconfig to change and to read, instead of $KUBECONFIG or ~/.kube/config.
     #[arg(long, global = true)]
     pub kubeconfig: Option<std::path::PathBuf>,
+    /// Act on an existing cluster: a context of the kubeconfig.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
     /// Say only what was asked for and what failed.
     #[arg(long, short, global = true)]
     pub quiet: bool,
+    /// Write plain lines on a terminal, too.
+    #[arg(long, global = true)]
+    pub no_progress: bool,
 }
 
 fn cluster_name(text: &str) -> Result<String, String> {
@@ -77,24 +96,85 @@ enum Command {
     Ip,
     /// Print the URLs of a Service.
     Service(access::Service),
+    /// Forward a local port to a Service, following it across pod replacement.
+    Forward(forward::Forward),
     /// Run kubectl with the cluster's kubeconfig.
     Kubectl(kubectl::Kubectl),
     /// Build, pull, push, load, save, tag, inspect, list and remove images.
     Image(image::Image),
     /// Render a chart as `helm template` does.
     Template(template::Template),
+    /// Install a chart as a release.
+    Install(Box<release::Placed<release::Install>>),
+    /// Upgrade a release to another chart or other values.
+    Upgrade(Box<release::Placed<release::Upgrade>>),
+    /// Roll a release back to an older revision.
+    Rollback(release::Placed<release::Rollback>),
+    /// Remove releases and their objects.
+    Uninstall(release::Placed<release::Uninstall>),
+    /// List releases.
+    #[command(visible_alias = "ls")]
+    List(release::Placed<release::List>),
+    /// Show the revisions of a release.
+    History(release::Placed<release::History>),
+    /// Print one part of what a release's revision says.
+    Get(release::Placed<release::Get>),
+    /// Run the tests of a release.
+    Test(release::Placed<release::Test>),
+    /// Helm's command line, as it is: coracle helm status web.
+    #[command(disable_help_flag = true)]
+    Helm(helm::Embedded),
+    /// Say what would go wrong with a chart; nothing is changed.
+    Check(check::Check),
+    /// Print what containers write.
+    Logs(logs::Logs),
+    /// Say why something does not work, and what to do about it.
+    Why(why::Why),
+    /// Look whether this machine offers what a cluster needs.
+    Doctor(doctor::Doctor),
+    /// View and set defaults; print the schema of coracle.yaml.
+    Config(config::Config),
+    /// Print the completions of a shell.
+    Completions(completions::Completions),
+    /// Write the manual, a page per command.
+    #[command(hide = true)]
+    Man(completions::Man),
 }
 
 /// Reads the command line, runs the command and returns the exit code.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    match dispatch(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
+    crate::interrupt::install();
+    match program().as_str() {
+        "helm" => return helm::run(std::env::args_os()),
+        "minikube" => return minikube::run(),
+        _ => {}
+    }
+    match parse().and_then(|cli| dispatch(&cli)) {
+        Ok(code) => code,
         Err(failure) => failure.report(),
     }
 }
 
-fn dispatch(cli: &Cli) -> Outcome {
+/// Returns the name by which the program was called.
+fn program() -> String {
+    let name = std::env::args_os().next().unwrap_or_default();
+    let name = std::path::Path::new(&name).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// Parses the command line, over the defaults that the user has set.
+fn parse() -> Result<Cli, Failure> {
+    let mut command = Cli::command();
+    for (key, value) in config::defaults()? {
+        // Parsing happens once in a process; clap wants texts that stay.
+        let value: &'static str = value.leak();
+        command = command.mut_arg(key, |argument| argument.default_value(value));
+    }
+    let matches = command.get_matches();
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
     let global = &cli.global;
     match &cli.command {
         Command::Up(up) => up.run(global),
@@ -105,10 +185,28 @@ fn dispatch(cli: &Cli) -> Outcome {
         Command::Status(status) => status.run(global),
         Command::Ip => access::ip(global),
         Command::Service(service) => service.run(global),
+        Command::Forward(forward) => forward.run(global),
         Command::Kubectl(kubectl) => kubectl.run(global),
         Command::Image(image) => image.run(global),
         Command::Template(template) => template.run(),
+        Command::Install(verb) => verb.run(global),
+        Command::Upgrade(verb) => verb.run(global),
+        Command::Rollback(verb) => verb.run(global),
+        Command::Uninstall(verb) => verb.run(global),
+        Command::List(verb) => verb.run(global),
+        Command::History(verb) => verb.run(global),
+        Command::Get(verb) => verb.run(global),
+        Command::Test(verb) => verb.run(global),
+        Command::Helm(helm) => return Ok(helm.run(global)),
+        Command::Check(check) => return check.run(global),
+        Command::Logs(logs) => logs.run(global),
+        Command::Why(why) => why.run(global),
+        Command::Doctor(doctor) => doctor.run(global),
+        Command::Config(config) => config.run(global),
+        Command::Completions(completions) => completions.run(),
+        Command::Man(man) => man.run(),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// Runs a future to its end on a runtime of one thread.

@@ -1,17 +1,20 @@
 //! What is going on, for a person: a line per step, with its time. Moving on a
 //! terminal, plain lines elsewhere; always on standard error.
 
+use std::cell::RefCell;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Global;
+use crate::paint::{Colour, Stream, paint};
 
 /// Tells of steps.
 #[derive(Debug, Clone)]
 pub struct Progress {
     quiet: bool,
+    moving: bool,
 }
 
 /// A step under way; ends when it is told how.
@@ -21,31 +24,42 @@ pub struct Step {
     since: Instant,
     bar: Option<ProgressBar>,
     quiet: bool,
+    noted: RefCell<String>,
 }
 
 impl Progress {
-    /// Returns progress that is silent with `--quiet`.
+    /// Returns progress that is silent with `--quiet` and stands still with
+    /// `--no-progress` or away from a terminal.
     pub fn new(global: &Global) -> Progress {
         Progress {
             quiet: global.quiet,
+            moving: !global.no_progress && std::io::stderr().is_terminal(),
         }
     }
 
     /// Begins a step.
     pub fn step(&self, name: &str) -> Step {
-        let bar = (!self.quiet && std::io::stderr().is_terminal()).then(|| spinner(name));
         Step {
             name: name.to_owned(),
             since: Instant::now(),
-            bar,
+            bar: (!self.quiet && self.moving).then(|| spinner(name)),
             quiet: self.quiet,
+            noted: RefCell::default(),
+        }
+    }
+
+    /// Prints a line between steps.
+    pub fn line(&self, text: &str) {
+        if !self.quiet {
+            eprintln!("{text}");
         }
     }
 }
 
 fn spinner(name: &str) -> ProgressBar {
     let bar = ProgressBar::new_spinner();
-    let style = ProgressStyle::with_template("{spinner:.cyan} {prefix:<14} {msg}");
+    let style =
+        ProgressStyle::with_template("{spinner:.cyan} {prefix:<14} {wide_msg} {elapsed:>5}");
     if let Ok(style) = style {
         bar.set_style(style);
     }
@@ -55,7 +69,7 @@ fn spinner(name: &str) -> ProgressBar {
 }
 
 impl Step {
-    /// Says what is being done now.
+    /// Says what is being done now, where the line can change.
     pub fn say(&self, text: impl Into<String>) {
         if let Some(bar) = &self.bar {
             bar.set_message(text.into());
@@ -76,10 +90,24 @@ impl Step {
         self.quiet
     }
 
+    /// Says what a reader of plain lines should see as well; once.
+    pub fn note(&self, text: impl Into<String>) {
+        let text = text.into();
+        if *self.noted.borrow() == text {
+            return;
+        }
+        match &self.bar {
+            Some(bar) => bar.set_message(text.clone()),
+            None if !self.quiet => eprintln!("… {:<14} {text}", self.name),
+            None => {}
+        }
+        *self.noted.borrow_mut() = text;
+    }
+
     /// Ends the step well.
     pub fn done(self, text: &str) {
         let took = duration(self.since.elapsed());
-        self.end("✓", text, &took);
+        self.end(&paint(Stream::Err, Colour::Green, "✓"), text, &took);
     }
 
     /// Ends the step; it had nothing to do.
@@ -90,7 +118,23 @@ impl Step {
     /// Ends the step badly; the failure is reported by the caller.
     pub fn failed(self) {
         let took = duration(self.since.elapsed());
-        self.end("✗", "failed", &took);
+        self.end(&paint(Stream::Err, Colour::Red, "✗"), "failed", &took);
+    }
+
+    /// Ends the step as its result says: well with the text that `text` makes.
+    pub fn finish<T, E>(
+        self,
+        result: Result<T, E>,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<T, E> {
+        match &result {
+            Ok(value) => {
+                let text = text(value);
+                self.done(&text);
+            }
+            Err(_) => self.failed(),
+        }
+        result
     }
 
     fn end(&self, mark: &str, text: &str, took: &str) {
@@ -98,7 +142,8 @@ impl Step {
             bar.finish_and_clear();
         }
         if !self.quiet {
-            eprintln!("{mark} {:<14} {text:<48} {took:>8}", self.name);
+            let line = format!("{mark} {:<14} {text:<48} {took:>8}", self.name);
+            eprintln!("{}", line.trim_end());
         }
     }
 }

@@ -6,7 +6,7 @@
 mod tcp;
 mod udp;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -104,12 +104,22 @@ impl Forwards {
         }
     }
 
-    /// Makes the forwarders equal to the configuration.
-    pub(crate) async fn apply(&mut self, config: &Config) {
+    /// Returns the addresses that are held for streams.
+    pub(crate) fn held(&self) -> BTreeSet<SocketAddr> {
+        let streams = self
+            .running
+            .keys()
+            .filter(|(proto, _)| *proto == Proto::Tcp);
+        streams.map(|(_, address)| *address).collect()
+    }
+
+    /// Makes the forwarders equal to the configuration. `taken` are addresses
+    /// for streams that another part of the data plane holds.
+    pub(crate) async fn apply(&mut self, config: &Config, taken: &BTreeSet<SocketAddr>) {
         for place in self.failed.drain(..) {
             self.board.forget(&place);
         }
-        let wanted = self.wanted(config);
+        let wanted = self.wanted(config, taken);
         self.stop_unwanted(&wanted).await;
         let mut missing = Vec::new();
         for (place, forward) in wanted {
@@ -142,12 +152,23 @@ impl Forwards {
     }
 
     /// Picks one forward for each address; a second one is noted as refused.
-    fn wanted<'a>(&mut self, config: &'a Config) -> HashMap<Place, &'a Forward> {
+    fn wanted<'a>(
+        &mut self,
+        config: &'a Config,
+        taken: &BTreeSet<SocketAddr>,
+    ) -> HashMap<Place, &'a Forward> {
         let mut wanted: HashMap<Place, &Forward> = HashMap::new();
         for forward in &config.forwards {
             for address in &forward.listen {
                 let place = (forward.proto, *address);
                 match wanted.get(&place) {
+                    _ if forward.proto == Proto::Tcp && taken.contains(address) => {
+                        let failure = Failure {
+                            reason: Reason::PortTaken,
+                            message: "taken by the Ingress".to_owned(),
+                        };
+                        self.note(place, forward.name.clone(), Err(failure));
+                    }
                     Some(first) if first.name != forward.name => {
                         let failure = Failure {
                             reason: Reason::PortTaken,

@@ -166,4 +166,14 @@ impl HostPorts for Client {
     fn resolve<'a>(&'a self, query: &'a [u8]) -> BoxFuture<'a, io::Result<Vec<u8>>> {
         async move { Ok(self.ask(Ask::Resolve, query).await?.bytes) }.boxed()
     }
+
+    fn dial_registry<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<OwnedFd>> {
+        self.ask_for_socket(Ask::DialRegistry(host.to_owned(), port))
+            .boxed()
+    }
+
+    fn registry_settings<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<OwnedFd>> {
+        self.ask_for_socket(Ask::RegistrySettings(host.to_owned()))
+            .boxed()
+    }
 }

@@ -41,4 +41,19 @@ pub trait HostPorts: Send + Sync + 'static {
 
     /// Asks the host's name servers and returns their answer.
     fn resolve<'a>(&'a self, query: &'a [u8]) -> BoxFuture<'a, io::Result<Vec<u8>>>;
+
+    /// Returns a socket of the host connected to the registry at a name or
+    /// address. Unlike [`HostPorts::dial`] it is asked by the node itself, for
+    /// which a registry on the host's loopback is as good as any.
+    fn dial_registry<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<OwnedFd>> {
+        let _ = (host, port);
+        Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
+    }
+
+    /// Returns an open file that says how the host uses the registry `host`:
+    /// its login, authorities, proxies. The data plane does not read it.
+    fn registry_settings<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<OwnedFd>> {
+        let _ = host;
+        Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
+    }
 }

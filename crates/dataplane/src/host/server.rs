@@ -123,6 +123,14 @@ async fn answer(
         Ask::Dial(proto, address) => host.dial(proto, address).await.map(|got| fd = Some(got)),
         Ask::Release(proto, address) => host.release(proto, address).await,
         Ask::Resolve => host.resolve(&parcel.bytes).await.map(|got| bytes = got),
+        Ask::DialRegistry(name, port) => {
+            let dialled = host.dial_registry(&name, port).await;
+            dialled.map(|got| fd = Some(got))
+        }
+        Ask::RegistrySettings(name) => {
+            let settings = host.registry_settings(&name).await;
+            settings.map(|got| fd = Some(got))
+        }
     };
     let reply = Reply {
         id: parcel.header.id,

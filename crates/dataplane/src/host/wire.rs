@@ -31,6 +31,8 @@ pub(super) enum Ask {
     Dial(Proto, SocketAddr),
     /// The query is the message's raw bytes.
     Resolve,
+    DialRegistry(String, u16),
+    RegistrySettings(String),
 }
 
 /// A request.

@@ -78,7 +78,7 @@ pub fn world(policy: Policy) -> World {
     }
 }
 
-fn runtime(netns: Option<&OwnedFd>) -> tokio::runtime::Runtime {
+pub fn runtime(netns: Option<&OwnedFd>) -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(1).enable_all();
     if let Some(netns) = netns {

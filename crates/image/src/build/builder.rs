@@ -30,8 +30,10 @@ pub struct Built {
     pub id: Digest,
     /// Its names, and what they stood for before.
     pub names: Vec<NameChange>,
-    /// Steps that were known already.
+    /// Steps whose layer was known already.
     pub steps_cached: usize,
+    /// Steps whose layer was made.
+    pub steps_made: usize,
     /// Steps in all.
     pub steps: usize,
 }
@@ -74,6 +76,7 @@ pub fn build(
         digests: FileDigests::open(store.digests_path(&request.context)),
         number: 0,
         cached: 0,
+        made: 0,
     };
     let image = builder
         .stages(&graph)
@@ -93,6 +96,7 @@ pub fn build(
         id,
         names: builder.stage.commit(cluster, &names)?,
         steps_cached: builder.cached,
+        steps_made: builder.made,
         steps: builder.number,
     })
 }
@@ -115,6 +119,7 @@ pub(super) struct Builder<'a> {
     number: usize,
     total: usize,
     cached: usize,
+    made: usize,
 }
 
 impl Builder<'_> {
@@ -362,6 +367,7 @@ impl Builder<'_> {
             chain_id: chain_id(None, digest),
         };
         self.pending.push((key, step));
+        self.made += 1;
         self.note(state, created_by, false);
         let diff_id = digest;
         (self.progress)(BuildEvent::Layer {
@@ -445,16 +451,13 @@ impl Builder<'_> {
     }
 
     pub(super) fn plan_failed(&self, line: u32, error: PlanError) -> BuildError {
-        match error {
-            PlanError::Read { path, source }
-                if matches!(
-                    source.kind(),
-                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-                ) =>
-            {
-                crate::store::StoreError::DiskFull { path }.into()
-            }
-            error => self.at(line, chain(&error)),
+        let want_of_room = match &error {
+            PlanError::Read { path, source } => self.stage.want_of_room(source, path),
+            _ => None,
+        };
+        match want_of_room {
+            Some(error) => error.into(),
+            None => self.at(line, chain(&error)),
         }
     }
 

@@ -61,7 +61,12 @@ impl Direct {
         Err(last)
     }
 
-    async fn addresses(&self, host: &str) -> io::Result<Vec<std::net::IpAddr>> {
+    /// Returns the addresses of a host, which may be one itself.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the name servers do not know it.
+    pub async fn addresses(&self, host: &str) -> io::Result<Vec<std::net::IpAddr>> {
         if let Ok(address) = host.trim_matches(['[', ']']).parse() {
             return Ok(vec![address]);
         }

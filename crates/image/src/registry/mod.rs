@@ -15,9 +15,9 @@ mod pull;
 mod push;
 mod tls;
 
-pub use auth::{Credentials, Helpers, Login};
+pub use auth::{Challenge, Credentials, Helpers, Login, challenge};
 pub use client::{RegistryClient, RegistryOptions};
-pub use dial::{Connection, Dial, Direct, Proxies};
+pub use dial::{Connection, Dial, Dialing, Direct, Proxies};
 pub use error::RegistryError;
 pub use pull::{PullEvent, Pulled};
 pub use push::{PushEvent, Pushed};

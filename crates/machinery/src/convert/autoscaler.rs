@@ -39,7 +39,7 @@ pub(super) fn v1_to_v2(object: &mut Value) {
     if let Some(text) = annotation_text(object, BEHAVIOR)
         && let Ok(behavior @ Value::Object(_)) = serde_json::from_str(&text)
     {
-        let behavior = with_case(behavior, lower_first);
+        let behavior = without_nulls(with_case(behavior, lower_first));
         part(object, "spec").insert("behavior".into(), behavior);
     }
     drop_annotations(object);
@@ -54,7 +54,7 @@ pub(super) fn v2_to_v1(object: &mut Value) {
         let target = metric["resource"]["target"]["averageUtilization"].clone();
         part(object, "spec").insert("targetCPUUtilizationPercentage".into(), target);
     }
-    let others: Vec<Value> = others.into_iter().map(metric_to_v1).collect();
+    let others = others.into_iter().map(metric_to_v1).map(in_order).collect();
     annotate(object, METRICS, others);
     let current = take_list(object, "status", "currentMetrics");
     let (cpu, others) = split_cpu(current, "current");
@@ -62,12 +62,13 @@ pub(super) fn v2_to_v1(object: &mut Value) {
         let used = metric["resource"]["current"]["averageUtilization"].clone();
         part(object, "status").insert("currentCPUUtilizationPercentage".into(), used);
     }
-    let others: Vec<Value> = others.into_iter().map(status_to_v1).collect();
+    let others = others.into_iter().map(status_to_v1).map(in_order).collect();
     annotate(object, STATUS, others);
     let conditions = take_list(object, "status", "conditions");
+    let conditions = conditions.into_iter().map(in_order).collect();
     annotate(object, CONDITIONS, conditions);
     if let Some(behavior) = take(object, "spec", "behavior") {
-        let behavior = with_case(behavior, upper_first);
+        let behavior = behavior_in_order(&behavior);
         set_annotation(object, BEHAVIOR, behavior.to_string());
     }
     set_version(object, "autoscaling/v1");
@@ -298,6 +299,92 @@ fn drop_annotations(object: &mut Value) {
     }
 }
 
+/// Fields of v1's metric types, in the order of the types: annotations are text.
+const ORDER: [&str; 24] = [
+    "type",
+    "status",
+    "lastTransitionTime",
+    "reason",
+    "message",
+    "object",
+    "pods",
+    "resource",
+    "containerResource",
+    "external",
+    "target",
+    "kind",
+    "name",
+    "apiVersion",
+    "metricName",
+    "metricSelector",
+    "targetAverageUtilization",
+    "targetValue",
+    "targetAverageValue",
+    "currentAverageUtilization",
+    "currentValue",
+    "currentAverageValue",
+    "selector",
+    "averageValue",
+];
+
+/// Puts the fields of a metric into the order of their type. The container of
+/// a resource metric stands last; a selector and what is in it keep theirs.
+fn in_order(value: Value) -> Value {
+    let Value::Object(map) = value else {
+        return value;
+    };
+    let place = |name: &str| ORDER.iter().position(|known| *known == name);
+    let mut entries: Vec<(String, Value)> = map
+        .into_iter()
+        .map(|(name, value)| match name.ends_with("elector") {
+            true => (name, value),
+            false => (name, in_order(value)),
+        })
+        .collect();
+    entries.sort_by_key(|(name, _)| place(name).unwrap_or(ORDER.len()));
+    Value::Object(entries.into_iter().collect())
+}
+
+/// Writes a behavior as upstream's internal types are written: every field,
+/// in their order.
+fn behavior_in_order(behavior: &Value) -> Value {
+    let rules = |rules: &Value| -> Value {
+        if rules.is_null() {
+            return Value::Null;
+        }
+        let policies = rules["policies"].as_array().map(|policies| {
+            let policies = policies.iter().map(|policy| {
+                json!({
+                    "Type": policy["type"], "Value": policy["value"],
+                    "PeriodSeconds": policy["periodSeconds"],
+                })
+            });
+            policies.collect::<Vec<Value>>()
+        });
+        json!({
+            "StabilizationWindowSeconds": rules["stabilizationWindowSeconds"],
+            "SelectPolicy": rules["selectPolicy"],
+            "Policies": policies,
+            "Tolerance": rules["tolerance"],
+        })
+    };
+    json!({"ScaleUp": rules(&behavior["scaleUp"]), "ScaleDown": rules(&behavior["scaleDown"])})
+}
+
+/// Drops what is null: fields of the internal types are always written.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(map) => Value::Object(
+            map.into_iter()
+                .filter(|(_, value)| !value.is_null())
+                .map(|(name, value)| (name, without_nulls(value)))
+                .collect(),
+        ),
+        Value::Array(list) => list.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
 /// The behavior annotation carries upstream's internal names, which start
 /// with capitals.
 fn with_case(value: Value, change: fn(&str) -> String) -> Value {
@@ -314,12 +401,6 @@ fn with_case(value: Value, change: fn(&str) -> String) -> Value {
         ),
         other => other,
     }
-}
-
-fn upper_first(text: &str) -> String {
-    let mut chars = text.chars();
-    let first = chars.next().map(|c| c.to_ascii_uppercase());
-    first.into_iter().chain(chars).collect()
 }
 
 fn lower_first(text: &str) -> String {

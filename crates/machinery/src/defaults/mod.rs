@@ -4,6 +4,7 @@ mod admission;
 mod apps;
 mod autoscaling;
 mod batch;
+mod cluster;
 mod core;
 mod extensions;
 mod networking;
@@ -62,7 +63,13 @@ pub fn apply(kind: &Kind, object: &mut Object) {
             "ValidatingAdmissionPolicyBinding" | "MutatingAdmissionPolicyBinding",
         ) => admission::binding(object),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => extensions::definition(object),
-        ("authentication.k8s.io", "TokenRequest") => {}
+        ("apiregistration.k8s.io", "APIService") => cluster::api_service(object),
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => cluster::flow_schema(object),
+        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => {
+            cluster::priority_level(object);
+        }
+        ("resource.k8s.io", "ResourceClaim") => cluster::claim(object),
+        ("resource.k8s.io", "ResourceClaimTemplate") => cluster::claim_template(object),
         _ => {}
     }
 }

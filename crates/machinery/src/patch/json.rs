@@ -1,6 +1,6 @@
 //! JSON patch, RFC 6902, with the liberties real servers take: an array index
-//! may be negative and counts from the end, and `test` finds a missing member
-//! equal to `null`.
+//! may be negative and counts from the end, `test` finds a missing member
+//! equal to `null`, and `replace` adds one.
 
 use serde_json::{Map, Value};
 
@@ -188,15 +188,16 @@ fn replace(document: &mut Value, path: &str, value: Value) -> Result<(), String>
         return Ok(());
     }
     let (parent, key) = parent_mut(document, path)?;
-    let slot = match parent {
-        Value::Object(map) => map.get_mut(&key).ok_or_else(|| missing(path))?,
+    match parent {
+        Value::Object(map) => {
+            map.insert(key, value);
+        }
         Value::Array(items) => {
             let index = index(&key, items.len())?;
-            &mut items[index]
+            items[index] = value;
         }
         _ => return Err(missing(path)),
-    };
-    *slot = value;
+    }
     Ok(())
 }
 
@@ -381,7 +382,7 @@ mod tests {
         check_error(json!({}), json!([{"op": "remove", "path": "/a"}]), 422);
         check_error(
             json!({}),
-            json!([{"op": "replace", "path": "/a", "value": 1}]),
+            json!([{"op": "replace", "path": "/a/b", "value": 1}]),
             422,
         );
         check_error(

@@ -62,6 +62,13 @@ pub fn of(group: &str, kind: &str) -> &'static [Column] {
         ("storage.k8s.io", "VolumeAttributesClass") => VOLUME_ATTRIBUTES_CLASS,
         ("events.k8s.io", "Event") => EVENT,
         ("", "ComponentStatus") => COMPONENT_STATUS,
+        ("apiregistration.k8s.io", "APIService") => API_SERVICE,
+        ("certificates.k8s.io", "CertificateSigningRequest") => SIGNING_REQUEST,
+        ("flowcontrol.apiserver.k8s.io", "FlowSchema") => FLOW_SCHEMA,
+        ("flowcontrol.apiserver.k8s.io", "PriorityLevelConfiguration") => PRIORITY_LEVEL,
+        ("resource.k8s.io", "ResourceClaim") => RESOURCE_CLAIM,
+        ("resource.k8s.io", "ResourceSlice") => RESOURCE_SLICE,
+        ("resource.k8s.io", _) => &[NAME, AGE],
         _ => DEFAULT,
     }
 }
@@ -758,4 +765,101 @@ const COMPONENT_STATUS: &[Column] = &[
         "string",
         About::Text("Error of the component conditions"),
     ),
+];
+
+const API_SERVICE: &[Column] = &[
+    NAME,
+    col(
+        "Service",
+        "string",
+        About::Text("The reference to the service that hosts this API endpoint."),
+    ),
+    col(
+        "Available",
+        "string",
+        About::Text("Whether this service is available."),
+    ),
+    AGE,
+];
+
+const SIGNING_REQUEST: &[Column] = &[
+    NAME,
+    AGE,
+    col("SignerName", "string", About::Field("spec.signerName")),
+    col("Requestor", "string", About::Field("spec.request")),
+    col(
+        "RequestedDuration",
+        "string",
+        About::Field("spec.expirationSeconds"),
+    ),
+    col("Condition", "string", About::Field("status.conditions")),
+];
+
+const FLOW_SCHEMA: &[Column] = &[
+    NAME,
+    col(
+        "PriorityLevel",
+        "string",
+        About::Field("spec.priorityLevelConfiguration"),
+    ),
+    col(
+        "MatchingPrecedence",
+        "string",
+        About::Field("spec.matchingPrecedence"),
+    ),
+    col(
+        "DistinguisherMethod",
+        "string",
+        About::Field("spec.distinguisherMethod"),
+    ),
+    AGE,
+    col(
+        "MissingPL",
+        "string",
+        About::Text("references a broken or non-existent PriorityLevelConfiguration"),
+    ),
+];
+
+const PRIORITY_LEVEL: &[Column] = &[
+    NAME,
+    col("Type", "string", About::Field("spec.type")),
+    col(
+        "NominalConcurrencyShares",
+        "string",
+        About::Field("spec.limited.nominalConcurrencyShares"),
+    ),
+    col(
+        "Queues",
+        "string",
+        About::Field("spec.limited.limitResponse.queuing.queues"),
+    ),
+    col(
+        "HandSize",
+        "string",
+        About::Field("spec.limited.limitResponse.queuing.handSize"),
+    ),
+    col(
+        "QueueLengthLimit",
+        "string",
+        About::Field("spec.limited.limitResponse.queuing.queueLengthLimit"),
+    ),
+    AGE,
+];
+
+const RESOURCE_CLAIM: &[Column] = &[
+    NAME,
+    col(
+        "State",
+        "string",
+        About::Text("A summary of the current state (allocated, pending, reserved, etc.)."),
+    ),
+    AGE,
+];
+
+const RESOURCE_SLICE: &[Column] = &[
+    NAME,
+    col("Node", "string", About::Field("spec.nodeName")),
+    col("Driver", "string", About::Field("spec.driver")),
+    col("Pool", "string", About::Field("spec.pool")),
+    AGE,
 ];

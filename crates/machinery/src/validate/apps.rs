@@ -59,9 +59,44 @@ fn replica_template(spec: &At<'_>, owner: &str, readable: bool, causes: &mut Cau
     if owner == "StatefulSet" {
         // Upstream looks at these twice.
         pod::template_labels(&template, causes);
+        let with_claims = with_claims(spec.value);
+        let template = At {
+            value: &with_claims,
+            path: template.path,
+        };
+        pod::template(&template, causes);
+        long_running(&template, owner, causes);
+        return;
     }
     pod::template(&template, causes);
     long_running(&template, owner, causes);
+}
+
+/// The template of a `StatefulSet` as its pods will be: each claim template is
+/// a volume of its name.
+fn with_claims(spec: &Value) -> Value {
+    let mut template = spec["template"].clone();
+    let claims = spec["volumeClaimTemplates"].as_array();
+    let names: Vec<&str> = claims
+        .into_iter()
+        .flatten()
+        .filter_map(|claim| claim["metadata"]["name"].as_str())
+        .collect();
+    if names.is_empty() || !template["spec"].is_object() {
+        return template;
+    }
+    let volumes = &mut template["spec"]["volumes"];
+    if !volumes.is_array() {
+        *volumes = Value::Array(Vec::new());
+    }
+    if let Some(volumes) = volumes.as_array_mut() {
+        for name in names {
+            volumes.retain(|volume| volume["name"] != name);
+            let claim = serde_json::json!({"claimName": name});
+            volumes.push(serde_json::json!({"name": name, "persistentVolumeClaim": claim}));
+        }
+    }
+    template
 }
 
 /// The selector selects the template's labels.

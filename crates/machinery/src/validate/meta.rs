@@ -41,7 +41,8 @@ fn rule(kind: &Kind) -> Rule {
     match (kind.group, kind.kind) {
         ("", "Namespace" | "Service") | ("apps", "StatefulSet") => names::label,
         ("rbac.authorization.k8s.io", _) => names::path_segment,
-        ("networking.k8s.io", "IPAddress") => |_| Vec::new(),
+        ("networking.k8s.io", "IPAddress") | ("certificates.k8s.io", _) => |_| Vec::new(),
+        ("apiregistration.k8s.io", _) => names::path_segment,
         // Clients of the old events were never held to more.
         ("", "Event") => names::path_segment,
         _ => names::subdomain,

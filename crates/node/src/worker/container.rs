@@ -8,6 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
+use super::image::Pull;
 use super::restart::Backoff;
 use crate::machine::Running;
 
@@ -27,6 +28,8 @@ pub struct State {
     pub ended: Option<ContainerStateTerminated>,
     /// The image it was started from: name and id.
     pub image: Option<(String, String)>,
+    /// The pull of its image, while it waits for that.
+    pub pull: Option<Pull>,
     /// The delay before a crashed container is started again.
     pub crashes: Backoff,
     /// The delay before a missing image or setting is looked for again.
@@ -41,6 +44,7 @@ impl Default for State {
             waiting: Some(("ContainerCreating".into(), String::new())),
             ended: None,
             image: None,
+            pull: None,
             crashes: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),
             misses: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),
         }

@@ -2,7 +2,6 @@
 //! start leaves.
 
 use coracle_client::{Severity, reference};
-use coracle_image::store::Image;
 use coracle_runtime::RuntimeError;
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ObjectReference};
 use tokio::task::JoinSet;
@@ -12,7 +11,6 @@ use super::container::{Run, State};
 use super::hooks::{RunningTarget, run_hook};
 use super::{Message, Worker};
 use crate::env::{self, ConfigError};
-use crate::images;
 use crate::machine::{Pretended, Running, Script};
 use crate::probe::{self, Kind};
 
@@ -23,7 +21,8 @@ impl Worker {
             return self.pretend(container);
         }
         let image = match self.find_image(container) {
-            Ok(image) => image,
+            Ok(Some(image)) => image,
+            Ok(None) => return,
             Err((reason, message)) => return self.miss(container, reason, message),
         };
         let attempt = self.next_attempt(container);
@@ -89,33 +88,6 @@ impl Worker {
         state.restarts
     }
 
-    fn find_image(&mut self, container: &Container) -> Result<Image, (&'static str, String)> {
-        let name = container.image.clone().unwrap_or_default();
-        let policy = container.image_pull_policy.as_deref();
-        match images::find(
-            &self.shared.images,
-            &self.shared.config.cluster,
-            &name,
-            policy,
-        ) {
-            Ok(image) => {
-                let text = format!("Container image \"{name}\" already present on machine");
-                self.event(container, Severity::Normal, "Pulled", &text);
-                Ok(image)
-            }
-            Err(error) => {
-                self.event(container, Severity::Warning, "Failed", &error.to_string());
-                self.event(
-                    container,
-                    Severity::Warning,
-                    "Failed",
-                    &format!("Error: {}", error.reason()),
-                );
-                Err((error.reason(), error.to_string()))
-            }
-        }
-    }
-
     /// Notes why a container waits and when to look again.
     fn miss(&mut self, container: &Container, reason: &'static str, message: String) {
         let state = self.state(container);
@@ -159,6 +131,8 @@ impl Worker {
                 "BackOff",
                 &format!("Back-off pulling image \"{image}\""),
             );
+            let text = "Error: ImagePullBackOff";
+            self.event(container, Severity::Warning, "Failed", text);
         }
     }
 

@@ -6,6 +6,7 @@ mod container;
 mod doom;
 mod exit;
 mod hooks;
+mod image;
 mod last_words;
 mod launch;
 mod restart;
@@ -25,6 +26,7 @@ use parking_lot::RwLock;
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
+use crate::images::{Fetched, ImageError};
 use crate::machine::Running;
 use crate::paths::PodPaths;
 use crate::probe::Verdict;
@@ -50,6 +52,10 @@ pub enum Message {
     Exited(String, i32, coracle_runtime::Exit),
     /// A probe of a run of a container changed its verdict or failed.
     Probed(String, i32, Verdict),
+    /// An image that a container waits for is so far on its way.
+    Pulling(String, String),
+    /// The pull of an image that a container waits for has ended.
+    Fetched(String, String, Box<Result<Fetched, ImageError>>),
     /// A hook after the start of a run of a container ended.
     Hooked(String, i32, Result<(), String>),
 }
@@ -194,6 +200,8 @@ impl Worker {
             }
             Message::Exited(name, attempt, exit) => self.on_exit(&name, attempt, &exit),
             Message::Probed(name, attempt, verdict) => self.on_verdict(&name, attempt, &verdict),
+            Message::Pulling(name, text) => self.on_pulling(&name, text),
+            Message::Fetched(name, image, result) => self.on_fetched(&name, image, result),
             Message::Hooked(name, attempt, result) => self.on_hook(&name, attempt, result),
         }
     }

@@ -76,6 +76,15 @@ fn check_one(
             if ports.is_empty() || known || spoken(workload, number) {
                 return;
             }
+            // Not every port is listed; a lone one that differs, or one that
+            // looks alike, is most likely a mistake.
+            let wanted = number.to_string();
+            let alike = ports
+                .iter()
+                .any(|port| !coracle_helm::nearest(&wanted, [port.number.to_string()]).is_empty());
+            if ports.len() > 1 && !alike {
+                return;
+            }
             let message =
                 format!("{what} of {name} asks port {number}, but the container opens {opened}");
             sink.add(

@@ -342,6 +342,10 @@ fn bindings(world: &World<'_>, sink: &mut Sink) {
             _ => continue,
         };
         let near = did_you_mean(name, world.names(kind, namespace));
+        // The server itself makes roles in kube-system and kube-public.
+        if namespace.starts_with("kube-") {
+            continue;
+        }
         let severity = match world.find(kind, namespace, name) {
             Found::Here(_) | Found::There(_) => continue,
             Found::Missing => Severity::Error,

@@ -1,6 +1,6 @@
 //! `coracle image build`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -8,13 +8,13 @@ use clap::{Args, ValueEnum};
 
 use super::exchange;
 use super::proxy::BuildProxies;
-use super::registries::{RegistryFlags, hosts_of};
 use super::roll_changed;
 use crate::commands::Global;
 use crate::commands::progress::{Progress, Step};
 use crate::commands::target::Target;
 use crate::failure::{Failure, Outcome};
 use crate::process::{BuildJob, Job, JobEvent, run_job};
+use crate::registries::{RegistryFlags, hosts_of};
 
 /// Build an image from a Dockerfile.
 #[derive(Debug, Args, Default)]
@@ -23,6 +23,8 @@ use crate::process::{BuildJob, Job, JobEvent, run_job};
 )]
 pub struct Build {
     /// Folder of the files that the Dockerfile copies.
+    // `--context` is a flag of every command, for another thing.
+    #[arg(id = "folder", value_name = "CONTEXT")]
     pub context: PathBuf,
     /// The Dockerfile, `-` is standard input [default: CONTEXT/Dockerfile].
     #[arg(long, short)]
@@ -77,8 +79,6 @@ pub enum Network {
 
 /// What a build did.
 pub struct Built {
-    /// Names that stand for other images than before.
-    pub changed: BTreeSet<String>,
     /// The image's id.
     pub id: String,
 }
@@ -129,17 +129,17 @@ impl Build {
             Err(error) => return Err(teller.failed(error)),
         };
         let Some(JobEvent::Built {
-            id, cached, total, ..
+            id, made, total, ..
         }) = events.last()
         else {
             let error = anyhow::anyhow!("the builder said nothing of the image {name}");
             return Err(teller.failed(error));
         };
-        let built = Built {
-            changed: super::changed(&events),
-            id: id.clone(),
+        let built = Built { id: id.clone() };
+        let text = match made {
+            0 => format!("{name} (unchanged)"),
+            made => format!("{name} ({made} of {total} steps run)"),
         };
-        let text = format!("{name} ({cached} of {total} steps known)");
         teller.step.done(&text);
         Ok((built, events))
     }

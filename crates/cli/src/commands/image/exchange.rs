@@ -2,13 +2,13 @@
 
 use clap::Args;
 
-use super::registries::{RegistryFlags, host_of};
 use super::{roll_changed, size};
 use crate::commands::Global;
 use crate::commands::progress::{Progress, Step};
 use crate::commands::target::Target;
 use crate::failure::{Failure, Outcome};
 use crate::process::{Job, JobEvent, run_job};
+use crate::registries::{RegistryFlags, host_of};
 
 /// Fetch images from their registries.
 #[derive(Debug, Args)]

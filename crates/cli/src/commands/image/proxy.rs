@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::registries::docker_config;
+use crate::registries::docker_config;
 
 /// The variables, with their names in Docker's configuration.
 const NAMES: [(&str, &str); 5] = [

@@ -37,7 +37,7 @@ pub(super) fn build(store: &ImageStore, job: &BuildJob, prepared: Prepared) -> a
     say(&JobEvent::Built {
         digest: built.digest.to_string(),
         id: built.id.to_string(),
-        cached: built.steps_cached,
+        made: built.steps_made,
         total: built.steps,
     });
     // Nothing that is still under way matters any more.

@@ -1,0 +1,24 @@
+//! Data for programs: `-o json` and `-o yaml`.
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::failure::Outcome;
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+/// Prints data on standard output.
+pub fn print(format: Format, value: &Value) -> Outcome {
+    match format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(value)?),
+        Format::Yaml => print!("{}", serde_saphyr::to_string(value)?),
+    }
+    Ok(())
+}
