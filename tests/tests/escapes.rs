@@ -125,7 +125,7 @@ fn floods_stay_bounded() {
     in_private_network("floods_stay_bounded", || {
         let Some(lab) = Lab::new("flood") else { return };
         // Far more than is kept: a hundred megabytes in lines, and as much in one line.
-        let lines = "yes 'a line of a flood that has some sixty letters, more or less' | head -c 100000000; echo end of lines";
+        let lines = "yes 'a line of a flood that has some sixty letters, more or less' | head -c 100000000; echo; echo end of lines";
         let one = "head -c 100000000 /dev/zero | tr '\\0' x; echo; echo end of one";
         let once = json!({"restartPolicy": "Never"});
         let fill = "dd if=/dev/zero of=/full/f bs=1M count=8; sleep 3600";

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use coracle_tests::cluster::Cluster;
+use coracle_tests::cluster::{Cluster, descendants};
 use coracle_tests::lab::{IMAGE, Lab, pod};
 use coracle_tests::private::in_private_network;
 use coracle_tests::wait::until;
@@ -77,16 +77,13 @@ fn picture(lab: &Lab) -> Vec<(String, String, i64)> {
     picture
 }
 
-/// The host's ids of the programs that run in containers.
+/// The host's ids of the first programs of containers: each is the first child
+/// of its shim.
 fn programs(cluster: &Cluster) -> Vec<i32> {
-    use coracle_tests::cluster::{arguments, descendants};
-    let init = cluster.processes("init");
-    let mut pids: Vec<i32> = descendants(init[0])
+    let shims = cluster.processes("shim");
+    let mut pids: Vec<i32> = shims
         .into_iter()
-        .filter(|pid| {
-            let program = arguments(*pid).first().cloned().unwrap_or_default();
-            matches!(program.as_str(), "sh" | "httpd" | "sleep")
-        })
+        .filter_map(|shim| descendants(shim).get(1).copied())
         .collect();
     pids.sort_unstable();
     pids
