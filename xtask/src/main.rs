@@ -8,11 +8,13 @@ mod fuzz;
 mod licences;
 mod oracles;
 mod protobuf_facts;
+mod replay;
 
 const USAGE: &str = "usage: cargo xtask CHORE
   oracles                           fetch the helm and kubectl that tests compare with
   corpus DIR [--values]             render every chart below DIR with helm and with ours
   fuzz [SECONDS] [NAME]             run the fuzz targets
+  replay FOLDER [OPTIONS]           compare recorded API answers with ours, area by area
   licences                          list the licences of all dependencies, refuse unknown ones
   facts DEFINITIONS_JSON GO_SOURCES make the schema facts of the built-in kinds
   protobuf-facts GO_SOURCES         make the protobuf tags of the built-in kinds";
@@ -26,6 +28,7 @@ fn main() -> anyhow::Result<()> {
         }
         Some((chore, rest)) if chore == "oracles" => oracles::run(rest),
         Some((chore, rest)) if chore == "corpus" => corpus::run(rest),
+        Some((chore, rest)) if chore == "replay" => replay::run(rest),
         Some((chore, rest)) if chore == "fuzz" => fuzz::run(rest),
         Some((chore, _)) if chore == "licences" => licences::run(),
         _ => {

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use crate::paint::{Colour, Stream, paint};
 
@@ -34,9 +35,14 @@ impl Failure {
 
     /// Returns a failure of which everything was said on standard output.
     pub fn told() -> Failure {
+        Failure::told_with(1)
+    }
+
+    /// The same with another exit code.
+    pub fn told_with(code: u8) -> Failure {
         Failure {
             told: true,
-            ..Failure::with_code(1, "it failed")
+            ..Failure::with_code(code, "it failed")
         }
     }
 
@@ -117,9 +123,22 @@ pub fn of(cluster: &str) -> String {
     }
 }
 
+/// The name under which the program was called, where it is not our own.
+static CALLED: OnceLock<&'static str> = OnceLock::new();
+
+/// Lets advice name the commands of the program that the user called.
+pub fn speak_as(name: &'static str) {
+    // A second call would be by the same program.
+    let _ = CALLED.set(name);
+}
+
 /// Returns a command of ours for a cluster, as the user would type it.
 pub fn command(words: &str, cluster: &str) -> String {
-    format!("coracle {words}{}", of(cluster))
+    match CALLED.get() {
+        Some(name) if *name == cluster => format!("{name} {words}"),
+        Some(name) => format!("{name} {words} -p {cluster}"),
+        None => format!("coracle {words}{}", of(cluster)),
+    }
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {

@@ -123,7 +123,11 @@ impl ClusterDir {
         Ok(())
     }
 
-    fn check_format(&self, ids: &IdMap) -> Result<(), LaunchError> {
+    /// Checks that this version knows the format of the cluster's folder.
+    ///
+    /// # Errors
+    /// Fails if a newer version wrote it.
+    pub fn check_version(&self) -> Result<(), LaunchError> {
         let path = self.path().join("format");
         match fs::read_to_string(&path) {
             Ok(text) => match text.trim().parse::<u32>() {
@@ -133,12 +137,19 @@ impl ClusterDir {
                     found: text.trim().into(),
                 }),
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                fs::write(&path, format!("{FORMAT}\n")).map_err(file(&path))?;
-                ids.own(&path).map_err(file(&path))
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(source) => Err(LaunchError::File { path, source }),
         }
+    }
+
+    fn check_format(&self, ids: &IdMap) -> Result<(), LaunchError> {
+        self.check_version()?;
+        let path = self.path().join("format");
+        if path.exists() {
+            return Ok(());
+        }
+        fs::write(&path, format!("{FORMAT}\n")).map_err(file(&path))?;
+        ids.own(&path).map_err(file(&path))
     }
 
     /// Takes the lock of the cluster; waits a while if another command holds it.

@@ -7,6 +7,7 @@
 
 pub mod apart;
 pub mod home;
+pub mod host_network;
 pub mod idmap;
 pub mod init;
 pub mod keeper;
@@ -14,11 +15,13 @@ pub mod kubeconfig;
 pub mod launch;
 pub mod lock;
 pub mod pki;
+pub mod probe;
 pub mod record;
 mod root;
 mod sys;
 
 pub use home::{ClusterDir, Home};
+pub use host_network::HostNetwork;
 pub use idmap::IdMap;
 pub use launch::{LaunchError, Launched};
 pub use lock::Lock;

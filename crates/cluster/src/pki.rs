@@ -173,6 +173,13 @@ impl Pki {
         Some(end.date().to_string())
     }
 
+    /// Returns how many days are left of the certificate called `name`; less
+    /// than none if it has ended.
+    pub fn days_left(&self, name: &str) -> Option<i64> {
+        let end = end_of(&self.pair(name).ok()?.certificate)?;
+        Some((end - OffsetDateTime::now_utc()).whole_days())
+    }
+
     /// Returns the key under which secrets are sealed on disk.
     ///
     /// # Errors

@@ -156,15 +156,6 @@ struct Env {
     name: Option<String>,
 }
 
-/// Whether the binary goes by Helm's name.
-pub fn is_called(program: Option<&OsString>) -> bool {
-    program.is_some_and(|program| {
-        PathBuf::from(program)
-            .file_name()
-            .is_some_and(|name| name == "helm")
-    })
-}
-
 /// Runs a command line of Helm's: the program's name first.
 pub fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
     run_for(words, None)

@@ -5,12 +5,14 @@ pub mod check;
 mod completions;
 mod config;
 mod delete;
+mod doctor;
 mod down;
 mod forward;
 mod helm;
 mod image;
 mod kubectl;
 mod logs;
+mod minikube;
 mod output;
 mod progress;
 mod release;
@@ -127,6 +129,8 @@ enum Command {
     Logs(logs::Logs),
     /// Say why something does not work, and what to do about it.
     Why(why::Why),
+    /// Look whether this machine offers what a cluster needs.
+    Doctor(doctor::Doctor),
     /// View and set defaults; print the schema of coracle.yaml.
     Config(config::Config),
     /// Print the completions of a shell.
@@ -138,6 +142,13 @@ enum Command {
 
 /// Reads the command line, runs the command and returns the exit code.
 pub fn run() -> ExitCode {
+    crate::interrupt::install();
+    match program().as_str() {
+        "helm" => return helm::run(std::env::args_os()),
+        "minikube" => return minikube::run(),
+        _ => {}
+    }
+    match parse().and_then(|cli| dispatch(&cli)) {
     if helm::is_called(std::env::args_os().next().as_ref()) {
         return helm::run(std::env::args_os());
     }
@@ -153,6 +164,13 @@ pub fn run() -> ExitCode {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
+}
+
+/// Returns the name by which the program was called.
+fn program() -> String {
+    let name = std::env::args_os().next().unwrap_or_default();
+    let name = std::path::Path::new(&name).file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Parses the command line, over the defaults that the user has set.
@@ -190,11 +208,11 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::History(verb) => verb.run(global),
         Command::Get(verb) => verb.run(global),
         Command::Test(verb) => verb.run(global),
-        // It prints in its own words, before this.
-        Command::Helm(_) => Ok(()),
+        Command::Helm(helm) => return Ok(helm.run(global)),
         Command::Check(check) => return check.run(global),
         Command::Logs(logs) => logs.run(global),
         Command::Why(why) => why.run(global),
+        Command::Doctor(doctor) => doctor.run(global),
         Command::Config(config) => config.run(global),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),

@@ -28,10 +28,18 @@ pub fn enter() -> Option<ExitCode> {
         )),
         "dataplane" => Some(finish("dataplane", dataplane::main())),
         "gateway" => Some(finish("gateway", gateway::keeper(&cluster()))),
-        "gateway-worker" => Some(finish("gateway", gateway::worker())),
+        "gateway-worker" => Some(finish("gateway", gateway::worker(&cluster()))),
+        "probe" if std::env::args_os().len() == 2 => Some(finish("probe", probe())),
         "builder" => Some(finish("builder", builder::main())),
         _ => None,
     }
+}
+
+/// Tries what a cluster needs and says what came of it.
+fn probe() -> anyhow::Result<()> {
+    let trials = coracle_cluster::probe::run(&coracle_cluster::IdMap::choose());
+    println!("{}", serde_json::to_string(&trials)?);
+    Ok(())
 }
 
 /// Turns the end of a process into its exit code; its log gets the cause.

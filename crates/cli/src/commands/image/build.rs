@@ -1,6 +1,6 @@
 //! `coracle image build`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,8 @@ use crate::registries::{RegistryFlags, hosts_of};
 )]
 pub struct Build {
     /// Folder of the files that the Dockerfile copies.
+    // `--context` is a flag of every command, for another thing.
+    #[arg(id = "folder", value_name = "CONTEXT")]
     pub context: PathBuf,
     /// The Dockerfile, `-` is standard input [default: CONTEXT/Dockerfile].
     #[arg(long, short)]
@@ -77,8 +79,6 @@ pub enum Network {
 
 /// What a build did.
 pub struct Built {
-    /// Names that stand for other images than before.
-    pub changed: BTreeSet<String>,
     /// The image's id.
     pub id: String,
 }
@@ -135,10 +135,7 @@ impl Build {
             let error = anyhow::anyhow!("the builder said nothing of the image {name}");
             return Err(teller.failed(error));
         };
-        let built = Built {
-            changed: super::changed(&events),
-            id: id.clone(),
-        };
+        let built = Built { id: id.clone() };
         let text = match made {
             0 => format!("{name} (unchanged)"),
             made => format!("{name} ({made} of {total} steps run)"),

@@ -39,8 +39,8 @@ pub fn all(
         return Ok(images);
     }
     let step = progress.step("Build");
+    let before_ids = ids(project, global, target)?;
     let mut done = BTreeSet::new();
-    let mut changed = BTreeSet::new();
     for image in &project.images {
         for command in image.before.list() {
             if done.insert(command.clone()) {
@@ -53,20 +53,24 @@ pub fn all(
         }
         step.say(format!("image {}", image.name));
         match one(project, image, global, target) {
-            Ok(names) => changed.extend(names),
+            Ok((name, id)) => images.ids.insert(name, id),
             Err(failure) => {
                 step.failed();
                 return Err(failure);
             }
-        }
+        };
     }
-    images.changed = !changed.is_empty();
-    images.ids = ids(project, global, target)?;
+    let changed = images
+        .ids
+        .iter()
+        .filter(|(name, id)| before_ids.get(*name) != Some(*id))
+        .count();
+    images.changed = changed > 0;
     let total = match project.images.len() {
         1 => "1 image".to_owned(),
         number => format!("{number} images"),
     };
-    match changed.len() {
+    match changed {
         0 => step.skipped(&format!("{total} as before")),
         number => step.done(&format!("{total}, {number} new")),
     }
@@ -107,7 +111,7 @@ fn one(
     image: &ImageSpec,
     global: &Global,
     target: &Target,
-) -> Result<BTreeSet<String>, Failure> {
+) -> Result<(String, String), Failure> {
     let text = |path: &Path| project.path(path).to_string_lossy().into_owned();
     let build = Build {
         context: project.path(&image.context),
@@ -122,7 +126,8 @@ fn one(
         target: image.target.clone(),
         ..Build::default()
     };
-    Ok(build.run(global, target)?.changed)
+    let name = Reference::parse(&image.name)?.familiar();
+    Ok((name, build.run(global, target)?.id))
 }
 
 /// Returns the ids of the project's images in the store.
@@ -131,6 +136,9 @@ fn ids(
     global: &Global,
     target: &Target,
 ) -> Result<BTreeMap<String, String>, Failure> {
+    if !target.home.images().exists() {
+        return Ok(BTreeMap::new());
+    }
     let names: BTreeSet<String> = project
         .images
         .iter()

@@ -1,0 +1,380 @@
+//! The name `minikube`: the part of minikube's command line that quickstarts
+//! use, for a cluster and a context called `minikube`.
+//!
+//! Every command is one of ours, called with other words; what has no meaning
+//! here is accepted and said.
+
+mod addons;
+mod docker_env;
+mod image;
+mod start;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use coracle_cluster::{Home, Record};
+
+use super::target::Target;
+use super::{Cli, Global, dispatch};
+use crate::failure::{self, Failure, Outcome};
+
+/// The name of cluster and context, unless `--profile` gives another.
+const PROFILE: &str = "minikube";
+
+/// Exit codes of `minikube status` that scripts look at.
+const STOPPED: u8 = 7;
+const NOT_FOUND: u8 = 85;
+
+/// Kubernetes on this machine, by the commands of minikube.
+#[derive(Debug, Parser)]
+#[command(
+    name = "minikube",
+    version,
+    disable_help_subcommand = true,
+    after_help = "This is coracle under another name: pods are containers of this machine, without a\nvirtual machine and without Docker. Flags about drivers, sizes and runtimes have no\nmeaning here; they are accepted and said."
+)]
+struct Minikube {
+    /// Name of the cluster and of its context.
+    #[arg(
+        long,
+        short,
+        global = true,
+        default_value = PROFILE,
+        env = "MINIKUBE_PROFILE",
+        value_parser = super::cluster_name
+    )]
+    profile: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the cluster.
+    Start {
+        /// What minikube would take; most of it has no meaning here.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        flags: Vec<String>,
+    },
+    /// Stop the cluster; its data and images stay.
+    Stop,
+    /// Remove the cluster.
+    Delete {
+        /// Every cluster of this machine's user.
+        #[arg(long)]
+        all: bool,
+        /// Accepted; nothing is left in any case.
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Say whether the cluster runs.
+    Status {
+        /// json, or text.
+        #[arg(long, short, default_value = "text")]
+        output: String,
+        /// Accepted; there is one node.
+        #[arg(long, short)]
+        node: Option<String>,
+    },
+    /// Print the address at which the cluster's ports answer.
+    Ip,
+    /// Print the URLs of a Service, or of all: `service list`.
+    Service {
+        /// Name of the Service, or `list`.
+        name: Option<String>,
+        /// Its namespace.
+        #[arg(long, short, default_value = "default")]
+        namespace: String,
+        /// Only the URLs.
+        #[arg(long)]
+        url: bool,
+        /// Every Service.
+        #[arg(long)]
+        all: bool,
+        /// Accepted; the URLs are plain ones.
+        #[arg(long)]
+        https: bool,
+        /// Accepted; Services answer at once.
+        #[arg(long)]
+        wait: Option<u64>,
+    },
+    /// Build, load, list, name and remove images.
+    #[command(disable_help_flag = true)]
+    Image {
+        /// Words for `coracle image`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
+    /// Run kubectl.
+    #[command(disable_help_flag = true)]
+    Kubectl {
+        /// Words for kubectl, after `--`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
+    /// Enable and list addons; they are built in.
+    Addons {
+        #[command(subcommand)]
+        action: addons::Action,
+    },
+    /// Print where LoadBalancers answer, and wait.
+    Tunnel {
+        /// Accepted; nothing has to be cleaned.
+        #[arg(long, short)]
+        cleanup: bool,
+    },
+    /// Print what makes `docker build` build for the cluster: eval $(minikube docker-env).
+    DockerEnv {
+        /// Print what takes it away again.
+        #[arg(long, short)]
+        unset: bool,
+        /// Accepted; the text suits every shell of the Bourne family.
+        #[arg(long)]
+        shell: Option<String>,
+    },
+    /// Print or list clusters.
+    Profile {
+        /// `list`, or nothing.
+        name: Option<String>,
+        /// json, or table.
+        #[arg(long, short)]
+        output: Option<String>,
+    },
+    /// Accept settings; there is nothing to set.
+    Config {
+        /// `set KEY VALUE`, `get KEY`, `unset KEY`, `view`.
+        words: Vec<String>,
+    },
+    /// Make the cluster kubectl's current one.
+    UpdateContext,
+    /// Say how to look inside.
+    Ssh {
+        /// Words for a shell.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    /// Print the logs of the cluster's own processes.
+    Logs {
+        /// Go on.
+        #[arg(long, short)]
+        follow: bool,
+        /// How many lines of each.
+        #[arg(long, short = 'n', default_value = "60")]
+        length: u32,
+    },
+    /// Say what there is instead of the dashboard.
+    Dashboard {
+        /// Accepted.
+        #[arg(long)]
+        url: bool,
+    },
+    /// Print the version.
+    Version {
+        /// Only the number.
+        #[arg(long)]
+        short: bool,
+    },
+}
+
+/// Reads the command line as minikube's and runs the command.
+pub fn run() -> ExitCode {
+    failure::speak_as("minikube");
+    let cli = Minikube::parse();
+    match cli.run() {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+impl Minikube {
+    fn run(&self) -> Result<ExitCode, Failure> {
+        match &self.command {
+            Command::Start { flags } => start::run(self, flags)?,
+            Command::Stop => self.ours(["stop"])?,
+            Command::Delete { all, .. } => self.delete(*all)?,
+            Command::Status { output, .. } => return self.status(output),
+            Command::Ip => self.ours(["ip"])?,
+            Command::Service {
+                name,
+                namespace,
+                all,
+                ..
+            } => self.service(name.as_deref().filter(|_| !all), namespace)?,
+            Command::Image { words } => image::run(self, words)?,
+            Command::Kubectl { words } => self.ours(
+                std::iter::once(OsString::from("kubectl"))
+                    .chain(words.iter().filter(|word| *word != "--").cloned()),
+            )?,
+            Command::Addons { action } => addons::run(action)?,
+            Command::Tunnel { .. } => self.tunnel()?,
+            Command::DockerEnv { unset, .. } => docker_env::print(&self.profile, *unset)?,
+            Command::Profile { .. } => self.profiles()?,
+            Command::Config { words } => config(words),
+            Command::UpdateContext => self.ours(["config", "use-context"])?,
+            Command::Ssh { .. } => return Err(no_machine()),
+            Command::Logs { follow, length } => {
+                let length = length.to_string();
+                let mut words = vec!["logs", "--engine", "--tail", &length];
+                words.extend(follow.then_some("-f"));
+                self.ours(words)?;
+            }
+            Command::Dashboard { .. } => {
+                return Err(Failure::from(anyhow::anyhow!("there is no dashboard yet"))
+                    .hint("see everything at once: coracle status --cluster minikube --watch"));
+            }
+            Command::Version { .. } => {
+                println!("minikube version: v{} (coracle)", env!("CARGO_PKG_VERSION"))
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Runs one of our commands for the cluster.
+    fn ours<W: Into<OsString>>(&self, words: impl IntoIterator<Item = W>) -> Outcome {
+        let before = ["coracle", "--cluster", &self.profile].map(OsString::from);
+        let words = before.into_iter().chain(words.into_iter().map(Into::into));
+        let matches = Cli::command()
+            .try_get_matches_from(words)
+            .unwrap_or_else(|error| error.exit());
+        let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        dispatch(&cli).map(drop)
+    }
+
+    fn global(&self) -> Global {
+        Global {
+            cluster: self.profile.clone(),
+            context: None,
+            kubeconfig: None,
+            quiet: false,
+            no_progress: false,
+        }
+    }
+
+    fn delete(&self, all: bool) -> Outcome {
+        if !all {
+            return self.ours(["delete"]);
+        }
+        for cluster in Home::from_environment()?.clusters() {
+            let words = ["coracle", "--cluster", &cluster, "delete"];
+            dispatch(&Cli::parse_from(words))?;
+        }
+        Ok(())
+    }
+
+    /// Prints the state in the words of minikube, which scripts look for.
+    fn status(&self, output: &str) -> Result<ExitCode, Failure> {
+        let target = Target::of(&self.global())?;
+        let (state, config, code) = match (target.dir.exists(), target.running()) {
+            (_, Some(_)) => ("Running", "Configured", ExitCode::SUCCESS),
+            (true, None) => ("Stopped", "Stopped", STOPPED.into()),
+            (false, None) => {
+                let failure = Failure::usage(format!("profile {:?} not found", self.profile))
+                    .hint("start it: minikube start");
+                failure.report();
+                return Ok(NOT_FOUND.into());
+            }
+        };
+        if output == "json" {
+            println!(
+                "{}",
+                serde_json::json!({"Name": self.profile, "Host": state, "Kubelet": state,
+                    "APIServer": state, "Kubeconfig": config, "Worker": false})
+            );
+        } else {
+            println!(
+                "{}\ntype: Control Plane\nhost: {state}\nkubelet: {state}\napiserver: {state}\nkubeconfig: {config}\n",
+                self.profile
+            );
+        }
+        Ok(code)
+    }
+
+    fn service(&self, name: Option<&str>, namespace: &str) -> Outcome {
+        match name {
+            Some(name) if name != "list" => {
+                self.ours(["service", name, "--url", "--namespace", namespace])
+            }
+            _ => self.ours(["kubectl", "get", "services", "--all-namespaces"]),
+        }
+    }
+
+    /// Services answer without a tunnel; whoever waits for one to end may do so.
+    fn tunnel(&self) -> Outcome {
+        Target::of(&self.global())?.require_running()?;
+        eprintln!("no tunnel is needed: LoadBalancers answer at their addresses already");
+        self.ours(["kubectl", "get", "services", "--all-namespaces"])?;
+        eprintln!("press Ctrl-C to end");
+        crate::interrupt::uninstall();
+        loop {
+            std::thread::park();
+        }
+    }
+
+    fn profiles(&self) -> Outcome {
+        let home = Home::from_environment()?;
+        println!(
+            "{:<20} {:<10} {:<10} STATUS",
+            "PROFILE", "DRIVER", "RUNTIME"
+        );
+        for name in home.clusters() {
+            let running = Record::read(&home.cluster(&name)).is_some();
+            let state = if running { "OK" } else { "Stopped" };
+            println!("{name:<20} {:<10} {:<10} {state}", "none", "coracle");
+        }
+        Ok(())
+    }
+}
+
+fn config(words: &[String]) {
+    match words.first().map(String::as_str) {
+        Some("set" | "unset") => eprintln!("accepted; it has no meaning here"),
+        _ => eprintln!("nothing is set"),
+    }
+}
+
+fn no_machine() -> Failure {
+    Failure::from(anyhow::anyhow!("there is no virtual machine to log into"))
+        .hint("look into a pod: minikube kubectl -- exec -it POD -- sh")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_of_quickstarts_is_understood() {
+        let check = |line: &str| {
+            let words = line.split_whitespace();
+            if let Err(error) = Minikube::try_parse_from(words) {
+                panic!("{line}: {error}");
+            }
+        };
+        for line in [
+            "minikube start",
+            "minikube start --driver=docker --cpus=4 --memory=8192",
+            "minikube start --driver docker --memory 4096 -p demo",
+            "minikube status",
+            "minikube service todo-frontend --url",
+            "minikube service todo-frontend -n todo-app --url",
+            "minikube service list",
+            "minikube image build -t todo-backend:latest ./backend",
+            "minikube image load todo-backend:latest",
+            "minikube image ls",
+            "minikube kubectl -- get pods -A",
+            "minikube addons enable ingress",
+            "minikube addons enable metrics-server",
+            "minikube addons list",
+            "minikube tunnel",
+            "minikube docker-env",
+            "minikube profile list",
+            "minikube config set driver docker",
+            "minikube ip",
+            "minikube logs -f",
+            "minikube delete --all --purge",
+            "minikube version --short",
+        ] {
+            check(line);
+        }
+    }
+}
