@@ -42,8 +42,6 @@ mod upgrade;
 mod wait;
 pub mod why;
 
-pub(crate) use error::api;
-
 pub use capabilities::{ClusterLookup, capabilities};
 pub use chart_record::{chart_from_record, chart_to_record, values_to_record};
 pub use deploy::{Deployed, Request, deploy, is_there, upgrade_or_install};

@@ -149,18 +149,6 @@ pub fn run() -> ExitCode {
         _ => {}
     }
     match parse().and_then(|cli| dispatch(&cli)) {
-    if helm::is_called(std::env::args_os().next().as_ref()) {
-        return helm::run(std::env::args_os());
-    }
-    crate::interrupt::install();
-    let cli = match parse() {
-        Ok(cli) => cli,
-        Err(failure) => return failure.report(),
-    };
-    if let Command::Helm(helm) = &cli.command {
-        return helm.run(&cli.global);
-    }
-    match dispatch(&cli) {
         Ok(code) => code,
         Err(failure) => failure.report(),
     }
