@@ -143,7 +143,14 @@ impl Plan {
             .find(|record| record.info.status == Status::Deployed);
         let current = match deployed {
             Some(deployed) => deployed,
-            None if matches!(last.info.status, Status::Failed | Status::Superseded) => last,
+            // An uninstallation that was interrupted is no end either.
+            None if matches!(
+                last.info.status,
+                Status::Failed | Status::Superseded | Status::Uninstalling
+            ) =>
+            {
+                last
+            }
             None => return Err(none(Some((last.version, last.info.status)))),
         };
         Ok(Plan {

@@ -127,12 +127,21 @@ impl Deploying {
 
     /// Prints what was deployed.
     pub fn print(&self, place: &Place, record: &Record) -> Outcome {
+        // The diff was all that was asked for.
+        if self.diff && self.is_only_simulated() && self.is_for_people() {
+            return Ok(());
+        }
         let shown = Shown {
             debug: place.debug,
             metadata: false,
             hide_notes: self.hide_notes || place.quiet,
         };
         answer::print(record, self.output.output, shown, None)
+    }
+
+    /// Whether nothing is changed.
+    pub fn is_only_simulated(&self) -> bool {
+        self.applying.dry_run.is_some_and(|how| how != DryRun::None)
     }
 
     /// Whether it prints for people.

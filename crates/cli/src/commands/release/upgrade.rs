@@ -80,7 +80,8 @@ impl Verb for Upgrade {
         let result = upgrade(&session, &source, &options, &mut |event| teller.hear(event)).await;
         teller.end();
         let record = result.map_err(|error| answer::failure(place, "UPGRADE FAILED", &error))?;
-        if self.deploying.is_for_people() {
+        let only_diff = self.deploying.diff && self.deploying.is_only_simulated();
+        if self.deploying.is_for_people() && !only_diff {
             println!(
                 "Release {:?} has been upgraded. Happy Helming!",
                 self.release
