@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod host;
 pub mod island;
 pub mod load;
+pub mod mishap;
 pub mod postgres;
 pub mod private;
 pub mod profile;

@@ -3,6 +3,7 @@
 mod arrows;
 mod charts;
 mod corpus;
+mod dist;
 mod facts;
 mod fuzz;
 mod licences;
@@ -12,6 +13,7 @@ mod protobuf_facts;
 const USAGE: &str = "usage: cargo xtask CHORE
   oracles                           fetch the helm and kubectl that tests compare with
   corpus DIR [--values]             render every chart below DIR with helm and with ours
+  dist                              make what is handed to users: binary, checksum, completions, man pages
   fuzz [SECONDS] [NAME]             run the fuzz targets
   licences                          list the licences of all dependencies, refuse unknown ones
   facts DEFINITIONS_JSON GO_SOURCES make the schema facts of the built-in kinds
@@ -27,6 +29,7 @@ fn main() -> anyhow::Result<()> {
         Some((chore, rest)) if chore == "oracles" => oracles::run(rest),
         Some((chore, rest)) if chore == "corpus" => corpus::run(rest),
         Some((chore, rest)) if chore == "fuzz" => fuzz::run(rest),
+        Some((chore, _)) if chore == "dist" => dist::run(),
         Some((chore, _)) if chore == "licences" => licences::run(),
         _ => {
             eprintln!("{USAGE}");
