@@ -55,7 +55,7 @@ pub fn pss_kilobytes(pid: i32) -> u64 {
 }
 
 /// User and system time (proc_pid_stat(5), fields 14 and 15).
-fn ticks(pid: i32) -> u64 {
+pub fn ticks(pid: i32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields: Vec<&str> = text
         .rsplit_once(')')

@@ -2,28 +2,60 @@
 //!
 //! ```text
 //! cargo build --release --workspace
-//! cargo run --release -p coracle-benches
+//! cargo build --release -p coracle-apiserver --example serve
+//! cargo run --release -p coracle-benches [-- THEME...]
 //! ```
 //!
 //! Prints one row per budget: what was measured now, the budget, their ratio.
 
+mod api;
 mod cpu;
+mod images;
 mod life;
 mod pods;
 mod table;
 mod todo;
 
+use anyhow::Context;
 use coracle_tests::cluster::Cluster;
 use table::Table;
 
+/// What measures a theme and adds its rows.
+type Measure = fn(&mut Table) -> anyhow::Result<()>;
+
+/// The themes by name; without names on the command line all are measured.
+const THEMES: &[(&str, Measure)] = &[
+    ("api", api::measure),
+    ("cluster", cluster),
+    ("images", images::images),
+    ("todo", todo::load),
+];
+
 fn main() -> anyhow::Result<()> {
+    let mut names: Vec<String> = std::env::args().skip(1).collect();
+    if names.is_empty() {
+        names = THEMES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    }
     let mut table = Table::default();
-    let cluster = Cluster::new("bench");
-    life::api_ready(&cluster, &mut table)?;
-    life::application_served(&cluster, &mut table)?;
-    cpu::idle(&cluster, &mut table)?;
-    pods::start_times(&cluster, &mut table)?;
+    for name in names {
+        let (_, measure) = THEMES
+            .iter()
+            .find(|(theme, _)| *theme == name)
+            .with_context(|| {
+                let known: Vec<&str> = THEMES.iter().map(|(theme, _)| *theme).collect();
+                format!("no theme {name}; there are {}", known.join(", "))
+            })?;
+        measure(&mut table)?;
+    }
     print!("{table}");
-    todo::load()?;
     Ok(())
+}
+
+/// Everything that needs a whole cluster.
+fn cluster(table: &mut Table) -> anyhow::Result<()> {
+    let cluster = Cluster::new("bench");
+    life::api_ready(&cluster, table)?;
+    life::application_served(&cluster, table)?;
+    cpu::idle(&cluster, table)?;
+    pods::start_times(&cluster, table)
 }

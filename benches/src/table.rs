@@ -9,6 +9,8 @@ struct Row {
     measured: f64,
     budget: f64,
     unit: &'static str,
+    /// Before the budget: a floor says so.
+    sign: &'static str,
 }
 
 /// The rows so far.
@@ -25,6 +27,18 @@ impl Table {
             measured,
             budget,
             unit,
+            sign: "",
+        });
+    }
+
+    /// Adds a rate: more is better, the budget is a floor.
+    pub fn rate(&mut self, what: impl Into<String>, measured: f64, budget: f64) {
+        self.rows.push(Row {
+            what: what.into(),
+            measured,
+            budget,
+            unit: "/s",
+            sign: "\u{2265} ",
         });
     }
 }
@@ -44,7 +58,7 @@ impl fmt::Display for Table {
                 "{:<58} {:>14} {:>14} {ratio:>7.2}",
                 row.what,
                 figure(row.measured),
-                figure(row.budget)
+                format!("{}{}", row.sign, figure(row.budget))
             )?;
         }
         Ok(())

@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod host;
 pub mod island;
+pub mod lab;
 pub mod load;
 pub mod mishap;
 pub mod postgres;

@@ -40,14 +40,16 @@ fn why(cluster: &Cluster, resource: &str, parts: &[&str]) {
     });
 }
 
-/// Makes an image that holds the backend alone.
+/// Makes an image that holds both programs of the todo application.
 fn image(cluster: &Cluster) {
     let folder = cluster.home().join("image");
     fs::create_dir_all(&folder).expect("a folder for the test");
-    fs::copy(built("todo-backend"), folder.join("todo-backend")).expect("it was built");
+    for name in ["todo-backend", "todo-frontend"] {
+        fs::copy(built(name), folder.join(name)).expect("it was built");
+    }
     fs::write(
         folder.join("Dockerfile"),
-        "FROM scratch\nCOPY todo-backend /todo-backend\nENTRYPOINT [\"/todo-backend\"]\n",
+        "FROM scratch\nCOPY todo-backend todo-frontend /\nENTRYPOINT [\"/todo-backend\"]\n",
     )
     .expect("a file for the test");
     let folder = folder.display().to_string();
@@ -224,7 +226,7 @@ fn containers(cluster: &Cluster) {
         "program",
         &deployment("program", "image: \"boat:1\", command: [/nope]"),
     );
-    let probe = "image: \"boat:1\", args: [serve], env: [{name: BETTER_AUTH_SECRET, value: \"0123456789012345678901234567890123\"}], ports: [{containerPort: 8000}], readinessProbe: {httpGet: {path: /nope, port: 8001}, periodSeconds: 1}";
+    let probe = "image: \"boat:1\", command: [/todo-frontend], env: [{name: BACKEND_URL, value: \"http://nowhere:8000\"}], ports: [{containerPort: 3000}], readinessProbe: {httpGet: {path: /nope, port: 3001}, periodSeconds: 1}";
     let probe = chart(cluster, "probe", &deployment("probe", probe));
     let big = "image: \"boat:1\", resources: {requests: {memory: 640Gi}}";
     let big = chart(cluster, "big", &deployment("big", big));
@@ -234,7 +236,7 @@ fn containers(cluster: &Cluster) {
     }
     why(cluster, "deploy/crash", &["exit code", "| "]);
     why(cluster, "deploy/program", &["/nope", "command and args"]);
-    why(cluster, "deploy/probe", &["is not ready", "asks port 8001"]);
+    why(cluster, "deploy/probe", &["is not ready", "asks port 3001"]);
     why(
         cluster,
         "deploy/big",

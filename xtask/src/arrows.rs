@@ -48,6 +48,7 @@ const PERMITTED: &[(&str, &[&str])] = &[
     ("coracle-gotemplate", &[]),
     ("coracle-goyaml", &[]),
     ("coracle-helm", &["coracle-gotemplate", "coracle-goyaml"]),
+    ("coracle-release", &["coracle-helm", "coracle-goyaml"]),
     (
         "coracle-preflight",
         &["coracle-goyaml", "coracle-helm", "coracle-machinery"],

@@ -9,12 +9,14 @@ mod fuzz;
 mod licences;
 mod oracles;
 mod protobuf_facts;
+mod replay;
 
 const USAGE: &str = "usage: cargo xtask CHORE
   oracles                           fetch the helm and kubectl that tests compare with
   corpus DIR [--values]             render every chart below DIR with helm and with ours
   dist                              make what is handed to users: binary, checksum, completions, man pages
   fuzz [SECONDS] [NAME]             run the fuzz targets
+  replay FOLDER [OPTIONS]           compare recorded API answers with ours, area by area
   licences                          list the licences of all dependencies, refuse unknown ones
   facts DEFINITIONS_JSON GO_SOURCES make the schema facts of the built-in kinds
   protobuf-facts GO_SOURCES         make the protobuf tags of the built-in kinds";
@@ -28,6 +30,7 @@ fn main() -> anyhow::Result<()> {
         }
         Some((chore, rest)) if chore == "oracles" => oracles::run(rest),
         Some((chore, rest)) if chore == "corpus" => corpus::run(rest),
+        Some((chore, rest)) if chore == "replay" => replay::run(rest),
         Some((chore, rest)) if chore == "fuzz" => fuzz::run(rest),
         Some((chore, _)) if chore == "dist" => dist::run(),
         Some((chore, _)) if chore == "licences" => licences::run(),

@@ -33,6 +33,28 @@ pub fn put(object: &mut Value, managed: &ManagedFields) {
     }
 }
 
+/// Returns the owners of a new object, and brings it into the form owners are
+/// compared in. The owners travel beside the object until both are written.
+pub fn of_new(kind: &'static Kind, object: &mut Value, writer: &Writer<'_>) -> ManagedFields {
+    rules::compared_form(kind, object);
+    let now = time::seconds(Timestamp::now());
+    let version = kind.api_version();
+    let manager = writer.manager(kind, &version, &now);
+    let none = ManagedFields::default();
+    let managed = apply::track_update(Some(kind.schema()), &Value::Null, &none, object, manager);
+    take(object);
+    managed
+}
+
+/// Takes the owners out of an object.
+pub fn take(object: &mut Value) -> ManagedFields {
+    let managed = of(object);
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.shift_remove("managedFields");
+    }
+    managed
+}
+
 /// Records an update of `live` (`Null` for a new object) to `object`.
 pub fn update(kind: &'static Kind, live: &Value, object: &mut Value, writer: &Writer<'_>) {
     rules::compared_form(kind, object);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use coracle_machinery::kind::Kind;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::resource;
 
@@ -48,7 +48,17 @@ impl Stored {
     /// Serialises an object for the store; the revision follows at commit.
     #[must_use]
     pub fn draft(kind: &Kind, object: &Value) -> Stored {
-        let (bytes, split, managed) = serialise(object);
+        let managed = match object["metadata"].get("managedFields") {
+            Some(list @ Value::Array(items)) if !items.is_empty() => Bytes::from(to_vec(list)),
+            _ => Bytes::new(),
+        };
+        Stored::draft_with(kind, object, managed)
+    }
+
+    /// As [`Stored::draft`], with managed fields that are JSON already.
+    #[must_use]
+    pub fn draft_with(kind: &Kind, object: &Value, managed: Bytes) -> Stored {
+        let (bytes, split) = serialise(object);
         Stored {
             meta: Meta::of(kind, object),
             revision: 0,
@@ -61,11 +71,41 @@ impl Stored {
     /// Appends the object as JSON, managed fields included.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.bytes[..self.split]);
+        self.write_managed(out);
+        out.extend_from_slice(&self.bytes[self.split..]);
+    }
+
+    /// Appends the object without its first bytes, such as kind and version,
+    /// that stand in a list only once.
+    pub fn write_from(&self, start: usize, out: &mut Vec<u8>) {
+        out.push(b'{');
+        out.extend_from_slice(&self.bytes[start..self.split]);
+        self.write_managed(out);
+        out.extend_from_slice(&self.bytes[self.split..]);
+    }
+
+    /// Appends the metadata as JSON, managed fields included.
+    pub fn write_metadata(&self, out: &mut Vec<u8>) {
+        const OPEN: &[u8] = b"\"metadata\":";
+        // Kind and version, which contain no brace, stand before it.
+        let start = memchr::memmem::find(&self.bytes, OPEN).map_or(0, |at| at + OPEN.len());
+        let end = start + object_length(&self.bytes[start..]);
+        out.extend_from_slice(&self.bytes[start..self.split]);
+        self.write_managed(out);
+        out.extend_from_slice(&self.bytes[self.split..end]);
+    }
+
+    fn write_managed(&self, out: &mut Vec<u8>) {
         if !self.managed.is_empty() {
             out.extend_from_slice(b",\"managedFields\":");
             out.extend_from_slice(&self.managed);
         }
-        out.extend_from_slice(&self.bytes[self.split..]);
+    }
+
+    /// Bytes of the object as JSON, about.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.bytes.len() + self.managed.len() + 20
     }
 
     /// Returns the object as JSON, managed fields included.
@@ -150,20 +190,41 @@ impl Stored {
     }
 }
 
+/// Length of the JSON object that begins here.
+fn object_length(json: &[u8]) -> usize {
+    let (mut depth, mut in_text, mut at) = (0usize, false, 0);
+    while at < json.len() {
+        match json[at] {
+            b'\\' if in_text => at += 1,
+            b'"' => in_text = !in_text,
+            b'{' if !in_text => depth += 1,
+            b'}' if !in_text => {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    json.len()
+}
+
 fn remove_revision(object: &mut Value) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.shift_remove("resourceVersion");
     }
 }
 
-fn serialise(object: &Value) -> (Bytes, usize, Bytes) {
+fn serialise(object: &Value) -> (Bytes, usize) {
     let empty = Map::new();
     let map = object.as_object().unwrap_or(&empty);
     let metadata = map
         .get("metadata")
         .and_then(Value::as_object)
         .unwrap_or(&empty);
-    let mut out = Vec::with_capacity(512);
+    let mut out = Vec::with_capacity(4096);
     out.push(b'{');
     for key in ["kind", "apiVersion"] {
         if let Some(value) = map.get(key) {
@@ -188,17 +249,11 @@ fn serialise(object: &Value) -> (Bytes, usize, Bytes) {
         }
     }
     out.push(b'}');
-    let managed = match metadata.get("managedFields") {
-        Some(Value::Array(list)) if !list.is_empty() => {
-            Bytes::from(to_vec(&Value::Array(list.clone())))
-        }
-        _ => Bytes::new(),
-    };
-    (Bytes::from(out), split, managed)
+    (Bytes::from(out), split)
 }
 
 fn member(out: &mut Vec<u8>, key: &str, value: &Value) {
-    out.extend_from_slice(&to_vec(&json!(key)));
+    serde_json::to_writer(&mut *out, key).expect("a text always serialises");
     out.push(b':');
     serde_json::to_writer(&mut *out, value).expect("a JSON value always serialises");
 }
@@ -287,6 +342,7 @@ impl coracle_store::Value for Stored {
 mod tests {
     use super::*;
     use coracle_store::Value as _;
+    use serde_json::json;
 
     #[test]
     fn splices_revision_and_managed_fields() {
@@ -298,6 +354,12 @@ mod tests {
         assert_eq!(
             std::str::from_utf8(&stored.to_json()).unwrap(),
             r#"{"kind":"ConfigMap","apiVersion":"v1","metadata":{"resourceVersion":"41","managedFields":[{"manager":"m"}],"name":"x"},"data":{"a":"b"}}"#
+        );
+        let mut metadata = Vec::new();
+        stored.write_metadata(&mut metadata);
+        assert_eq!(
+            std::str::from_utf8(&metadata).unwrap(),
+            r#"{"resourceVersion":"41","managedFields":[{"manager":"m"}],"name":"x"}"#
         );
         let gone = stored.tombstone(100);
         assert!(gone.to_plain_value()["metadata"]["resourceVersion"] == "100");

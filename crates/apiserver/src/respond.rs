@@ -221,6 +221,10 @@ pub fn list(
         }
         Shape::Table(version) => {
             let include = include_object(context)?;
+            if include != Include::Object && has_plain_metadata(kind) && !items.is_empty() {
+                let json = table_json(kind, version, include, meta, items);
+                return encoded(StatusCode::OK, form.encoding, json);
+            }
             let values: Vec<Value> = items.iter().map(|item| served(kind, item)).collect();
             table_of(kind, version, include, meta, &values, true)
         }
@@ -281,17 +285,17 @@ fn list_json(kind: &'static Kind, meta: &ListMeta, items: &[std::sync::Arc<Store
         kind.api_version()
     )
     .len();
-    let mut out = head.into_bytes();
+    let length: usize = items.iter().map(|item| item.length()).sum();
+    let mut out = Vec::with_capacity(head.len() + length + 2);
+    out.extend_from_slice(head.as_bytes());
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        let start = out.len();
         if kind.stored_as.is_some() {
             out.extend_from_slice(&strip_type(served(kind, item)));
         } else {
-            item.write_json(&mut out);
-            out.drain(start + 1..start + type_length);
+            item.write_from(type_length, &mut out);
         }
     }
     out.extend_from_slice(b"]}");
@@ -346,7 +350,10 @@ pub fn table_of(
         .map(|value| {
             let mut row = table::row(kind, value);
             match include {
-                Include::Metadata => row["object"] = partial(value, version),
+                Include::Metadata => {
+                    row["object"] = partial(value, version);
+                    drop_conversions(kind, &mut row["object"]["metadata"]);
+                }
                 Include::Object => row["object"] = value.clone(),
                 Include::None => row["object"] = Value::Null,
             }
@@ -362,12 +369,69 @@ pub fn table_of(
     })
 }
 
+/// Whether the metadata of a kind is answered as it is stored.
+fn has_plain_metadata(kind: &Kind) -> bool {
+    kind.stored_as.is_none() && kind.custom.is_none() && kind.kind != "DaemonSet"
+}
+
+/// Joins rows to a `Table`: what is stored is copied, only the cells are made.
+fn table_json(
+    kind: &'static Kind,
+    version: &str,
+    include: Include,
+    meta: &ListMeta,
+    items: &[std::sync::Arc<Stored>],
+) -> Bytes {
+    let table = table_of(kind, version, include, meta, &[], true);
+    let mut out = Vec::with_capacity(1024 * (items.len() + 4));
+    out.push(b'{');
+    for part in ["kind", "apiVersion", "metadata", "columnDefinitions"] {
+        out.extend_from_slice(format!("\"{part}\":{},", table[part]).as_bytes());
+    }
+    out.extend_from_slice(b"\"rows\":[");
+    let object = format!(
+        ",\"object\":{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/{version}\",\"metadata\":"
+    );
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        let row = to_vec(&table::row(kind, &item.to_plain_value()));
+        out.extend_from_slice(&row[..row.len() - 1]);
+        if include == Include::Metadata {
+            out.extend_from_slice(object.as_bytes());
+            item.write_metadata(&mut out);
+            out.extend_from_slice(b"}}");
+        } else {
+            out.extend_from_slice(b",\"object\":null}");
+        }
+    }
+    out.extend_from_slice(b"]}");
+    Bytes::from(out)
+}
+
 /// Go's nil slices: what upstream builds by appending is `null` when empty.
 fn null_if_empty(list: Vec<Value>) -> Value {
     if list.is_empty() {
         Value::Null
     } else {
         Value::Array(list)
+    }
+}
+
+/// Annotations that a conversion adds are not there yet when a table is made.
+fn drop_conversions(kind: &Kind, metadata: &mut Value) {
+    if kind.stored_as.is_none() {
+        return;
+    }
+    let Some(Value::Object(annotations)) = metadata.get_mut("annotations") else {
+        return;
+    };
+    annotations.retain(|name, _| !name.starts_with("autoscaling.alpha.kubernetes.io/"));
+    if annotations.is_empty()
+        && let Some(metadata) = metadata.as_object_mut()
+    {
+        metadata.shift_remove("annotations");
     }
 }
 

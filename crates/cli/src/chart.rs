@@ -76,14 +76,9 @@ pub fn rendered(
         .map_err(|error| Failure::from(anyhow::anyhow!("{}", error.report().trim_end())))
 }
 
-/// Returns the record of a chart as Helm keeps it, without its files.
+/// Returns the record of a chart as Helm keeps it.
 pub fn record(chart: &Chart) -> Value {
-    let meta = &chart.metadata;
-    json!({
-        "metadata": {"name": chart.name(), "version": meta.version, "appVersion": meta.app_version,
-            "apiVersion": meta.api_version, "description": meta.description},
-        "lock": null, "templates": [], "values": {}, "schema": null, "files": [],
-    })
+    coracle_release::chart_to_record(chart)
 }
 
 /// Asks a cluster what templates may know of it.

@@ -65,6 +65,12 @@ impl Failure {
         }
     }
 
+    /// Puts what was being done before the message.
+    pub fn while_doing(mut self, what: &'static str) -> Failure {
+        self.cause = self.cause.context(what);
+        self
+    }
+
     /// Adds what to do next.
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());
@@ -85,6 +91,16 @@ impl Failure {
             eprintln!("{} {hint}", paint(Stream::Err, Colour::Yellow, "hint:"));
         }
         ExitCode::from(self.code)
+    }
+
+    /// Prints the failure as helm does, with the advice below; returns helm's
+    /// exit code.
+    pub fn report_as_helm(&self) -> ExitCode {
+        eprintln!("Error: {:#}", self.cause);
+        if let Some(hint) = &self.hint {
+            eprintln!("\n{hint}");
+        }
+        ExitCode::FAILURE
     }
 }
 

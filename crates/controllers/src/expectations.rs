@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use coracle_client::Key;
+use kube::Resource;
 use parking_lot::Mutex;
 
 /// After this time an expectation is given up: the event was lost or undone.
@@ -64,9 +65,62 @@ impl Expectations {
     }
 }
 
+/// The versions that a controller's own writes gave to its objects.
+///
+/// What a controller decides from the status that it keeps itself must not be
+/// decided on an older one.
+#[derive(Default)]
+pub struct OwnWrites {
+    versions: Mutex<HashMap<Key, u64>>,
+}
+
+fn version<K: Resource>(object: &K) -> u64 {
+    let version = object.meta().resource_version.as_deref();
+    version
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(u64::MAX)
+}
+
+impl OwnWrites {
+    /// Notes an object as the API gave it back.
+    pub fn note<K: Resource>(&self, key: &Key, object: &K) {
+        self.versions.lock().insert(key.clone(), version(object));
+    }
+
+    /// Returns whether an object is as new as the last write to it.
+    pub fn are_in<K: Resource>(&self, key: &Key, object: &K) -> bool {
+        let mut versions = self.versions.lock();
+        if versions
+            .get(key)
+            .is_some_and(|last| version(object) < *last)
+        {
+            return false;
+        }
+        versions.remove(key);
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+
     use super::*;
+
+    #[test]
+    fn an_object_older_than_the_last_write_is_told() {
+        let at = |version: &str| -> Pod {
+            let mut pod = Pod::default();
+            pod.metadata.resource_version = Some(version.into());
+            pod
+        };
+        let (writes, key) = (OwnWrites::default(), Key::new("ns", "web"));
+        assert!(writes.are_in(&key, &at("9")));
+        writes.note(&key, &at("10"));
+        assert!(!writes.are_in(&key, &at("9")));
+        assert!(writes.are_in(&key, &at("10")));
+        assert!(writes.are_in(&key, &at("11")));
+    }
 
     #[test]
     fn writes_are_waited_for() {

@@ -8,17 +8,21 @@ mod aggregation;
 mod autoscaler;
 mod context;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod endpointslice;
 mod expectations;
 mod garbage;
 mod hash;
+mod job;
 mod namespace;
 mod nodelifecycle;
 mod owner;
 mod pods;
 mod replicaset;
 mod serviceaccount;
+mod statefulset;
+mod template;
 mod volumes;
 
 pub use context::Context;
@@ -30,6 +34,9 @@ pub async fn start(context: Context) {
         autoscaler::run(context.clone()),
         deployment::run(context.clone()),
         replicaset::run(context.clone()),
+        statefulset::run(context.clone()),
+        job::run(context.clone()),
+        disruption::run(context.clone()),
         endpointslice::run(context.clone()),
         endpoints::run(context.clone()),
         serviceaccount::run(context.clone()),

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use coracle_client::{Cache, Key, Outcome, Queue, Recorder, Severity, key_of, now};
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{Selector, SelectorExt};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::expectations::Expectations;
 use crate::owner::{controller_name, controller_of, is_controlled_by, reference_to};
 use crate::pods;
+use crate::template::{message, pod_from};
 
 /// How many pods are created or deleted in one reconciliation at most.
 const BURST: usize = 500;
@@ -268,14 +269,6 @@ impl Controller {
     }
 }
 
-/// Returns what the API said, without the words around it.
-fn message(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
-    }
-}
-
 fn replicas(set: &ReplicaSet) -> i32 {
     set.spec
         .as_ref()
@@ -299,25 +292,8 @@ fn surplus(mut active: Vec<Arc<Pod>>, wanted: usize) -> Vec<Arc<Pod>> {
 
 /// Returns the pod that the set's template describes.
 fn pod_of(set: &ReplicaSet) -> Pod {
-    let template = set
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.template.clone())
-        .unwrap_or_default();
-    let meta = template.metadata.unwrap_or_default();
-    Pod {
-        metadata: ObjectMeta {
-            generate_name: Some(format!("{}-", set.name_any())),
-            namespace: set.namespace(),
-            labels: meta.labels,
-            annotations: meta.annotations,
-            finalizers: meta.finalizers,
-            owner_references: Some(vec![reference_to(set)]),
-            ..Default::default()
-        },
-        spec: template.spec,
-        status: None,
-    }
+    let template = set.spec.as_ref().and_then(|spec| spec.template.as_ref());
+    pod_from(template.unwrap_or(&PodTemplateSpec::default()), set)
 }
 
 /// Returns when a ready pod becomes available, if one has yet to.

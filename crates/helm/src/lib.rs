@@ -18,6 +18,7 @@ mod files;
 mod funcs;
 pub mod glob;
 pub mod ignore;
+pub mod lint;
 pub mod manifest;
 pub mod metadata;
 pub mod print;

@@ -198,6 +198,47 @@ pub fn final_values(
     Ok(from_entries(&coalesced))
 }
 
+/// What the linter gets to see of a rendering.
+pub(crate) enum LintTexts {
+    /// Texts by path.
+    Texts(BTreeMap<String, String>),
+    /// Helm's words.
+    Refused(String),
+    /// Helm says nothing and looks no further.
+    Silent,
+}
+
+/// Renders as `helm lint` does: a refusal by the chart counts for nothing.
+pub(crate) fn lint_texts(
+    chart: &Chart,
+    values: &Values,
+    namespace: &str,
+    capabilities: &Capabilities,
+    skip_schema_validation: bool,
+) -> LintTexts {
+    let options = Options {
+        lint: true,
+        skip_schema_validation,
+        ..Options::default()
+    };
+    let release = Release {
+        name: "test-release".into(),
+        namespace: namespace.into(),
+        revision: 0,
+        is_install: false,
+    };
+    let job = Job {
+        chart,
+        values,
+        release: &release,
+        capabilities,
+        lookup: &NoCluster,
+        options,
+        rules: options.level.rules(),
+    };
+    on_large_stack(|| job.lint())
+}
+
 /// Templates recurse: an include inside an include takes stack. Helm allows a
 /// thousand of each name.
 const STACK_BYTES: usize = 1 << 30;
@@ -263,6 +304,25 @@ impl Job<'_> {
         })
     }
 
+    fn lint(&self) -> LintTexts {
+        let Ok((chart, coalesced)) = self.values_of_charts(&mut Vec::new()) else {
+            return LintTexts::Silent;
+        };
+        let plain = from_entries(&coalesced);
+        if !self.options.skip_schema_validation
+            && let Err(violations) = schema::validate(&chart, &plain)
+        {
+            return LintTexts::Refused(format!(
+                "values don't meet the specifications of the schema(s) in the following chart(s):\n{}",
+                violations.text
+            ));
+        }
+        match self.run(&chart, coalesced, &plain, &BTreeSet::new()) {
+            Ok((texts, _)) => LintTexts::Texts(texts),
+            Err(error) => LintTexts::Refused(error.helm),
+        }
+    }
+
     fn check_kube_version(&self, chart: &Chart) -> Result<(), Box<RenderError>> {
         let wanted = &chart.metadata.kube_version;
         let have = &self.capabilities.kube_version;
@@ -326,7 +386,9 @@ impl Job<'_> {
     ) -> Result<(Chart, Map), Box<RenderError>> {
         let refuse = |message: String| RenderError::new(Step::Dependencies, message);
         let mut chart = self.chart.without_raw();
-        dependencies::check(&chart).map_err(refuse)?;
+        if !self.options.lint {
+            dependencies::check(&chart).map_err(refuse)?;
+        }
         dependencies::process(&mut chart, self.values.map(), self.rules, warnings).map_err(
             |message| refuse(format!("chart dependencies processing failed: {message}")),
         )?;
@@ -401,12 +463,15 @@ impl Job<'_> {
     }
 
     fn release_value(&self) -> Value {
-        let release = self.release;
+        let (release, lint) = (self.release, self.options.lint);
         Value::map(Entries::from([
             ("Name".into(), release.name.as_str().into()),
             ("Namespace".into(), release.namespace.as_str().into()),
-            ("IsUpgrade".into(), Value::Bool(!release.is_install)),
-            ("IsInstall".into(), Value::Bool(release.is_install)),
+            (
+                "IsUpgrade".into(),
+                Value::Bool(!release.is_install && !lint),
+            ),
+            ("IsInstall".into(), Value::Bool(release.is_install && !lint)),
             ("Revision".into(), Value::Int(release.revision as i64)),
             ("Service".into(), "Helm".into()),
         ]))

@@ -74,6 +74,20 @@ fn check(chart: &Chart, values: &Map, path: &mut Vec<String>, violations: &mut V
     }
 }
 
+/// Checks values against one schema alone.
+///
+/// # Errors
+///
+/// Helm's lines.
+pub fn validate_single(schema: &[u8], values: &Map) -> Result<(), String> {
+    against(schema, values).map_err(|lines| {
+        lines
+            .into_iter()
+            .map(|(_, message)| message + "\n")
+            .collect()
+    })
+}
+
 type Lines = Vec<(Vec<String>, String)>;
 
 fn against(schema: &[u8], values: &Map) -> Result<(), Lines> {

@@ -43,6 +43,8 @@ pub struct Settings {
     /// Host addresses on which node ports are opened; the first is also the
     /// first address of LoadBalancers.
     pub host_addresses: Vec<IpAddr>,
+    /// Further host addresses on which ports are opened.
+    pub listen: Vec<IpAddr>,
     /// What issues certificates for hosts that bring none.
     pub authority: Option<Issue>,
 }
@@ -55,8 +57,27 @@ impl Settings {
             domain: "cluster.local".to_owned(),
             datagrams: true,
             host_addresses: forward::with_twin(Ipv4Addr::LOCALHOST.into()).collect(),
+            listen: Vec::new(),
             authority: None,
         }
+    }
+}
+
+impl Settings {
+    /// Returns all host addresses on which ports are opened. One that stands
+    /// for all of its family leaves no place for single ones beside it.
+    pub fn open_addresses(&self) -> Vec<IpAddr> {
+        let is_covered = |address: &IpAddr| {
+            let mut all = self.listen.iter().filter(|open| open.is_unspecified());
+            !address.is_unspecified() && all.any(|open| open.is_ipv4() == address.is_ipv4())
+        };
+        let mut open = Vec::new();
+        for address in self.host_addresses.iter().chain(&self.listen) {
+            if !is_covered(address) && !open.contains(address) {
+                open.push(*address);
+            }
+        }
+        open
     }
 }
 
@@ -275,7 +296,7 @@ impl<S: Sink> Core<S> {
         }
         self.generation += 1;
         let plan = &self.settings.plan;
-        let addresses = &self.settings.host_addresses;
+        let addresses = &self.settings.open_addresses();
         let pods = self.world.pods.iter();
         let of_pods = pods.flat_map(|(key, pod)| hostport::forwards(key, pod, addresses));
         let forwards = self.services.values().flat_map(|e| e.forwards.clone());
@@ -319,10 +340,27 @@ impl<S: Sink> Core<S> {
     fn entry(&self, key: &Key, service: Arc<Service>, slices: Vec<Arc<EndpointSlice>>) -> Entry {
         let balancer = self.balancers.get(key).copied();
         Entry {
-            forwards: forward::forwards(&service, &slices, &self.settings.host_addresses, balancer),
+            forwards: forward::forwards(
+                &service,
+                &slices,
+                &self.settings.open_addresses(),
+                &self.balancer_addresses(balancer),
+            ),
             records: names::of_service(&service, &slices, &self.settings.domain),
             service,
             slices,
+        }
+    }
+
+    /// Returns the host addresses of a LoadBalancer: one of its own, or all of
+    /// the cluster's.
+    fn balancer_addresses(&self, assigned: Option<IpAddr>) -> Vec<IpAddr> {
+        let Some(address) = assigned else {
+            return Vec::new();
+        };
+        match Some(address) == self.host_address() {
+            true => self.settings.open_addresses(),
+            false => vec![address],
         }
     }
 

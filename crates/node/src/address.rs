@@ -1,7 +1,7 @@
 //! Hands out pod addresses, lowest free first after the last one given, so
 //! that an address is not used again at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 
 use coracle_netdev::plan::{AddressPlan, PODS_RESERVED};
@@ -18,6 +18,8 @@ pub struct Addresses {
 struct State {
     /// Address by the uid of the pod that holds it.
     held: HashMap<String, Ipv4Addr>,
+    /// The same addresses, to look one up.
+    taken: HashSet<Ipv4Addr>,
     next: u32,
 }
 
@@ -32,7 +34,9 @@ impl Addresses {
 
     /// Notes that a pod that already runs holds `address`.
     pub fn hold(&self, uid: &str, address: Ipv4Addr) {
-        self.state.lock().held.insert(uid.to_owned(), address);
+        let mut state = self.state.lock();
+        state.held.insert(uid.to_owned(), address);
+        state.taken.insert(address);
     }
 
     /// Returns the pod's address, a free one if it has none yet; `None` if all are taken.
@@ -48,7 +52,7 @@ impl Addresses {
             let Some(address) = self.plan.pods.nth(offset) else {
                 continue;
             };
-            if !state.held.values().any(|held| *held == address) {
+            if state.taken.insert(address) {
                 state.next = (state.next + step + 1) % usable;
                 state.held.insert(uid.to_owned(), address);
                 return Some(address);
@@ -59,7 +63,10 @@ impl Addresses {
 
     /// Gives a pod's address back.
     pub fn release(&self, uid: &str) {
-        self.state.lock().held.remove(uid);
+        let mut state = self.state.lock();
+        if let Some(address) = state.held.remove(uid) {
+            state.taken.remove(&address);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use coracle_client::{Caches, Recorder};
 use coracle_image::store::ImageStore;
-use coracle_runtime::{Cgroups, Container as Running, Runtime};
+use coracle_runtime::{Cgroups, Runtime};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Client, ResourceExt};
 use parking_lot::RwLock;
@@ -17,9 +17,11 @@ use crate::config::Config;
 use crate::eviction::{self, Pressure};
 use crate::images::Puller;
 use crate::kubelet::Kubelet;
+use crate::machine::{Machine, Running};
 use crate::metrics::{self, Meter, Scrapes};
 use crate::node_status;
 use crate::shared::Shared;
+use crate::simulated::Simulated;
 use crate::tokens::Tokens;
 use crate::worker::{self, Handle, Message};
 
@@ -67,6 +69,32 @@ impl Node {
         client: Client,
         cgroups: Cgroups,
     ) -> Result<Node, StartError> {
+        let runtime = Runtime::new(&config.executable, &config.state, cgroups)?;
+        let allocatable = node_status::capacity(&config);
+        Node::on(Machine::Linux(runtime), config, allocatable, caches, client)
+    }
+
+    /// Prepares a node that has no machine.
+    ///
+    /// # Errors
+    /// Fails if its folders cannot be made.
+    pub fn simulated(
+        simulated: &Simulated,
+        caches: Caches,
+        client: Client,
+    ) -> Result<Node, StartError> {
+        let allocatable = node_status::pretended_capacity(simulated);
+        let config = simulated.config();
+        Node::on(Machine::Pretended, config, allocatable, caches, client)
+    }
+
+    fn on(
+        machine: Machine,
+        config: Config,
+        allocatable: BTreeMap<String, i64>,
+        caches: Caches,
+        client: Client,
+    ) -> Result<Node, StartError> {
         for path in [&config.pods, &config.volumes, &config.logs, &config.run] {
             std::fs::create_dir_all(path).map_err(|source| StartError::Folder {
                 path: path.clone(),
@@ -78,11 +106,11 @@ impl Node {
         let shared = Shared {
             puller: Arc::new(Puller::new(images.clone(), &config.cluster, registries)),
             recorder: Recorder::new(client.clone(), "kubelet"),
-            runtime: Runtime::new(&config.executable, &config.state, cgroups)?,
+            machine,
             images,
             addresses: Addresses::new(config.plan.clone()),
             tokens: Tokens::new(client.clone()),
-            allocatable: node_status::capacity(&config),
+            allocatable,
             pressure: Pressure::default(),
             meter: Meter::default(),
             scrapes: Scrapes::default(),
@@ -154,7 +182,7 @@ impl Node {
     /// Finds running containers by the uid of their pod.
     async fn adopt(&self) -> BTreeMap<String, Vec<Running>> {
         let mut found: BTreeMap<String, Vec<Running>> = BTreeMap::new();
-        match self.shared.runtime.adopt().await {
+        match self.shared.machine.adopt().await {
             Ok(containers) => {
                 for container in containers {
                     let pod = container.label("pod").unwrap_or_default().to_owned();
@@ -191,7 +219,7 @@ impl Node {
             }
         }
         let workers = self.workers.read().keys().cloned().collect::<Vec<_>>();
-        for sandbox in self.shared.runtime.sandboxes().unwrap_or_default() {
+        for sandbox in self.shared.machine.sandboxes() {
             if !workers.iter().any(|uid| uid == sandbox.id()) {
                 let _ = sandbox.remove().await;
             }

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use crate::config::Config;
 use crate::shared::Shared;
+use crate::simulated::Simulated;
 
 /// Life of a lease; it is renewed four times within (upstream: nodeLeaseDurationSeconds).
 const LEASE_SECONDS: i32 = 40;
@@ -36,6 +37,18 @@ pub fn capacity(config: &Config) -> BTreeMap<String, i64> {
         ("memory".to_owned(), number(memory_bytes())),
         ("ephemeral-storage".to_owned(), number(disk)),
         ("pods".to_owned(), number(config.pods_max.into())),
+    ]
+    .into()
+}
+
+/// Returns what a node without a machine can give.
+pub fn pretended_capacity(simulated: &Simulated) -> BTreeMap<String, i64> {
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX / 1000) * 1000;
+    [
+        ("cpu".to_owned(), number(simulated.cpus.into())),
+        ("memory".to_owned(), number(simulated.memory_bytes)),
+        ("ephemeral-storage".to_owned(), number(1 << 42)),
+        ("pods".to_owned(), number(simulated.pods_max.into())),
     ]
     .into()
 }
@@ -158,6 +171,12 @@ fn status(shared: &Shared, old: &NodeStatus) -> NodeStatus {
     }
 }
 
+/// Whether limits are enforced; nothing exceeds them where nothing runs.
+fn limits_hold(shared: &Shared) -> bool {
+    let runtime = shared.machine.linux();
+    runtime.is_none_or(|runtime| runtime.cgroups().available())
+}
+
 fn conditions(shared: &Shared, old: &NodeStatus) -> Vec<NodeCondition> {
     let make = |type_: &str, status: &str, reason: &str, message: &str| {
         let before = old
@@ -176,7 +195,7 @@ fn conditions(shared: &Shared, old: &NodeStatus) -> Vec<NodeCondition> {
                 .or_else(|| Some(now())),
         }
     };
-    let limits = if shared.runtime.cgroups().available() {
+    let limits = if limits_hold(shared) {
         make(
             "CoracleLimits",
             "True",

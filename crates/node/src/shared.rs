@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use coracle_client::{Cache, Recorder};
 use coracle_image::store::ImageStore;
-use coracle_runtime::Runtime;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{
@@ -18,6 +17,7 @@ use crate::config::Config;
 use crate::env::Lookup;
 use crate::eviction::Pressure;
 use crate::images::Puller;
+use crate::machine::Machine;
 use crate::metrics::{Meter, Scrapes};
 use crate::tokens::Tokens;
 
@@ -29,8 +29,8 @@ pub struct Shared {
     pub client: Client,
     /// Writes events as `kubelet`.
     pub recorder: Recorder,
-    /// Starts containers.
-    pub runtime: Runtime,
+    /// Runs containers.
+    pub machine: Machine,
     /// Finds images.
     pub images: ImageStore,
     /// Pulls images.

@@ -1,58 +1,69 @@
 //! Releases of a chart on any cluster, kept as Helm's own records.
 //!
-//! [`deploy`] installs or upgrades, [`uninstall`] removes, [`wait`] follows the
-//! objects until they are ready and says why they are not.
+//! [`install`], [`upgrade`], [`rollback`] and [`uninstall_release`] change one,
+//! [`upgrade_or_install`] does what it takes; [`revision`], [`history`], [`records`] and
+//! [`resources`] look; [`test`] runs its tests. [`wait`] follows objects until
+//! they are ready and says why they are not.
+//!
+//! A [`Session`] is a cluster and a namespace, [`Options`] are Helm's flags;
+//! what goes on is told as [`Event`]s. Nothing here prints or reads a file.
 
+mod apply;
+mod capabilities;
+mod chart_record;
 mod deploy;
+pub mod diff;
+mod error;
+mod event;
 mod explain;
+mod fields;
+mod gone;
+mod hooks;
+mod install;
+mod json;
+mod list;
+mod look;
+mod merge;
+mod names;
 mod objects;
+mod operation;
+mod options;
+mod ownership;
+mod prepare;
+mod readiness;
 mod record;
+mod refusal;
+mod rollback;
+mod session;
+mod storage;
+mod testing;
 mod uninstall;
+mod upgrade;
 mod wait;
 pub mod why;
 
-pub use deploy::{Deployed, Request, deploy};
-pub use explain::explain;
+pub use capabilities::{ClusterLookup, capabilities};
+pub use chart_record::{chart_from_record, chart_to_record, values_to_record};
+pub use deploy::{Deployed, Request, deploy, is_there, upgrade_or_install};
+pub use error::{ConflictError, Contested, OwnershipError, ReleaseError};
+pub use event::{Change, Event, Row, Tell};
+pub use explain::{Cause, explain, explain_object};
+pub use install::install;
+pub use json::{from_json, to_json, to_yaml_text};
+pub use list::Listing;
+pub use look::{
+    Resources, Table, computed_values, history, latest, records, resource_tables, resources,
+    revision,
+};
+pub use names::check_name;
 pub use objects::{Object, ParseError, Served, parse};
-pub use record::{Record, RecordError, Status, latest};
-pub use uninstall::uninstall;
+pub use options::{Apply, DryRun, OldValues, Options, Source, Wait};
+pub use readiness::{Readiness, Rules, judge};
+pub use record::{Hook, Info, Record, RecordError, Run, Status};
+pub use rollback::rollback;
+pub use session::Session;
+pub use storage::{Storage, Stored};
+pub use testing::{TestFilter, Tested, test};
+pub use uninstall::{Cascade, Removal, Removed, uninstall, uninstall_release};
+pub use upgrade::upgrade;
 pub use wait::{Waiting, wait};
-
-/// A release could not be changed.
-#[derive(Debug, thiserror::Error)]
-pub enum ReleaseError {
-    /// The API refused or did not answer.
-    #[error("could not {step}")]
-    Api {
-        /// What was being done to what.
-        step: String,
-        /// What the API said.
-        source: Box<kube::Error>,
-    },
-    /// A rendered document is no object.
-    #[error(transparent)]
-    Parse(#[from] ParseError),
-    /// A record could not be read or written.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// A kind is not served by the cluster.
-    #[error("{file}: the cluster serves no {kind} of {api_version}")]
-    UnknownKind {
-        /// The template.
-        file: String,
-        /// Its apiVersion.
-        api_version: String,
-        /// Its kind.
-        kind: String,
-    },
-    /// The objects did not become ready.
-    #[error("{0}")]
-    NotReady(String),
-}
-
-fn api(step: impl Into<String>) -> impl FnOnce(kube::Error) -> ReleaseError {
-    move |source| ReleaseError::Api {
-        step: step.into(),
-        source: Box::new(source),
-    }
-}

@@ -1,16 +1,26 @@
 //! Waiting until what was deployed is ready, and stopping early when it cannot
 //! become so.
+//!
+//! Objects are watched; only one that is not ready is asked, now and then, for
+//! the reason.
 
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use kube::runtime::wait::{Condition, await_condition};
+use futures::StreamExt;
+use futures::stream::{BoxStream, SelectAll};
+use kube::api::DynamicObject;
+use kube::runtime::watcher;
 use kube::{Api, Client};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::ReleaseError;
-use crate::explain::explain;
+use crate::event::{Event, Row, Tell};
+use crate::explain::{Cause, explain_object};
 use crate::objects::Object;
+use crate::options::Wait;
+use crate::readiness::{Readiness, Rules, judge, judge_run};
+use crate::session::Session;
 
 /// How often a workload that is not ready is asked for the reason.
 const LOOK: Duration = Duration::from_millis(500);
@@ -38,139 +48,264 @@ pub async fn wait(
     timeout: Duration,
     mut tell: impl FnMut(Waiting),
 ) -> Result<(), ReleaseError> {
-    let until = Instant::now() + timeout;
-    for object in objects {
-        let namespace = object.own_namespace().unwrap_or(namespace);
-        tell(Waiting {
-            title: object.title(),
-            because: None,
-        });
-        match object.kind() {
-            "Deployment" => {
-                let api: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-                follow(
-                    client,
-                    namespace,
-                    object,
-                    await_condition(api, object.name(), deployment_is_ready()),
-                    until,
-                    &mut tell,
-                )
-                .await?;
+    let session = Session::new(client.clone(), namespace);
+    let mut hear = |event: Event| {
+        if let Event::Waiting(rows) = event {
+            for row in rows.into_iter().filter(|row| !row.is_ready) {
+                tell(Waiting {
+                    title: row.title,
+                    because: row.because,
+                });
             }
-            "StatefulSet" => {
-                let api: Api<StatefulSet> = Api::namespaced(client.clone(), namespace);
-                follow(
-                    client,
-                    namespace,
-                    object,
-                    await_condition(api, object.name(), stateful_set_is_ready()),
-                    until,
-                    &mut tell,
-                )
-                .await?;
+        }
+    };
+    let rules = Rules {
+        wait: Wait::Watcher,
+        jobs: false,
+    };
+    await_ready(&session, objects, rules, timeout, &mut hear).await
+}
+
+/// Waits until every object is ready as `rules` judge it.
+pub(crate) async fn await_ready(
+    session: &Session,
+    objects: &[Object],
+    rules: Rules,
+    timeout: Duration,
+    tell: &mut Tell<'_>,
+) -> Result<(), ReleaseError> {
+    if objects.is_empty() {
+        return Ok(());
+    }
+    let mut room = Room::open(session, objects, Ask::Ready(rules)).await?;
+    room.follow(timeout, tell).await
+}
+
+/// Waits until every object that runs to its end has done so.
+pub(crate) async fn await_runs(
+    session: &Session,
+    objects: &[Object],
+    timeout: Duration,
+    tell: &mut Tell<'_>,
+) -> Result<(), ReleaseError> {
+    let mut room = Room::open(session, objects, Ask::Run).await?;
+    room.follow(timeout, tell).await
+}
+
+/// What is asked of an object.
+#[derive(Clone, Copy)]
+enum Ask {
+    Ready(Rules),
+    Run,
+}
+
+struct Seat {
+    title: String,
+    namespace: String,
+    api: Api<DynamicObject>,
+    name: String,
+    live: Option<Value>,
+    state: Readiness,
+    causes: Vec<Cause>,
+    stuck_since: Option<Instant>,
+}
+
+/// What a watch says of an object.
+type Sight = Result<Option<DynamicObject>, watcher::Error>;
+
+/// The objects that are waited for.
+struct Room<'a> {
+    session: &'a Session,
+    ask: Ask,
+    seats: Vec<Seat>,
+    streams: SelectAll<BoxStream<'static, (usize, Sight)>>,
+}
+
+impl<'a> Room<'a> {
+    async fn open(
+        session: &'a Session,
+        objects: &[Object],
+        ask: Ask,
+    ) -> Result<Room<'a>, ReleaseError> {
+        let served = session.served().await?;
+        let mut room = Room {
+            session,
+            ask,
+            seats: Vec::new(),
+            streams: SelectAll::new(),
+        };
+        let named = objects.iter().filter(|object| !object.has_generated_name());
+        for object in named {
+            room.seats.push(Seat {
+                title: object.title(),
+                namespace: served.namespace(object, session.namespace()).to_owned(),
+                api: served.api(object, session.namespace())?,
+                name: object.name().to_owned(),
+                live: None,
+                state: Readiness::Waiting(String::new()),
+                causes: Vec::new(),
+                stuck_since: None,
+            });
+        }
+        let looks = room.seats.iter().map(|seat| seat.api.get_opt(&seat.name));
+        let found: Vec<_> = futures::stream::iter(looks).buffered(16).collect().await;
+        for (at, found) in found.into_iter().enumerate() {
+            room.see(at, found.ok().flatten());
+            if room.seats[at].state != Readiness::Ready {
+                let seat = &room.seats[at];
+                let stream = watcher::watch_object(seat.api.clone(), &seat.name);
+                room.streams
+                    .push(stream.map(move |found| (at, found)).boxed());
+            }
+        }
+        Ok(room)
+    }
+
+    fn see(&mut self, at: usize, live: Option<DynamicObject>) {
+        let seat = &mut self.seats[at];
+        seat.live = live.and_then(|live| {
+            // Where types were lost on the way they are known from the API.
+            let mut value = serde_json::to_value(live).ok()?;
+            if !value["kind"].is_string() {
+                value["kind"] = seat.title.split('/').next().unwrap_or_default().into();
+            }
+            Some(value)
+        });
+        seat.state = match self.ask {
+            Ask::Ready(rules) => judge(seat.live.as_ref(), rules),
+            Ask::Run => judge_run(seat.live.as_ref()),
+        };
+        if seat.state == Readiness::Ready {
+            seat.causes.clear();
+        }
+    }
+
+    async fn follow(&mut self, timeout: Duration, tell: &mut Tell<'_>) -> Result<(), ReleaseError> {
+        let until = Instant::now() + timeout;
+        let mut look = Instant::now() + LOOK;
+        loop {
+            tell(Event::Waiting(self.rows()));
+            if let Some(failed) = self.failed() {
+                return Err(self.report(failed, "failed").await);
+            }
+            if self.seats.iter().all(|seat| seat.state == Readiness::Ready) {
+                return Ok(());
+            }
+            tokio::select! {
+                Some((at, found)) = self.streams.next() => {
+                    if let Ok(live) = found {
+                        self.see(at, live);
+                    } else {
+                        // Not everybody may watch; looking again will do.
+                        tokio::time::sleep(LOOK).await;
+                        self.look_at(at).await;
+                    }
+                }
+                () = tokio::time::sleep_until(look.min(until)) => {
+                    if let Some(stuck) = self.ask_for_reasons().await {
+                        return Err(self.report(stuck, "cannot become ready").await);
+                    }
+                    look = Instant::now() + LOOK;
+                }
+            }
+            if Instant::now() >= until {
+                let first = self
+                    .seats
+                    .iter()
+                    .position(|seat| seat.state != Readiness::Ready);
+                if let Some(first) = first {
+                    return Err(self.report(first, "is not ready in time").await);
+                }
+            }
+        }
+    }
+
+    async fn look_at(&mut self, at: usize) {
+        let seat = &self.seats[at];
+        if let Ok(live) = seat.api.get_opt(&seat.name).await {
+            self.see(at, live);
+        }
+    }
+
+    fn failed(&self) -> Option<usize> {
+        self.seats
+            .iter()
+            .position(|seat| matches!(seat.state, Readiness::Failed(_)))
+    }
+
+    /// Asks what holds the unready back; returns one that will never be ready.
+    async fn ask_for_reasons(&mut self) -> Option<usize> {
+        let mut stuck = None;
+        for at in 0..self.seats.len() {
+            if self.seats[at].state == Readiness::Ready {
+                continue;
+            }
+            self.refresh_causes(at).await;
+            let seat = &mut self.seats[at];
+            if !seat.causes.iter().any(|cause| cause.is_final) {
+                seat.stuck_since = None;
+                continue;
+            }
+            let since = *seat.stuck_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= BELIEVED {
+                stuck.get_or_insert(at);
+            }
+        }
+        stuck
+    }
+
+    async fn refresh_causes(&mut self, at: usize) {
+        let seat = &mut self.seats[at];
+        if let Some(live) = &seat.live {
+            seat.causes = explain_object(self.session.client(), &seat.namespace, live).await;
+        }
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let row = |seat: &Seat| Row {
+            title: seat.title.clone(),
+            is_ready: seat.state == Readiness::Ready,
+            state: match &seat.state {
+                Readiness::Ready => "ready".into(),
+                Readiness::Waiting(how) => how.clone(),
+                Readiness::Failed(why) => why.clone(),
+            },
+            because: seat
+                .causes
+                .first()
+                .and_then(|cause| cause.text.lines().next())
+                .map(str::to_owned),
+        };
+        self.seats.iter().map(row).collect()
+    }
+
+    /// Tells what happened to one object, why, and what else is not ready.
+    async fn report(&mut self, at: usize, what: &str) -> ReleaseError {
+        self.refresh_causes(at).await;
+        let seat = &self.seats[at];
+        let mut text = format!("{} {what}", seat.title);
+        match &seat.state {
+            Readiness::Waiting(how) | Readiness::Failed(how) if !how.is_empty() => {
+                text.push_str(&format!(": {how}"));
             }
             _ => {}
         }
-    }
-    Ok(())
-}
-
-/// Waits for one workload and asks now and then what holds it back.
-async fn follow<K>(
-    client: &Client,
-    namespace: &str,
-    object: &Object,
-    ready: impl Future<Output = Result<Option<K>, kube::runtime::wait::Error>>,
-    until: Instant,
-    tell: &mut impl FnMut(Waiting),
-) -> Result<(), ReleaseError> {
-    tokio::pin!(ready);
-    let labels = selector(object);
-    let mut final_since = None;
-    loop {
-        if let Ok(result) = tokio::time::timeout(LOOK, &mut ready).await {
-            return match result {
-                Ok(_) => Ok(()),
-                Err(error) => Err(ReleaseError::NotReady(format!(
-                    "{} could not be watched: {error}",
-                    object.title()
-                ))),
-            };
+        for cause in &seat.causes {
+            text.push_str(&format!("\n{}", cause.text));
         }
-        let causes = explain(client, namespace, &labels).await;
-        let text: Vec<String> = causes.iter().map(|cause| cause.text.clone()).collect();
-        if let Some(first) = text.first() {
-            tell(Waiting {
-                title: object.title(),
-                because: Some(first.lines().next().unwrap_or_default().to_owned()),
-            });
+        if seat.causes.is_empty() && what != "failed" {
+            text.push_str("\nno pod, container or event says why");
         }
-        let stuck = causes.iter().any(|cause| cause.is_final);
-        let since = *final_since.get_or_insert_with(Instant::now);
-        if !stuck {
-            final_since = None;
-        } else if since.elapsed() >= BELIEVED {
-            return Err(ReleaseError::NotReady(format!(
-                "{} cannot become ready\n{}",
-                object.title(),
-                text.join("\n")
-            )));
+        let others: Vec<&str> = self
+            .seats
+            .iter()
+            .enumerate()
+            .filter(|(other, seat)| *other != at && seat.state != Readiness::Ready)
+            .map(|(_, seat)| seat.title.as_str())
+            .collect();
+        if !others.is_empty() {
+            text.push_str(&format!("\nnot ready either: {}", others.join(", ")));
         }
-        if Instant::now() >= until {
-            let because = if text.is_empty() {
-                "no container says why".to_owned()
-            } else {
-                text.join("\n")
-            };
-            return Err(ReleaseError::NotReady(format!(
-                "{} is not ready in time\n{because}",
-                object.title()
-            )));
-        }
-    }
-}
-
-/// Returns the labels of a workload's pods as a selector.
-fn selector(object: &Object) -> String {
-    let labels = object.value["spec"]["selector"]["matchLabels"].as_object();
-    let pairs = labels
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
-    pairs.collect::<Vec<_>>().join(",")
-}
-
-/// As `kubectl rollout status` judges it.
-fn deployment_is_ready() -> impl Condition<Deployment> {
-    |deployment: Option<&Deployment>| {
-        deployment.is_some_and(|deployment| {
-            let wanted = deployment
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.replicas)
-                .unwrap_or(1);
-            let status = deployment.status.clone().unwrap_or_default();
-            status.observed_generation >= deployment.metadata.generation
-                && status.updated_replicas.unwrap_or(0) >= wanted
-                && status.available_replicas.unwrap_or(0) >= wanted
-                && status.replicas.unwrap_or(0) <= status.updated_replicas.unwrap_or(0)
-        })
-    }
-}
-
-fn stateful_set_is_ready() -> impl Condition<StatefulSet> {
-    |set: Option<&StatefulSet>| {
-        set.is_some_and(|set| {
-            let wanted = set
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.replicas)
-                .unwrap_or(1);
-            let status = set.status.clone().unwrap_or_default();
-            status.observed_generation >= set.metadata.generation
-                && status.ready_replicas.unwrap_or(0) >= wanted
-                && status.updated_replicas.unwrap_or(0) >= wanted
-        })
+        ReleaseError::NotReady(text)
     }
 }

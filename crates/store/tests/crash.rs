@@ -12,7 +12,10 @@ use common::{Text, text};
 use coracle_store::{Durability, Expect, Options, Store, WriteOptions};
 
 const FOLDER: &str = "CORACLE_STORE_CRASH_FOLDER";
+/// Kills, unless the environment asks for another number (`ROUNDS`).
 const ROUNDS: usize = 6;
+/// The kill comes after this many answers at the latest.
+const ANSWERS_MAX: usize = 1_000;
 
 /// Not a test of its own: the process that is killed. It prints a line for
 /// every acknowledged write.
@@ -62,8 +65,12 @@ async fn child_writes_until_killed() {
 fn nothing_acknowledged_is_lost_and_revisions_rise() {
     let folder = tempfile::tempdir().unwrap();
     let mut newest = 0;
-    for round in 0..ROUNDS {
-        let acknowledged = run_and_kill(folder.path(), 200 + 150 * round);
+    let rounds = std::env::var("ROUNDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    for round in 0..rounds.unwrap_or(ROUNDS) {
+        let after = 200 + 150 * round % (ANSWERS_MAX - 200);
+        let acknowledged = run_and_kill(folder.path(), after);
         let first = acknowledged
             .iter()
             .map(|(_, _, revision)| *revision)

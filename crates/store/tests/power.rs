@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+/// Losses of power, unless the environment asks for another number (`SEEDS`).
 const SEEDS: u64 = 150;
 const SECTOR: usize = 512;
 
@@ -120,7 +121,10 @@ fn power_loss_loses_nothing_acknowledged() {
         .enable_all()
         .build()
         .unwrap();
-    for seed in 0..SEEDS {
+    let seeds = std::env::var("SEEDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    for seed in 0..seeds.unwrap_or(SEEDS) {
         runtime.block_on(one_seed(seed));
     }
 }

@@ -2,13 +2,16 @@
 //! (RFC 7518, section 3.4) by a key that persists, bound to an audience, a
 //! time, an account and perhaps a pod. [`TokenKeys`] signs and verifies.
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use coracle_store::Store;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
@@ -25,6 +28,8 @@ const PEM_BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const PEM_END: &str = "-----END PRIVATE KEY-----";
 /// Longest token that is looked at.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Tokens whose signature is remembered at most.
+const REMEMBERED_MAX: usize = 1024;
 
 /// Why the key of the tokens is not usable.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +93,9 @@ pub struct TokenKeys {
     key_id: String,
     issuer: String,
     random: SystemRandom,
+    /// Claims of tokens whose signature was good. Times, the account and what
+    /// a token is bound to are looked at every time.
+    remembered: Mutex<HashMap<Box<str>, Arc<Value>>>,
 }
 
 impl TokenKeys {
@@ -124,6 +132,7 @@ impl TokenKeys {
             pair,
             issuer: issuer.to_owned(),
             random,
+            remembered: Mutex::default(),
         })
     }
 
@@ -235,10 +244,34 @@ impl TokenKeys {
     }
 
     /// Checks signature, issuer and times.
-    fn verify(&self, token: &str) -> Option<Value> {
+    fn verify(&self, token: &str) -> Option<Arc<Value>> {
         if token.len() > TOKEN_BYTES_MAX {
             return None;
         }
+        let known = self.remembered.lock().get(token).cloned();
+        let claims = match known {
+            Some(claims) => claims,
+            None => self.remember(token, self.claims(token)?),
+        };
+        let now = Timestamp::now().as_second();
+        let valid = claims["iss"] == self.issuer.as_str()
+            && claims["exp"].as_i64()? > now
+            && claims["nbf"].as_i64().unwrap_or(0) <= now + 10;
+        valid.then_some(claims)
+    }
+
+    fn remember(&self, token: &str, claims: Value) -> Arc<Value> {
+        let claims = Arc::new(claims);
+        let mut remembered = self.remembered.lock();
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.clear();
+        }
+        remembered.insert(token.into(), claims.clone());
+        claims
+    }
+
+    /// Returns what a token with a good signature claims.
+    fn claims(&self, token: &str) -> Option<Value> {
         let (signed, signature) = token.rsplit_once('.')?;
         let (header, payload) = signed.split_once('.')?;
         let json = |part: &str| -> Option<Value> {
@@ -250,12 +283,7 @@ impl TokenKeys {
         let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.pair.public_key().as_ref());
         key.verify(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).ok()?)
             .ok()?;
-        let claims = json(payload)?;
-        let now = Timestamp::now().as_second();
-        let valid = claims["iss"] == self.issuer.as_str()
-            && claims["exp"].as_i64()? > now
-            && claims["nbf"].as_i64().unwrap_or(0) <= now + 10;
-        valid.then_some(claims)
+        json(payload)
     }
 }
 

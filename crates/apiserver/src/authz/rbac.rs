@@ -4,7 +4,8 @@
 //!
 //! <https://kubernetes.io/docs/reference/access-authn-authz/rbac/>
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use coracle_store::{EventKind, Store, Watch};
@@ -50,10 +51,11 @@ struct Binding {
 
 #[derive(Default)]
 struct Compiled {
-    /// By namespace (empty for cluster roles) and name.
-    roles: HashMap<(String, String), Arc<Vec<Rule>>>,
-    /// By key of the store.
-    bindings: HashMap<String, Arc<Binding>>,
+    /// By namespace (empty for cluster roles), then name.
+    roles: HashMap<String, HashMap<String, Arc<Vec<Rule>>>>,
+    /// By namespace (empty for those of the whole cluster), then name: the
+    /// order in which upstream asks them.
+    bindings: HashMap<String, BTreeMap<String, Binding>>,
 }
 
 struct State {
@@ -83,73 +85,115 @@ impl Authorizer {
 
     /// Returns why the user may, or `None`.
     pub fn allows(&self, attributes: &Attributes<'_>) -> Option<String> {
-        let grants = self.grants(attributes.user, attributes.namespace);
-        grants
-            .into_iter()
-            .find(|(_, rules)| rules.iter().any(|rule| rule.covers(attributes)))
-            .map(|(why, _)| why)
+        self.first(attributes.user, attributes.namespace, |rule| {
+            rule.covers(attributes)
+        })
+    }
+
+    /// Whether the user may.
+    pub fn allows_at_all(&self, attributes: &Attributes<'_>) -> bool {
+        let covers = |rules: &[Rule]| rules.iter().any(|rule| rule.covers(attributes));
+        self.visit(
+            attributes.user,
+            attributes.namespace,
+            |_, rules| match covers(rules) {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            },
+        )
+        .is_break()
     }
 
     /// Returns why the user may use a path that is no resource, or `None`.
     pub fn allows_path(&self, user: &Identity, verb: &str, path: &str) -> Option<String> {
-        let grants = self.grants(user, "");
-        let covers = |rule: &Rule| {
+        self.first(user, "", |rule| {
             has(&rule.verbs, verb) && rule.urls.iter().any(|url| url_covers(url, path))
-        };
-        grants
-            .into_iter()
-            .find(|(_, rules)| rules.iter().any(covers))
-            .map(|(why, _)| why)
+        })
+    }
+
+    /// Returns why the first rule that covers something holds for the user.
+    fn first(
+        &self,
+        user: &Identity,
+        namespace: &str,
+        covers: impl Fn(&Rule) -> bool,
+    ) -> Option<String> {
+        let found = self.visit(user, namespace, |why, rules| {
+            match rules.iter().any(&covers) {
+                true => ControlFlow::Break(why.text()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        found.break_value()
     }
 
     /// Returns every rule that holds for a user in a namespace (and the whole cluster).
     pub fn grants(&self, user: &Identity, namespace: &str) -> Grants {
+        let mut grants = Vec::new();
+        let _ = self.visit(user, namespace, |why, rules| {
+            grants.push((why.text(), rules.clone()));
+            ControlFlow::<()>::Continue(())
+        });
+        grants
+    }
+
+    /// Shows every set of rules that holds for a user in a namespace (and the
+    /// whole cluster), until the visitor breaks off.
+    fn visit<B>(
+        &self,
+        user: &Identity,
+        namespace: &str,
+        mut visitor: impl FnMut(Why<'_>, &Arc<Vec<Rule>>) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
         let mut state = self.state.lock();
         state.follow(&self.store);
         let compiled = &state.compiled;
-        let mut bindings: Vec<&Arc<Binding>> = compiled
-            .bindings
-            .values()
-            .filter(|binding| {
-                binding.namespace.is_empty()
-                    || (!namespace.is_empty() && binding.namespace == namespace)
-            })
-            .collect();
-        bindings.sort_by(|left, right| {
-            (&left.namespace, &left.name).cmp(&(&right.namespace, &right.name))
-        });
-        let mut grants = Vec::new();
+        let places = [Some(""), Some(namespace).filter(|name| !name.is_empty())];
+        let bindings = places
+            .into_iter()
+            .flatten()
+            .filter_map(|place| compiled.bindings.get(place))
+            .flat_map(BTreeMap::values);
         for binding in bindings {
-            let Some((_, shown)) = binding
-                .subjects
-                .iter()
-                .find(|(subject, _)| applies(subject, user))
+            let subjects = &binding.subjects;
+            let Some((_, shown)) = subjects.iter().find(|(subject, _)| applies(subject, user))
             else {
                 continue;
             };
             if let Some(rules) = compiled.rules_of(binding) {
-                grants.push((binding.why(shown), rules.clone()));
+                visitor(Why::Binding(binding, shown), rules)?;
             }
         }
         if user.is_in("system:nodes")
-            && let Some(rules) = compiled
-                .roles
-                .get(&(String::new(), "system:node".to_owned()))
+            && let Some(rules) = compiled.role("", "system:node")
         {
-            grants.push(("node".to_owned(), rules.clone()));
+            visitor(Why::Node, rules)?;
         }
-        grants
+        ControlFlow::Continue(())
     }
 
     /// Returns the rules of a role, or `None` when there is no such role.
     pub fn role(&self, namespace: &str, name: &str) -> Option<Arc<Vec<Rule>>> {
         let mut state = self.state.lock();
         state.follow(&self.store);
-        state
-            .compiled
-            .roles
-            .get(&(namespace.to_owned(), name.to_owned()))
-            .cloned()
+        state.compiled.role(namespace, name).cloned()
+    }
+}
+
+/// Why rules hold for a user.
+enum Why<'a> {
+    /// A binding, and the subject of it as it is shown.
+    Binding(&'a Binding, &'a str),
+    /// The user is a node.
+    Node,
+}
+
+impl Why<'_> {
+    fn text(&self) -> String {
+        match self {
+            Why::Binding(binding, shown) => binding.why(shown),
+            Why::Node => "node".to_owned(),
+        }
     }
 }
 
@@ -196,29 +240,38 @@ impl Compiled {
         };
         let value = object.map(Stored::to_plain_value);
         if plural.ends_with("roles") {
-            let at = (namespace.to_owned(), name.to_owned());
-            match value {
-                Some(value) => drop(self.roles.insert(at, Arc::new(rules(&value["rules"])))),
-                None => drop(self.roles.remove(&at)),
-            }
-        } else {
+            let roles = self.roles.entry(namespace.to_owned()).or_default();
             match value {
                 Some(value) => {
-                    let binding = Binding::read(namespace, name, &value);
-                    self.bindings.insert(key.to_owned(), Arc::new(binding));
+                    roles.insert(name.to_owned(), Arc::new(rules(&value["rules"])));
                 }
-                None => drop(self.bindings.remove(key)),
+                None => {
+                    roles.remove(name);
+                }
+            }
+        } else {
+            let bindings = self.bindings.entry(namespace.to_owned()).or_default();
+            match value {
+                Some(value) => {
+                    bindings.insert(name.to_owned(), Binding::read(namespace, name, &value));
+                }
+                None => {
+                    bindings.remove(name);
+                }
             }
         }
     }
 
+    fn role(&self, namespace: &str, name: &str) -> Option<&Arc<Vec<Rule>>> {
+        self.roles.get(namespace)?.get(name)
+    }
+
     fn rules_of(&self, binding: &Binding) -> Option<&Arc<Vec<Rule>>> {
-        let namespace = if binding.role_kind == "Role" {
-            binding.namespace.clone()
-        } else {
-            String::new()
+        let namespace = match binding.role_kind.as_str() {
+            "Role" => binding.namespace.as_str(),
+            _ => "",
         };
-        self.roles.get(&(namespace, binding.role.clone()))
+        self.role(namespace, &binding.role)
     }
 }
 

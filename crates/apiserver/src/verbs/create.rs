@@ -1,8 +1,8 @@
 //! `POST` to a collection.
 
 use bytes::Bytes;
+use coracle_machinery::apply::ManagedFields;
 use coracle_machinery::kind::Kind;
-use coracle_store::Expect;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 use rand::Rng;
@@ -59,19 +59,15 @@ pub async fn create(
 ) -> ApiResult<Written> {
     check_namespace(context, kind, &mut object)?;
     owners::dedup(context, &mut object);
-    managed::update(
-        kind,
-        &Value::Null,
-        &mut object,
-        &Writer {
-            manager,
-            subresource: "",
-        },
-    );
-    create_managed(context, kind, object, dry_run).await
+    let writer = Writer {
+        manager,
+        subresource: "",
+    };
+    let owners = managed::of_new(kind, &mut object, &writer);
+    create_managed(context, kind, object, owners, dry_run).await
 }
 
-/// Creates an object whose managed fields are written already.
+/// Creates an object whose owners are known already.
 ///
 /// # Errors
 /// Whatever stands against it.
@@ -79,6 +75,7 @@ pub async fn create_managed(
     context: &Context,
     kind: &'static Kind,
     object: Value,
+    owners: ManagedFields,
     dry_run: bool,
 ) -> ApiResult<Written> {
     if !object["metadata"]["name"]
@@ -86,21 +83,22 @@ pub async fn create_managed(
         .unwrap_or_default()
         .is_empty()
     {
-        return create_once(context, kind, object, dry_run).await;
+        return create_once(context, kind, object, &owners, dry_run).await;
     }
     for _ in 1..NAME_TRIES {
-        match create_once(context, kind, object.clone(), dry_run).await {
+        match create_once(context, kind, object.clone(), &owners, dry_run).await {
             Err(error) if error.reason == "AlreadyExists" => {}
             outcome => return outcome,
         }
     }
-    create_once(context, kind, object, dry_run).await
+    create_once(context, kind, object, &owners, dry_run).await
 }
 
 async fn create_once(
     context: &Context,
     kind: &'static Kind,
     mut object: Value,
+    owners: &ManagedFields,
     dry_run: bool,
 ) -> ApiResult<Written> {
     if context.core.customs.is_terminating(kind) {
@@ -126,10 +124,13 @@ async fn create_once(
         let key = crate::resource::key(kind, context.namespace(), &name);
         return match context.core.store.get(&key) {
             Some(_) => Err(ApiError::already_exists(kind, &name)),
-            None => Ok(Written::Value(write::without_revision(object))),
+            None => {
+                managed::put(&mut object, owners);
+                Ok(Written::Value(write::without_revision(object)))
+            }
         };
     }
-    let stored = write::put(&context.core, kind, &object, Expect::Absent)
+    let stored = write::put_new(&context.core, kind, &object, owners)
         .await
         .map_err(|error| write::refused(kind, &name, &error))?;
     allocation.keep();

@@ -333,7 +333,9 @@ async fn apply_new(
     let mut object = managed::apply(kind, &Value::Null, patch, writer, force)?;
     rules::default(kind, &mut object);
     check_place(context, kind, &mut object)?;
-    let created: Written = create::create_managed(context, kind, object, options.dry_run).await?;
+    let owners = managed::take(&mut object);
+    let created: Written =
+        create::create_managed(context, kind, object, owners, options.dry_run).await?;
     created.answer(context, kind, StatusCode::CREATED)
 }
 

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
+use coracle_machinery::apply::ManagedFields;
 use coracle_machinery::convert;
 use coracle_machinery::kind::Kind;
 use coracle_store::{Durability, Expect, WriteError, WriteOptions};
@@ -107,6 +109,27 @@ pub async fn put(
     let key = resource::key(kind, &stored.meta.namespace, &stored.meta.name);
     core.store
         .put(key, stored, expect, store_options(kind))
+        .await
+}
+
+/// Stores an object that must not be there yet, with its owners.
+///
+/// # Errors
+/// What the store refuses, unmapped.
+pub async fn put_new(
+    core: &Core,
+    kind: &'static Kind,
+    object: &Value,
+    owners: &ManagedFields,
+) -> Result<Arc<Stored>, WriteError> {
+    let managed = match owners.is_empty() {
+        true => Bytes::new(),
+        false => Bytes::from(owners.to_text()),
+    };
+    let stored = Stored::draft_with(kind.storage(), &stored_value(kind, object), managed);
+    let key = resource::key(kind, &stored.meta.namespace, &stored.meta.name);
+    core.store
+        .put(key, stored, Expect::Absent, store_options(kind))
         .await
 }
 

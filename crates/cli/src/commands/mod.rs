@@ -9,12 +9,14 @@ mod delete;
 mod doctor;
 mod down;
 mod forward;
+mod helm;
 mod image;
 mod kubectl;
 mod logs;
 mod minikube;
 mod output;
 mod progress;
+mod release;
 mod roll;
 mod start;
 mod status;
@@ -108,6 +110,26 @@ enum Command {
     Image(image::Image),
     /// Render a chart as `helm template` does.
     Template(template::Template),
+    /// Install a chart as a release.
+    Install(Box<release::Placed<release::Install>>),
+    /// Upgrade a release to another chart or other values.
+    Upgrade(Box<release::Placed<release::Upgrade>>),
+    /// Roll a release back to an older revision.
+    Rollback(release::Placed<release::Rollback>),
+    /// Remove releases and their objects.
+    Uninstall(release::Placed<release::Uninstall>),
+    /// List releases.
+    #[command(visible_alias = "ls")]
+    List(release::Placed<release::List>),
+    /// Show the revisions of a release.
+    History(release::Placed<release::History>),
+    /// Print one part of what a release's revision says.
+    Get(release::Placed<release::Get>),
+    /// Run the tests of a release.
+    Test(release::Placed<release::Test>),
+    /// Helm's command line, as it is: coracle helm status web.
+    #[command(disable_help_flag = true)]
+    Helm(helm::Embedded),
     /// Say what would go wrong with a chart; nothing is changed.
     Check(check::Check),
     /// Print what containers write.
@@ -128,8 +150,10 @@ enum Command {
 /// Reads the command line, runs the command and returns the exit code.
 pub fn run() -> ExitCode {
     crate::interrupt::install();
-    if program() == "minikube" {
-        return minikube::run();
+    match program().as_str() {
+        "helm" => return helm::run(std::env::args_os()),
+        "minikube" => return minikube::run(),
+        _ => {}
     }
     match parse().and_then(|cli| dispatch(&cli)) {
         Ok(code) => code,
@@ -175,6 +199,15 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Kubectl(kubectl) => kubectl.run(global),
         Command::Image(image) => image.run(global),
         Command::Template(template) => template.run(),
+        Command::Install(verb) => verb.run(global),
+        Command::Upgrade(verb) => verb.run(global),
+        Command::Rollback(verb) => verb.run(global),
+        Command::Uninstall(verb) => verb.run(global),
+        Command::List(verb) => verb.run(global),
+        Command::History(verb) => verb.run(global),
+        Command::Get(verb) => verb.run(global),
+        Command::Test(verb) => verb.run(global),
+        Command::Helm(helm) => return Ok(helm.run(global)),
         Command::Check(check) => return check.run(global),
         Command::Logs(logs) => logs.run(global),
         Command::Why(why) => why.run(global),

@@ -1,12 +1,12 @@
 //! `coracle start`: brings the cluster up and writes the kubeconfig.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 use clap::Args;
 use coracle_cluster::init::{self, ProcessConfig};
 use coracle_cluster::launch::{self, Launch, start_gateway};
 use coracle_cluster::pki::Pki;
-use coracle_cluster::{IdMap, Record};
+use coracle_cluster::{HostNetwork, IdMap, Record};
 use coracle_netdev::AddressPlan;
 use coracle_runtime::Delegation;
 use kube::Client;
@@ -38,6 +38,14 @@ pub struct Start {
     /// Hand this version of coracle to a running cluster; pods run on.
     #[arg(long)]
     pub upgrade: bool,
+    /// Address besides loopback on which the cluster's ports answer, such as
+    /// 0.0.0.0; repeatable, kept for later starts.
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    pub listen: Option<Vec<IpAddr>>,
+    /// Port of this machine that pods may reach as host.coracle.internal;
+    /// repeatable, kept for later starts, changed while the cluster runs.
+    #[arg(long, value_name = "PORT", value_delimiter = ',')]
+    pub host_port: Option<Vec<u16>>,
 }
 
 impl Start {
@@ -60,6 +68,7 @@ impl Start {
             if self.upgrade {
                 return self.upgrade(global, target, record, step);
             }
+            self.change_network(target, &record)?;
             self.heal_gateway(target, &mut record)?;
             self.write_kubeconfig(global, target, &record)?;
             step.skipped(&format!("{} runs", target.dir.name()));
@@ -104,6 +113,9 @@ impl Start {
         if let Some(record) = target.running() {
             return Ok((record, true));
         }
+        let mut network = self.network(target);
+        network.settle(&target.home, target.dir.name());
+        network.write(&target.dir, &ids)?;
         let listener = self.bind_api(target)?;
         let api = listener.local_addr()?;
         let plan = AddressPlan::default();
@@ -199,6 +211,32 @@ impl Start {
         };
         std::fs::write(&kept, listener.local_addr()?.port().to_string())?;
         Ok(listener)
+    }
+
+    /// Returns what the cluster has of the host's network, as the flags change it.
+    fn network(&self, target: &Target) -> HostNetwork {
+        let kept = HostNetwork::read(target.dir.path());
+        HostNetwork {
+            listen: self.listen.clone().unwrap_or(kept.listen),
+            host_ports: self.host_port.clone().unwrap_or(kept.host_ports),
+            ..kept
+        }
+    }
+
+    /// Applies what may change while the cluster runs.
+    fn change_network(&self, target: &Target, record: &Record) -> Outcome {
+        let kept = HostNetwork::read(target.dir.path());
+        let wanted = self.network(target);
+        if wanted.listen != kept.listen {
+            return Err(
+                Failure::usage("--listen is for a cluster that does not run")
+                    .hint("stop it first: coracle stop"),
+            );
+        }
+        if wanted != kept {
+            wanted.write(&target.dir, &record.ids)?;
+        }
+        Ok(())
     }
 
     /// Starts the gateway again if it is gone.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use coracle_apiserver::{ApiServer, Config, Identity};
 use coracle_client::{Caches, storage};
-use coracle_cluster::init;
 use coracle_cluster::pki::Pki;
+use coracle_cluster::{HostNetwork, init};
 use coracle_controllers::Context as Controllers;
 use coracle_netdev::AddressPlan;
 use coracle_node::{Node, Provisioner};
@@ -171,7 +171,10 @@ fn start_residents(
         name,
     );
     tokio::spawn(provisioner.run());
+    let host = HostNetwork::read(paths::cluster());
     let mut settings = coracle_network::Settings::new(plan);
+    settings.host_addresses = coracle_network::forward::with_twin(host.address.into()).collect();
+    settings.listen = host.listen;
     settings.authority = Some(authority(pki));
     let network = coracle_network::run(coracle_network::Options {
         client: as_agent("coracle-network", Identity::controller("coracle-network")),

@@ -29,7 +29,7 @@ pub fn enter() -> Option<ExitCode> {
         )),
         "dataplane" => Some(finish("dataplane", dataplane::main())),
         "gateway" => Some(finish("gateway", gateway::keeper(&cluster()))),
-        "gateway-worker" => Some(finish("gateway", gateway::worker())),
+        "gateway-worker" => Some(finish("gateway", gateway::worker(&cluster()))),
         "probe" if std::env::args_os().len() == 2 => Some(finish("probe", probe())),
         "builder" => Some(finish("builder", builder::main())),
         _ => None,

@@ -87,7 +87,8 @@ pub async fn serve(
     let path = folder.join(format!("{attempt}.log"));
     let running = (!options.previous)
         .then(|| handle.container(container))
-        .flatten();
+        .flatten()
+        .and_then(|running| running.linux().cloned());
     let (pieces, receiver) = mpsc::channel::<Result<Frame<Bytes>, io::Error>>(8);
     tokio::spawn(async move {
         if let Err(error) = copy(path, options, running, &pieces).await

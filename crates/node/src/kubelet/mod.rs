@@ -209,6 +209,7 @@ impl Kubelet {
         let handle = self.pod(namespace, pod)?;
         handle
             .container(name)
+            .and_then(|running| running.linux().cloned())
             .ok_or_else(|| Refusal::not_found(format!("container not found (\"{name}\")")))
     }
 }

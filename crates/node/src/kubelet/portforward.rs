@@ -72,7 +72,7 @@ pub async fn serve<B: Send + 'static>(
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let sandboxes = shared.runtime.sandboxes().unwrap_or_default();
+    let sandboxes = shared.machine.sandboxes();
     let sandbox = sandboxes
         .into_iter()
         .find(|sandbox| sandbox.id() == uid && sandbox.is_alive());

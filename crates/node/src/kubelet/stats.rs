@@ -16,7 +16,7 @@ pub fn summary(kubelet: &Kubelet) -> Response<Body> {
                 .read()
                 .iter()
                 .filter_map(|(container, running)| {
-                    let usage = running.stats().ok()?;
+                    let usage = running.linux()?.stats().ok()?;
                     Some(json!({
                         "name": container,
                         "cpu": {"usageCoreNanoSeconds": usage.cpu_nanos},

@@ -43,7 +43,14 @@ impl Meter {
         let running: Vec<Container> = workers
             .read()
             .values()
-            .flat_map(|(.., handle)| handle.live.read().values().cloned().collect::<Vec<_>>())
+            .flat_map(|(.., handle)| {
+                handle
+                    .live
+                    .read()
+                    .values()
+                    .filter_map(|running| running.linux().cloned())
+                    .collect::<Vec<_>>()
+            })
             .collect();
         let mut histories = std::mem::take(&mut state.containers);
         state.containers = usages(&running)

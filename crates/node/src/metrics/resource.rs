@@ -100,7 +100,12 @@ fn pod(kubelet: &Kubelet, mine: &Mine) -> Option<Value> {
     let live = mine.handle.live.read().clone();
     let readings: Vec<(String, Reading)> = live
         .iter()
-        .map(|(name, container)| Some((name.clone(), kubelet.shared.meter.container(container)?)))
+        .map(|(name, container)| {
+            Some((
+                name.clone(),
+                kubelet.shared.meter.container(container.linux()?)?,
+            ))
+        })
         .collect::<Option<_>>()?;
     let oldest = readings
         .iter()

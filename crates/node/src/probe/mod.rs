@@ -71,6 +71,8 @@ pub trait Target: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(i32, String), String>> + Send;
     /// Returns the pod's address.
     fn address(&self) -> Ipv4Addr;
+    /// Whether nothing really runs that could be asked: it is well then.
+    fn pretends(&self) -> bool;
 }
 
 /// Probes for ever, telling each change of the verdict.
@@ -192,6 +194,9 @@ async fn try_once<T: Target>(
     container: &Container,
     target: &T,
 ) -> Result<(), String> {
+    if target.pretends() {
+        return Ok(());
+    }
     let limit = seconds(probe.timeout_seconds, 1).max(Duration::from_secs(1));
     if let Some(action) = &probe.exec {
         let command = action.command.clone().unwrap_or_default();

@@ -11,11 +11,14 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use coracle_client::storage::{self, PROVISIONED_BY};
 use coracle_runtime::spec::{Bind, Create};
-use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, HostPathVolumeSource, Pod, Volume};
+use k8s_openapi::api::core::v1::{
+    EmptyDirVolumeSource, HostPathVolumeSource, PersistentVolume, Pod, Volume,
+};
 use kube::ResourceExt;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
@@ -68,9 +71,12 @@ pub async fn prepare(
             volume: volume.name.clone(),
             message,
         };
-        let source = set_up(shared, facts, paths, &volume, &mut prepared.renew_at)
-            .await
-            .map_err(failed)?;
+        let made = if shared.machine.pretends() {
+            look_up(shared, facts, paths, &volume, &mut prepared.renew_at).await
+        } else {
+            set_up(shared, facts, paths, &volume, &mut prepared.renew_at).await
+        };
+        let source = made.map_err(failed)?;
         prepared.sources.insert(volume.name.clone(), source);
     }
     Ok(prepared)
@@ -101,11 +107,33 @@ async fn set_up(
         memory(&path).map_err(text)?;
     }
     atomic::write(&path, &payload.files, fs_group(facts.pod)).map_err(text)?;
-    *renew_at = match (*renew_at, payload.renew_at) {
+    *renew_at = sooner(*renew_at, payload.renew_at);
+    Ok(whole(path))
+}
+
+/// Looks for all that a volume refers to, and makes nothing.
+async fn look_up(
+    shared: &Shared,
+    facts: &PodFacts<'_>,
+    paths: &PodPaths,
+    volume: &Volume,
+    renew_at: &mut Option<SystemTime>,
+) -> Result<Bind, String> {
+    if let Some(source) = &volume.persistent_volume_claim {
+        let namespace = facts.pod.namespace().unwrap_or_default();
+        bound_volume(shared, &namespace, &source.claim_name)?;
+    }
+    if let Some(payload) = Payload::of(shared, facts, volume).await? {
+        *renew_at = sooner(*renew_at, payload.renew_at);
+    }
+    Ok(whole(paths.volume(&volume.name)))
+}
+
+fn sooner(one: Option<SystemTime>, other: Option<SystemTime>) -> Option<SystemTime> {
+    match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
-    };
-    Ok(whole(path))
+    }
 }
 
 /// Returns a source that shows all of a path which is ours alone.
@@ -225,12 +253,15 @@ fn host_path(shared: &Shared, pod: &Pod, source: &HostPathVolumeSource) -> Resul
     })
 }
 
-/// Returns the place of a claim's volume.
-fn claim(shared: &Shared, pod: &Pod, name: &str) -> Result<Bind, String> {
-    let namespace = pod.namespace().unwrap_or_default();
+/// Returns the volume that a claim is bound to.
+fn bound_volume(
+    shared: &Shared,
+    namespace: &str,
+    name: &str,
+) -> Result<Arc<PersistentVolume>, String> {
     let claim = shared
         .claims
-        .get(&namespace, name)
+        .get(namespace, name)
         .ok_or_else(|| format!("persistentvolumeclaim \"{name}\" not found"))?;
     let volume = storage::volume_name(&claim)
         .filter(|_| storage::is_bound(&claim))
@@ -245,6 +276,12 @@ fn claim(shared: &Shared, pod: &Pod, name: &str) -> Result<Bind, String> {
             volume.name_any()
         ));
     }
+    Ok(volume)
+}
+
+/// Returns the place of a claim's volume.
+fn claim(shared: &Shared, pod: &Pod, name: &str) -> Result<Bind, String> {
+    let volume = bound_volume(shared, &pod.namespace().unwrap_or_default(), name)?;
     let spec = volume.spec.clone().unwrap_or_default();
     if let Some(source) = &spec.host_path {
         if volume.annotations().contains_key(PROVISIONED_BY)

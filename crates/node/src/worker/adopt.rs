@@ -1,11 +1,11 @@
 //! What an engine finds when it starts: containers that run already, and what
 //! the pod's status says of the time before.
 
-use coracle_runtime::Container as Running;
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated};
 use tokio::time::{Duration, Instant};
 
 use super::{Worker, sandbox};
+use crate::machine::Running;
 
 impl Worker {
     /// Finds the containers of an earlier engine again.
@@ -23,14 +23,13 @@ impl Worker {
             .and_then(|record| record["address"].as_str()?.parse().ok());
         let alive = self
             .shared
-            .runtime
+            .machine
             .sandboxes()
-            .unwrap_or_default()
             .into_iter()
             .find(|sandbox| sandbox.id() == self.uid && sandbox.is_alive());
         if let (Some(address), Some(sandbox)) = (address, alive) {
             self.sandbox = Some(sandbox::Ready {
-                sandbox,
+                sandbox: Some(sandbox),
                 address: Some(address),
             });
             *self.handle.address.write() = Some(address);

@@ -1,7 +1,7 @@
 //! What a worker knows of one container: its present run, its last end, why
 //! it waits.
 
-use coracle_runtime::{Container as Handle, Exit};
+use coracle_runtime::Exit;
 use k8s_openapi::api::core::v1::ContainerStateTerminated;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -10,6 +10,7 @@ use tokio::time::{Duration, Instant};
 
 use super::image::Pull;
 use super::restart::Backoff;
+use crate::machine::Running;
 
 /// A run this long clears the delay before the next restart (upstream: MaxContainerBackOff × 2).
 const STEADY: Duration = Duration::from_secs(600);
@@ -54,7 +55,7 @@ impl Default for State {
 #[derive(Debug)]
 pub struct Run {
     /// The container.
-    pub handle: Handle,
+    pub handle: Running,
     /// Which run it is; the first is 0.
     pub attempt: i32,
     /// When it started.
@@ -128,6 +129,17 @@ impl State {
             .into_iter()
             .flatten()
             .max()
+    }
+
+    /// Ends the wait for a setting that was missing: it may be there now.
+    pub fn look_again(&mut self) {
+        let waits = self
+            .waiting
+            .as_ref()
+            .is_some_and(|(reason, _)| reason == "CreateContainerConfigError");
+        if waits {
+            self.misses.reset();
+        }
     }
 
     /// Takes the end of its run; returns whether the run had one.

@@ -1,11 +1,12 @@
 //! Programs that the node itself runs in a container: probes and hooks.
 
-use coracle_runtime::{Container as Running, ExecSpec};
+use coracle_runtime::ExecSpec;
 use k8s_openapi::api::core::v1::{Container, LifecycleHandler};
 use tokio::io::AsyncReadExt;
 use tokio::time::Duration;
 
 use super::launch::chain;
+use crate::machine::Running;
 use crate::probe::{self, Target};
 
 /// Bytes of a program's output that are kept.
@@ -26,6 +27,10 @@ impl Target for RunningTarget {
 
     fn address(&self) -> std::net::Ipv4Addr {
         self.address
+    }
+
+    fn pretends(&self) -> bool {
+        self.handle.linux().is_none()
     }
 }
 
@@ -58,6 +63,9 @@ pub(super) async fn run_hook(
     container: &Container,
     address: Option<std::net::Ipv4Addr>,
 ) -> Result<(), String> {
+    if handle.linux().is_none() {
+        return Ok(());
+    }
     if let Some(action) = &hook.exec {
         return match exec(handle, action.command.clone().unwrap_or_default()).await? {
             (0, _) => Ok(()),

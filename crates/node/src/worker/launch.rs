@@ -2,7 +2,7 @@
 //! start leaves.
 
 use coracle_client::{Severity, reference};
-use coracle_runtime::{Container as Running, RuntimeError};
+use coracle_runtime::RuntimeError;
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ObjectReference};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -10,12 +10,16 @@ use tokio::time::Instant;
 use super::container::{Run, State};
 use super::hooks::{RunningTarget, run_hook};
 use super::{Message, Worker};
-use crate::env::ConfigError;
+use crate::env::{self, ConfigError};
+use crate::machine::{Pretended, Running, Script};
 use crate::probe::{self, Kind};
 
 impl Worker {
     /// Starts a container; if that fails its state says why.
     pub(super) async fn launch(&mut self, container: &Container) {
+        if self.shared.machine.pretends() {
+            return self.pretend(container);
+        }
         let image = match self.find_image(container) {
             Ok(Some(image)) => image,
             Ok(None) => return,
@@ -25,15 +29,7 @@ impl Worker {
         self.forget_runs(container, attempt);
         let spec = match self.spec(container, &image, attempt) {
             Ok(spec) => spec,
-            Err(ConfigError(message)) => {
-                self.event(
-                    container,
-                    Severity::Warning,
-                    "Failed",
-                    &format!("Error: {message}"),
-                );
-                return self.miss(container, "CreateContainerConfigError", message);
-            }
+            Err(error) => return self.misconfigured(container, error),
         };
         let name = container.image.clone().unwrap_or_default();
         self.state(container).image = Some((name, image.id.to_string()));
@@ -43,10 +39,39 @@ impl Worker {
             "Created",
             &format!("Container created: {}", container.name),
         );
-        match self.shared.runtime.start(spec).await {
-            Ok(running) => self.began(container, running, attempt),
+        let Some(runtime) = self.shared.machine.linux() else {
+            return;
+        };
+        match runtime.start(spec).await {
+            Ok(running) => self.began(container, Running::Linux(running), attempt),
             Err(error) => self.start_failed(container, attempt, &error),
         }
+    }
+
+    /// Notes that a container runs where none can. What it refers to is looked
+    /// for all the same.
+    fn pretend(&mut self, container: &Container) {
+        let attempt = self.next_attempt(container);
+        let lookup = self.shared.lookup(&self.key.namespace);
+        let environment = env::environment(&self.facts(), container, &lookup);
+        drop(lookup);
+        if let Err(error) = environment {
+            return self.misconfigured(container, error);
+        }
+        let name = container.image.clone().unwrap_or_default();
+        self.state(container).image = Some((name, "simulated".into()));
+        let text = format!("Container created: {}", container.name);
+        self.event(container, Severity::Normal, "Created", &text);
+        let id = format!("{}-{}-{attempt}", self.uid, container.name);
+        let running = Pretended::start(id, Script::of(&self.pod));
+        self.began(container, Running::Pretended(running), attempt);
+    }
+
+    fn misconfigured(&mut self, container: &Container, error: ConfigError) {
+        let ConfigError(message) = error;
+        let text = format!("Error: {message}");
+        self.event(container, Severity::Warning, "Failed", &text);
+        self.miss(container, "CreateContainerConfigError", message);
     }
 
     /// Returns what is known of a container.

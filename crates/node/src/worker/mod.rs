@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use coracle_client::{Key, Severity, key_of};
-use coracle_runtime::Container as Running;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::ResourceExt;
 use parking_lot::RwLock;
@@ -28,6 +27,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
 use crate::images::{Fetched, ImageError};
+use crate::machine::Running;
 use crate::paths::PodPaths;
 use crate::probe::Verdict;
 use crate::shared::Shared;
@@ -193,6 +193,9 @@ impl Worker {
                 // What it waited for may be there now.
                 if self.volumes.is_none() {
                     self.setup.reset();
+                }
+                for state in self.containers.values_mut() {
+                    state.look_again();
                 }
             }
             Message::Exited(name, attempt, exit) => self.on_exit(&name, attempt, &exit),

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 
 use coracle_netdev::pod as netdev;
-use coracle_runtime::{Sandbox, SandboxSpec};
+use coracle_runtime::{Runtime, Sandbox, SandboxSpec};
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::ResourceExt;
 
@@ -17,8 +17,8 @@ use crate::env::PodFacts;
 /// A pod's namespaces, ready for containers.
 #[derive(Debug)]
 pub struct Ready {
-    /// The namespaces.
-    pub sandbox: Sandbox,
+    /// The namespaces; `None` where nothing really runs.
+    pub sandbox: Option<Sandbox>,
     /// The pod's address; that of the node with the node's network.
     pub address: Option<Ipv4Addr>,
 }
@@ -88,20 +88,31 @@ impl Worker {
                 .take(&self.uid)
                 .ok_or(Error::NoAddress)?
         };
-        let sandbox = self.namespaces(host_network, address).await?;
+        let Some(runtime) = self.shared.machine.linux() else {
+            return Ok(Ready {
+                sandbox: None,
+                address: Some(address),
+            });
+        };
+        let sandbox = self.namespaces(runtime, host_network, address).await?;
         self.write_files(host_network, address)?;
         fs::write(
             self.paths.dir.join("sandbox.json"),
             serde_json::json!({"address": address}).to_string(),
         )?;
         Ok(Ready {
-            sandbox,
+            sandbox: Some(sandbox),
             address: Some(address),
         })
     }
 
-    async fn namespaces(&self, host_network: bool, address: Ipv4Addr) -> Result<Sandbox, Error> {
-        let existing = self.shared.runtime.sandboxes().unwrap_or_default();
+    async fn namespaces(
+        &self,
+        runtime: &Runtime,
+        host_network: bool,
+        address: Ipv4Addr,
+    ) -> Result<Sandbox, Error> {
+        let existing = runtime.sandboxes().unwrap_or_default();
         if let Some(old) = existing
             .into_iter()
             .find(|sandbox| sandbox.id() == self.uid)
@@ -112,9 +123,7 @@ impl Worker {
             let _ = old.remove().await;
         }
         let spec = self.pod.spec.clone().unwrap_or_default();
-        let sandbox = self
-            .shared
-            .runtime
+        let sandbox = runtime
             .create_sandbox(self.sandbox_spec(&spec, host_network))
             .await;
         let sandbox = sandbox.map_err(Error::Sandbox)?;
@@ -239,16 +248,24 @@ impl Worker {
         let Some(ready) = self.sandbox.take() else {
             return;
         };
-        if let Some(address) = ready.address.filter(|_| !uses_host_network(&self.pod))
+        if let Some(sandbox) = ready.sandbox {
+            self.disconnect(&sandbox, ready.address).await;
+        }
+        self.shared.addresses.release(&self.uid);
+        *self.handle.address.write() = None;
+    }
+}
+
+impl Worker {
+    async fn disconnect(&self, sandbox: &Sandbox, address: Option<Ipv4Addr>) {
+        if let Some(address) = address.filter(|_| !uses_host_network(&self.pod))
             && let Err(error) = netdev::detach(&interface(address))
         {
             tracing::warn!(pod = %self.key, %error, "the pod's interface was not removed");
         }
-        if let Err(error) = ready.sandbox.remove().await {
+        if let Err(error) = sandbox.remove().await {
             tracing::warn!(pod = %self.key, %error, "the pod's namespaces were not removed");
         }
-        self.shared.addresses.release(&self.uid);
-        *self.handle.address.write() = None;
     }
 }
 

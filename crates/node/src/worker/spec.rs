@@ -23,9 +23,10 @@ impl Worker {
         image: &Image,
         attempt: i32,
     ) -> Result<ContainerSpec, ConfigError> {
-        let ready = self
+        let sandbox = self
             .sandbox
             .as_ref()
+            .and_then(|ready| ready.sandbox.as_ref())
             .ok_or_else(|| ConfigError("the pod has no sandbox".into()))?;
         let dir = self.paths.container(&container.name, attempt);
         let io = |error: std::io::Error| ConfigError(format!("{}: {error}", dir.display()));
@@ -86,7 +87,7 @@ impl Worker {
                 .clone()
                 .unwrap_or_else(|| config.working_dir.clone()),
             mounts: self.mounts(container, &known)?,
-            namespaces: ready.sandbox.namespaces(),
+            namespaces: sandbox.namespaces(),
             terminal: container.tty == Some(true),
             stdin: container.stdin == Some(true),
             stdin_once: container.stdin_once == Some(true),

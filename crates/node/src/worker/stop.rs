@@ -2,7 +2,6 @@
 //! (upstream: pkg/kubelet/kuberuntime, killContainer; Pod Lifecycle, Termination of Pods).
 
 use coracle_client::Severity;
-use coracle_runtime::Container as Running;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 use kube::Api;
@@ -11,6 +10,7 @@ use tokio::time::{Duration, Instant};
 
 use super::hooks::run_hook;
 use super::{Message, Next, Worker};
+use crate::machine::Running;
 use crate::probe::{Kind, Verdict};
 use crate::volumes;
 
@@ -132,12 +132,15 @@ impl Worker {
     async fn kill_now(&self) {
         for state in self.containers.values() {
             if let Some(run) = &state.run {
-                let _ = run.handle.kill(9).await;
+                let _ = run.handle.kill().await;
             }
         }
     }
 
     fn remove_files(&self) {
+        if self.shared.machine.pretends() {
+            return;
+        }
         volumes::remove(&self.paths);
         for path in [&self.paths.dir, &self.paths.logs] {
             if let Err(error) = std::fs::remove_dir_all(path)

@@ -2,11 +2,12 @@
 //! revision, apply where something differs.
 
 use coracle_helm::{Release, Rendered, print};
-use coracle_release::{Object, Record, Request, Status, latest, parse};
+use coracle_release::{Hook, Object, Record, Request, Status, latest, parse, values_to_record};
 use kube::Client;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::progress::Progress;
+use super::super::release::failure_of;
 use super::current;
 use super::push::{Pushed, rewrite};
 use crate::chart::{self, ClusterLookup};
@@ -22,6 +23,8 @@ pub struct Plan {
     /// A hash of chart and values.
     pub inputs: String,
     record: Value,
+    config: Value,
+    hooks: Vec<Hook>,
     manifest: String,
     notes: String,
     last: Option<Record>,
@@ -79,6 +82,7 @@ impl Plan {
         let capabilities = chart::capabilities(client).await?;
         let lookup = ClusterLookup::new(client.clone());
         let record = chart::record(&chart);
+        let config = values_to_record(&values);
         let inputs = inputs(project, &path, &files, pushed)?;
         // The renderer blocks while it asks the cluster, so it has a thread of its own.
         let rendering = tokio::task::spawn_blocking(move || {
@@ -90,6 +94,8 @@ impl Plan {
             namespace: project.namespace.clone(),
             inputs,
             record,
+            config,
+            hooks: rendered.hooks.iter().map(Hook::of).collect(),
             manifest: rewrite(&print::manifest(&rendered, true), pushed),
             notes: rendered.notes.clone(),
             last,
@@ -139,11 +145,13 @@ impl Plan {
             name: self.release.clone(),
             namespace: self.namespace.clone(),
             chart: self.record.clone(),
-            config: json!({}),
+            config: self.config.clone(),
             manifest: self.manifest.clone(),
+            hooks: self.hooks.clone(),
             notes: self.notes.clone(),
         };
-        let deployed = coracle_release::deploy(client, &request).await?;
+        let deployed = coracle_release::deploy(client, &request).await;
+        let deployed = deployed.map_err(|error| failure_of(&error))?;
         current::remember(client, self, deployed.version).await?;
         Ok((deployed.version, deployed.objects))
     }

@@ -94,7 +94,8 @@ impl Up {
             let changed = deployed.is_new || !stale.is_empty();
             let timeout = Duration::from_secs(self.timeout);
             follow::until_ready(&client, &deployed, timeout, changed, &progress).await?;
-            let urls = answers::wait(&client, &deployed, changed, &progress).await?;
+            let urls =
+                answers::wait(&client, &deployed, &target.host(), changed, &progress).await?;
             Ok((changed, deployed.notes, urls))
         })?;
         let took = duration(since.elapsed());

@@ -1,0 +1,349 @@
+//! StatefulSets: pods with names, an order and claims of their own
+//! (upstream: pkg/controller/statefulset).
+//!
+//! `plan` decides, `identity` says who a pod is, `revisions` keeps the history,
+//! `claims` the storage; here is the loop.
+
+mod claims;
+mod identity;
+mod plan;
+mod revisions;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coracle_client::{Cache, Key, Outcome, Queue, Recorder, Severity, key_of};
+use futures::future::join_all;
+use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetStatus};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::{Selector, SelectorExt};
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::owner::{controller_name, controller_of, is_controlled_by, reference_to};
+use crate::pods;
+use crate::template::message;
+use plan::{Action, Rules};
+use revisions::Revisions;
+
+struct Controller {
+    client: Client,
+    sets: Cache<StatefulSet>,
+    pods: Cache<Pod>,
+    claims: Cache<PersistentVolumeClaim>,
+    revisions: Cache<ControllerRevision>,
+    recorder: Recorder,
+}
+
+/// Runs the controller for ever.
+pub async fn run(context: Context) {
+    let client = context.client("statefulset-controller");
+    let controller = Arc::new(Controller {
+        sets: context.caches.of(),
+        pods: context.caches.of(),
+        claims: context.caches.of(),
+        revisions: context.caches.of(),
+        recorder: Recorder::new(client.clone(), "statefulset-controller"),
+        client,
+    });
+    controller.sets.ready().await;
+    controller.pods.ready().await;
+    controller.claims.ready().await;
+    controller.revisions.ready().await;
+    let queue = Queue::default();
+    subscribe(&controller, &queue);
+    coracle_client::run("statefulset", queue, 5, move |key| {
+        let controller = controller.clone();
+        async move { controller.reconcile(&key).await }
+    })
+    .await;
+}
+
+fn subscribe(controller: &Controller, queue: &Queue<Key>) {
+    let own = queue.clone();
+    controller
+        .sets
+        .on_change(move |set| own.add(key_of(&**set)));
+    let (own, sets) = (queue.clone(), controller.sets.clone());
+    controller.pods.on_change(move |pod| {
+        let namespace = pod.namespace().unwrap_or_default();
+        if let Some(name) = controller_name(&**pod, "StatefulSet") {
+            own.add(Key::new(namespace, name));
+        } else if controller_of(&**pod).is_none() {
+            // An orphan with the name of a pod of a set comes back to it.
+            let name = pod.name_any();
+            if let Some((set, _)) = name.rsplit_once('-')
+                && sets.get(&namespace, set).is_some()
+            {
+                own.add(Key::new(namespace, set));
+            }
+        }
+    });
+}
+
+fn selector(set: &StatefulSet) -> Option<Selector> {
+    let selector = Selector::try_from(set.spec.as_ref()?.selector.clone()).ok()?;
+    (!selector.selects_all()).then_some(selector)
+}
+
+impl Controller {
+    async fn reconcile(&self, key: &Key) -> Result<Outcome, kube::Error> {
+        let Some(set) = self.sets.of(key) else {
+            return Ok(Outcome::Done);
+        };
+        let Some(selector) = selector(&set) else {
+            return Ok(Outcome::Done);
+        };
+        let owned = self.claim_pods(&set, &selector).await?;
+        let revisions = self.revisions(&set).await?;
+        let rules = Rules::of(&set);
+        let now = Timestamp::now();
+        let by_ordinal = plan::by_ordinal(&key.name, &owned);
+        let mut result = Ok(());
+        if set.metadata.deletion_timestamp.is_none() {
+            let actions = plan::plan(&rules, &by_ordinal, &revisions.update.name_any(), now);
+            result = self.perform(&set, &rules, &revisions, actions).await;
+            if result.is_ok() {
+                result = self.keep_claims(&set, &rules, &by_ordinal).await;
+            }
+        }
+        self.write_status(&set, &rules, &revisions, &owned, now)
+            .await?;
+        self.forget_revisions(&set, &revisions, &owned).await?;
+        result?;
+        Ok(next_availability(&rules, &owned, now))
+    }
+
+    /// Returns the pods of the set, after adopting those that carry its name.
+    async fn claim_pods(
+        &self,
+        set: &StatefulSet,
+        selector: &Selector,
+    ) -> Result<Vec<Arc<Pod>>, kube::Error> {
+        let mut owned = Vec::new();
+        for pod in self.pods.within(&set.namespace().unwrap_or_default()) {
+            if is_controlled_by(&*pod, set) {
+                owned.push(pod);
+            } else if controller_of(&*pod).is_none()
+                && pods::is_active(&pod)
+                && set.metadata.deletion_timestamp.is_none()
+                && selector.matches(pod.labels())
+                && identity::ordinal(&set.name_any(), &pod.name_any()).is_some()
+            {
+                let patch =
+                    json!({"metadata": {"uid": pod.uid(), "ownerReferences": [reference_to(set)]}});
+                let api = self.pod_api(set);
+                api.patch(
+                    &pod.name_any(),
+                    &PatchParams::default(),
+                    &Patch::Strategic(&patch),
+                )
+                .await?;
+            }
+        }
+        Ok(owned)
+    }
+
+    fn pod_api(&self, set: &StatefulSet) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &set.namespace().unwrap_or_default())
+    }
+
+    async fn perform(
+        &self,
+        set: &StatefulSet,
+        rules: &Rules,
+        revisions: &Revisions,
+        actions: Vec<Action>,
+    ) -> Result<(), kube::Error> {
+        let tasks = actions.into_iter().map(|action| async move {
+            match action {
+                Action::Create(ordinal) => self.create(set, rules, revisions, ordinal).await,
+                Action::Delete(pod) => self.delete(set, rules, &pod).await,
+                Action::Recreate(pod) => {
+                    let text = format!(
+                        "StatefulSet {} is recreating failed Pod {}",
+                        key_of(set),
+                        pod.name_any()
+                    );
+                    self.recorder
+                        .event(set, Severity::Warning, "RecreatingFailedPod", text);
+                    self.delete(set, rules, &pod).await
+                }
+            }
+        });
+        join_all(tasks).await.into_iter().collect()
+    }
+
+    async fn create(
+        &self,
+        set: &StatefulSet,
+        rules: &Rules,
+        revisions: &Revisions,
+        ordinal: i32,
+    ) -> Result<(), kube::Error> {
+        self.make_claims(set, ordinal).await?;
+        let revision = if rules.keeps_current(ordinal) {
+            &revisions.current
+        } else {
+            &revisions.update
+        };
+        let template = revisions::template_of(revision)
+            .unwrap_or_else(|| set.spec.clone().unwrap_or_default().template);
+        let pod = identity::pod(set, &template, &revision.name_any(), ordinal);
+        let what = format!(
+            "create Pod {} in StatefulSet {}",
+            pod.name_any(),
+            set.name_any()
+        );
+        match self.pod_api(set).create(&PostParams::default(), &pod).await {
+            Ok(_) => {
+                self.recorder.event(
+                    set,
+                    Severity::Normal,
+                    "SuccessfulCreate",
+                    format!("{what} successful"),
+                );
+                Ok(())
+            }
+            // It is there already and the cache will show it.
+            Err(error) if coracle_client::is_conflict(&error) => Err(error),
+            Err(error) => {
+                let text = format!("{what} failed error: {}", message(&error));
+                self.recorder
+                    .event(set, Severity::Warning, "FailedCreate", text);
+                Err(error)
+            }
+        }
+    }
+
+    async fn delete(&self, set: &StatefulSet, rules: &Rules, pod: &Pod) -> Result<(), kube::Error> {
+        let name = pod.name_any();
+        if let Some(ordinal) = identity::ordinal(&set.name_any(), &name) {
+            let surplus = !(rules.start..rules.start + rules.replicas).contains(&ordinal);
+            self.own_claims(set, pod, ordinal, surplus).await?;
+        }
+        let params = DeleteParams::default().preconditions(Preconditions {
+            uid: pod.uid(),
+            resource_version: None,
+        });
+        match self.pod_api(set).delete(&name, &params).await {
+            Err(error) if !coracle_client::is_not_found(&error) => Err(error),
+            _ => {
+                let text = format!(
+                    "delete Pod {name} in StatefulSet {} successful",
+                    set.name_any()
+                );
+                self.recorder
+                    .event(set, Severity::Normal, "SuccessfulDelete", text);
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes claims that went missing under a pending pod and keeps their owners.
+    async fn keep_claims(
+        &self,
+        set: &StatefulSet,
+        rules: &Rules,
+        by_ordinal: &BTreeMap<i32, Arc<Pod>>,
+    ) -> Result<(), kube::Error> {
+        let templates = set
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.volume_claim_templates.as_ref());
+        if templates.is_none_or(Vec::is_empty) {
+            return Ok(());
+        }
+        for ordinal in rules.start..rules.start + rules.replicas {
+            let Some(pod) = by_ordinal.get(&ordinal).filter(|pod| pods::is_active(pod)) else {
+                continue;
+            };
+            if pods::phase(pod) == "Pending" {
+                self.make_claims(set, ordinal).await?;
+            }
+            self.own_claims(set, pod, ordinal, false).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_status(
+        &self,
+        set: &StatefulSet,
+        rules: &Rules,
+        revisions: &Revisions,
+        owned: &[Arc<Pod>],
+        now: Timestamp,
+    ) -> Result<(), kube::Error> {
+        let status = status(set, rules, revisions, owned, now);
+        if set.status.as_ref() == Some(&status) {
+            return Ok(());
+        }
+        let mut changed = set.clone();
+        changed.status = Some(status);
+        let api: Api<StatefulSet> =
+            Api::namespaced(self.client.clone(), &set.namespace().unwrap_or_default());
+        match api
+            .replace_status(&set.name_any(), &PostParams::default(), &changed)
+            .await
+        {
+            Err(error) if !coracle_client::is_not_found(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns the status that the pods amount to (upstream: updateStatus,
+/// completeRollingUpdate).
+fn status(
+    set: &StatefulSet,
+    rules: &Rules,
+    revisions: &Revisions,
+    owned: &[Arc<Pod>],
+    now: Timestamp,
+) -> StatefulSetStatus {
+    let old = set.status.clone().unwrap_or_default();
+    let count = |test: &dyn Fn(&Pod) -> bool| owned.iter().filter(|pod| test(pod)).count() as i32;
+    let of = |revision: &ControllerRevision| {
+        let name = revision.name_any();
+        count(&|pod| identity::revision(pod) == name && pod.metadata.deletion_timestamp.is_none())
+    };
+    let (mut current, updated) = (of(&revisions.current), of(&revisions.update));
+    let ready = count(&plan::is_ready);
+    let mut current_revision = revisions.current.name_any();
+    let total = owned.len() as i32;
+    let whole = |number: i32| number == rules.replicas;
+    if !rules.on_delete && whole(updated) && whole(ready) && whole(total) {
+        current = updated;
+        current_revision = revisions.update.name_any();
+    }
+    let nonzero = |count: i32| (count != 0).then_some(count);
+    StatefulSetStatus {
+        replicas: total,
+        ready_replicas: nonzero(ready),
+        available_replicas: Some(count(&|pod| plan::is_available(pod, rules, now))),
+        current_replicas: nonzero(current),
+        updated_replicas: nonzero(updated),
+        current_revision: Some(current_revision),
+        update_revision: Some(revisions.update.name_any()),
+        collision_count: Some(revisions.collisions),
+        observed_generation: set.metadata.generation,
+        conditions: old.conditions,
+    }
+}
+
+/// Returns when a ready pod becomes available, if one has yet to.
+fn next_availability(rules: &Rules, owned: &[Arc<Pod>], now: Timestamp) -> Outcome {
+    let waiting = owned
+        .iter()
+        .any(|pod| plan::is_ready(pod) && !plan::is_available(pod, rules, now));
+    if waiting {
+        let seconds = rules.min_ready_seconds.unsigned_abs();
+        Outcome::Again(Duration::from_secs(seconds.into()))
+    } else {
+        Outcome::Done
+    }
+}

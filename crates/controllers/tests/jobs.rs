@@ -1,0 +1,173 @@
+//! Jobs against the real API server.
+
+mod world;
+
+use serde_json::{Value, json};
+
+fn job(more: Value) -> Value {
+    let mut spec = json!({"template": {"spec": {
+        "restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}],
+    }}});
+    for (key, value) in more.as_object().expect("a mapping") {
+        spec[key.as_str()] = value.clone();
+    }
+    json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "work"}, "spec": spec})
+}
+
+fn conditions(job: &Value) -> Vec<&str> {
+    let conditions = job["status"]["conditions"].as_array();
+    let types = conditions.into_iter().flatten();
+    types
+        .filter(|condition| condition["status"] == "True")
+        .filter_map(|condition| condition["type"].as_str())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_are_made_until_enough_have_succeeded() {
+    let world = world::empty();
+    world
+        .create("jobs", job(json!({"completions": 3, "parallelism": 2})))
+        .await;
+    let pods = world.until_count(2).await;
+    world
+        .until("jobs/work", "at work", |job| job["status"]["active"] == 2)
+        .await;
+    assert_eq!(
+        pods[0]["metadata"]["finalizers"],
+        json!(["batch.kubernetes.io/job-tracking"])
+    );
+    for pod in &pods {
+        world.end(pod, "Succeeded").await;
+    }
+    let pods = world.until_count(3).await;
+    world
+        .until("jobs/work", "further", |job| {
+            job["status"]["succeeded"] == 2
+        })
+        .await;
+    for pod in pods
+        .iter()
+        .filter(|pod| pod["status"]["phase"] == "Pending")
+    {
+        world.end(pod, "Succeeded").await;
+    }
+    let done = world
+        .until("jobs/work", "complete", |job| {
+            conditions(job).contains(&"Complete")
+        })
+        .await;
+    assert_eq!(conditions(&done), ["SuccessCriteriaMet", "Complete"]);
+    assert_eq!(done["status"]["succeeded"], 3);
+    assert!(done["status"]["completionTime"].is_string());
+    assert_eq!(done["status"]["uncountedTerminatedPods"], json!({}));
+    for pod in world.until_count(3).await {
+        assert!(pod["metadata"]["finalizers"].is_null(), "{pod}");
+    }
+    world.until_event("Completed", "Job completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_failures_end_a_job_and_its_other_pods() {
+    let world = world::empty();
+    world
+        .create(
+            "jobs",
+            job(json!({"completions": 2, "parallelism": 2, "backoffLimit": 0})),
+        )
+        .await;
+    let pods = world.until_count(2).await;
+    world.end(&pods[0], "Failed").await;
+    let done = world
+        .until("jobs/work", "failed", |job| {
+            conditions(job).contains(&"Failed")
+        })
+        .await;
+    assert_eq!(conditions(&done), ["FailureTarget", "Failed"]);
+    assert_eq!(
+        done["status"]["conditions"][1]["reason"],
+        "BackoffLimitExceeded"
+    );
+    world.until_count(1).await;
+    world
+        .until_event(
+            "BackoffLimitExceeded",
+            "Job has reached the specified backoff limit",
+        )
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_index_succeeds_once() {
+    let world = world::empty();
+    let spec = json!({"completions": 2, "parallelism": 2, "completionMode": "Indexed"});
+    world.create("jobs", job(spec)).await;
+    let pods = world.until_count(2).await;
+    let mut indexes: Vec<&str> = pods
+        .iter()
+        .filter_map(|pod| {
+            pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"].as_str()
+        })
+        .collect();
+    indexes.sort_unstable();
+    assert_eq!(indexes, ["0", "1"]);
+    for pod in &pods {
+        world.end(pod, "Succeeded").await;
+    }
+    let done = world
+        .until("jobs/work", "complete", |job| {
+            conditions(job).contains(&"Complete")
+        })
+        .await;
+    assert_eq!(done["status"]["completedIndexes"], "0,1");
+    assert_eq!(done["status"]["succeeded"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_job_has_no_pods_and_a_deleted_one_leaves_none() {
+    let world = world::empty();
+    world.create("jobs", job(json!({"suspend": true}))).await;
+    world
+        .until("jobs/work", "suspended", |job| {
+            conditions(job) == ["Suspended"]
+        })
+        .await;
+    world
+        .patch("jobs/work", json!({"spec": {"suspend": false}}))
+        .await;
+    world.until_count(1).await;
+    world
+        .until("jobs/work", "started", |job| {
+            job["status"]["startTime"].is_string()
+        })
+        .await;
+    world
+        .patch("jobs/work", json!({"spec": {"suspend": true}}))
+        .await;
+    world.until_count(0).await;
+    world
+        .patch("jobs/work", json!({"spec": {"suspend": false}}))
+        .await;
+    world.until_count(1).await;
+    let options =
+        json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"});
+    let path = "/apis/batch/v1/namespaces/default/jobs/work";
+    world.call("DELETE", path, Some(options)).await;
+    world
+        .until("pods", "empty", |list| {
+            list["items"].as_array().is_some_and(Vec::is_empty)
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_has_ended_goes_when_its_time_is_up() {
+    let world = world::empty();
+    world
+        .create("jobs", job(json!({"ttlSecondsAfterFinished": 0})))
+        .await;
+    let pods = world.until_count(1).await;
+    world.end(&pods[0], "Succeeded").await;
+    world.until("jobs/work", "gone", Value::is_null).await;
+    world.until_count(0).await;
+}

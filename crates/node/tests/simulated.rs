@@ -1,0 +1,278 @@
+//! The node's decisions without a machine: API server, controllers, scheduler
+//! and a simulated node in one process.
+
+use std::time::Duration;
+
+use coracle_apiserver::{ApiServer, Config, Identity};
+use coracle_client::Caches;
+use coracle_node::{Node, Simulated};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+struct World {
+    client: Client,
+    _folder: tempfile::TempDir,
+}
+
+async fn world() -> World {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server =
+        ApiServer::open(Config::new(folder.path().join("data"), [7; 32])).expect("a server");
+    let client = {
+        let server = server.clone();
+        move |identity: Identity| Client::new(server.service(identity), "default")
+    };
+    let caches = Caches::new(client(Identity::new("system:kube-controller-manager", &[])));
+    let as_user = {
+        let client = client.clone();
+        move |user: &str| client(Identity::new(user, &["system:serviceaccounts"]))
+    };
+    tokio::spawn(coracle_controllers::start(
+        coracle_controllers::Context::new(caches.clone(), "", as_user),
+    ));
+    tokio::spawn(coracle_scheduler::run(
+        caches.clone(),
+        client(Identity::new("system:kube-scheduler", &[])),
+    ));
+    let simulated = Simulated::new("one", folder.path().join("node"));
+    let node = Node::simulated(&simulated, caches, client(Identity::node("one"))).expect("a node");
+    server.set_kubelet(node.kubelet());
+    tokio::spawn(node.run());
+    let world = World {
+        client: client(Identity::admin()),
+        _folder: folder,
+    };
+    // Without its account no pod is admitted.
+    let accounts: Api<ServiceAccount> = Api::default_namespaced(world.client.clone());
+    while accounts
+        .get_opt("default")
+        .await
+        .expect("the API answers")
+        .is_none()
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    world
+}
+
+impl World {
+    fn pods(&self) -> Api<Pod> {
+        Api::default_namespaced(self.client.clone())
+    }
+
+    async fn put<K>(&self, object: Value)
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Serialize
+            + std::fmt::Debug,
+    {
+        let api: Api<K> = Api::default_namespaced(self.client.clone());
+        let object: K = serde_json::from_value(object).expect("an object");
+        let created = api.create(&PostParams::default(), &object).await;
+        created.expect("it is created");
+    }
+
+    async fn pod(&self, name: &str, annotations: Value, spec: Value) {
+        let mut object = json!({
+            "metadata": {"name": name, "annotations": annotations},
+            "spec": {"containers": [{"name": "c", "image": "i"}]},
+        });
+        for (key, value) in spec.as_object().expect("a mapping") {
+            object["spec"][key.as_str()] = value.clone();
+        }
+        self.put::<Pod>(object).await;
+    }
+
+    /// Waits until a pod, as JSON, is as asked for.
+    async fn until(&self, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let watched = async {
+            loop {
+                let pod = self.pods().get_opt(name).await.expect("the API answers");
+                let value = serde_json::to_value(pod).expect("it is an object");
+                if holds(&value) {
+                    return value;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let result = tokio::time::timeout(Duration::from_secs(60), watched).await;
+        match result {
+            Ok(value) => value,
+            Err(_) => panic!("{name} is {:?}", self.pods().get(name).await),
+        }
+    }
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.any(|one| one["type"] == "Ready" && one["status"] == "True")
+}
+
+#[tokio::test]
+async fn a_deployment_becomes_available_and_goes_away() {
+    let world = world().await;
+    world
+        .put::<Deployment>(json!({
+            "metadata": {"name": "web"},
+            "spec": {
+                "replicas": 20,
+                "selector": {"matchLabels": {"app": "web"}},
+                "template": {
+                    "metadata": {"labels": {"app": "web"}},
+                    "spec": {"containers": [{
+                        "name": "c", "image": "i",
+                        "readinessProbe": {"httpGet": {"port": 80}},
+                    }]},
+                },
+            },
+        }))
+        .await;
+    let deployments: Api<Deployment> = Api::default_namespaced(world.client.clone());
+    let available = async |count: i32| {
+        loop {
+            let status = deployments.get("web").await.expect("it is there").status;
+            if status.and_then(|status| status.available_replicas) == Some(count) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let limit = Duration::from_secs(60);
+    tokio::time::timeout(limit, available(20))
+        .await
+        .expect("twenty are available");
+    let pods = world
+        .pods()
+        .list(&Default::default())
+        .await
+        .expect("a list");
+    let mut addresses: Vec<String> = pods
+        .iter()
+        .filter_map(|pod| pod.status.as_ref()?.pod_ip.clone())
+        .collect();
+    addresses.sort();
+    addresses.dedup();
+    assert_eq!(addresses.len(), 20, "every pod has an address of its own");
+    deployments
+        .delete("web", &DeleteParams::background())
+        .await
+        .expect("it is deleted");
+    for pod in pods {
+        world.until(&pod.name_any(), Value::is_null).await;
+    }
+}
+
+#[tokio::test]
+async fn containers_end_as_scripted_and_are_restarted_as_their_policy_says() {
+    let world = world().await;
+    let script = |code: &str| json!({"simulated.coracle.dev/run-seconds": "0.05", "simulated.coracle.dev/exit-code": code});
+    let of = |policy: &str| json!({"restartPolicy": policy});
+    world.pod("done", script("0"), of("OnFailure")).await;
+    world.pod("failed", script("3"), of("Never")).await;
+    world.pod("again", script("3"), of("OnFailure")).await;
+    world.pod("loop", script("0"), of("Always")).await;
+    world
+        .until("done", |pod| pod["status"]["phase"] == "Succeeded")
+        .await;
+    let failed = world
+        .until("failed", |pod| pod["status"]["phase"] == "Failed")
+        .await;
+    let terminated = &failed["status"]["containerStatuses"][0]["state"]["terminated"];
+    assert_eq!(terminated["exitCode"], 3);
+    assert_eq!(terminated["reason"], "Error");
+    for name in ["again", "loop"] {
+        let pod = world
+            .until(name, |pod| {
+                pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"]
+                    == "CrashLoopBackOff"
+            })
+            .await;
+        assert_eq!(pod["status"]["phase"], "Running");
+        assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 1);
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_and_waited_for() {
+    let world = world().await;
+    let spec = json!({"containers": [{
+        "name": "c", "image": "i",
+        "envFrom": [{"configMapRef": {"name": "settings"}}],
+    }]});
+    world.pod("needy", json!({}), spec).await;
+    let pod = world
+        .until("needy", |pod| {
+            pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"]
+                == "CreateContainerConfigError"
+        })
+        .await;
+    assert_eq!(
+        pod["status"]["containerStatuses"][0]["state"]["waiting"]["message"],
+        "configmap \"settings\" not found"
+    );
+    world
+        .put::<ConfigMap>(json!({"metadata": {"name": "settings"}, "data": {"A": "1"}}))
+        .await;
+    world.until("needy", is_ready).await;
+}
+
+#[tokio::test]
+async fn readiness_gates_and_deadlines_are_obeyed() {
+    let world = world().await;
+    let gated = json!({"readinessGates": [{"conditionType": "example.com/open"}]});
+    world.pod("gated", json!({}), gated).await;
+    let pod = world
+        .until("gated", |pod| pod["status"]["phase"] == "Running")
+        .await;
+    assert!(!is_ready(&pod), "{pod}");
+    let status =
+        json!({"status": {"conditions": [{"type": "example.com/open", "status": "True"}]}});
+    world
+        .pods()
+        .patch_status("gated", &PatchParams::default(), &Patch::Strategic(status))
+        .await
+        .expect("it is opened");
+    world.until("gated", is_ready).await;
+
+    world
+        .pod(
+            "late",
+            json!({}),
+            json!({"activeDeadlineSeconds": 1, "terminationGracePeriodSeconds": 0}),
+        )
+        .await;
+    let pod = world
+        .until("late", |pod| pod["status"]["phase"] == "Failed")
+        .await;
+    assert_eq!(pod["status"]["reason"], "DeadlineExceeded");
+}
+
+#[tokio::test]
+async fn a_changed_image_restarts_its_container() {
+    let world = world().await;
+    world
+        .pod("p", json!({}), json!({"terminationGracePeriodSeconds": 0}))
+        .await;
+    let before = world.until("p", is_ready).await;
+    let patch = json!({"spec": {"containers": [{"name": "c", "image": "j"}]}});
+    world
+        .pods()
+        .patch("p", &PatchParams::default(), &Patch::Strategic(patch))
+        .await
+        .expect("the image may change");
+    let after = world
+        .until("p", |pod| {
+            is_ready(pod) && pod["status"]["containerStatuses"][0]["image"] == "j"
+        })
+        .await;
+    let id = |pod: &Value| pod["status"]["containerStatuses"][0]["containerID"].clone();
+    assert_ne!(id(&before), id(&after));
+    assert_eq!(after["status"]["containerStatuses"][0]["restartCount"], 1);
+}
