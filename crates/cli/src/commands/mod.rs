@@ -65,7 +65,13 @@ pub struct Global {
     #[arg(long, global = true)]
     pub kubeconfig: Option<std::path::PathBuf>,
     /// Act on an existing cluster: a context of the kubeconfig.
-    #[arg(long, global = true, value_name = "NAME")]
+    // `image build` has a context of its own.
+    #[arg(
+        id = "kube_context",
+        long = "context",
+        global = true,
+        value_name = "NAME"
+    )]
     pub context: Option<String>,
     /// Say only what was asked for and what failed.
     #[arg(long, short, global = true)]
@@ -181,7 +187,11 @@ fn parse() -> Result<Cli, Failure> {
     for (key, value) in config::defaults()? {
         // Parsing happens once in a process; clap wants texts that stay.
         let value: &'static str = value.leak();
-        command = command.mut_arg(key, |argument| argument.default_value(value));
+        let argument = match key.as_str() {
+            "context" => "kube_context".to_owned(),
+            _ => key,
+        };
+        command = command.mut_arg(argument, |argument| argument.default_value(value));
     }
     let matches = command.get_matches();
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))

@@ -35,6 +35,9 @@ pub struct Start {
     /// Port of the API on 127.0.0.1.
     #[arg(long)]
     pub api_port: Option<u16>,
+    /// Hand this version of coracle to a running cluster; pods run on.
+    #[arg(long)]
+    pub upgrade: bool,
     /// Address besides loopback on which the cluster's ports answer, such as
     /// 0.0.0.0; repeatable, kept for later starts.
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
@@ -43,9 +46,6 @@ pub struct Start {
     /// repeatable, kept for later starts, changed while the cluster runs.
     #[arg(long, value_name = "PORT", value_delimiter = ',')]
     pub host_port: Option<Vec<u16>>,
-    /// Hand this version of coracle to a running cluster; pods run on.
-    #[arg(long)]
-    pub upgrade: bool,
 }
 
 impl Start {
@@ -65,10 +65,10 @@ impl Start {
     ) -> Result<Record, Failure> {
         let step = progress.step("Cluster");
         if let Some(mut record) = target.running() {
-            self.change_network(target, &record)?;
             if self.upgrade {
                 return self.upgrade(global, target, record, step);
             }
+            self.change_network(target, &record)?;
             self.heal_gateway(target, &mut record)?;
             self.write_kubeconfig(global, target, &record)?;
             step.skipped(&format!("{} runs", target.dir.name()));
