@@ -33,14 +33,12 @@ impl Drop for Direct {
 pub fn ways(cluster: &Cluster, table: &mut Table) -> anyhow::Result<()> {
     let port = DIRECT_PORT.to_string();
     let _direct = Direct(Command::new(built("site")).env("PORT", port).spawn()?);
+    // Where another program has the usual port, the Ingress takes the other.
+    let is_taken = TcpStream::connect(("127.0.0.1", 80)).is_ok();
+    let front = if is_taken { 8080 } else { 80 };
     cluster.run(&["start", "--quiet"]);
     site::build(cluster);
     site::apply(cluster, &site::objects(NODE_PORT));
-    let front = if TcpStream::connect(("127.0.0.1", 80)).is_ok() {
-        8080
-    } else {
-        80
-    };
     let ways = [
         ("direct", DIRECT_PORT),
         ("node port", NODE_PORT),
