@@ -77,12 +77,13 @@ pub fn only(text: &str, patterns: &[String], level: Level) -> Result<String, Str
     let documents = manifest::split(text, level.rules());
     let mut out = String::new();
     for pattern in patterns {
+        let glob = glob::Glob::parse(pattern);
         let mut missing = true;
         for document in &documents {
             let Some(path) = source(document) else {
                 continue;
             };
-            if glob::path_match(pattern, path) {
+            if glob.matches(path) {
                 out.push_str(&format!("---\n{document}\n"));
                 missing = false;
             }

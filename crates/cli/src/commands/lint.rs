@@ -7,7 +7,6 @@ use clap::Args;
 use coracle_helm::lint::{Input, Message, Severity, lint};
 use coracle_helm::{KubeVersion, Values, archive};
 
-use super::Global;
 use crate::failure::{Failure, Outcome};
 use crate::folder::Folder;
 use crate::values::ValueFlags;
@@ -41,8 +40,9 @@ pub struct Lint {
 }
 
 impl Lint {
-    /// Looks at all charts and prints what was found.
-    pub fn run(&self, global: &Global) -> Outcome {
+    /// Looks at all charts and prints what was found; when `quiet`, only what
+    /// is wrong.
+    pub fn run(&self, quiet: bool) -> Outcome {
         let values = self.values.read()?;
         let mut paths = self.paths.clone();
         if self.with_subcharts {
@@ -67,8 +67,8 @@ impl Lint {
                 Ok(worst) => worst.is_some_and(|worst| worst >= limit),
                 Err(_) => true,
             });
-            if notable || !global.quiet {
-                show(path, &found, global.quiet);
+            if notable || !quiet {
+                show(path, &found, quiet);
             }
         }
         let summary = format!("{} chart(s) linted, {failed} chart(s) failed", paths.len());
@@ -76,7 +76,7 @@ impl Lint {
             return Err(Failure::from(anyhow::anyhow!("{summary}"))
                 .hint("coracle check PATH names template line, value and remedy of each fault"));
         }
-        if !global.quiet || noticed > 0 {
+        if !quiet || noticed > 0 {
             println!("{summary}");
         }
         Ok(())

@@ -6,17 +6,17 @@ pub mod check;
 mod completions;
 mod config;
 mod delete;
-mod doctor;
 mod dependency;
+mod doctor;
 mod down;
 mod forward;
 mod helm;
 mod image;
 mod kubectl;
+mod lint;
 mod logs;
 mod minikube;
 mod output;
-mod lint;
 mod package;
 mod progress;
 mod release;
@@ -228,8 +228,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Config(config) => config.run(global),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
-        Command::Check(check) => check.run(global).map(|_| ()),
-        Command::Lint(lint) => lint.run(global),
+        Command::Lint(lint) => lint.run(global.quiet),
         Command::Show(show) => show.run(),
         Command::Package(package) => package.run(),
         Command::Dependency(dependency) => dependency.run(),
