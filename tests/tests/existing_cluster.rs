@@ -94,7 +94,9 @@ fn a_chart_goes_to_an_existing_cluster() {
         command.env("KUBECONFIG", there.kubeconfig());
         with_registry(&mut command, &here, &registry)
     };
-    let refused = ask(&["up", "without"]);
+    // The island has a working folder of its own.
+    let folder = here.home().display().to_string();
+    let refused = ask(&["up", &format!("{folder}/without")]);
     assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
     assert!(
         said(&refused).contains("names no registry"),
@@ -102,7 +104,7 @@ fn a_chart_goes_to_an_existing_cluster() {
         said(&refused)
     );
 
-    let up = ask(&["up"]);
+    let up = ask(&["up", &folder]);
     assert!(up.status.success(), "{}", said(&up));
     let status = said(&ask(&["status", "-o", "json"]));
     assert!(
@@ -114,12 +116,12 @@ fn a_chart_goes_to_an_existing_cluster() {
         log.contains("it runs there").then_some(()).ok_or(log)
     });
     assert!(said(&ask(&["why", "deploy/far"])).contains("nothing is wrong"));
-    let again = said(&ask(&["up"]));
+    let again = said(&ask(&["up", &folder]));
     assert!(again.contains("nothing has changed"), "{again}");
     // Nothing of it ran on our own side.
     assert_eq!(here.run(&["status"]), "here: does not exist\n");
 
-    let down = ask(&["down"]);
+    let down = ask(&["down", &folder]);
     assert!(down.status.success(), "{}", said(&down));
     assert!(said(&ask(&["why", "far"])).contains("no such release"));
     there.run(&["delete"]);

@@ -42,7 +42,7 @@ fn why(cluster: &Cluster, resource: &str, parts: &[&str]) {
 
 /// Makes an image that holds both programs of the todo application.
 fn image(cluster: &Cluster) {
-    let folder = cluster.home().join("image");
+    let folder = cluster.home().join("boat");
     fs::create_dir_all(&folder).expect("a folder for the test");
     for name in ["todo-backend", "todo-frontend"] {
         fs::copy(built(name), folder.join(name)).expect("it was built");
@@ -323,7 +323,7 @@ fn two_at_once(cluster: &Cluster) {
     );
     let gate = home.join("gate");
     let text = format!(
-        "release: slow\nchart: {folder}\nimages:\n  - name: boat:1\n    dockerfile: image/Dockerfile\n    context: image\n    before: 'touch began; while [ ! -e {} ]; do sleep 0.05; done'\n",
+        "release: slow\nchart: {folder}\nimages:\n  - name: boat:1\n    dockerfile: boat/Dockerfile\n    context: boat\n    before: 'touch began; while [ ! -e {} ]; do sleep 0.05; done'\n",
         gate.display()
     );
     fs::write(home.join("coracle.yaml"), text).expect("a file for the test");
