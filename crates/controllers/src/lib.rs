@@ -7,6 +7,7 @@
 mod aggregation;
 mod autoscaler;
 mod context;
+mod cronjob;
 mod daemonset;
 mod deployment;
 mod disruption;
@@ -39,6 +40,7 @@ pub async fn start(context: Context) {
         statefulset::run(context.clone()),
         job::run(context.clone()),
         daemonset::run(context.clone()),
+        cronjob::run(context.clone()),
         disruption::run(context.clone()),
         endpointslice::run(context.clone()),
         endpoints::run(context.clone()),
