@@ -7,11 +7,14 @@
 //! ```
 //!
 //! Prints one row per budget: what was measured now, the budget, their ratio.
+//! Ten thousand pods take minutes and stand apart: `--bin scale`.
 
 mod api;
+mod charts;
 mod cpu;
 mod images;
 mod life;
+mod network;
 mod pods;
 mod table;
 mod todo;
@@ -28,6 +31,8 @@ const THEMES: &[(&str, Measure)] = &[
     ("api", api::measure),
     ("cluster", cluster),
     ("images", images::images),
+    ("network", network::measure),
+    ("charts", charts::measure),
     ("todo", todo::load),
 ];
 

@@ -56,7 +56,7 @@ pub fn files(rendered: &Rendered, parts: Parts) -> Vec<(String, String)> {
     let hooks = rendered
         .hooks
         .iter()
-        .filter(|hook| !parts.no_hooks && !(parts.skip_tests && hook.is_test()))
+        .filter(|hook| !(parts.no_hooks || parts.skip_tests && hook.is_test()))
         .map(|hook| &hook.manifest);
     crds.chain(&rendered.manifests)
         .chain(hooks)

@@ -12,13 +12,13 @@ use clap::{Args, Parser, Subcommand};
 use coracle_helm::Level;
 
 use super::block_on;
+use super::dependency::Dependency;
+use super::lint::Lint;
+use super::package::Package;
 use super::release::{
     Get, HelmCluster, History, Install, List, Place, ReleaseStatus, Rollback, Test, Uninstall,
     Upgrade, Verb,
 };
-use super::dependency::Dependency;
-use super::lint::Lint;
-use super::package::Package;
 use super::show::Show;
 use super::template::Template;
 use crate::failure::Outcome;
