@@ -292,11 +292,12 @@ fn processes(cluster: &Cluster) {
     // A machine that loses power leaves the same behind: a record without a process.
     kill(cluster.processes("init")[0]);
     until("the cluster has ended", || {
-        let said = cluster.run(&["status"]);
-        if said == "mishaps: stopped\n" {
+        // While the kernel takes the processes away, nobody answers.
+        let said = Said::by(cluster, &["status"]);
+        if said.text == "mishaps: stopped\n" {
             return Ok(());
         }
-        Err(said)
+        Err(said.text)
     });
     Said::by(cluster, &["ip"]).check("ip", 3, &["coracle start --cluster mishaps"]);
     let said = cluster.run(&["doctor", "--fix", "-o", "json"]);
