@@ -3,32 +3,56 @@
 //! ```text
 //! cargo build --release --workspace
 //! cargo build --release -p coracle-apiserver --example serve
-//! cargo run --release -p coracle-benches [-- api|cluster]
+//! cargo run --release -p coracle-benches [-- THEME...]
 //! ```
 //!
 //! Prints one row per budget: what was measured now, the budget, their ratio.
+//! Ten thousand pods take minutes and stand apart: `--bin scale`.
 
 mod api;
+mod charts;
 mod cpu;
+mod images;
 mod life;
+mod network;
 mod pods;
 mod table;
 mod todo;
 
+use anyhow::Context;
 use coracle_tests::cluster::Cluster;
 use table::Table;
 
+/// What measures a theme and adds its rows.
+type Measure = fn(&mut Table) -> anyhow::Result<()>;
+
+/// The themes by name; without names on the command line all are measured.
+const THEMES: &[(&str, Measure)] = &[
+    ("api", api::measure),
+    ("cluster", cluster),
+    ("images", images::images),
+    ("network", network::measure),
+    ("charts", charts::measure),
+    ("todo", todo::load),
+];
+
 fn main() -> anyhow::Result<()> {
-    let mut table = Table::default();
-    let theme = std::env::args().nth(1);
-    if theme.as_deref() != Some("cluster") {
-        api::measure(&mut table)?;
+    let mut names: Vec<String> = std::env::args().skip(1).collect();
+    if names.is_empty() {
+        names = THEMES.iter().map(|(name, _)| (*name).to_owned()).collect();
     }
-    if theme.as_deref() != Some("api") {
-        cluster(&mut table)?;
+    let mut table = Table::default();
+    for name in names {
+        let (_, measure) = THEMES
+            .iter()
+            .find(|(theme, _)| *theme == name)
+            .with_context(|| {
+                let known: Vec<&str> = THEMES.iter().map(|(theme, _)| *theme).collect();
+                format!("no theme {name}; there are {}", known.join(", "))
+            })?;
+        measure(&mut table)?;
     }
     print!("{table}");
-    todo::load()?;
     Ok(())
 }
 
@@ -38,6 +62,5 @@ fn cluster(table: &mut Table) -> anyhow::Result<()> {
     life::api_ready(&cluster, table)?;
     life::application_served(&cluster, table)?;
     cpu::idle(&cluster, table)?;
-    pods::start_times(&cluster, table)?;
-    Ok(())
+    pods::start_times(&cluster, table)
 }

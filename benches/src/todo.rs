@@ -17,7 +17,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
-use crate::table::percentile;
+use crate::table::{Table, percentile};
 
 /// Requests in flight at once.
 const CLIENTS: usize = 16;
@@ -29,7 +29,7 @@ const REQUESTED: f64 = 256.0;
 type Http = Client<HttpConnector, Full<Bytes>>;
 
 /// Prints requests per second, 99th percentile and memory for each database.
-pub fn load() -> anyhow::Result<()> {
+pub fn load(_: &mut Table) -> anyhow::Result<()> {
     println!(
         "\n{:<26} {:>14} {:>14} {:>14} {:>14} {:>12}",
         "todo backend", "list/s", "list p99", "create/s", "create p99", "memory"

@@ -14,6 +14,8 @@ pub struct Cluster {
     name: String,
     /// Words that stand before the command, such as those of setpriv(1).
     before: Vec<String>,
+    /// Whether the folder belongs to another one.
+    is_guest: bool,
 }
 
 /// Returns a program that was built beside the tests.
@@ -55,6 +57,18 @@ impl Cluster {
             home,
             name: name.into(),
             before: Vec::new(),
+            is_guest: false,
+        }
+    }
+
+    /// Returns another cluster of the same home, with a kubeconfig of its own.
+    /// It must be dropped first.
+    pub fn beside(&self, name: &str) -> Cluster {
+        Cluster {
+            home: self.home.clone(),
+            name: name.into(),
+            before: self.before.clone(),
+            is_guest: true,
         }
     }
 
@@ -112,7 +126,10 @@ impl Cluster {
 
     /// Returns the kubeconfig that the cluster writes.
     pub fn kubeconfig(&self) -> PathBuf {
-        self.home.join("kubeconfig")
+        match self.is_guest {
+            true => self.home.join(format!("kubeconfig-{}", self.name)),
+            false => self.home.join("kubeconfig"),
+        }
     }
 
     /// Returns the certificate (PEM) of the cluster's authority, from its kubeconfig.
@@ -142,6 +159,12 @@ impl Cluster {
     /// # Panics
     /// Panics with its output if it fails.
     pub fn kubectl(&self, args: &[&str]) -> Option<String> {
+        let output = self.kubectl_command(args).output().ok()?;
+        Some(self.check(&format!("kubectl {}", args.join(" ")), &output))
+    }
+
+    /// Returns a command of kubectl for this cluster.
+    pub fn kubectl_command(&self, args: &[&str]) -> Command {
         let fetched = repository().join("target/oracles/kubectl");
         let mut command = Command::new(if fetched.exists() {
             fetched
@@ -150,8 +173,7 @@ impl Cluster {
         });
         command.args(args);
         self.environment(&mut command);
-        let output = command.output().ok()?;
-        Some(self.check(&format!("kubectl {}", args.join(" ")), &output))
+        command
     }
 
     fn check(&self, what: &str, output: &Output) -> String {
@@ -181,21 +203,28 @@ impl Cluster {
 
     /// Returns the host's process ids of the cluster's process called `kind`.
     pub fn processes(&self, kind: &str) -> Vec<i32> {
-        let init = std::fs::read(
-            self.home
-                .join("home/clusters")
-                .join(&self.name)
-                .join("run/cluster.json"),
-        )
-        .unwrap_or_default();
-        let record: serde_json::Value = serde_json::from_slice(&init).unwrap_or_default();
-        let Some(init) = record["init"]["pid"].as_i64() else {
+        let root = match kind {
+            "gateway-worker" => "gateway",
+            _ => "init",
+        };
+        let Some(root) = self.recorded(root) else {
             return Vec::new();
         };
-        descendants(init as i32)
+        descendants(root)
             .into_iter()
             .filter(|pid| arguments(*pid).get(1).is_some_and(|word| word == kind))
             .collect()
+    }
+
+    /// Returns the id of a process as the cluster's record has it.
+    fn recorded(&self, name: &str) -> Option<i32> {
+        let path = self
+            .home
+            .join("home/clusters")
+            .join(&self.name)
+            .join("run/cluster.json");
+        let record: serde_json::Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+        i32::try_from(record[name]["pid"].as_i64()?).ok()
     }
 }
 
@@ -206,7 +235,9 @@ impl Drop for Cluster {
         if self.home.join("home").exists() {
             let _ = self.command(&["delete", "--quiet"]).output();
         }
-        let _ = std::fs::remove_dir_all(&self.home);
+        if !self.is_guest {
+            let _ = std::fs::remove_dir_all(&self.home);
+        }
     }
 }
 

@@ -6,7 +6,9 @@
 pub mod cluster;
 pub mod host;
 pub mod island;
+pub mod lab;
 pub mod load;
+pub mod mishap;
 pub mod postgres;
 pub mod private;
 pub mod profile;

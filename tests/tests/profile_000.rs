@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use coracle_tests::profile::{Installed, Profile, case};
@@ -31,65 +33,50 @@ fn values(_database: &str, provider: &str) -> Value {
     })
 }
 
+/// Waits until a Deployment has so many ready pods; says why it does not.
+fn until_replicas(installed: &Installed, deployment: &str, expected: RangeInclusive<i64>) {
+    until(&format!("{deployment} has {expected:?} pods"), || {
+        if expected.contains(&replicas(installed, deployment)) {
+            return Ok(());
+        }
+        Err(installed.kubectl(&["get", "hpa", deployment, "-o", "jsonpath={.status}"]))
+    });
+}
+
 fn replicas(installed: &Installed, deployment: &str) -> i64 {
     let text = installed.kubectl(&["get", "deployment", deployment, "-o", "json"]);
     let object: Value = serde_json::from_str(&text).expect("it is JSON");
     object["status"]["readyReplicas"].as_i64().unwrap_or(0)
 }
 
-fn autoscaler(installed: &Installed, name: &str) -> String {
-    installed.kubectl(&["get", "hpa", name, "-o", "jsonpath={.status}"])
-}
-
 /// Turns of the assistant that wait: processors idle while the pods are full.
 fn backend_scales_on_requests_in_flight(installed: &Installed, ann: &Visitor) {
-    assert_eq!(replicas(installed, "todo-backend"), 2);
+    until_replicas(installed, "todo-backend", 2..=2);
     let held: Vec<_> = (0..40)
         .map(|_| ann.hold("/api/chat").expect("the Ingress takes it"))
         .collect();
-    until("the backend is scaled up", || {
-        match replicas(installed, "todo-backend") {
-            3.. => Ok(()),
-            _ => Err(autoscaler(installed, "todo-backend")),
-        }
-    });
+    until_replicas(installed, "todo-backend", 3..=6);
     drop(held);
-    until("the backend is scaled down", || {
-        match replicas(installed, "todo-backend") {
-            2 => Ok(()),
-            _ => Err(autoscaler(installed, "todo-backend")),
-        }
-    });
+    until_replicas(installed, "todo-backend", 2..=2);
 }
 
 /// Pages drawn without end keep the frontend's processors busy.
 fn frontend_scales_on_processor_time(installed: &Installed, site: &Visitor) {
     let until_when = Instant::now() + Duration::from_secs(110);
-    let busy = std::sync::atomic::AtomicBool::new(true);
+    let busy = AtomicBool::new(true);
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 let mut visitor = site.clone();
-                while busy.load(std::sync::atomic::Ordering::Relaxed) && Instant::now() < until_when
-                {
+                while busy.load(Ordering::Relaxed) && Instant::now() < until_when {
                     let _ = visitor.get("/signup");
                 }
             });
         }
-        until("the frontend is scaled up", || {
-            match replicas(installed, "todo-frontend") {
-                3.. => Ok(()),
-                _ => Err(autoscaler(installed, "todo-frontend")),
-            }
-        });
-        busy.store(false, std::sync::atomic::Ordering::Relaxed);
+        until_replicas(installed, "todo-frontend", 3..=4);
+        busy.store(false, Ordering::Relaxed);
     });
-    until("the frontend is scaled down", || {
-        match replicas(installed, "todo-frontend") {
-            2 => Ok(()),
-            _ => Err(autoscaler(installed, "todo-frontend")),
-        }
-    });
+    until_replicas(installed, "todo-frontend", 2..=2);
 }
 
 /// Asks `url` from a pod with these labels; whether it answered.

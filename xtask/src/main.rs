@@ -3,6 +3,7 @@
 mod arrows;
 mod charts;
 mod corpus;
+mod dist;
 mod facts;
 mod fuzz;
 mod licences;
@@ -13,6 +14,7 @@ mod replay;
 const USAGE: &str = "usage: cargo xtask CHORE
   oracles                           fetch the helm and kubectl that tests compare with
   corpus DIR [--values]             render every chart below DIR with helm and with ours
+  dist                              make what is handed to users: binary, checksum, completions, man pages
   fuzz [SECONDS] [NAME]             run the fuzz targets
   replay FOLDER [OPTIONS]           compare recorded API answers with ours, area by area
   licences                          list the licences of all dependencies, refuse unknown ones
@@ -30,6 +32,7 @@ fn main() -> anyhow::Result<()> {
         Some((chore, rest)) if chore == "corpus" => corpus::run(rest),
         Some((chore, rest)) if chore == "replay" => replay::run(rest),
         Some((chore, rest)) if chore == "fuzz" => fuzz::run(rest),
+        Some((chore, _)) if chore == "dist" => dist::run(),
         Some((chore, _)) if chore == "licences" => licences::run(),
         _ => {
             eprintln!("{USAGE}");

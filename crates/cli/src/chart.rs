@@ -6,48 +6,24 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use coracle_goyaml as yaml;
 use coracle_helm::{
-    Capabilities, Chart, File, KubeVersion, Level, Lookup, Release, Rendered, Values, render,
+    Capabilities, Chart, KubeVersion, Level, Lookup, Release, Rendered, Values, render,
 };
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::folder::Folder;
 
 /// Loads a chart from a folder or an archive.
 pub fn load(path: &Path) -> anyhow::Result<Chart> {
     if path.is_dir() {
-        let mut files = Vec::new();
-        collect(path, path, &mut files)?;
+        let files = Folder::read(path)?.files;
         return Chart::load(files).with_context(|| path.display().to_string());
     }
     let bytes =
         std::fs::read(path).with_context(|| format!("could not read chart {}", path.display()))?;
     Chart::load_archive(&bytes).with_context(|| path.display().to_string())
-}
-
-/// Collects every file below `folder`, following links as Helm does.
-fn collect(root: &Path, folder: &Path, files: &mut Vec<File>) -> anyhow::Result<()> {
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
-        .with_context(|| format!("could not read {}", folder.display()))?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<std::io::Result<_>>()?;
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            collect(root, &path, files)?;
-        } else {
-            let name = path
-                .strip_prefix(root)
-                .unwrap_or(&path)
-                .to_string_lossy()
-                .into_owned();
-            let data = std::fs::read(&path)
-                .with_context(|| format!("could not read {}", path.display()))?;
-            files.push(File::new(name, data));
-        }
-    }
-    Ok(())
 }
 
 /// Gathers `-f` and `--set`.
@@ -76,14 +52,9 @@ pub fn rendered(
         .map_err(|error| Failure::from(anyhow::anyhow!("{}", error.report().trim_end())))
 }
 
-/// Returns the record of a chart as Helm keeps it, without its files.
+/// Returns the record of a chart as Helm keeps it.
 pub fn record(chart: &Chart) -> Value {
-    let meta = &chart.metadata;
-    json!({
-        "metadata": {"name": chart.name(), "version": meta.version, "appVersion": meta.app_version,
-            "apiVersion": meta.api_version, "description": meta.description},
-        "lock": null, "templates": [], "values": {}, "schema": null, "files": [],
-    })
+    coracle_release::chart_to_record(chart)
 }
 
 /// Asks a cluster what templates may know of it.

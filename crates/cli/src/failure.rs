@@ -65,6 +65,12 @@ impl Failure {
         }
     }
 
+    /// Puts what was being done before the message.
+    pub fn while_doing(mut self, what: &'static str) -> Failure {
+        self.cause = self.cause.context(what);
+        self
+    }
+
     /// Adds what to do next.
     pub fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());

@@ -7,6 +7,7 @@ mod chart;
 mod commands;
 mod facts;
 mod failure;
+mod folder;
 mod interrupt;
 mod paint;
 mod process;

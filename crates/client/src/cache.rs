@@ -2,7 +2,7 @@
 //! copy, filled by one list and watch.
 
 use std::any::{Any, TypeId};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -54,8 +54,66 @@ pub fn key_of<K: Resource>(object: &K) -> Key {
 /// Called with the object as it is now, or as it last was when it is gone.
 type Handler<K> = Box<dyn Fn(&Arc<K>) + Send + Sync>;
 
+/// The objects, and who controls them: a controller finds its own without
+/// looking at all the others.
+struct Objects<K> {
+    by_key: BTreeMap<Key, Arc<K>>,
+    by_controller: HashMap<String, BTreeSet<Key>>,
+    uncontrolled: BTreeSet<Key>,
+}
+
+impl<K> Default for Objects<K> {
+    fn default() -> Self {
+        Objects {
+            by_key: BTreeMap::new(),
+            by_controller: HashMap::new(),
+            uncontrolled: BTreeSet::new(),
+        }
+    }
+}
+
+fn controller_uid<K: Resource>(object: &K) -> Option<&str> {
+    let owners = object.meta().owner_references.as_ref()?;
+    let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
+    Some(&owner.uid)
+}
+
+impl<K: Resource> Objects<K> {
+    fn insert(&mut self, key: Key, object: Arc<K>) {
+        let old = self.by_key.get(&key);
+        let changed = old.is_none_or(|old| controller_uid(&**old) != controller_uid(&*object));
+        if changed {
+            self.remove(&key);
+            match controller_uid(&*object) {
+                Some(uid) => {
+                    let owned = self.by_controller.entry(uid.to_owned()).or_default();
+                    owned.insert(key.clone());
+                }
+                None => {
+                    self.uncontrolled.insert(key.clone());
+                }
+            }
+        }
+        self.by_key.insert(key, object);
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Arc<K>> {
+        let object = self.by_key.remove(key)?;
+        self.uncontrolled.remove(key);
+        if let Some(uid) = controller_uid(&*object)
+            && let Some(owned) = self.by_controller.get_mut(uid)
+        {
+            owned.remove(key);
+            if owned.is_empty() {
+                self.by_controller.remove(uid);
+            }
+        }
+        Some(object)
+    }
+}
+
 struct Inner<K> {
-    objects: RwLock<BTreeMap<Key, Arc<K>>>,
+    objects: RwLock<Objects<K>>,
     handlers: Mutex<Vec<Handler<K>>>,
     ready: watch::Sender<bool>,
 }
@@ -79,27 +137,49 @@ impl<K> Cache<K> {
         self.inner
             .objects
             .read()
+            .by_key
             .get(&Key::new(namespace, name))
             .cloned()
     }
 
     /// Returns the object of a key.
     pub fn of(&self, key: &Key) -> Option<Arc<K>> {
-        self.inner.objects.read().get(key).cloned()
+        self.inner.objects.read().by_key.get(key).cloned()
     }
 
     /// Returns all objects, ordered by namespace and name.
     pub fn all(&self) -> Vec<Arc<K>> {
-        self.inner.objects.read().values().cloned().collect()
+        self.inner.objects.read().by_key.values().cloned().collect()
     }
 
     /// Returns the objects in `namespace`, ordered by name.
     pub fn within(&self, namespace: &str) -> Vec<Arc<K>> {
         let objects = self.inner.objects.read();
         objects
+            .by_key
             .range(Key::new(namespace, "")..)
             .take_while(|(key, _)| key.namespace == namespace)
             .map(|(_, object)| object.clone())
+            .collect()
+    }
+
+    /// Returns the objects that the one with this uid controls, ordered by name.
+    pub fn controlled_by(&self, uid: &str) -> Vec<Arc<K>> {
+        let objects = self.inner.objects.read();
+        let owned = objects.by_controller.get(uid).into_iter().flatten();
+        owned
+            .filter_map(|key| objects.by_key.get(key).cloned())
+            .collect()
+    }
+
+    /// Returns the objects in `namespace` that nobody controls, ordered by name.
+    pub fn uncontrolled(&self, namespace: &str) -> Vec<Arc<K>> {
+        let objects = self.inner.objects.read();
+        objects
+            .uncontrolled
+            .range(Key::new(namespace, "")..)
+            .take_while(|key| key.namespace == namespace)
+            .filter_map(|key| objects.by_key.get(key).cloned())
             .collect()
     }
 
@@ -109,7 +189,7 @@ impl<K> Cache<K> {
     /// The handler runs while the cache is filled: it must be quick and not block.
     pub fn on_change(&self, handler: impl Fn(&Arc<K>) + Send + Sync + 'static) {
         let mut handlers = self.inner.handlers.lock();
-        for object in self.inner.objects.read().values() {
+        for object in self.inner.objects.read().by_key.values() {
             handler(object);
         }
         handlers.push(Box::new(handler));
@@ -122,7 +202,10 @@ impl<K> Cache<K> {
         let _ = ready.wait_for(|ready| *ready).await;
     }
 
-    fn put(&self, key: Key, object: Option<Arc<K>>) {
+    fn put(&self, key: Key, object: Option<Arc<K>>)
+    where
+        K: Resource,
+    {
         // The lock on the handlers orders changes and subscriptions.
         let handlers = self.inner.handlers.lock();
         let told = match object {
@@ -140,11 +223,15 @@ impl<K> Cache<K> {
     }
 
     /// Removes what the latest list no longer holds and reports readiness.
-    fn settle(&self, listed: &HashSet<Key>) {
+    fn settle(&self, listed: &HashSet<Key>)
+    where
+        K: Resource,
+    {
         let gone: Vec<Key> = self
             .inner
             .objects
             .read()
+            .by_key
             .keys()
             .filter(|key| !listed.contains(key))
             .cloned()
@@ -225,5 +312,38 @@ where
                 tracing::debug!(kind = %K::kind(&()), %error, "watch interrupted, trying again");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+
+    use super::*;
+
+    fn pod(name: &str, controller: Option<&str>) -> Arc<Pod> {
+        let owners: Vec<_> = controller
+            .map(|uid| serde_json::json!({"apiVersion": "v1", "kind": "X", "name": "x", "uid": uid, "controller": true}))
+            .into_iter()
+            .collect();
+        let value = serde_json::json!({"metadata": {"name": name, "namespace": "ns", "ownerReferences": owners}});
+        Arc::new(serde_json::from_value(value).expect("a pod"))
+    }
+
+    #[test]
+    fn objects_are_found_by_their_controller() {
+        let mut objects = Objects::default();
+        let key = Key::new("ns", "a");
+        let owned = |objects: &Objects<Pod>, uid: &str| {
+            objects.by_controller.get(uid).map_or(0, BTreeSet::len)
+        };
+        objects.insert(key.clone(), pod("a", None));
+        assert_eq!((owned(&objects, "1"), objects.uncontrolled.len()), (0, 1));
+        objects.insert(key.clone(), pod("a", Some("1")));
+        assert_eq!((owned(&objects, "1"), objects.uncontrolled.len()), (1, 0));
+        objects.insert(key.clone(), pod("a", Some("2")));
+        assert_eq!((owned(&objects, "1"), owned(&objects, "2")), (0, 1));
+        objects.remove(&key);
+        assert!(objects.by_controller.is_empty() && objects.by_key.is_empty());
     }
 }

@@ -7,6 +7,7 @@
 mod cache;
 mod controller;
 mod events;
+pub mod matching;
 mod queue;
 pub mod storage;
 

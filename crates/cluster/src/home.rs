@@ -6,6 +6,7 @@
 //!   clusters/NAME/
 //!     format             version of this layout, a number
 //!     lock               held by the command that changes the cluster
+//!     network.json       what it has of the host's network
 //!     pki/               authority, certificates, keys (0600)
 //!     data/              the API server's store, volumes
 //!     logs/              one file per process

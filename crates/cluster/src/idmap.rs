@@ -56,7 +56,12 @@ impl IdMap {
     /// Returns the best map that the calling user may set.
     pub fn choose() -> IdMap {
         let (uid, gid) = ids();
-        if uid == 0 {
+        // Root of a container may have few ids, and cannot give away others.
+        let has_range = |file: &str| {
+            let map = fs::read_to_string(file).unwrap_or_default();
+            holds(&map, SHIFTED_BASE, RANGE)
+        };
+        if uid == 0 && has_range("/proc/self/uid_map") && has_range("/proc/self/gid_map") {
             return IdMap::Shifted { base: SHIFTED_BASE };
         }
         subordinate(uid, gid).unwrap_or(IdMap::Single { uid, gid })
@@ -169,6 +174,20 @@ fn ids() -> (u32, u32) {
     )
 }
 
+/// Returns whether a map of ids (user_namespaces(7)) holds a range of ids inside.
+fn holds(map: &str, first: u32, count: u32) -> bool {
+    let wanted = u64::from(first)..u64::from(first) + u64::from(count);
+    map.lines().any(|line| {
+        let mut fields = line.split_whitespace().map(str::parse::<u64>);
+        let (Some(Ok(inside)), Some(Ok(_)), Some(Ok(length))) =
+            (fields.next(), fields.next(), fields.next())
+        else {
+            return false;
+        };
+        inside <= wanted.start && wanted.end <= inside + length
+    })
+}
+
 fn new_id_map(program: &str, pid: u32, own: u32, sub: u32, count: u32) -> io::Result<()> {
     let status = Command::new(program)
         .args([pid, 0, own, 1, 1, sub, count].map(|number| number.to_string()))
@@ -243,6 +262,17 @@ mod tests {
         check("bob:1:2\n", None);
         check("ann:x:2\n", None);
         check("", None);
+    }
+
+    #[test]
+    fn root_of_a_container_has_not_every_id() {
+        let check = |map: &str, expected: bool| {
+            assert_eq!(holds(map, SHIFTED_BASE, RANGE), expected, "{map}");
+        };
+        check("         0          0 4294967295\n", true);
+        check("0 1000 1\n1 100000 65536\n", false);
+        check("0 1000 1\n1 100000 2000000000\n", true);
+        check("", false);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -26,6 +26,12 @@ pub const DESCRIPTORS: &str = "CORACLE_FDS";
 /// Name of a file in memory that pid 1 holds, for a process that wants to find
 /// after a restart what it knew before.
 pub const MEMORY: &str = "memory";
+
+/// The signal that asks pid 1 to take over the executable at [`NEXT`].
+pub(crate) const UPGRADE: libc::c_int = libc::SIGUSR1;
+
+/// Name of a new executable in the cluster's `run` folder.
+pub(crate) const NEXT: &str = "next";
 
 /// How long processes get to end by themselves when the cluster stops.
 const STOP_GRACE: Duration = Duration::from_secs(3);
@@ -123,16 +129,16 @@ fn prepare() -> Result<(), Failure> {
 /// The life of pid 1.
 fn run(mut config: Config) -> Result<(), Failure> {
     sys::set_name(c"coracle-init");
-    let executable = std::fs::File::open("/proc/self/exe")?;
+    let executable = std::fs::File::open("/proc/self/exe")?.into();
     rustix::system::sethostname(config.name.as_bytes())?;
     root::enter(&config.name, &config.cgroups)?;
     coracle_netdev::base::setup(&AddressPlan::default())?;
     let memory = rustix::fs::memfd_create(MEMORY, rustix::fs::MemfdFlags::CLOEXEC)?;
     config.listeners.push((MEMORY.into(), memory.as_raw_fd()));
-    let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT])?;
+    let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, UPGRADE])?;
     let mut keeper = Keeper {
         config: &config,
-        executable: executable.as_fd(),
+        executable,
         running: HashMap::new(),
         due: Vec::new(),
     };
@@ -183,7 +189,7 @@ struct Running {
 
 struct Keeper<'a> {
     config: &'a Config,
-    executable: BorrowedFd<'a>,
+    executable: OwnedFd,
     running: HashMap<i32, Running>,
     /// Processes to start again: when, which, after how many failures in a row.
     due: Vec<(Instant, usize, u32)>,
@@ -261,6 +267,7 @@ impl Keeper<'_> {
             if self.wait(signals)? {
                 match sys::next_signal(signals)? {
                     libc::SIGTERM | libc::SIGINT => return Ok(()),
+                    UPGRADE => self.upgrade(),
                     _ => self.reap(),
                 }
             }
@@ -285,6 +292,29 @@ impl Keeper<'_> {
             Ok(ready) => Ok(ready > 0),
             Err(rustix::io::Errno::INTR) => Ok(false),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes over the executable that was laid down and lets every process
+    /// start anew with it; each is asked to end in its own time.
+    fn upgrade(&mut self) {
+        let next = format!("{}/run/{NEXT}", root::CLUSTER);
+        match std::fs::File::open(&next) {
+            Ok(file) => self.executable = file.into(),
+            Err(error) => {
+                for index in 0..self.config.processes.len() {
+                    self.log(
+                        index,
+                        &format!("stays: no new version can be opened: {error}"),
+                    );
+                }
+                return;
+            }
+        }
+        // The open file is enough; what is gone cannot be taken twice.
+        let _ = std::fs::remove_file(&next);
+        for pid in self.running.keys() {
+            let _ = sys::kill(*pid, libc::SIGTERM);
         }
     }
 

@@ -403,6 +403,48 @@ pub fn stop(cluster: &ClusterDir, record: &Record) -> Result<(), LaunchError> {
     Ok(())
 }
 
+/// Hands this very binary to a running cluster: pid 1 restarts the engine and
+/// the data plane with it, containers run on. Returns when pid 1 has taken it.
+///
+/// # Errors
+/// Fails if the file cannot be laid down or pid 1 does not take it.
+pub fn upgrade(cluster: &ClusterDir, record: &Record) -> Result<(), LaunchError> {
+    let path = cluster.run().join(init::NEXT);
+    let partial = path.with_extension("partial");
+    fs::copy("/proc/self/exe", &partial).map_err(file(&partial))?;
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(&partial, mode).map_err(file(&partial))?;
+    record.ids.own(&partial).map_err(file(&partial))?;
+    fs::rename(&partial, &path).map_err(file(&path))?;
+    let failed = |source| LaunchError::Spawn {
+        process: "the new version",
+        source,
+    };
+    signal(record.init, init::UPGRADE).map_err(failed)?;
+    let until = Instant::now() + STOP_GRACE;
+    while path.exists() {
+        if Instant::now() >= until {
+            let _ = fs::remove_file(&path);
+            return Err(failed(io::ErrorKind::TimedOut.into()));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
+/// Ends the gateway of a running cluster and starts this binary in its place.
+///
+/// # Errors
+/// Fails if the new one cannot be started or the record not be written.
+pub fn replace_gateway(cluster: &ClusterDir, record: &mut Record) -> Result<(), LaunchError> {
+    if let Some(gateway) = record.gateway {
+        let _ = signal(gateway, libc::SIGKILL);
+        gone(gateway, Duration::from_secs(2));
+    }
+    record.gateway = Some(start_gateway(cluster, record.init)?);
+    record.write(cluster).map_err(file(&cluster.run()))
+}
+
 fn signal(process: Process, signal: libc::c_int) -> io::Result<()> {
     if process.is_alive() {
         sys::kill(process.pid, signal)

@@ -7,6 +7,7 @@
 
 pub mod apart;
 pub mod home;
+pub mod host_network;
 pub mod idmap;
 pub mod init;
 pub mod keeper;
@@ -20,6 +21,7 @@ mod root;
 mod sys;
 
 pub use home::{ClusterDir, Home};
+pub use host_network::HostNetwork;
 pub use idmap::IdMap;
 pub use launch::{LaunchError, Launched};
 pub use lock::Lock;

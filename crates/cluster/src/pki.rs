@@ -221,6 +221,11 @@ impl Pki {
         if self.is_current(name, &leaf) {
             return Ok(());
         }
+        self.write_leaf(name, ids, &leaf, LEAF_DAYS)
+    }
+
+    /// Makes a certificate that ends after so many days.
+    fn write_leaf(&self, name: &str, ids: &IdMap, leaf: &Leaf, days: i64) -> Result<(), PkiError> {
         let failed = |source| PkiError::Certificate {
             subject: leaf.common_name.into(),
             source,
@@ -228,7 +233,7 @@ impl Pki {
         let authority_key = KeyPair::from_pem(&read(&self.path("ca.key"))?).map_err(failed)?;
         let issuer = Issuer::from_ca_cert_pem(&self.authority()?, authority_key).map_err(failed)?;
         let key = KeyPair::generate().map_err(failed)?;
-        let mut params = params(leaf.common_name, leaf.organization, LEAF_DAYS);
+        let mut params = params(leaf.common_name, leaf.organization, days);
         params.subject_alt_names = leaf.sans.clone();
         params.key_usages = vec![
             KeyUsagePurpose::DigitalSignature,
@@ -297,7 +302,7 @@ fn params(common_name: &str, organization: Option<&str>, days: i64) -> Certifica
     }
     let now = OffsetDateTime::now_utc();
     // Clocks differ; a certificate that is valid from this second on is refused by some.
-    params.not_before = now - Duration::hours(1);
+    params.not_before = now - Duration::hours(1) - Duration::days(days.min(0).abs());
     params.not_after = now + Duration::days(days);
     params
 }
@@ -354,6 +359,30 @@ mod tests {
         let other = prepare(&[IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2])]);
         assert_eq!((&first.0, &first.2), (&other.0, &other.2));
         assert_ne!(first.1, other.1);
+    }
+
+    #[test]
+    fn a_certificate_that_has_ended_is_made_anew() {
+        let dir = tempfile::tempdir().expect("a folder for the test");
+        let ids = IdMap::Single { uid: 0, gid: 0 };
+        let names = vec!["localhost".to_owned()];
+        let pki = Pki::prepare(dir.path(), &ids, &names, &[]).expect("keys are made");
+        for name in ["apiserver", "admin"] {
+            let leaf = Leaf {
+                common_name: "old",
+                organization: None,
+                sans: Vec::new(),
+                purpose: ExtendedKeyUsagePurpose::ServerAuth,
+            };
+            pki.write_leaf(name, &ids, &leaf, -1).expect("it is made");
+            assert!(pki.days_left(name).is_some_and(|days| days < 0));
+        }
+        let authority = pki.authority().expect("it is there");
+        let pki = Pki::prepare(dir.path(), &ids, &names, &[]).expect("they are renewed");
+        for name in ["apiserver", "admin"] {
+            assert!(pki.days_left(name).is_some_and(|days| days > 300));
+        }
+        assert_eq!(pki.authority().expect("it is there"), authority);
     }
 
     #[test]

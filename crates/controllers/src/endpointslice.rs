@@ -1,15 +1,17 @@
 //! EndpointSlices: the addresses behind each Service
 //! (upstream: staging/src/k8s.io/endpointslice).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use coracle_client::{Cache, Key, Outcome, Queue, key_of};
-use k8s_openapi::api::core::v1::{ContainerPort, Pod, Service, ServicePort};
+use k8s_openapi::api::core::v1::{ContainerPort, Node, Pod, Service, ServicePort};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
+use parking_lot::Mutex;
 
 use crate::context::Context;
 use crate::hash::{fnv32a, safe_encode};
@@ -20,6 +22,8 @@ use crate::pods;
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslice-controller.k8s.io";
+/// Annotation with the time of the change that the slice follows.
+const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 /// How many endpoints one slice holds (upstream's default).
 const MAX_ENDPOINTS: usize = 100;
 
@@ -28,6 +32,7 @@ struct Controller {
     services: Cache<Service>,
     pods: Cache<Pod>,
     slices: Cache<EndpointSlice>,
+    nodes: Cache<Node>,
 }
 
 /// Runs the controller for ever.
@@ -37,10 +42,12 @@ pub async fn run(context: Context) {
         services: context.caches.of(),
         pods: context.caches.of(),
         slices: context.caches.of(),
+        nodes: context.caches.of(),
     });
     controller.services.ready().await;
     controller.pods.ready().await;
     controller.slices.ready().await;
+    controller.nodes.ready().await;
     let queue = Queue::default();
     subscribe_services(&controller.services, &controller.pods, &queue);
     let own = queue.clone();
@@ -49,11 +56,33 @@ pub async fn run(context: Context) {
             own.add(Key::new(slice.namespace().unwrap_or_default(), service));
         }
     });
+    subscribe_nodes(&controller, &queue);
     coracle_client::run("endpointslice", queue, 5, move |key| {
         let controller = controller.clone();
         async move { controller.reconcile(&key).await }
     })
     .await;
+}
+
+/// Adds every Service when a node comes or goes.
+fn subscribe_nodes(controller: &Controller, queue: &Queue<Key>) {
+    let (own, services) = (queue.clone(), controller.services.clone());
+    let (nodes, known) = (controller.nodes.clone(), Mutex::new(BTreeSet::new()));
+    controller.nodes.on_change(move |node| {
+        let name = node.name_any();
+        let is_there = nodes.get("", &name).is_some();
+        let changed = if is_there {
+            known.lock().insert(name)
+        } else {
+            known.lock().remove(&name)
+        };
+        if changed {
+            services
+                .all()
+                .iter()
+                .for_each(|service| own.add(key_of(&**service)));
+        }
+    });
 }
 
 /// Adds a Service when it or a pod that it selects changes.
@@ -138,7 +167,16 @@ impl Controller {
             .collect();
         let wanted = match self.services.of(key) {
             Some(service) if service.metadata.deletion_timestamp.is_none() => {
-                desired(&service, &self.pods.within(&key.namespace))
+                let mut pods = self.pods.within(&key.namespace);
+                pods.retain(|pod| selects(&service, pod));
+                let trigger = trigger_time(&service, &pods);
+                pods.retain(|pod| self.is_on_known_node(pod));
+                let mut wanted = desired(&service, &pods);
+                for slice in &mut wanted {
+                    let annotations = slice.annotations_mut();
+                    annotations.insert(TRIGGER.into(), trigger.to_string());
+                }
+                wanted
             }
             _ => Vec::new(),
         };
@@ -164,6 +202,24 @@ impl Controller {
     }
 }
 
+impl Controller {
+    /// Returns whether the pod's node is there: the address of a pod on a node
+    /// that is gone leads nowhere.
+    fn is_on_known_node(&self, pod: &Pod) -> bool {
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+        node.is_none_or(|node| self.nodes.get("", node).is_some())
+    }
+}
+
+/// Returns the time of the latest change that the slices follow
+/// (upstream: endpointslice/util/trigger_time_tracker.go).
+fn trigger_time(service: &Service, pods: &[Arc<Pod>]) -> Timestamp {
+    let made = service.metadata.creation_timestamp.as_ref();
+    let ready = pods.iter().filter_map(|pod| pods::ready_since(pod));
+    let latest = ready.chain(made.map(|time| time.0)).max();
+    latest.unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
 async fn write(
     api: &Api<EndpointSlice>,
     wanted: &EndpointSlice,
@@ -181,6 +237,10 @@ async fn write(
     if changed == **old {
         return Ok(());
     }
+    let trigger = wanted.annotations().get(TRIGGER).cloned();
+    changed
+        .annotations_mut()
+        .extend(trigger.map(|time| (TRIGGER.into(), time)));
     api.replace(&name, &PostParams::default(), &changed)
         .await
         .map(drop)
@@ -276,6 +336,11 @@ fn endpoint(service: &Service, pod: &Pod) -> Endpoint {
     }
 }
 
+/// An empty list is left out, as upstream does.
+fn some<T>(items: Vec<T>) -> Option<Vec<T>> {
+    (!items.is_empty()).then_some(items)
+}
+
 fn slice(
     service: &Service,
     ports: &[(String, i32, String)],
@@ -307,13 +372,14 @@ fn slice(
         address_type: "IPv4".into(),
         metadata: ObjectMeta {
             name: Some(format!("{}-{suffix}", service.name_any())),
+            generate_name: Some(format!("{}-", service.name_any())),
             namespace: service.namespace(),
             labels: Some(labels),
             owner_references: Some(vec![reference_to(service)]),
             ..Default::default()
         },
-        endpoints: Some(endpoints.to_vec()),
-        ports: Some(
+        endpoints: some(endpoints.to_vec()),
+        ports: some(
             ports
                 .iter()
                 .map(|(name, port, protocol)| EndpointPort {

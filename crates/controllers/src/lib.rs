@@ -7,6 +7,8 @@
 mod aggregation;
 mod autoscaler;
 mod context;
+mod cronjob;
+mod daemonset;
 mod deployment;
 mod disruption;
 mod endpoints;
@@ -14,6 +16,7 @@ mod endpointslice;
 mod expectations;
 mod garbage;
 mod hash;
+mod history;
 mod job;
 mod namespace;
 mod nodelifecycle;
@@ -36,6 +39,8 @@ pub async fn start(context: Context) {
         replicaset::run(context.clone()),
         statefulset::run(context.clone()),
         job::run(context.clone()),
+        daemonset::run(context.clone()),
+        cronjob::run(context.clone()),
         disruption::run(context.clone()),
         endpointslice::run(context.clone()),
         endpoints::run(context.clone()),

@@ -1,5 +1,8 @@
 //! Controller references: who made an object and may change it.
 
+use std::sync::Arc;
+
+use coracle_client::Cache;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Resource, ResourceExt};
 
@@ -23,6 +26,15 @@ pub fn controller_name<'a, K: Resource>(object: &'a K, kind: &str) -> Option<&'a
     controller_of(object)
         .filter(|owner| owner.kind == kind)
         .map(|owner| owner.name.as_str())
+}
+
+/// Returns the objects that `owner` controls, and those of its namespace that
+/// nobody does, which it may adopt.
+pub fn family<K: Resource, O: Resource>(cache: &Cache<K>, owner: &O) -> (Vec<Arc<K>>, Vec<Arc<K>>) {
+    let meta = owner.meta();
+    let owned = cache.controlled_by(meta.uid.as_deref().unwrap_or_default());
+    let orphans = cache.uncontrolled(meta.namespace.as_deref().unwrap_or_default());
+    (owned, orphans)
 }
 
 /// Returns a controller reference to `owner`.

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::expectations::Expectations;
-use crate::owner::{controller_name, controller_of, is_controlled_by, reference_to};
+use crate::owner::{controller_name, controller_of, family, reference_to};
 use crate::pods;
 use crate::template::{message, pod_from};
 
@@ -117,13 +117,9 @@ impl Controller {
         set: &ReplicaSet,
         selector: &Selector,
     ) -> Result<Vec<Arc<Pod>>, kube::Error> {
-        let namespace = set.namespace().unwrap_or_default();
-        let mut owned = Vec::new();
-        for pod in self.pods.within(&namespace) {
-            if is_controlled_by(&*pod, set) {
-                owned.push(pod);
-            } else if controller_of(&*pod).is_none()
-                && pods::is_active(&pod)
+        let (owned, orphans) = family(&self.pods, set);
+        for pod in orphans {
+            if pods::is_active(&pod)
                 && set.metadata.deletion_timestamp.is_none()
                 && selector.matches(pod.labels())
             {

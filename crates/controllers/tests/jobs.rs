@@ -171,3 +171,34 @@ async fn a_job_that_has_ended_goes_when_its_time_is_up() {
     world.until("jobs/work", "gone", Value::is_null).await;
     world.until_count(0).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cron_job_makes_a_job_when_its_time_comes() {
+    let world = world::empty();
+    let template = job(json!({}))["spec"].clone();
+    let object = json!({"metadata": {"name": "tick"}, "spec": {
+        "schedule": "@every 1s", "successfulJobsHistoryLimit": 1, "concurrencyPolicy": "Forbid",
+        "jobTemplate": {"spec": template},
+    }});
+    world.create("cronjobs", object).await;
+    let pods = world.until_count(1).await;
+    let told = world
+        .until("cronjobs/tick", "at work", |tick| {
+            tick["status"]["active"].is_array()
+        })
+        .await;
+    assert!(told["status"]["lastScheduleTime"].is_string());
+    let owner = &pods[0]["metadata"]["ownerReferences"][0];
+    assert!(
+        owner["name"]
+            .as_str()
+            .is_some_and(|name| name.starts_with("tick-")),
+        "{owner}"
+    );
+    world.end(&pods[0], "Succeeded").await;
+    world
+        .until("cronjobs/tick", "successful", |tick| {
+            tick["status"]["lastSuccessfulTime"].is_string()
+        })
+        .await;
+}

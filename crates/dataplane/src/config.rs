@@ -124,6 +124,9 @@ pub struct Ingress {
     pub backends: BTreeMap<String, Backend>,
     /// What the proxy proves itself with.
     pub certificates: Vec<Certificate>,
+    /// When it changes, waiting connections to targets are not used again:
+    /// they may have been made when more was allowed.
+    pub era: u64,
 }
 
 /// One listener of the HTTP proxy.

@@ -52,6 +52,7 @@ fn config(routes: Vec<HttpRoute>, backends: &[(&str, Backend)]) -> Config {
                 .map(|(name, backend)| ((*name).to_owned(), backend.clone()))
                 .collect(),
             certificates: Vec::new(),
+            era: 0,
         }),
         ..Config::default()
     }

@@ -61,29 +61,6 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<File>, String> {
     Ok(files)
 }
 
-/// Packs a chart as `NAME-VERSION.tgz` holds it: its files in order below a
-/// folder of its name. The same files give the same bytes.
-///
-/// # Errors
-///
-/// When a path is too long for an archive.
-pub fn pack(chart: &crate::chart::Chart) -> Result<Vec<u8>, String> {
-    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    let mut archive = tar::Builder::new(gzip);
-    for file in &chart.raw {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(file.data.len() as u64);
-        header.set_mode(0o644);
-        header.set_mtime(0);
-        let path = format!("{}/{}", chart.name(), file.name);
-        archive
-            .append_data(&mut header, path, &file.data[..])
-            .map_err(|error| error.to_string())?;
-    }
-    let gzip = archive.into_inner().map_err(|error| error.to_string())?;
-    gzip.finish().map_err(|error| error.to_string())
-}
-
 /// The path below the top folder; `None` for what stands beside it.
 fn inner_path(path: &str) -> Result<Option<String>, String> {
     let path = path.replace('\\', "/");

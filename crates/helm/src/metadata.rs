@@ -120,6 +120,49 @@ fn boolean(value: &yaml::Value, field: &str) -> Result<bool, String> {
     }
 }
 
+impl Dependency {
+    fn to_document(&self) -> yaml::Value {
+        let mut map = yaml::Map::new();
+        map.insert("name".into(), self.name.clone().into_yaml());
+        map.insert("repository".into(), self.repository.clone().into_yaml());
+        put(&mut map, "version", &self.version);
+        put(&mut map, "condition", &self.condition);
+        put(&mut map, "alias", &self.alias);
+        put_list(&mut map, "tags", &self.tags);
+        if self.enabled {
+            map.insert("enabled".into(), yaml::Value::Bool(true));
+        }
+        if !self.import_values.is_empty() {
+            let list = self.import_values.clone();
+            map.insert("import-values".into(), yaml::Value::Seq(list));
+        }
+        yaml::Value::Map(map)
+    }
+}
+
+trait IntoYaml {
+    fn into_yaml(self) -> yaml::Value;
+}
+
+impl IntoYaml for String {
+    fn into_yaml(self) -> yaml::Value {
+        yaml::Value::Str(self)
+    }
+}
+
+fn put(map: &mut yaml::Map, key: &str, text: &str) {
+    if !text.is_empty() {
+        map.insert(key.into(), text.to_owned().into_yaml());
+    }
+}
+
+fn put_list(map: &mut yaml::Map, key: &str, texts: &[String]) {
+    if !texts.is_empty() {
+        let list = texts.iter().map(|text| text.clone().into_yaml()).collect();
+        map.insert(key.into(), yaml::Value::Seq(list));
+    }
+}
+
 impl Metadata {
     /// Reads a text of `Chart.yaml` or `requirements.yaml` into this metadata;
     /// fields that are not mentioned stay.
@@ -269,6 +312,56 @@ impl Metadata {
             names.push(key.clone());
         }
         Ok(())
+    }
+
+    /// Returns the metadata as a document, as `helm show chart` prints it: keys
+    /// in order, what is empty left away.
+    pub fn to_document(&self) -> yaml::Value {
+        let mut map = yaml::Map::new();
+        let texts = [
+            ("name", &self.name),
+            ("home", &self.home),
+            ("version", &self.version),
+            ("description", &self.description),
+            ("icon", &self.icon),
+            ("apiVersion", &self.api_version),
+            ("condition", &self.condition),
+            ("tags", &self.tags),
+            ("appVersion", &self.app_version),
+            ("kubeVersion", &self.kube_version),
+            ("type", &self.kind),
+        ];
+        for (key, text) in texts {
+            put(&mut map, key, text);
+        }
+        put_list(&mut map, "sources", &self.sources);
+        put_list(&mut map, "keywords", &self.keywords);
+        if self.deprecated {
+            map.insert("deprecated".into(), yaml::Value::Bool(true));
+        }
+        if !self.annotations.is_empty() {
+            let texts = self.annotations.iter();
+            let annotations = texts.map(|(key, text)| (key.clone(), text.clone().into_yaml()));
+            map.insert(
+                "annotations".into(),
+                yaml::Value::Map(annotations.collect()),
+            );
+        }
+        if !self.maintainers.is_empty() {
+            let people = self.maintainers.iter().map(|[name, email, url]| {
+                let mut map = yaml::Map::new();
+                put(&mut map, "name", name);
+                put(&mut map, "email", email);
+                put(&mut map, "url", url);
+                yaml::Value::Map(map)
+            });
+            map.insert("maintainers".into(), yaml::Value::Seq(people.collect()));
+        }
+        if !self.dependencies.is_empty() {
+            let list = self.dependencies.iter().map(Dependency::to_document);
+            map.insert("dependencies".into(), yaml::Value::Seq(list.collect()));
+        }
+        yaml::Value::Map(map)
     }
 
     /// Whether templates of the chart are only partials.

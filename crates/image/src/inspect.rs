@@ -1,4 +1,5 @@
-//! An image described for a reader: [`Inspection`].
+//! An image described for a reader: [`Inspection`], and how it came to be:
+//! [`history`].
 
 use serde::Serialize;
 
@@ -76,6 +77,49 @@ impl Inspection {
             layers: layers(image),
         }
     }
+}
+
+/// One instruction of an image's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The instruction, as its maker wrote it.
+    pub created_by: String,
+    /// When, as its maker says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// Its layer's digest; `None` when it made none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diff_id: Option<Digest>,
+    /// Bytes of file content in its layer.
+    pub size_bytes: u64,
+}
+
+/// Returns the instructions that made an image, the latest first. Layers that
+/// its history does not speak of come last.
+pub fn history(image: &Image) -> Vec<HistoryEntry> {
+    let mut layers = image.layers.iter();
+    let mut entries: Vec<HistoryEntry> = Vec::new();
+    for entry in &image.config.history {
+        let layer = match entry.empty_layer {
+            true => None,
+            false => layers.next(),
+        };
+        entries.push(HistoryEntry {
+            created_by: entry.created_by.clone().unwrap_or_default(),
+            created: entry.created.clone(),
+            diff_id: layer.map(|layer| layer.diff_id),
+            size_bytes: layer.map_or(0, |layer| layer.size_bytes),
+        });
+    }
+    entries.reverse();
+    entries.extend(layers.map(|layer| HistoryEntry {
+        created_by: String::new(),
+        created: None,
+        diff_id: Some(layer.diff_id),
+        size_bytes: layer.size_bytes,
+    }));
+    entries
 }
 
 fn layers(image: &Image) -> Vec<InspectedLayer> {

@@ -169,7 +169,7 @@ impl<'a> Received<'a> {
     pub fn acknowledgement(&self) -> Option<(i32, Option<String>)> {
         let code = i32::from_ne_bytes(self.body.get(..4)?.try_into().ok()?);
         if self.flags & ACK_TLVS == 0 {
-            return Some((-code, None));
+            return Some((code.wrapping_neg(), None));
         }
         let quoted = if self.flags & CAPPED != 0 {
             HEADER
@@ -182,7 +182,7 @@ impl<'a> Received<'a> {
             .attributes(offset)
             .find(|(kind, _)| *kind == ERROR_TEXT)
             .map(|(_, value)| text(value));
-        Some((-code, text))
+        Some((code.wrapping_neg(), text))
     }
 }
 

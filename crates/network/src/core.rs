@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use coracle_client::Key;
 use coracle_dataplane::Config;
-use coracle_dataplane::config::{Dns, Egress, Forward};
+use coracle_dataplane::config::{self, Dns, Egress, Forward};
 use coracle_netdev::nft::{Data, Fragment, Kernel, Key as NftKey, Sink, Table};
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -43,6 +43,8 @@ pub struct Settings {
     /// Host addresses on which node ports are opened; the first is also the
     /// first address of LoadBalancers.
     pub host_addresses: Vec<IpAddr>,
+    /// Further host addresses on which ports are opened.
+    pub listen: Vec<IpAddr>,
     /// What issues certificates for hosts that bring none.
     pub authority: Option<Issue>,
 }
@@ -55,8 +57,27 @@ impl Settings {
             domain: "cluster.local".to_owned(),
             datagrams: true,
             host_addresses: forward::with_twin(Ipv4Addr::LOCALHOST.into()).collect(),
+            listen: Vec::new(),
             authority: None,
         }
+    }
+}
+
+impl Settings {
+    /// Returns all host addresses on which ports are opened. One that stands
+    /// for all of its family leaves no place for single ones beside it.
+    pub fn open_addresses(&self) -> Vec<IpAddr> {
+        let is_covered = |address: &IpAddr| {
+            let mut all = self.listen.iter().filter(|open| open.is_unspecified());
+            !address.is_unspecified() && all.any(|open| open.is_ipv4() == address.is_ipv4())
+        };
+        let mut open = Vec::new();
+        for address in self.host_addresses.iter().chain(&self.listen) {
+            if !is_covered(address) && !open.contains(address) {
+                open.push(*address);
+            }
+        }
+        open
     }
 }
 
@@ -67,6 +88,8 @@ pub struct Core<S> {
     services: BTreeMap<Key, Entry>,
     balancers: BTreeMap<Key, IpAddr>,
     ingresses: Ingresses,
+    /// Rises when policies change.
+    era: u64,
     world: World,
     /// Owners of the policies' fragments in the table.
     restricted: BTreeSet<String>,
@@ -98,6 +121,7 @@ impl<S: Sink> Core<S> {
             services: BTreeMap::new(),
             balancers: BTreeMap::new(),
             ingresses: Ingresses::new(settings.authority.clone()),
+            era: 0,
             world,
             restricted: BTreeSet::new(),
             policies_changed: false,
@@ -218,7 +242,12 @@ impl<S: Sink> Core<S> {
 
     /// Tells of a policy; `None` when it is gone.
     pub fn set_policy(&mut self, key: Key, policy: Option<NetworkPolicy>) {
-        self.policies_changed |= self.world.set_policy(key, policy);
+        if self.world.set_policy(key, policy) {
+            self.policies_changed = true;
+            // What is open stays open; the Ingress makes connections anew.
+            self.era += 1;
+            self.config_changed |= !self.ingresses.served().is_empty();
+        }
     }
 
     /// Tells of an Ingress; `None` when it is gone.
@@ -275,13 +304,15 @@ impl<S: Sink> Core<S> {
         }
         self.generation += 1;
         let plan = &self.settings.plan;
-        let addresses = &self.settings.host_addresses;
+        let addresses = &self.settings.open_addresses();
         let pods = self.world.pods.iter();
         let of_pods = pods.flat_map(|(key, pod)| hostport::forwards(key, pod, addresses));
         let forwards = self.services.values().flat_map(|e| e.forwards.clone());
         let forwards = forwards.chain(of_pods);
         let services = Known(&self.services);
         let ingress = self.ingresses.config(&services, plan, addresses);
+        let era = self.era;
+        let ingress = ingress.map(|ingress| config::Ingress { era, ..ingress });
         Some(Config {
             generation: self.generation,
             forward_source: Some(plan.forwarder()),
@@ -319,10 +350,27 @@ impl<S: Sink> Core<S> {
     fn entry(&self, key: &Key, service: Arc<Service>, slices: Vec<Arc<EndpointSlice>>) -> Entry {
         let balancer = self.balancers.get(key).copied();
         Entry {
-            forwards: forward::forwards(&service, &slices, &self.settings.host_addresses, balancer),
+            forwards: forward::forwards(
+                &service,
+                &slices,
+                &self.settings.open_addresses(),
+                &self.balancer_addresses(balancer),
+            ),
             records: names::of_service(&service, &slices, &self.settings.domain),
             service,
             slices,
+        }
+    }
+
+    /// Returns the host addresses of a LoadBalancer: one of its own, or all of
+    /// the cluster's.
+    fn balancer_addresses(&self, assigned: Option<IpAddr>) -> Vec<IpAddr> {
+        let Some(address) = assigned else {
+            return Vec::new();
+        };
+        match Some(address) == self.host_address() {
+            true => self.settings.open_addresses(),
+            false => vec![address],
         }
     }
 

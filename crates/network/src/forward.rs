@@ -14,12 +14,12 @@ use crate::endpoints;
 use crate::service;
 
 /// Returns a Service's forwarders, given its own EndpointSlices, the host
-/// addresses of node ports, and its LoadBalancer address.
+/// addresses of node ports, and those it has as a LoadBalancer.
 pub fn forwards(
     object: &Service,
     slices: &[Arc<EndpointSlice>],
     node_addresses: &[IpAddr],
-    balancer: Option<IpAddr>,
+    balancer_addresses: &[IpAddr],
 ) -> Vec<Forward> {
     let Some(spec) = object.spec.as_ref() else {
         return Vec::new();
@@ -43,10 +43,9 @@ pub fn forwards(
             let on = |address: &IpAddr| SocketAddr::new(*address, number);
             forwards.push(forward("node", node_addresses.iter().map(on).collect()));
         }
-        if let (Some(address), Ok(number)) = (balancer, u16::try_from(port.port)) {
-            let listen = with_twin(address)
-                .map(|address| SocketAddr::new(address, number))
-                .collect();
+        if let (false, Ok(number)) = (balancer_addresses.is_empty(), u16::try_from(port.port)) {
+            let on = |address: &IpAddr| SocketAddr::new(*address, number);
+            let listen = balancer_addresses.iter().map(on).collect();
             forwards.push(forward("balancer", listen));
         }
     }
@@ -101,7 +100,8 @@ mod tests {
             .expect("a Service");
             let nodes = [IpAddr::from([127, 0, 0, 1]), Ipv6Addr::LOCALHOST.into()];
             let balancer = balancer.map(|ip| ip.parse().expect("an address"));
-            let got: Vec<_> = forwards(&object, &[], &nodes, balancer)
+            let balancer: Vec<_> = balancer.into_iter().flat_map(with_twin).collect();
+            let got: Vec<_> = forwards(&object, &[], &nodes, &balancer)
                 .iter()
                 .flat_map(|forward| forward.listen.clone())
                 .map(|address| address.to_string())

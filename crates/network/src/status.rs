@@ -1,8 +1,8 @@
 //! What became of host ports, told to users.
 //!
 //! A LoadBalancer's address stands in its status once its ports answer there;
-//! a port that is taken on the host is an event on its Service, and a
-//! connection that was not let out one on its pod.
+//! a port that is taken on the host is an event on its Service and a condition
+//! in its status, and a connection that was not let out an event on its pod.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, SocketAddr};
@@ -12,9 +12,10 @@ use coracle_dataplane::Report;
 use coracle_dataplane::config::Proto;
 use coracle_dataplane::report::{Listener, Reason, Refusal};
 use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::balancer::Place;
 use crate::forward;
@@ -76,7 +77,7 @@ impl Teller {
         self.refused = now;
     }
 
-    /// Writes the LoadBalancer statuses that are not as they should be.
+    /// Writes the statuses that are not as they should be.
     pub(crate) async fn statuses(
         &self,
         assigned: &BTreeMap<Key, IpAddr>,
@@ -92,8 +93,15 @@ impl Teller {
             // Another controller's status is none of ours.
             let ours = assigned.contains_key(&key)
                 || current.iter().any(|ip| is_loopback(ip)) && !is_balancer(&service);
+            let mut status = Map::new();
             if ours && current != wanted {
-                self.write(&key, &service, &wanted).await?;
+                status.insert("loadBalancer".to_owned(), balancer(&wanted));
+            }
+            if let Some(conditions) = conditions(&service, missed(report, &key)) {
+                status.insert("conditions".to_owned(), conditions);
+            }
+            if !status.is_empty() {
+                self.write(&key, &service, status).await?;
             }
         }
         Ok(())
@@ -103,22 +111,12 @@ impl Teller {
         &self,
         key: &Key,
         service: &Service,
-        addresses: &[String],
+        status: Map<String, Value>,
     ) -> Result<(), kube::Error> {
         let api: Api<Service> = Api::namespaced(self.client.clone(), &key.namespace);
-        let ingress: Vec<Value> = addresses
-            .iter()
-            // Pods must not take the address for one of the cluster's own
-            // (KEP-1860): it is the host's loopback.
-            .map(|ip| json!({"ip": ip, "ipMode": "Proxy"}))
-            .collect();
-        let balancer = match ingress.is_empty() {
-            true => json!({"ingress": null}),
-            false => json!({"ingress": ingress}),
-        };
         let patch = json!({
             "metadata": {"resourceVersion": service.resource_version()},
-            "status": {"loadBalancer": balancer},
+            "status": status,
         });
         let parameters = PatchParams::default();
         match api
@@ -134,6 +132,62 @@ impl Teller {
             result => result.map(drop),
         }
     }
+}
+
+fn balancer(addresses: &[String]) -> Value {
+    let ingress: Vec<Value> = addresses
+        .iter()
+        // Pods must not take the address for one of the cluster's own
+        // (KEP-1860): it is the host's loopback.
+        .map(|ip| json!({"ip": ip, "ipMode": "Proxy"}))
+        .collect();
+    match ingress.is_empty() {
+        true => json!({"ingress": null}),
+        false => json!({"ingress": ingress}),
+    }
+}
+
+/// The condition that says whether a Service's ports are open on the host; a
+/// Service without it has no port there, or all of them.
+pub const CONDITION: &str = "coracle.dev/HostPorts";
+
+/// Returns the listeners of a Service that are not there.
+fn missed<'a>(report: &'a Report, key: &Key) -> Vec<&'a Listener> {
+    let is_its = |listener: &&Listener| {
+        forward::parse_name(&listener.name).is_some_and(|(kind, namespace, name)| {
+            ["node", "balancer"].contains(&kind)
+                && (namespace, name) == (key.namespace.as_str(), key.name.as_str())
+        })
+    };
+    let listeners = report.listeners.iter().filter(is_its);
+    listeners.filter(|listener| is_told(listener)).collect()
+}
+
+/// Returns the conditions a Service should have; `None` if it has them.
+fn conditions(service: &Service, missed: Vec<&Listener>) -> Option<Value> {
+    let all = service.status.as_ref().and_then(|s| s.conditions.as_ref());
+    let is_own = |one: &&Condition| one.type_ == CONDITION;
+    let current = all.into_iter().flatten().find(is_own);
+    let others = all.into_iter().flatten().filter(|one| !is_own(one));
+    let mut list: Vec<Condition> = others.cloned().collect();
+    let messages: Vec<String> = missed.iter().map(|listener| words(listener).1).collect();
+    let Some(first) = missed.first() else {
+        current?;
+        return Some(json!(list));
+    };
+    let message = messages.join("; ");
+    if current.is_some_and(|one| one.status == "False" && one.message == message) {
+        return None;
+    }
+    list.push(Condition {
+        type_: CONDITION.to_owned(),
+        status: "False".to_owned(),
+        reason: words(first).0.to_owned(),
+        message,
+        observed_generation: service.metadata.generation,
+        last_transition_time: coracle_client::now(),
+    });
+    Some(json!(list))
 }
 
 fn attempt(refusal: &Refusal) -> (IpAddr, SocketAddr) {
@@ -180,9 +234,14 @@ fn answers(report: &Report, key: &Key, address: IpAddr) -> bool {
     let mut mine = report
         .listeners
         .iter()
-        .filter(|l| l.name.starts_with(&prefix) && l.address.ip() == address)
+        .filter(|l| l.name.starts_with(&prefix) && reaches(l.address.ip(), address))
         .peekable();
     mine.peek().is_some() && mine.all(|l| l.failure.is_none())
+}
+
+/// Whether who listens at `at` is reached at `own`.
+pub(crate) fn reaches(at: IpAddr, own: IpAddr) -> bool {
+    at == own || at.is_unspecified() && at.is_ipv4() == own.is_ipv4()
 }
 
 /// A machine without IPv6 has no ::1; that is nobody's mistake.

@@ -92,6 +92,7 @@ impl Cluster {
                     domain: "cluster.local".into(),
                     datagrams: true,
                     host_addresses: vec![IpAddr::from([127, 0, 0, 1]), Ipv6Addr::LOCALHOST.into()],
+                    listen: Vec::new(),
                     authority: None,
                 },
                 dataplane: control,

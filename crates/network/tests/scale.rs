@@ -42,6 +42,7 @@ fn one_endpoint_among_two_thousand_services() {
             domain: "cluster.local".into(),
             datagrams: true,
             host_addresses: vec![IpAddr::from([127, 0, 0, 1])],
+            listen: Vec::new(),
             authority: None,
         };
         let mut core = Core::new(settings, Kernel::open().expect("nf_tables"));

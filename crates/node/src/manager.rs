@@ -44,6 +44,16 @@ pub enum StartError {
     },
 }
 
+fn make_folders(config: &Config) -> Result<(), StartError> {
+    for path in [&config.pods, &config.volumes, &config.logs, &config.run] {
+        std::fs::create_dir_all(path).map_err(|source| StartError::Folder {
+            path: path.clone(),
+            source,
+        })?;
+    }
+    Ok(())
+}
+
 /// The workers by pod uid.
 pub(crate) type Workers = Arc<RwLock<HashMap<String, (String, String, Handle)>>>;
 
@@ -69,6 +79,7 @@ impl Node {
         client: Client,
         cgroups: Cgroups,
     ) -> Result<Node, StartError> {
+        make_folders(&config)?;
         let runtime = Runtime::new(&config.executable, &config.state, cgroups)?;
         let allocatable = node_status::capacity(&config);
         Node::on(Machine::Linux(runtime), config, allocatable, caches, client)
@@ -85,6 +96,7 @@ impl Node {
     ) -> Result<Node, StartError> {
         let allocatable = node_status::pretended_capacity(simulated);
         let config = simulated.config();
+        make_folders(&config)?;
         Node::on(Machine::Pretended, config, allocatable, caches, client)
     }
 
@@ -95,12 +107,6 @@ impl Node {
         caches: Caches,
         client: Client,
     ) -> Result<Node, StartError> {
-        for path in [&config.pods, &config.volumes, &config.logs, &config.run] {
-            std::fs::create_dir_all(path).map_err(|source| StartError::Folder {
-                path: path.clone(),
-                source,
-            })?;
-        }
         let images = ImageStore::open(&config.images)?;
         let registries = config.registries.clone();
         let shared = Shared {

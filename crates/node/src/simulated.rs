@@ -74,7 +74,7 @@ struct NoRegistries;
 
 impl Registries for NoRegistries {
     fn dial(&self) -> Arc<dyn Dial> {
-        Arc::new(Direct)
+        Arc::new(Direct::default())
     }
 
     fn options<'a>(&'a self, _host: &'a str) -> BoxFuture<'a, io::Result<RegistryOptions>> {

@@ -150,9 +150,7 @@ impl Reading<'_> {
                 return;
             };
             let value = to_json(value);
-            if first {
-                self.object(manifest, value, String::new(), (hook, test));
-            } else if manifest.kind == "CustomResourceDefinition" {
+            if first || manifest.kind == "CustomResourceDefinition" {
                 self.object(manifest, value, String::new(), (hook, test));
             }
             first = false;

@@ -70,6 +70,16 @@ impl Applier<'_> {
         self.patch(&objects, object, &marked, Some(live)).await
     }
 
+    /// Asks the API what an object would become.
+    pub async fn preview(&self, object: &Object) -> Result<DynamicObject, ReleaseError> {
+        let objects = self.served.api(object, self.namespace)?;
+        let marked = self.marked(object);
+        let params = PatchParams::apply(MANAGER).dry_run().force();
+        let patch = Patch::Apply(&marked);
+        let asked = objects.patch(object.name(), &params, &patch).await;
+        asked.map_err(|error| explained(error, Step::Apply, object, &marked, None))
+    }
+
     /// Makes or changes an object as it is, without marks: a hook.
     pub async fn apply_unmarked(&self, object: &Object) -> Result<(), ReleaseError> {
         let objects = self.served.api(object, self.namespace)?;

@@ -6,7 +6,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use coracle_goyaml as yaml;
-use coracle_helm::{Chart, Dependency, File, Metadata};
+use coracle_helm::{Chart, Dependency, File, Metadata, Values};
 use serde_json::{Map, Value, json};
 
 use crate::json::{map_from_json, map_to_json, to_json};
@@ -25,6 +25,11 @@ pub fn chart_to_record(chart: &Chart) -> Value {
         "schemamodtime": ZERO_TIME,
         "files": files(&chart.files),
     })
+}
+
+/// Returns the record of the values that a user gave.
+pub fn values_to_record(values: &Values) -> Value {
+    Value::Object(map_to_json(values.map()))
 }
 
 fn metadata(meta: &Metadata) -> Value {

@@ -9,7 +9,7 @@ use crate::objects::{Object, parse};
 use crate::operation::Operation;
 use crate::options::{Options, Source};
 use crate::prepare::Prepared;
-use crate::record::{Record, Status};
+use crate::record::{Hook, Record, Status};
 use crate::session::Session;
 use crate::storage::{Storage, Stored};
 use crate::upgrade::{Plan, upgrade, upgrade_prepared};
@@ -27,6 +27,8 @@ pub struct Request {
     pub config: Value,
     /// The rendered manifest.
     pub manifest: String,
+    /// The rendered hooks.
+    pub hooks: Vec<Hook>,
     /// The rendered NOTES.txt.
     pub notes: String,
 }
@@ -41,11 +43,11 @@ pub struct Deployed {
 }
 
 /// Installs the release, or upgrades it if there is one, from what was rendered
-/// already; its namespace is made, hooks are not run.
+/// already; its namespace is made.
 ///
 /// # Errors
-/// Fails if a document is no object or the API refuses one; the record then
-/// says `failed`.
+/// Fails if a document is no object, the API refuses one or a hook fails; the
+/// record then says `failed`.
 pub async fn deploy(client: &kube::Client, request: &Request) -> Result<Deployed, ReleaseError> {
     let session = Session::new(client.clone(), &request.namespace);
     let options = Options {
@@ -60,7 +62,7 @@ pub async fn deploy(client: &kube::Client, request: &Request) -> Result<Deployed
         chart: request.chart.clone(),
         config: request.config.clone(),
         manifest: request.manifest.clone(),
-        hooks: Vec::new(),
+        hooks: request.hooks.clone(),
         notes: request.notes.clone(),
         objects: objects.clone(),
     };

@@ -103,48 +103,11 @@ pub enum ReleaseError {
         holder: String,
     },
     /// An object belongs to nobody, or to another release.
-    #[error(
-        "unable to continue with {operation}: {kind} \"{object}\" in namespace \"{namespace}\" exists and cannot be imported into the current release: invalid ownership metadata; {}",
-        .problems.join("; ")
-    )]
-    Ownership {
-        /// `install` or `update`.
-        operation: &'static str,
-        /// The template.
-        file: String,
-        /// The object's kind.
-        kind: String,
-        /// The object's name.
-        object: String,
-        /// The object's namespace; empty where it has none.
-        namespace: String,
-        /// What is wrong, in Helm's words.
-        problems: Vec<String>,
-        /// The release that it belongs to: name and namespace.
-        owner: Option<(String, String)>,
-        /// The release that wants it: name and namespace.
-        wanted: (String, String),
-    },
+    #[error(transparent)]
+    Ownership(Box<OwnershipError>),
     /// Other managers own fields that the chart sets.
-    #[error(
-        "conflict occurred while applying object {namespace}/{name} {version}, Kind={kind}: {message}"
-    )]
-    Conflict {
-        /// The template.
-        file: String,
-        /// The object's kind.
-        kind: String,
-        /// Its API version, as `group/version`.
-        version: String,
-        /// The object's name.
-        name: String,
-        /// The object's namespace.
-        namespace: String,
-        /// What the API said.
-        message: String,
-        /// Field, manager, what it is now.
-        fields: Vec<Contested>,
-    },
+    #[error(transparent)]
+    Conflict(Box<ConflictError>),
     /// The API finds an object wrong.
     #[error("{title} ({file}) is refused: {}", .problems.join("; "))]
     Refused {
@@ -214,6 +177,53 @@ pub enum ReleaseError {
     /// It was removed, but not everything went well.
     #[error("uninstallation completed with {} error(s): {}", .0.len(), .0.join("; "))]
     Uninstall(Vec<String>),
+}
+
+/// An object belongs to nobody, or to another release.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "unable to continue with {operation}: {kind} \"{object}\" in namespace \"{namespace}\" exists and cannot be imported into the current release: invalid ownership metadata; {}",
+    .problems.join("; ")
+)]
+pub struct OwnershipError {
+    /// `install` or `update`.
+    pub operation: &'static str,
+    /// The template.
+    pub file: String,
+    /// The object's kind.
+    pub kind: String,
+    /// The object's name.
+    pub object: String,
+    /// The object's namespace; empty where it has none.
+    pub namespace: String,
+    /// What is wrong, in Helm's words.
+    pub problems: Vec<String>,
+    /// The release that it belongs to: name and namespace.
+    pub owner: Option<(String, String)>,
+    /// The release that wants it: name and namespace.
+    pub wanted: (String, String),
+}
+
+/// Other managers own fields that the chart sets.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "conflict occurred while applying object {namespace}/{name} {version}, Kind={kind}: {message}"
+)]
+pub struct ConflictError {
+    /// The template.
+    pub file: String,
+    /// The object's kind.
+    pub kind: String,
+    /// Its API version, as `group/version`.
+    pub version: String,
+    /// The object's name.
+    pub name: String,
+    /// The object's namespace.
+    pub namespace: String,
+    /// What the API said.
+    pub message: String,
+    /// Field, manager, what it is now.
+    pub fields: Vec<Contested>,
 }
 
 /// A field that somebody else owns.
@@ -305,8 +315,8 @@ impl ReleaseError {
             ReleaseError::Concurrent { name, .. } => format!(
                 "wait until it ends and try again; to look on: status {name}\nan operation that died is taken over within seconds"
             ),
-            ReleaseError::Ownership { .. } => self.ownership_help(),
-            ReleaseError::Conflict { file, fields, .. } => conflict_help(file, fields),
+            ReleaseError::Ownership(error) => error.help(),
+            ReleaseError::Conflict(error) => error.help(),
             ReleaseError::Refused {
                 advice: Some(advice),
                 ..
@@ -334,9 +344,11 @@ impl ReleaseError {
         };
         Some(text)
     }
+}
 
-    fn ownership_help(&self) -> String {
-        let ReleaseError::Ownership {
+impl OwnershipError {
+    fn help(&self) -> String {
+        let OwnershipError {
             file,
             kind,
             object,
@@ -344,10 +356,7 @@ impl ReleaseError {
             owner,
             wanted,
             ..
-        } = self
-        else {
-            return String::new();
-        };
+        } = self;
         let whose = match owner {
             Some((name, space)) => format!("it belongs to release {name} in namespace {space}"),
             None => "it was not made by a release".into(),
@@ -365,23 +374,25 @@ impl ReleaseError {
     }
 }
 
-fn conflict_help(file: &str, fields: &[Contested]) -> String {
-    let mut text = format!("the object is made by {file}\n");
-    for one in fields {
-        text.push_str(&format!("{} is owned by {}", one.field, one.manager));
-        match (&one.now, &one.wanted) {
-            (Some(now), Some(wanted)) => {
-                text.push_str(&format!(": it is {now}, the chart wants {wanted}"));
+impl ConflictError {
+    fn help(&self) -> String {
+        let mut text = format!("the object is made by {}\n", self.file);
+        for one in &self.fields {
+            text.push_str(&format!("{} is owned by {}", one.field, one.manager));
+            match (&one.now, &one.wanted) {
+                (Some(now), Some(wanted)) => {
+                    text.push_str(&format!(": it is {now}, the chart wants {wanted}"));
+                }
+                (Some(now), None) => text.push_str(&format!(": it is {now}")),
+                _ => {}
             }
-            (Some(now), None) => text.push_str(&format!(": it is {now}")),
-            _ => {}
+            text.push('\n');
         }
-        text.push('\n');
-    }
-    text.push_str(
+        text.push_str(
         "to take the fields: --force-conflicts; to leave them to their owner: remove them from the chart",
     );
-    text
+        text
+    }
 }
 
 /// Wraps what the API said on the way to `step`.

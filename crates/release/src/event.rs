@@ -41,6 +41,16 @@ pub enum Event {
         /// What was done.
         change: Change,
     },
+    /// What would change of an object: a unified diff of its YAML, Secrets
+    /// masked.
+    Diff {
+        /// `Kind/name`.
+        title: String,
+        /// What would be done.
+        change: Change,
+        /// The diff.
+        text: String,
+    },
     /// What is waited for, one row an object.
     Waiting(Vec<Row>),
 }

@@ -124,7 +124,10 @@ async fn explain_pod(client: &Client, namespace: &str, pod: &Pod) -> Vec<Cause> 
         } else if is_running(status) && !status.ready {
             let probe = warning_of(client, namespace, "Pod", &name, &["Unhealthy"]).await;
             let text = match probe {
-                Some(message) => format!("{title} runs but is not ready: {message}"),
+                Some(message) => {
+                    let log = log_lines(&pods, &name, &status.name, false).await;
+                    format!("{title} runs but is not ready: {message}{log}")
+                }
                 None => format!("{title} runs but is not ready"),
             };
             causes.push(Cause {

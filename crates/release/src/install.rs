@@ -64,6 +64,12 @@ pub(crate) async fn install_prepared(
     check_kinds(operation, &prepared.objects).await?;
     let live = operation.live(&prepared.objects).await?;
     operation.check_owners(name, &prepared.objects, &live, &[], "install")?;
+    if options.diff {
+        let objects = &prepared.objects;
+        operation
+            .tell_difference(name, method, objects, &[])
+            .await?;
+    }
     if options.dry_run == DryRun::Server {
         record.info.description = "Dry run complete".into();
         return Ok(record);

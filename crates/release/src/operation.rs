@@ -14,6 +14,7 @@ use kube::api::{DeleteParams, DynamicObject};
 use tokio::sync::Notify;
 
 use crate::apply::{Applier, Method};
+use crate::diff;
 use crate::event::{Change, Event, Tell};
 use crate::objects::{Object, Served};
 use crate::options::{Apply, Options};
@@ -263,6 +264,71 @@ impl<'a> Operation<'a> {
             });
         }
         self.remove_others(name, method, targets, olds).await
+    }
+
+    /// Tells what bringing the cluster from `olds` to `targets` would change.
+    pub async fn tell_difference(
+        &mut self,
+        name: &str,
+        method: Method,
+        targets: &[Object],
+        olds: &[Object],
+    ) -> Result<(), ReleaseError> {
+        let served = self.session.served().await?;
+        let namespace = self.session.namespace();
+        let applier = Applier {
+            served: &served,
+            name,
+            namespace,
+            method,
+        };
+        let live = self.live(targets).await?;
+        for (object, live) in targets.iter().zip(live) {
+            let live = live.and_then(|live| serde_json::to_value(live).ok());
+            let after = match applier.preview(object).await {
+                Ok(after) => serde_json::to_value(after).unwrap_or_default(),
+                // What cannot be asked is shown as the chart has it.
+                Err(_) => applier.marked(object),
+            };
+            let change = if live.is_some() {
+                Change::Configured
+            } else {
+                Change::Created
+            };
+            self.tell_one(object, change, live.as_ref(), Some(&after));
+        }
+        let kept: BTreeSet<_> = targets
+            .iter()
+            .map(|object| object.identity(namespace))
+            .collect();
+        for old in olds
+            .iter()
+            .filter(|old| !kept.contains(&old.identity(namespace)))
+        {
+            if let Some(live) = read(&served, old, namespace).await? {
+                let live = serde_json::to_value(live).unwrap_or_default();
+                self.tell_one(old, Change::Deleted, Some(&live), None);
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_one(
+        &mut self,
+        object: &Object,
+        change: Change,
+        before: Option<&serde_json::Value>,
+        after: Option<&serde_json::Value>,
+    ) {
+        let (before, after) = diff::texts(before, after);
+        let text = diff::unified(&before, &after);
+        if !text.is_empty() {
+            (self.tell)(Event::Diff {
+                title: object.title(),
+                change,
+                text,
+            });
+        }
     }
 
     /// Returns what the cluster serves, once it serves the object's kind: a

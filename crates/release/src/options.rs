@@ -93,6 +93,8 @@ pub struct Options {
     pub description: Option<String>,
     /// Labels of the record; `null` removes one on upgrade.
     pub labels: BTreeMap<String, String>,
+    /// Tells what would change before it is changed.
+    pub diff: bool,
     /// Runs no hooks.
     pub no_hooks: bool,
     /// Leaves crds/ alone.
@@ -136,6 +138,7 @@ impl Default for Options {
             hide_secret: false,
             description: None,
             labels: BTreeMap::new(),
+            diff: false,
             no_hooks: false,
             skip_crds: false,
             take_ownership: false,

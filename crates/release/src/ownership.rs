@@ -4,6 +4,7 @@ use kube::ResourceExt;
 use kube::api::DynamicObject;
 
 use crate::ReleaseError;
+use crate::error::OwnershipError;
 use crate::objects::Object;
 
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -30,7 +31,7 @@ pub(crate) fn check(
         let space = annotations.get(RELEASE_NAMESPACE).cloned();
         (owner.clone(), space.unwrap_or_default())
     });
-    Err(ReleaseError::Ownership {
+    Err(ReleaseError::Ownership(Box::new(OwnershipError {
         operation,
         file: object.file.clone(),
         kind: object.kind().to_owned(),
@@ -39,7 +40,7 @@ pub(crate) fn check(
         problems,
         owner,
         wanted: (name.to_owned(), namespace.to_owned()),
-    })
+    })))
 }
 
 /// Whether an object belongs to a release.

@@ -5,7 +5,7 @@ use kube::api::DynamicObject;
 use kube::core::Status;
 use serde_json::Value;
 
-use crate::error::{Contested, ReleaseError, api};
+use crate::error::{ConflictError, Contested, ReleaseError, api};
 use crate::objects::Object;
 
 /// What server-side apply says of a field that a kind does not have.
@@ -45,7 +45,7 @@ pub(crate) fn explained(
     };
     let conflicts = conflicts(status, object, wanted, live);
     if !conflicts.is_empty() {
-        return ReleaseError::Conflict {
+        return ReleaseError::Conflict(Box::new(ConflictError {
             file: object.file.clone(),
             kind: object.kind().to_owned(),
             version: match object.api_version().split_once('/') {
@@ -56,7 +56,7 @@ pub(crate) fn explained(
             namespace: namespace(object, live),
             message: status.message.clone(),
             fields: conflicts,
-        };
+        }));
     }
     match status.reason.as_str() {
         "NotFound" if is_about_namespace(status) => ReleaseError::NoNamespace {

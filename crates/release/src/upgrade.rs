@@ -78,6 +78,11 @@ pub(crate) async fn upgrade_prepared(
         check_kinds(operation, &objects).await?;
         let live = operation.live(&objects).await?;
         operation.check_owners(name, &objects, &live, &plan.olds, "update")?;
+        if options.diff {
+            operation
+                .tell_difference(name, method, &objects, &plan.olds)
+                .await?;
+        }
     }
     if options.dry_run != DryRun::None {
         let description = options.description.as_deref();
@@ -138,7 +143,14 @@ impl Plan {
             .find(|record| record.info.status == Status::Deployed);
         let current = match deployed {
             Some(deployed) => deployed,
-            None if matches!(last.info.status, Status::Failed | Status::Superseded) => last,
+            // An uninstallation that was interrupted is no end either.
+            None if matches!(
+                last.info.status,
+                Status::Failed | Status::Superseded | Status::Uninstalling
+            ) =>
+            {
+                last
+            }
             None => return Err(none(Some((last.version, last.info.status)))),
         };
         Ok(Plan {

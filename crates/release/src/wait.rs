@@ -110,12 +110,15 @@ struct Seat {
     stuck_since: Option<Instant>,
 }
 
+/// What a watch says of an object.
+type Sight = Result<Option<DynamicObject>, watcher::Error>;
+
 /// The objects that are waited for.
 struct Room<'a> {
     session: &'a Session,
     ask: Ask,
     seats: Vec<Seat>,
-    streams: SelectAll<BoxStream<'static, (usize, Result<Option<DynamicObject>, watcher::Error>)>>,
+    streams: SelectAll<BoxStream<'static, (usize, Sight)>>,
 }
 
 impl<'a> Room<'a> {

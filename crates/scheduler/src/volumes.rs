@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use coracle_client::matching::matches_term;
 use coracle_client::storage::{
     NO_PROVISIONER, SELECTED_NODE, Search, class_of_claim, find_match, is_bound, is_bound_to,
     volume_name, waits_for_consumer,
@@ -11,8 +12,6 @@ use coracle_client::{Cache, Key};
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::ResourceExt;
-
-use crate::filter::matches_term;
 
 const NO_MATCH: &str = "node(s) didn't find available persistent volumes to bind";
 const OTHER_NODE: &str = "node(s) didn't match PersistentVolume's node affinity";

@@ -4,6 +4,8 @@
 //! Asked to end, it takes connections as before, but tells each client that it
 //! comes back no more (`Connection: close`), and goes when all have left or
 //! none has said anything for a while.
+//!
+//! Called as `site ask ADDRESS:PORT` it prints what a server says first.
 
 use std::io;
 use std::sync::Arc;
@@ -25,10 +27,23 @@ struct State {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
+    let words: Vec<String> = std::env::args().collect();
+    if let [_, verb, address] = words.as_slice()
+        && verb == "ask"
+    {
+        let mut text = String::new();
+        let mut stream = TcpStream::connect(address.as_str()).await?;
+        stream.read_to_string(&mut text).await?;
+        println!("{text}");
+        return Ok(());
+    }
     let name = std::env::var("HOSTNAME").unwrap_or_default();
     let answer = Arc::new(name);
     let state = Arc::new(State::default());
-    let listener = TcpListener::bind(("0.0.0.0", 8080)).await?;
+    let port = std::env::var("PORT")
+        .ok()
+        .and_then(|port| port.parse().ok());
+    let listener = TcpListener::bind(("0.0.0.0", port.unwrap_or(8080))).await?;
     let mut terminated = signal(SignalKind::terminate())?;
     let accepting = {
         let state = state.clone();

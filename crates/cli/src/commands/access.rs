@@ -8,13 +8,11 @@ use super::target::Target;
 use super::{Global, block_on};
 use crate::failure::{Failure, Outcome};
 
-/// The host's address on which NodePorts answer.
-pub const HOST: &str = "127.0.0.1";
-
 /// Prints the address at which the cluster's ports answer.
 pub fn ip(global: &Global) -> Outcome {
-    Target::of(global)?.require_running()?;
-    println!("{HOST}");
+    let target = Target::of(global)?;
+    target.require_running()?;
+    println!("{}", target.host());
     Ok(())
 }
 
@@ -42,7 +40,7 @@ impl Service {
                 .get(&self.name)
                 .await?)
         })?;
-        let urls = urls(&service);
+        let urls = urls(&service, &target.host());
         if urls.is_empty() {
             return Err(Failure::from(anyhow::anyhow!(
                 "service {}/{} has no port on the host",
@@ -61,9 +59,9 @@ impl Service {
     }
 }
 
-/// Returns the URLs of a Service on the host.
-pub fn urls(service: &Object) -> Vec<String> {
+/// Returns the URLs of a Service, given the host's address of node ports.
+pub fn urls(service: &Object, host: &str) -> Vec<String> {
     serde_json::to_value(service)
-        .map(|service| super::urls::of_service(&service))
+        .map(|service| super::urls::of_service(&service, host))
         .unwrap_or_default()
 }

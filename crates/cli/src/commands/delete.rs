@@ -2,9 +2,9 @@
 
 use coracle_cluster::{kubeconfig, launch};
 
-use super::Global;
 use super::progress::Progress;
 use super::target::{Target, kubeconfig_path};
+use super::{Global, advice};
 use crate::failure::Outcome;
 use crate::process::{Job, gateway_cgroups, run_job};
 
@@ -18,10 +18,10 @@ pub fn run(global: &Global) -> Outcome {
         step.skipped(&format!("there is no cluster {}", target.dir.name()));
         return Ok(());
     }
-    let lock = target.dir.lock()?;
+    let lock = target.dir.lock().map_err(advice::of_launch)?;
     if let Some(record) = target.running() {
         step.say("ending its processes");
-        launch::stop(&target.dir, &record)?;
+        launch::stop(&target.dir, &record).map_err(advice::of_launch)?;
     }
     if let Some(delegation) = coracle_runtime::Delegation::find(&gateway_cgroups(target.dir.name()))
     {

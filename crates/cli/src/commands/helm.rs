@@ -12,10 +12,14 @@ use clap::{Args, Parser, Subcommand};
 use coracle_helm::Level;
 
 use super::block_on;
+use super::dependency::Dependency;
+use super::lint::Lint;
+use super::package::Package;
 use super::release::{
     Get, HelmCluster, History, Install, List, Place, ReleaseStatus, Rollback, Test, Uninstall,
     Upgrade, Verb,
 };
+use super::show::Show;
 use super::template::Template;
 use crate::failure::Outcome;
 
@@ -119,6 +123,16 @@ enum Command {
     Test(Test),
     /// Render templates.
     Template(Template),
+    /// Look for what is wrong with a chart.
+    Lint(HelmLint),
+    /// Show what a chart says of itself.
+    #[command(visible_alias = "inspect")]
+    Show(Show),
+    /// Pack a chart into an archive.
+    Package(Package),
+    /// Look after the charts that a chart depends on.
+    #[command(visible_aliases = ["dep", "dependencies"])]
+    Dependency(Dependency),
     /// Print the version.
     Version(Version),
     /// Print the environment.
@@ -133,6 +147,16 @@ struct HelmList {
     /// Names alone.
     #[arg(short)]
     q: bool,
+}
+
+/// `helm lint`, with a flag that is everybody's elsewhere.
+#[derive(Debug, Args)]
+struct HelmLint {
+    #[command(flatten)]
+    lint: Lint,
+    /// Print only what is wrong.
+    #[arg(long)]
+    quiet: bool,
 }
 
 /// Print the version.
@@ -154,15 +178,6 @@ struct Version {
 struct Env {
     /// One variable.
     name: Option<String>,
-}
-
-/// Whether the binary goes by Helm's name.
-pub fn is_called(program: Option<&OsString>) -> bool {
-    program.is_some_and(|program| {
-        PathBuf::from(program)
-            .file_name()
-            .is_some_and(|name| name == "helm")
-    })
 }
 
 /// Runs a command line of Helm's: the program's name first.
@@ -237,6 +252,10 @@ impl Helm {
             Command::Get(verb) => self.verb(verb, own),
             Command::Test(verb) => self.verb(verb, own),
             Command::Template(template) => template.run(),
+            Command::Lint(lint) => lint.lint.run(lint.quiet),
+            Command::Show(show) => show.run(),
+            Command::Package(package) => package.run(),
+            Command::Dependency(dependency) => dependency.run(),
             Command::Version(version) => version.run(),
             Command::Env(env) => env.run(&self.global),
         }

@@ -1,22 +1,27 @@
 //! The commands: one file each.
 
 mod access;
+mod advice;
 pub mod check;
 mod completions;
 mod config;
 mod delete;
+mod dependency;
 mod doctor;
 mod down;
-mod helm;
 mod forward;
+mod helm;
 mod image;
 mod kubectl;
+mod lint;
 mod logs;
 mod minikube;
 mod output;
+mod package;
 mod progress;
 mod release;
 mod roll;
+mod show;
 mod start;
 mod status;
 mod stop;
@@ -60,7 +65,13 @@ pub struct Global {
     #[arg(long, global = true)]
     pub kubeconfig: Option<std::path::PathBuf>,
     /// Act on an existing cluster: a context of the kubeconfig.
-    #[arg(long, global = true, value_name = "NAME")]
+    // `image build` has a context of its own.
+    #[arg(
+        id = "kube_context",
+        long = "context",
+        global = true,
+        value_name = "NAME"
+    )]
     pub context: Option<String>,
     /// Say only what was asked for and what failed.
     #[arg(long, short, global = true)]
@@ -138,33 +149,25 @@ enum Command {
     /// Write the manual, a page per command.
     #[command(hide = true)]
     Man(completions::Man),
+    /// Look at a chart as `helm lint` does.
+    Lint(lint::Lint),
+    /// Show a chart, its values, README or definitions.
+    Show(show::Show),
+    /// Pack a chart folder into NAME-VERSION.tgz.
+    Package(package::Package),
+    /// List or bring the charts that a chart needs.
+    #[command(visible_alias = "dep", alias = "dependencies")]
+    Dependency(dependency::Dependency),
 }
 
 /// Reads the command line, runs the command and returns the exit code.
 pub fn run() -> ExitCode {
-    if helm::is_called(std::env::args_os().next().as_ref()) {
-        return helm::run(std::env::args_os());
-    }
-    let cli = Cli::parse();
-    if let Command::Helm(helm) = &cli.command {
-        return helm.run(&cli.global);
     crate::interrupt::install();
-    if program() == "minikube" {
-        return minikube::run();
+    match program().as_str() {
+        "helm" => return helm::run(std::env::args_os()),
+        "minikube" => return minikube::run(),
+        _ => {}
     }
-    match parse().and_then(|cli| dispatch(&cli)) {
-    let cli = match parse() {
-        Ok(cli) => cli,
-        Err(failure) => return failure.report(),
-    };
-    if let Command::Check(check) = &cli.command {
-        return match check.run(&cli.global) {
-            Ok(code) => code,
-            Err(failure) => failure.report(),
-        };
-    }
-    match dispatch(&cli) {
-        Ok(()) => ExitCode::SUCCESS,
     match parse().and_then(|cli| dispatch(&cli)) {
         Ok(code) => code,
         Err(failure) => failure.report(),
@@ -184,7 +187,11 @@ fn parse() -> Result<Cli, Failure> {
     for (key, value) in config::defaults()? {
         // Parsing happens once in a process; clap wants texts that stay.
         let value: &'static str = value.leak();
-        command = command.mut_arg(key, |argument| argument.default_value(value));
+        let argument = match key.as_str() {
+            "context" => "kube_context".to_owned(),
+            _ => key,
+        };
+        command = command.mut_arg(argument, |argument| argument.default_value(value));
     }
     let matches = command.get_matches();
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
@@ -213,8 +220,7 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::History(verb) => verb.run(global),
         Command::Get(verb) => verb.run(global),
         Command::Test(verb) => verb.run(global),
-        // It prints in its own words, before this.
-        Command::Helm(_) => Ok(()),
+        Command::Helm(helm) => return Ok(helm.run(global)),
         Command::Check(check) => return check.run(global),
         Command::Logs(logs) => logs.run(global),
         Command::Why(why) => why.run(global),
@@ -222,6 +228,10 @@ fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {
         Command::Config(config) => config.run(global),
         Command::Completions(completions) => completions.run(),
         Command::Man(man) => man.run(),
+        Command::Lint(lint) => lint.run(global.quiet),
+        Command::Show(show) => show.run(),
+        Command::Package(package) => package.run(),
+        Command::Dependency(dependency) => dependency.run(),
     }
     .map(|()| ExitCode::SUCCESS)
 }

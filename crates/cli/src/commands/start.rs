@@ -1,27 +1,33 @@
 //! `coracle start`: brings the cluster up and writes the kubeconfig.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 use clap::Args;
 use coracle_cluster::init::{self, ProcessConfig};
-use coracle_cluster::launch::{Launch, start_gateway};
+use coracle_cluster::launch::{self, Launch, start_gateway};
 use coracle_cluster::pki::Pki;
-use coracle_cluster::{IdMap, Record};
+use coracle_cluster::{HostNetwork, IdMap, Record};
 use coracle_netdev::AddressPlan;
 use coracle_runtime::Delegation;
 use kube::Client;
 
-use super::progress::Progress;
+use super::progress::{Progress, Step};
 use super::target::{Target, kubeconfig_path};
-use super::{Global, block_on};
+use super::{Global, advice, block_on};
 use crate::failure::{Failure, Outcome};
-use crate::process::gateway_cgroups;
+use crate::process::{certificates, gateway_cgroups};
 
 /// The port that the API is given where it is free.
 const API_PORT: u16 = 6443;
 
 /// Start the cluster.
 #[derive(Debug, Args, Default)]
+#[command(after_help = "Examples:
+  coracle start                    a cluster called coracle; kubectl uses it from now on
+  coracle start --cluster second   another one beside it
+  coracle start --upgrade          let a running cluster use this version of coracle
+
+Starting a cluster that runs mends what is missing: its gateway, its kubeconfig.")]
 pub struct Start {
     /// Bring up the API server alone, without controllers and node.
     #[arg(long)]
@@ -29,6 +35,17 @@ pub struct Start {
     /// Port of the API on 127.0.0.1.
     #[arg(long)]
     pub api_port: Option<u16>,
+    /// Hand this version of coracle to a running cluster; pods run on.
+    #[arg(long)]
+    pub upgrade: bool,
+    /// Address besides loopback on which the cluster's ports answer, such as
+    /// 0.0.0.0; repeatable, kept for later starts.
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    pub listen: Option<Vec<IpAddr>>,
+    /// Port of this machine that pods may reach as host.coracle.internal;
+    /// repeatable, kept for later starts, changed while the cluster runs.
+    #[arg(long, value_name = "PORT", value_delimiter = ',')]
+    pub host_port: Option<Vec<u16>>,
 }
 
 impl Start {
@@ -48,6 +65,10 @@ impl Start {
     ) -> Result<Record, Failure> {
         let step = progress.step("Cluster");
         if let Some(mut record) = target.running() {
+            if self.upgrade {
+                return self.upgrade(global, target, record, step);
+            }
+            self.change_network(target, &record)?;
             self.heal_gateway(target, &mut record)?;
             self.write_kubeconfig(global, target, &record)?;
             step.skipped(&format!("{} runs", target.dir.name()));
@@ -82,22 +103,23 @@ impl Start {
 
     /// Starts the cluster; tells whether another command had done so meanwhile.
     fn launch(&self, target: &Target) -> Result<(Record, bool), Failure> {
+        advice::check_binary()?;
         let ids = IdMap::choose();
-        target.dir.prepare(&target.home, &ids)?;
-        let _lock = target.dir.lock()?;
+        target
+            .dir
+            .prepare(&target.home, &ids)
+            .map_err(advice::of_launch)?;
+        let _lock = target.dir.lock().map_err(advice::of_launch)?;
         if let Some(record) = target.running() {
             return Ok((record, true));
         }
+        let mut network = self.network(target);
+        network.settle(&target.home, target.dir.name());
+        network.write(&target.dir, &ids)?;
         let listener = self.bind_api(target)?;
         let api = listener.local_addr()?;
         let plan = AddressPlan::default();
-        let names = api_names(target.dir.name());
-        let addresses = [
-            api.ip(),
-            plan.kubernetes_service().into(),
-            plan.node().into(),
-            Ipv4Addr::LOCALHOST.into(),
-        ];
+        let (names, addresses) = certificates::subjects(target.dir.name(), &plan);
         Pki::prepare(&target.dir.pki(), &ids, &names, &addresses)?;
         let (uid, gid) = ids.root();
         let delegation = Delegation::create(&gateway_cgroups(target.dir.name()), uid, gid).ok();
@@ -117,9 +139,38 @@ impl Start {
                 if let Some(delegation) = delegation {
                     let _ = delegation.remove();
                 }
-                Err(error.into())
+                Err(advice::of_launch(error))
             }
         }
+    }
+
+    /// Hands this binary to the cluster's pid 1, which restarts the engine and
+    /// the data plane with it, and waits until the API answers again.
+    fn upgrade(
+        &self,
+        global: &Global,
+        target: &Target,
+        mut record: Record,
+        step: Step,
+    ) -> Result<Record, Failure> {
+        let result = advice::check_binary()
+            .and_then(|()| target.dir.check_version().map_err(advice::of_launch))
+            .and_then(|()| target.dir.lock().map_err(advice::of_launch))
+            .and_then(|_lock| {
+                launch::upgrade(&target.dir, &record).map_err(advice::of_launch)?;
+                // The gateway's keeper is on the host; it is simply replaced.
+                launch::replace_gateway(&target.dir, &mut record).map_err(advice::of_launch)?;
+                block_on(wait_for_api(target, &record))
+            });
+        step.finish(result, |()| {
+            format!(
+                "{} runs version {}",
+                target.dir.name(),
+                env!("CARGO_PKG_VERSION")
+            )
+        })?;
+        self.write_kubeconfig(global, target, &record)?;
+        Ok(record)
     }
 
     fn processes(&self, name: &str) -> Vec<ProcessConfig> {
@@ -162,6 +213,32 @@ impl Start {
         Ok(listener)
     }
 
+    /// Returns what the cluster has of the host's network, as the flags change it.
+    fn network(&self, target: &Target) -> HostNetwork {
+        let kept = HostNetwork::read(target.dir.path());
+        HostNetwork {
+            listen: self.listen.clone().unwrap_or(kept.listen),
+            host_ports: self.host_port.clone().unwrap_or(kept.host_ports),
+            ..kept
+        }
+    }
+
+    /// Applies what may change while the cluster runs.
+    fn change_network(&self, target: &Target, record: &Record) -> Outcome {
+        let kept = HostNetwork::read(target.dir.path());
+        let wanted = self.network(target);
+        if wanted.listen != kept.listen {
+            return Err(
+                Failure::usage("--listen is for a cluster that does not run")
+                    .hint("stop it first: coracle stop"),
+            );
+        }
+        if wanted != kept {
+            wanted.write(&target.dir, &record.ids)?;
+        }
+        Ok(())
+    }
+
     /// Starts the gateway again if it is gone.
     fn heal_gateway(&self, target: &Target, record: &mut Record) -> Outcome {
         if record.gateway.is_none_or(|gateway| !gateway.is_alive()) {
@@ -176,20 +253,6 @@ impl Start {
             .entry(record)?
             .merge_into(&kubeconfig_path(global)?)?)
     }
-}
-
-/// Returns the names by which the API may be called.
-fn api_names(cluster: &str) -> Vec<String> {
-    [
-        "localhost",
-        cluster,
-        "kubernetes",
-        "kubernetes.default",
-        "kubernetes.default.svc",
-        "kubernetes.default.svc.cluster.local",
-    ]
-    .map(String::from)
-    .to_vec()
 }
 
 /// Waits until the API says that it is ready. Its socket is open already, so

@@ -2,9 +2,9 @@
 
 use coracle_cluster::launch;
 
-use super::Global;
 use super::progress::Progress;
 use super::target::Target;
+use super::{Global, advice};
 use crate::failure::Outcome;
 
 /// Stops the cluster if it runs.
@@ -15,8 +15,8 @@ pub fn run(global: &Global) -> Outcome {
         step.skipped(&format!("{} does not run", target.dir.name()));
         return Ok(());
     };
-    let _lock = target.dir.lock()?;
-    launch::stop(&target.dir, &record)?;
+    let _lock = target.dir.lock().map_err(advice::of_launch)?;
+    launch::stop(&target.dir, &record).map_err(advice::of_launch)?;
     step.done(&format!("{} has stopped", target.dir.name()));
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! The cluster that a command acts on: its folder, whether it runs, a client;
 //! or an existing cluster, by a context of the kubeconfig.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use coracle_cluster::pki::Pki;
-use coracle_cluster::{ClusterDir, Home, Record, kubeconfig};
+use coracle_cluster::{ClusterDir, Home, HostNetwork, Record, kubeconfig};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -50,6 +51,14 @@ impl Target {
         match &self.remote {
             Some(remote) => &remote.context,
             None => self.dir.name(),
+        }
+    }
+
+    /// Returns the host's address on which the cluster's ports answer.
+    pub fn host(&self) -> String {
+        match &self.remote {
+            Some(_) => Ipv4Addr::LOCALHOST.to_string(),
+            None => HostNetwork::read(self.dir.path()).address.to_string(),
         }
     }
 

@@ -3,10 +3,9 @@
 
 use serde_json::Value;
 
-use super::access::HOST;
-
-/// Returns the URLs of a Service, the one it was made for first.
-pub fn of_service(service: &Value) -> Vec<String> {
+/// Returns the URLs of a Service, the one it was made for first; node ports
+/// answer at `host`.
+pub fn of_service(service: &Value, host: &str) -> Vec<String> {
     let mut urls = Vec::new();
     let ports: Vec<&Value> = items(&service["spec"]["ports"]).collect();
     if service["spec"]["type"] == "LoadBalancer" {
@@ -23,7 +22,7 @@ pub fn of_service(service: &Value) -> Vec<String> {
     }
     for port in ports.iter().filter(|port| is_tcp(port)) {
         if let Some(number) = port["nodePort"].as_u64() {
-            urls.push(url(port, HOST, number));
+            urls.push(url(port, host, number));
         }
     }
     urls
@@ -35,12 +34,9 @@ pub fn of_ingress(ingress: &Value) -> Vec<String> {
         .flat_map(|tls| items(&tls["hosts"]))
         .filter_map(Value::as_str)
         .collect();
-    let has_address = items(&ingress["status"]["loadBalancer"]["ingress"])
-        .next()
-        .is_some();
-    if !has_address {
+    let Some(place) = items(&ingress["status"]["loadBalancer"]["ingress"]).next() else {
         return Vec::new();
-    }
+    };
     let mut urls = Vec::new();
     for rule in items(&ingress["spec"]["rules"]) {
         let host = rule["host"].as_str().unwrap_or("localhost");
@@ -54,9 +50,22 @@ pub fn of_ingress(ingress: &Value) -> Vec<String> {
             .find(|path| *path == "/" || path.is_empty())
             .or_else(|| items(&rule["http"]["paths"]).find_map(|path| path["path"].as_str()))
             .unwrap_or("/");
-        urls.push(format!("{scheme}://{host}{path}"));
+        let port = other_port(place, scheme);
+        urls.push(format!("{scheme}://{host}{port}{path}"));
     }
     urls
+}
+
+/// Returns the port to be named where the usual one was taken on the host.
+fn other_port(place: &Value, scheme: &str) -> &'static str {
+    let usable = |wanted: u64| {
+        items(&place["ports"]).any(|port| port["port"] == wanted && port["error"].is_null())
+    };
+    match scheme {
+        "https" if !usable(443) && usable(8443) => ":8443",
+        "http" if !usable(80) && usable(8080) => ":8080",
+        _ => "",
+    }
 }
 
 fn items(value: &Value) -> impl Iterator<Item = &Value> {
@@ -86,7 +95,9 @@ mod tests {
 
     #[test]
     fn services_answer_on_the_host() {
-        let check = |service: Value, expected: &[&str]| assert_eq!(of_service(&service), expected);
+        let check = |service: Value, expected: &[&str]| {
+            assert_eq!(of_service(&service, "127.0.0.1"), expected);
+        };
         check(
             json!({"spec": {"type": "ClusterIP", "ports": [{"port": 80}]}}),
             &[],
@@ -111,5 +122,10 @@ mod tests {
             "status": {"loadBalancer": {"ingress": [{"ip": "127.0.0.1"}]}},
         });
         assert_eq!(of_ingress(&ingress), ["https://todo.localhost/"]);
+        let mut elsewhere = ingress;
+        elsewhere["status"]["loadBalancer"]["ingress"][0]["ports"] = json!([
+            {"port": 80}, {"port": 443, "error": "PortTaken"}, {"port": 8443},
+        ]);
+        assert_eq!(of_ingress(&elsewhere), ["https://todo.localhost:8443/"]);
     }
 }

@@ -8,21 +8,21 @@ use std::sync::Arc;
 use anyhow::Context;
 use coracle_apiserver::{ApiServer, Config, Identity};
 use coracle_client::{Caches, storage};
-use coracle_cluster::init;
 use coracle_cluster::pki::Pki;
+use coracle_cluster::{HostNetwork, init};
 use coracle_controllers::Context as Controllers;
 use coracle_netdev::AddressPlan;
 use coracle_node::{Node, Provisioner};
 use coracle_runtime::Cgroups;
 use kube::Client;
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio::signal::unix::{SignalKind, signal};
 use tower::ServiceExt;
 
-use super::paths;
 use super::registries::Inside;
+use super::{certificates, paths};
 
 /// The domain of cluster names.
 const DOMAIN: &str = "cluster.local";
@@ -44,7 +44,7 @@ async fn run(name: &str, api_only: bool) -> anyhow::Result<()> {
     let plan = AddressPlan::default();
     let pki = Pki::at(&paths::cluster().join("pki"));
     let server = open(&pki, &plan)?;
-    let tls = tls(&pki)?;
+    let tls = tls(name, &pki)?;
     let mut terminated = signal(SignalKind::terminate())?;
     let (stop, _) = tokio::sync::watch::channel(false);
     let mut serving = tokio::task::JoinSet::new();
@@ -89,7 +89,7 @@ fn listeners(plan: &AddressPlan) -> anyhow::Result<Vec<TcpListener>> {
 }
 
 /// Returns the server's side of TLS; clients may prove themselves by certificate.
-fn tls(pki: &Pki) -> anyhow::Result<Arc<rustls::ServerConfig>> {
+fn tls(name: &str, pki: &Pki) -> anyhow::Result<Arc<rustls::ServerConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pki.authority()?.as_bytes()) {
@@ -98,14 +98,10 @@ fn tls(pki: &Pki) -> anyhow::Result<Arc<rustls::ServerConfig>> {
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
         .allow_unauthenticated()
         .build()?;
-    let pair = pki.pair("apiserver")?;
-    let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes())
-        .collect::<Result<Vec<_>, _>>()?;
-    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes())?;
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)?;
+        .with_cert_resolver(certificates::keep(name, pki)?);
     // Upgrades (exec, attach, port-forward) exist in HTTP/1.1 only.
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
@@ -175,7 +171,10 @@ fn start_residents(
         name,
     );
     tokio::spawn(provisioner.run());
+    let host = HostNetwork::read(paths::cluster());
     let mut settings = coracle_network::Settings::new(plan);
+    settings.host_addresses = coracle_network::forward::with_twin(host.address.into()).collect();
+    settings.listen = host.listen;
     settings.authority = Some(authority(pki));
     let network = coracle_network::run(coracle_network::Options {
         client: as_agent("coracle-network", Identity::controller("coracle-network")),

@@ -1,10 +1,11 @@
 //! The gateway: what the cluster needs of the host's network namespace.
 
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use coracle_cluster::{Home, Record, init, keeper};
+use coracle_cluster::{Home, HostNetwork, Record, init, keeper};
 use coracle_dataplane::host::{self, Direct, Policy, Resolver};
 
 use super::registries::Host;
@@ -30,8 +31,9 @@ pub fn delegation_name(cluster: &str) -> String {
 
 /// Binds ports, dials out, asks the host's resolver and reaches registries on
 /// request.
-pub fn worker() -> anyhow::Result<()> {
+pub fn worker(name: &str) -> anyhow::Result<()> {
     super::log();
+    let folder = Home::from_environment()?.cluster(name).path().to_owned();
     let fd = init::descriptor("gateway").context("no gateway socket was inherited")?;
     // SAFETY: the keeper handed over this descriptor, nothing else owns it here.
     let listener = unsafe { OwnedFd::from_raw_fd(fd) };
@@ -40,8 +42,18 @@ pub fn worker() -> anyhow::Result<()> {
         .build()?;
     runtime.block_on(async {
         let resolver = Resolver::new("/etc/resolv.conf");
-        let direct = Direct::new(Policy::default(), resolver);
+        // Read each time: what is opened takes effect at once.
+        let direct = Direct::with(move || policy(&folder), resolver);
         host::serve(listener.into(), Arc::new(Host(direct))).await?;
         Ok(())
     })
+}
+
+/// Returns what the cluster may have of the host now.
+fn policy(folder: &Path) -> Policy {
+    let network = HostNetwork::read(folder);
+    Policy {
+        listen: network.listen,
+        host_ports: network.host_ports,
+    }
 }

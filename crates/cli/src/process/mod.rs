@@ -1,6 +1,7 @@
 //! The processes of a cluster, all of them this binary executed again.
 
 mod builder;
+pub mod certificates;
 mod dataplane;
 mod engine;
 mod gateway;
@@ -28,7 +29,7 @@ pub fn enter() -> Option<ExitCode> {
         )),
         "dataplane" => Some(finish("dataplane", dataplane::main())),
         "gateway" => Some(finish("gateway", gateway::keeper(&cluster()))),
-        "gateway-worker" => Some(finish("gateway", gateway::worker())),
+        "gateway-worker" => Some(finish("gateway", gateway::worker(&cluster()))),
         "probe" if std::env::args_os().len() == 2 => Some(finish("probe", probe())),
         "builder" => Some(finish("builder", builder::main())),
         _ => None,

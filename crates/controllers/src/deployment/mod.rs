@@ -18,7 +18,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use crate::context::Context;
-use crate::owner::{controller_name, controller_of, is_controlled_by, reference_to};
+use crate::owner::{controller_name, family, is_controlled_by, reference_to};
 use crate::pods;
 
 struct Controller {
@@ -168,13 +168,10 @@ impl Controller {
         deployment: &Deployment,
         selector: &Selector,
     ) -> Result<Sets, kube::Error> {
-        let namespace = deployment.namespace().unwrap_or_default();
-        let mut owned: Vec<ReplicaSet> = Vec::new();
-        for set in self.replica_sets.within(&namespace) {
-            if is_controlled_by(&*set, deployment) {
-                owned.push((*set).clone());
-            } else if controller_of(&*set).is_none()
-                && set.metadata.deletion_timestamp.is_none()
+        let (owned, orphans) = family(&self.replica_sets, deployment);
+        let mut owned: Vec<ReplicaSet> = owned.iter().map(|set| (**set).clone()).collect();
+        for set in orphans {
+            if set.metadata.deletion_timestamp.is_none()
                 && deployment.metadata.deletion_timestamp.is_none()
                 && selector.matches(set.labels())
             {
@@ -222,7 +219,7 @@ impl Controller {
                 scaled = true;
             }
         }
-        if scaled || self.old_pods_run(deployment, sets) {
+        if scaled || self.old_pods_run(sets) {
             return Ok(());
         }
         self.make_new(deployment, sets).await?;
@@ -235,12 +232,10 @@ impl Controller {
     }
 
     /// Returns whether a pod of an old set has not ended yet.
-    fn old_pods_run(&self, deployment: &Deployment, sets: &Sets) -> bool {
-        let namespace = deployment.namespace().unwrap_or_default();
-        self.pods.within(&namespace).iter().any(|pod| {
-            !matches!(pods::phase(pod), "Succeeded" | "Failed")
-                && sets.old.iter().any(|set| is_controlled_by(&**pod, set))
-        })
+    fn old_pods_run(&self, sets: &Sets) -> bool {
+        let pods = |set: &ReplicaSet| self.pods.controlled_by(&set.uid().unwrap_or_default());
+        let mut pods = sets.old.iter().flat_map(pods);
+        pods.any(|pod| !matches!(pods::phase(&pod), "Succeeded" | "Failed"))
     }
 
     /// Creates the set of the present template if there is none.
@@ -260,7 +255,6 @@ impl Controller {
                 if count > 0 {
                     self.tell_scaling(deployment, &set, 0, count);
                 }
-                self.set_revision(deployment, revision).await?;
                 sets.new = Some(set);
                 Ok(())
             }
@@ -382,9 +376,14 @@ impl Controller {
         sets: &Sets,
     ) -> Result<Outcome, kube::Error> {
         let status = conditions::update(deployment, sets, self.status_of(deployment, sets));
-        if deployment.status.as_ref() != Some(&status) {
-            let mut changed = deployment.clone();
-            changed.status = Some(status.clone());
+        let mut changed = deployment.clone();
+        changed.status = Some(status.clone());
+        // The number goes with the status, as upstream writes it: a change of
+        // the annotation alone would be a new generation.
+        if let Some(new) = &sets.new {
+            revision::note(&mut changed, new);
+        }
+        if changed != *deployment {
             let result = self
                 .api(deployment)
                 .replace_status(&deployment.name_any(), &PostParams::default(), &changed)

@@ -113,27 +113,14 @@ impl Controller {
                 .replace(&changed.name_any(), &PostParams::default(), &changed)
                 .await?;
         }
-        let revision = of(new);
-        self.set_revision(deployment, revision).await
+        Ok(())
     }
+}
 
-    /// Writes the number of the present revision on the deployment.
-    pub(super) async fn set_revision(
-        &self,
-        deployment: &Deployment,
-        revision: i64,
-    ) -> Result<(), kube::Error> {
-        let number = revision.to_string();
-        if deployment.annotations().get(REVISION) == Some(&number) {
-            return Ok(());
-        }
-        let mut changed = deployment.clone();
-        changed.annotations_mut().insert(REVISION.into(), number);
-        let api = self.api(deployment);
-        api.replace(&deployment.name_any(), &PostParams::default(), &changed)
-            .await
-            .map(drop)
-    }
+/// Notes the number of the present revision on a deployment.
+pub fn note(deployment: &mut Deployment, new: &ReplicaSet) {
+    let number = of(new).to_string();
+    deployment.annotations_mut().insert(REVISION.into(), number);
 }
 
 #[cfg(test)]

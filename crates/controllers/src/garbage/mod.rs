@@ -8,11 +8,13 @@
 
 mod graph;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle_client::{Key, Outcome, Queue, is_not_found};
+use coracle_client::{Cache, Key, Outcome, Queue, is_not_found};
 use futures::{StreamExt, pin_mut};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::PartialObjectMeta;
@@ -20,9 +22,10 @@ use kube::core::discovery::{ApiResource, Scope, verbs};
 use kube::core::gvk::GroupVersionKind;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Discovery};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
 
 use crate::context::Context;
 use graph::{Graph, Node};
@@ -41,7 +44,8 @@ struct Resource {
 
 struct Controller {
     client: Client,
-    resources: Vec<Resource>,
+    /// Grows only: the graph knows resources by their place.
+    resources: RwLock<Vec<Arc<Resource>>>,
     graph: Mutex<Graph>,
     queue: Queue<Key>,
 }
@@ -62,26 +66,33 @@ pub async fn run(context: Context) {
     };
     let controller = Arc::new(Controller {
         client,
-        resources,
+        resources: RwLock::default(),
         graph: Mutex::default(),
         queue: Queue::default(),
     });
-    let mut lists = Vec::new();
-    for index in 0..controller.resources.len() {
-        let (done, list) = watch::channel(false);
-        lists.push(list);
-        tokio::spawn(controller.clone().observe(index, done));
-    }
-    for mut list in lists {
-        // A watcher never ends, so its sender is there.
-        let _ = list.wait_for(|done| *done).await;
-    }
+    let mut observers = HashMap::new();
+    controller.observe_all(resources, &mut observers).await;
+    tokio::spawn(
+        controller
+            .clone()
+            .follow_definitions(context.caches.of(), observers),
+    );
     let queue = controller.queue.clone();
     coracle_client::run("garbage", queue, 5, move |key| {
         let controller = controller.clone();
         async move { controller.reconcile(&key.name).await }
     })
     .await;
+}
+
+fn is_established(definition: &CustomResourceDefinition) -> bool {
+    let status = definition.status.as_ref();
+    let conditions = status
+        .into_iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    conditions
+        .into_iter()
+        .any(|one| one.type_ == "Established" && one.status == "True")
 }
 
 /// Finds every resource that can be watched and deleted.
@@ -104,10 +115,85 @@ async fn discover(client: Client) -> Result<Vec<Resource>, kube::Error> {
     Ok(resources)
 }
 
+/// The tasks that observe resources, by group and plural, with their places.
+type Observers = HashMap<(String, String), (usize, AbortHandle)>;
+
 impl Controller {
+    /// Observes what is not observed yet and stops observing what is no longer
+    /// served; returns when the first lists are complete.
+    async fn observe_all(self: &Arc<Self>, resources: Vec<Resource>, observers: &mut Observers) {
+        let name = |api: &ApiResource| (api.group.clone(), api.plural.clone());
+        let served: HashSet<_> = resources.iter().map(|one| name(&one.api)).collect();
+        let gone: Vec<_> = observers
+            .keys()
+            .filter(|name| !served.contains(*name))
+            .cloned()
+            .collect();
+        for (index, task) in gone.iter().filter_map(|name| observers.remove(name)) {
+            task.abort();
+            let objects = self.graph.lock().missing(index, &[]);
+            objects.iter().for_each(|uid| self.remove(uid));
+        }
+        let mut lists = Vec::new();
+        for resource in resources {
+            let name = name(&resource.api);
+            if observers.contains_key(&name) {
+                continue;
+            }
+            let index = {
+                let mut known = self.resources.write();
+                known.push(Arc::new(resource));
+                known.len() - 1
+            };
+            let (done, list) = watch::channel(false);
+            let task = tokio::spawn(self.clone().observe(index, done));
+            observers.insert(name, (index, task.abort_handle()));
+            lists.push(list);
+        }
+        for mut list in lists {
+            // A watcher never ends, so its sender is there.
+            let _ = list.wait_for(|done| *done).await;
+        }
+    }
+
+    /// Discovers anew whenever a definition of custom resources is established
+    /// or goes, for ever.
+    async fn follow_definitions(
+        self: Arc<Self>,
+        definitions: Cache<CustomResourceDefinition>,
+        mut observers: Observers,
+    ) {
+        definitions.ready().await;
+        let changed = Arc::new(Notify::new());
+        let known: Mutex<HashMap<Key, bool>> = Mutex::default();
+        let (tell, cache) = (changed.clone(), definitions.clone());
+        definitions.on_change(move |definition| {
+            let key = coracle_client::key_of(&**definition);
+            let served = cache.of(&key).is_some() && is_established(definition);
+            if known.lock().insert(key, served) != Some(served) {
+                tell.notify_one();
+            }
+        });
+        loop {
+            changed.notified().await;
+            match discover(self.client.clone()).await {
+                Ok(resources) => self.observe_all(resources, &mut observers).await,
+                Err(error) => {
+                    tracing::warn!(%error, "garbage collection: discovery failed, trying again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    changed.notify_one();
+                }
+            }
+        }
+    }
+
+    fn resource(&self, index: usize) -> Arc<Resource> {
+        self.resources.read()[index].clone()
+    }
+
     /// Keeps the graph equal to the objects of one resource, for ever.
     async fn observe(self: Arc<Self>, index: usize, done: watch::Sender<bool>) {
-        let api: Api<Meta> = Api::all_with(self.client.clone(), &self.resources[index].api);
+        let api: Api<Meta> = Api::all_with(self.client.clone(), &self.resource(index).api);
         let events = watcher(api, watcher::Config::default().streaming_lists()).default_backoff();
         pin_mut!(events);
         let mut listed = Vec::new();
@@ -239,10 +325,15 @@ impl Controller {
             .split_once('/')
             .unwrap_or(("", &owner.api_version));
         let wanted = GroupVersionKind::gvk(group, version, &owner.kind);
-        let resource = self.resources.iter().find(|resource| {
-            resource.api.group == wanted.group && resource.api.kind == wanted.kind
-        })?;
-        Some(self.api(resource, namespace))
+        let resource = self
+            .resources
+            .read()
+            .iter()
+            .find(|resource| {
+                resource.api.group == wanted.group && resource.api.kind == wanted.kind
+            })?
+            .clone();
+        Some(self.api(&resource, namespace))
     }
 
     fn api(&self, resource: &Resource, namespace: Option<&str>) -> Api<DynamicObject> {
@@ -255,7 +346,7 @@ impl Controller {
     }
 
     fn api_of_node(&self, node: &Node) -> Api<DynamicObject> {
-        self.api(&self.resources[node.resource], node.namespace.as_deref())
+        self.api(&self.resource(node.resource), node.namespace.as_deref())
     }
 
     async fn delete(

@@ -26,7 +26,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::expectations::{Expectations, OwnWrites};
-use crate::owner::{controller_of, is_controlled_by, reference_to};
+use crate::owner::{controller_of, family, reference_to};
 use crate::pods;
 use finish::End;
 use tally::Tally;
@@ -73,8 +73,8 @@ fn subscribe(controller: &Controller, queue: &Queue<Key>, orphans: &Queue<Key>) 
     controller.jobs.on_change(move |job| {
         own.add(key_of(&**job));
         if jobs.of(&key_of(&**job)).is_none() {
-            for pod in pods.within(&job.namespace().unwrap_or_default()) {
-                if tally::is_tracked(&pod) && is_controlled_by(&*pod, &**job) {
+            for pod in pods.controlled_by(&job.uid().unwrap_or_default()) {
+                if tally::is_tracked(&pod) {
                     lost.add(key_of(&*pod));
                 }
             }
@@ -165,12 +165,9 @@ impl Controller {
         let selector = selector
             .and_then(|selector| Selector::try_from(selector).ok())
             .filter(|selector| !selector.selects_all());
-        let mut owned = Vec::new();
-        for pod in self.pods.within(&job.namespace().unwrap_or_default()) {
-            if is_controlled_by(&*pod, job) {
-                owned.push(pod);
-            } else if controller_of(&*pod).is_none()
-                && pods::is_active(&pod)
+        let (owned, orphans) = family(&self.pods, job);
+        for pod in orphans {
+            if pods::is_active(&pod)
                 && job.metadata.deletion_timestamp.is_none()
                 && selector
                     .as_ref()

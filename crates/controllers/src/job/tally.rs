@@ -108,8 +108,8 @@ pub fn count(job: &Job, status: &mut JobStatus, pods: &[Arc<Pod>]) -> Tally {
     known.succeeded = some(succeeded);
     known.failed = some(failed);
     if indexed {
-        let text = |indexes: &Indexes| (!indexes.is_empty()).then(|| indexes::format(indexes));
-        status.completed_indexes = text(&tally.completed);
+        let done = &tally.completed;
+        status.completed_indexes = (!done.is_empty()).then(|| indexes::format(done));
         status.succeeded = (tally.succeeded != 0).then_some(tally.succeeded);
         if job_limit_per_index(job).is_some() {
             status.failed_indexes = Some(indexes::format(&tally.failed_indexes));

@@ -1,13 +1,12 @@
 //! StatefulSets: pods with names, an order and claims of their own
 //! (upstream: pkg/controller/statefulset).
 //!
-//! `plan` decides, `identity` says who a pod is, `revisions` keeps the history,
-//! `claims` the storage; here is the loop.
+//! `plan` decides, `identity` says who a pod is, `claims` keeps its storage; here
+//! is the loop.
 
 mod claims;
 mod identity;
 mod plan;
-mod revisions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,11 +23,11 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use crate::context::Context;
-use crate::owner::{controller_name, controller_of, is_controlled_by, reference_to};
+use crate::history::{self, History};
+use crate::owner::{controller_name, controller_of, family, reference_to};
 use crate::pods;
 use crate::template::message;
 use plan::{Action, Rules};
-use revisions::Revisions;
 
 struct Controller {
     client: Client,
@@ -99,7 +98,7 @@ impl Controller {
             return Ok(Outcome::Done);
         };
         let owned = self.claim_pods(&set, &selector).await?;
-        let revisions = self.revisions(&set).await?;
+        let revisions = self.history(&set).await?;
         let rules = Rules::of(&set);
         let now = Timestamp::now();
         let by_ordinal = plan::by_ordinal(&key.name, &owned);
@@ -113,7 +112,7 @@ impl Controller {
         }
         self.write_status(&set, &rules, &revisions, &owned, now)
             .await?;
-        self.forget_revisions(&set, &revisions, &owned).await?;
+        self.forget(&set, &revisions, &owned).await?;
         result?;
         Ok(next_availability(&rules, &owned, now))
     }
@@ -124,12 +123,9 @@ impl Controller {
         set: &StatefulSet,
         selector: &Selector,
     ) -> Result<Vec<Arc<Pod>>, kube::Error> {
-        let mut owned = Vec::new();
-        for pod in self.pods.within(&set.namespace().unwrap_or_default()) {
-            if is_controlled_by(&*pod, set) {
-                owned.push(pod);
-            } else if controller_of(&*pod).is_none()
-                && pods::is_active(&pod)
+        let (owned, orphans) = family(&self.pods, set);
+        for pod in orphans {
+            if pods::is_active(&pod)
                 && set.metadata.deletion_timestamp.is_none()
                 && selector.matches(pod.labels())
                 && identity::ordinal(&set.name_any(), &pod.name_any()).is_some()
@@ -148,6 +144,40 @@ impl Controller {
         Ok(owned)
     }
 
+    async fn history(&self, set: &StatefulSet) -> Result<History, kube::Error> {
+        let spec = set.spec.clone().unwrap_or_default();
+        let status = set.status.clone().unwrap_or_default();
+        let known = self.revisions.controlled_by(&set.uid().unwrap_or_default());
+        history::find(
+            &self.client,
+            set,
+            &spec.template,
+            known,
+            status.current_revision.as_deref(),
+            status.collision_count.unwrap_or(0),
+        )
+        .await
+    }
+
+    async fn forget(
+        &self,
+        set: &StatefulSet,
+        history: &History,
+        owned: &[Arc<Pod>],
+    ) -> Result<(), kube::Error> {
+        let limit = set
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.revision_history_limit);
+        let live = |revision: &ControllerRevision| {
+            let name = revision.name_any();
+            owned.iter().any(|pod| identity::revision(pod) == name)
+        };
+        history
+            .forget(&self.client, limit.unwrap_or(10), live)
+            .await
+    }
+
     fn pod_api(&self, set: &StatefulSet) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &set.namespace().unwrap_or_default())
     }
@@ -156,7 +186,7 @@ impl Controller {
         &self,
         set: &StatefulSet,
         rules: &Rules,
-        revisions: &Revisions,
+        revisions: &History,
         actions: Vec<Action>,
     ) -> Result<(), kube::Error> {
         let tasks = actions.into_iter().map(|action| async move {
@@ -182,7 +212,7 @@ impl Controller {
         &self,
         set: &StatefulSet,
         rules: &Rules,
-        revisions: &Revisions,
+        revisions: &History,
         ordinal: i32,
     ) -> Result<(), kube::Error> {
         self.make_claims(set, ordinal).await?;
@@ -191,7 +221,7 @@ impl Controller {
         } else {
             &revisions.update
         };
-        let template = revisions::template_of(revision)
+        let template = history::template_of(revision)
             .unwrap_or_else(|| set.spec.clone().unwrap_or_default().template);
         let pod = identity::pod(set, &template, &revision.name_any(), ordinal);
         let what = format!(
@@ -274,7 +304,7 @@ impl Controller {
         &self,
         set: &StatefulSet,
         rules: &Rules,
-        revisions: &Revisions,
+        revisions: &History,
         owned: &[Arc<Pod>],
         now: Timestamp,
     ) -> Result<(), kube::Error> {
@@ -301,7 +331,7 @@ impl Controller {
 fn status(
     set: &StatefulSet,
     rules: &Rules,
-    revisions: &Revisions,
+    revisions: &History,
     owned: &[Arc<Pod>],
     now: Timestamp,
 ) -> StatefulSetStatus {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
@@ -28,9 +28,8 @@ const BACKLOG: i32 = 4096;
 const DIAL_WITHIN: Duration = Duration::from_secs(20);
 
 /// The host's side, without a wire.
-#[derive(Debug)]
 pub struct Direct {
-    policy: RwLock<Policy>,
+    policy: Box<dyn Fn() -> Policy + Send + Sync>,
     resolver: Resolver,
     bound: Mutex<HashMap<(Proto, SocketAddr), Arc<OwnedFd>>>,
 }
@@ -38,20 +37,20 @@ pub struct Direct {
 impl Direct {
     /// Returns a host side that grants what `policy` allows.
     pub fn new(policy: Policy, resolver: Resolver) -> Self {
+        Direct::with(move || policy.clone(), resolver)
+    }
+
+    /// Returns a host side that asks for its policy whenever it decides.
+    pub fn with(policy: impl Fn() -> Policy + Send + Sync + 'static, resolver: Resolver) -> Self {
         Direct {
-            policy: RwLock::new(policy),
+            policy: Box::new(policy),
             resolver,
             bound: Mutex::default(),
         }
     }
 
-    /// Replaces the policy; open connections stay.
-    pub fn set_policy(&self, policy: Policy) {
-        *self.policy.write() = policy;
-    }
-
     fn bind_now(&self, proto: Proto, address: SocketAddr) -> io::Result<OwnedFd> {
-        self.policy.read().may_bind(address)?;
+        (self.policy)().may_bind(address)?;
         let mut bound = self.bound.lock();
         if let Some(fd) = bound.get(&(proto, address)) {
             return fd.try_clone();
@@ -66,7 +65,7 @@ impl Direct {
     }
 
     async fn dial_now(&self, proto: Proto, address: SocketAddr) -> io::Result<OwnedFd> {
-        self.policy.read().may_dial(address)?;
+        (self.policy)().may_dial(address)?;
         match dial(proto, address).await {
             // A server of the host may listen on either loopback address.
             Err(error)

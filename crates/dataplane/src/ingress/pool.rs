@@ -60,6 +60,7 @@ pub(super) struct Pool {
 
 #[derive(Debug, Default)]
 struct State {
+    era: u64,
     wanted: HashSet<Place>,
     idle: HashMap<Place, Vec<(Instant, http1::SendRequest<Payload>)>>,
     shared: HashMap<Place, http2::SendRequest<Payload>>,
@@ -72,6 +73,7 @@ pub(super) struct Lease {
     /// Whether it has carried a request before.
     pub reused: bool,
     place: Place,
+    era: u64,
     sender: Sender,
 }
 
@@ -91,12 +93,19 @@ impl Pool {
         })
     }
 
-    /// Tells which servers there are now.
-    pub(super) fn set(&self, source: Option<Ipv4Addr>, wanted: HashSet<Place>) {
+    /// Tells which servers there are now; in a new era no connection of an
+    /// earlier one is used again.
+    pub(super) fn set(&self, source: Option<Ipv4Addr>, wanted: HashSet<Place>, era: u64) {
         *self.source.write() = source;
         let mut state = self.state.lock();
-        state.idle.retain(|place, _| wanted.contains(place));
-        state.shared.retain(|place, _| wanted.contains(place));
+        let is_same = state.era == era;
+        state
+            .idle
+            .retain(|place, _| is_same && wanted.contains(place));
+        state
+            .shared
+            .retain(|place, _| is_same && wanted.contains(place));
+        state.era = era;
         state.wanted = wanted;
     }
 
@@ -107,10 +116,12 @@ impl Pool {
         age: Age,
         within: Duration,
     ) -> io::Result<Lease> {
+        let era = self.state.lock().era;
         if let Some(sender) = self.take(place, age) {
             return Ok(Lease {
                 reused: true,
                 place,
+                era,
                 sender,
             });
         }
@@ -118,13 +129,14 @@ impl Pool {
         let sender = connected.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         if let Sender::Many(shared) = &sender {
             let mut state = self.state.lock();
-            if state.wanted.contains(&place) {
+            if state.era == era && state.wanted.contains(&place) {
                 state.shared.insert(place, shared.clone());
             }
         }
         Ok(Lease {
             reused: false,
             place,
+            era,
             sender,
         })
     }
@@ -166,19 +178,19 @@ impl Pool {
             return;
         };
         if sender.is_ready() {
-            return self.put(lease.place, sender);
+            return self.put(lease.place, lease.era, sender);
         }
         let pool = self.clone();
         tokio::spawn(async move {
             if sender.ready().await.is_ok() {
-                pool.put(lease.place, sender);
+                pool.put(lease.place, lease.era, sender);
             }
         });
     }
 
-    fn put(self: &Arc<Self>, place: Place, sender: http1::SendRequest<Payload>) {
+    fn put(self: &Arc<Self>, place: Place, era: u64, sender: http1::SendRequest<Payload>) {
         let mut state = self.state.lock();
-        if !state.wanted.contains(&place) {
+        if state.era != era || !state.wanted.contains(&place) {
             return;
         }
         let idle = state.idle.entry(place).or_default();

@@ -109,7 +109,8 @@ impl Proxy {
         *self.site.write() = Arc::new(Site { config, router });
         // After the routes, so that no request brings a connection back to a
         // server that has just gone.
-        self.pool.set(self.site.read().config.source, wanted);
+        let site = self.site.read().clone();
+        self.pool.set(site.config.source, wanted, site.config.era);
     }
 
     /// Answers a request.

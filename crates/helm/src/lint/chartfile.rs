@@ -264,12 +264,7 @@ fn is_url(text: &str) -> bool {
         return false;
     }
     let rest = match text.split_once("://") {
-        Some((scheme, rest))
-            if matches!(
-                scheme,
-                "http" | "https" | "ftp" | "tcp" | "udp" | "ws" | "wss" | "irc" | "rtmp"
-            ) =>
-        {
+        Some(("http" | "https" | "ftp" | "tcp" | "udp" | "ws" | "wss" | "irc" | "rtmp", rest)) => {
             rest
         }
         Some(_) => return false,

@@ -162,10 +162,7 @@ impl Head {
         // `encoding/json` takes names in any case.
         let find = |map: &yaml::Map, name: &str| {
             let same = |(key, _): &(&String, &Value)| key.eq_ignore_ascii_case(name);
-            map.iter()
-                .filter(same)
-                .last()
-                .map(|(_, value)| value.clone())
+            map.iter().rfind(same).map(|(_, value)| value.clone())
         };
         let mut head = Head {
             api_version: text(find(map, "apiVersion").as_ref(), "k8sYamlStruct.apiVersion")?,

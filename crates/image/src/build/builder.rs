@@ -451,16 +451,13 @@ impl Builder<'_> {
     }
 
     pub(super) fn plan_failed(&self, line: u32, error: PlanError) -> BuildError {
-        match error {
-            PlanError::Read { path, source }
-                if matches!(
-                    source.kind(),
-                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
-                ) =>
-            {
-                crate::store::StoreError::DiskFull { path }.into()
-            }
-            error => self.at(line, chain(&error)),
+        let want_of_room = match &error {
+            PlanError::Read { path, source } => self.stage.want_of_room(source, path),
+            _ => None,
+        };
+        match want_of_room {
+            Some(error) => error.into(),
+            None => self.at(line, chain(&error)),
         }
     }
 

@@ -154,9 +154,14 @@ impl Builder<'_> {
         let blob = self.stage.blob()?;
         let upper = directory.join("fs");
         let written = write_layer(&upper, blob, self.request.epoch_seconds);
-        let (blob, summary) = written.map_err(|error| StoreError::Broken {
-            what: "the result of a RUN step".to_owned(),
-            reason: super::builder::chain(&error),
+        let (blob, summary) = written.map_err(|error| {
+            let want_of_room = std::error::Error::source(&error)
+                .and_then(|cause| cause.downcast_ref())
+                .and_then(|cause| self.stage.want_of_room(cause, &upper));
+            want_of_room.unwrap_or_else(|| StoreError::Broken {
+                what: "the result of a RUN step".to_owned(),
+                reason: super::builder::chain(&error),
+            })
         })?;
         let (digest, _) = self.stage.finish_blob(blob, None)?;
         self.stage.spend(summary.bytes)?;

@@ -190,17 +190,23 @@ impl Login {
 
 /// What a registry asks for in `WWW-Authenticate`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub enum Challenge {
+    /// User and password.
     Basic,
+    /// A token.
     Bearer {
+        /// Where tokens are given.
         realm: String,
+        /// Whom the token is for.
         service: Option<String>,
+        /// What it shall allow.
         scope: Option<String>,
     },
 }
 
-/// Reads a `WWW-Authenticate` header (RFC 9110, section 11.6.1).
-pub(super) fn challenge(header: &str) -> Option<Challenge> {
+/// Reads a `WWW-Authenticate` header (RFC 9110, section 11.6.1); `None` for
+/// what this client cannot answer.
+pub fn challenge(header: &str) -> Option<Challenge> {
     let (scheme, parameters) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
     if scheme.eq_ignore_ascii_case("basic") {
         return Some(Challenge::Basic);

@@ -15,7 +15,7 @@ mod pull;
 mod push;
 mod tls;
 
-pub use auth::{Credentials, Helpers, Login};
+pub use auth::{Challenge, Credentials, Helpers, Login, challenge};
 pub use client::{RegistryClient, RegistryOptions};
 pub use dial::{Connection, Dial, Dialing, Direct, Proxies};
 pub use error::RegistryError;

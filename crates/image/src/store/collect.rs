@@ -32,7 +32,7 @@ pub enum Steps {
     Keep,
     /// Those not used for this long go.
     DropUnusedFor(Duration),
-    /// All go.
+    /// All go, and the cache directories of `RUN` with them.
     Drop,
 }
 
@@ -70,7 +70,10 @@ impl ImageStore {
         match steps {
             Steps::Keep => {}
             Steps::DropUnusedFor(age) => self.drop_steps_older_than(age)?,
-            Steps::Drop => self.drop_steps_older_than(Duration::ZERO)?,
+            Steps::Drop => {
+                self.drop_steps_older_than(Duration::ZERO)?;
+                self.drop_caches()?;
+            }
         }
         let marked = self.mark()?;
         let trash = self.dir.join("stage").join(format!("trash-{}", unique()));
@@ -97,6 +100,14 @@ impl ImageStore {
             usage.layer_bytes += meta.map_or(0, |meta| meta.size_bytes);
         }
         Ok(usage)
+    }
+
+    // The caller holds the lock alone: no build uses them.
+    fn drop_caches(&self) -> Result<(), StoreError> {
+        for path in list(&self.dir.join("caches"))? {
+            remove_tree(&path).map_err(StoreError::io("remove", &path))?;
+        }
+        Ok(())
     }
 
     fn mark(&self) -> Result<Marked, StoreError> {

@@ -30,7 +30,7 @@ pub enum StoreError {
     },
     /// The store's own limit is reached.
     #[error(
-        "the image store would grow beyond its limit of {limit_bytes} bytes; remove images with `coracle image rm`, or raise the limit"
+        "the image store would grow beyond its limit of {limit_bytes} bytes; make room with `coracle image prune` or `coracle image rm`, or raise the limit with `coracle image limit`"
     )]
     Limit {
         /// The limit.

@@ -13,6 +13,7 @@
 //! | `caches/<hex>` | directories of `RUN --mount=type=cache` |
 //! | `caches/<hex>.digests` | digests of a build context's files |
 //! | `stage/<process>-<random>` | images in the making |
+//! | `limit` | most bytes of blobs and layers together; no file, no limit |
 //! | `in-use.lock`, `names.lock` | locks (flock) |
 //!
 //! Content appears by rename after it is on disk, and is verified before. Any
@@ -50,6 +51,8 @@ use names::key_reference;
 
 /// Newest layout known.
 const FORMAT: u32 = 1;
+/// The file with the limit.
+const LIMIT: &str = "limit";
 /// Manifests and configurations larger than this are refused; the
 /// distribution specification asks for 4 MiB.
 pub(crate) const DOCUMENT_BYTES_MAX: u64 = 4 << 20;
@@ -114,6 +117,10 @@ impl ImageStore {
         }
         let dir = dir.canonicalize().map_err(StoreError::io("resolve", dir))?;
         check_format(&dir, &options)?;
+        let mut options = options;
+        if options.disk_bytes_max.is_none() {
+            options.disk_bytes_max = read_limit(&dir);
+        }
         let store = Self { dir, options };
         store.sweep_stages_if_idle();
         Ok(store)
@@ -122,6 +129,31 @@ impl ImageStore {
     /// Returns the store's directory.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Returns the most bytes of blobs and layers together; `None` is no limit.
+    pub fn disk_bytes_max(&self) -> Option<u64> {
+        self.options.disk_bytes_max
+    }
+
+    /// Limits the store, for whoever opens it from now on.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the limit cannot be written down.
+    pub fn set_disk_limit(&mut self, bytes_max: Option<u64>) -> Result<(), StoreError> {
+        let path = self.dir.join(LIMIT);
+        match bytes_max {
+            Some(bytes) => replace(&path, format!("{bytes}\n").as_bytes(), true)?,
+            None => match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::io("remove", &path)(error));
+                }
+                _ => {}
+            },
+        }
+        self.options.disk_bytes_max = bytes_max;
+        Ok(())
     }
 
     /// Returns the bounds of a single layer.
@@ -553,6 +585,12 @@ pub(crate) fn read_bounded(file: File, digest: Digest, limit: u64) -> Result<Vec
         true => Err(broken(format!("it is larger than {limit} bytes"))),
         false => Ok(content),
     }
+}
+
+/// What is no number is no limit: a store that nobody can open helps nobody.
+fn read_limit(dir: &Path) -> Option<u64> {
+    let text = std::fs::read_to_string(dir.join(LIMIT)).ok()?;
+    text.trim().parse().ok()
 }
 
 fn check_format(dir: &Path, options: &StoreOptions) -> Result<(), StoreError> {

@@ -90,6 +90,24 @@ impl Stage {
         Ok(BlobWriter { path, writer })
     }
 
+    /// Returns what an error of writing a blob means if that is a want of room.
+    pub(crate) fn want_of_room(&self, error: &io::Error, path: &Path) -> Option<StoreError> {
+        let kind = error.kind();
+        match error.get_ref() {
+            Some(inner) if inner.is::<OverLimit>() => Some(self.budget.exhausted(path)),
+            _ if matches!(
+                kind,
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ) =>
+            {
+                Some(StoreError::DiskFull {
+                    path: path.to_owned(),
+                })
+            }
+            _ => None,
+        }
+    }
+
     /// Ends a blob and returns its digest and size.
     ///
     /// # Errors

@@ -137,6 +137,7 @@ impl Ingresses {
             routes: resolved.routes,
             backends: resolved.backends,
             certificates: shown.certificates,
+            ..config::Ingress::default()
         })
     }
 }

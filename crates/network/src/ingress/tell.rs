@@ -3,7 +3,7 @@
 //! Its address stands in its status once the proxy has taken its rules and
 //! answers there; what is not served as written is an event.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
 use coracle_client::{Cache, Key, Recorder, Severity};
@@ -16,7 +16,7 @@ use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
 use super::{Ingresses, PORTS};
-use crate::status::words;
+use crate::status::{reaches, words};
 
 /// Writes statuses and events of Ingresses.
 pub(crate) struct Teller {
@@ -78,7 +78,7 @@ impl Teller {
             let key = coracle_client::key_of(&*ingress);
             let current = current(&ingress);
             let wanted = match state.served().contains(&key) {
-                true if !ports.is_empty() => address(own, &ports),
+                true if ports.values().any(Option::is_none) => address(own, &ports),
                 true => json!([]),
                 // Another controller's status is none of ours.
                 false if !is_ours(&current) => continue,
@@ -117,10 +117,16 @@ impl Teller {
     }
 }
 
-fn address(own: IpAddr, ports: &BTreeSet<u16>) -> Value {
+fn address(own: IpAddr, ports: &Ports) -> Value {
     let ports: Vec<Value> = ports
         .iter()
-        .map(|port| json!({"port": port, "protocol": "TCP"}))
+        .map(|(port, error)| match error {
+            None => json!({"port": port, "protocol": "TCP"}),
+            // A value of our own has a prefix (IngressPortStatus.error).
+            Some(error) => {
+                json!({"port": port, "protocol": "TCP", "error": format!("coracle.dev/{error}")})
+            }
+        })
         .collect();
     json!([{"ip": own.to_string(), "ports": ports}])
 }
@@ -144,13 +150,15 @@ fn is_entrance(listener: &Listener) -> bool {
     [HTTP, HTTPS].contains(&listener.name.as_str())
 }
 
-/// Returns the ports that answer at an address.
-fn ports(report: &Report, own: IpAddr) -> BTreeSet<u16> {
+/// Ports at an address, and why one does not answer.
+type Ports = BTreeMap<u16, Option<&'static str>>;
+
+fn ports(report: &Report, own: IpAddr) -> Ports {
     report
         .listeners
         .iter()
-        .filter(|l| is_entrance(l) && l.failure.is_none() && l.address.ip() == own)
-        .map(|l| l.address.port())
+        .filter(|l| is_entrance(l) && reaches(l.address.ip(), own))
+        .map(|l| (l.address.port(), l.failure.as_ref().map(|_| words(l).0)))
         .collect()
 }
 

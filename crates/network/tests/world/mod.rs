@@ -52,6 +52,7 @@ fn settings() -> Settings {
         domain: "cluster.local".into(),
         datagrams: true,
         host_addresses: vec![IpAddr::from([127, 0, 0, 1])],
+        listen: Vec::new(),
         authority: None,
     }
 }

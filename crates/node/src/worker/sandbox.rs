@@ -162,7 +162,34 @@ impl Worker {
             node: self.shared.config.address(),
             host_interface: &interface(address),
             mtu: netdev::MTU_DEFAULT,
-        })
+        })?;
+        self.set_net_sysctls(&net)
+    }
+
+    /// Sets the pod's settings of the network once more: connecting it has put
+    /// the usual ones in their place.
+    fn set_net_sysctls(&self, net: &File) -> Result<(), coracle_netdev::Error> {
+        let context = self
+            .pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.security_context.as_ref());
+        let sysctls = context.and_then(|context| context.sysctls.clone());
+        let own: Vec<(String, String)> = sysctls
+            .into_iter()
+            .flatten()
+            .filter_map(|sysctl| {
+                let name = sysctl.name.replace('.', "/");
+                Some((name.strip_prefix("net/")?.to_owned(), sysctl.value))
+            })
+            .collect();
+        if own.is_empty() {
+            return Ok(());
+        }
+        coracle_netdev::netns::enter(net.as_fd(), || {
+            own.iter()
+                .try_for_each(|(name, value)| coracle_netdev::sysctl::set(name, value))
+        })?
     }
 
     /// Writes the files of `/etc` that the containers share

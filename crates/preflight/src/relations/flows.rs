@@ -51,7 +51,7 @@ impl Flow<'_, '_> {
             return;
         };
         match self.world.find("Service", &namespace, &name) {
-            Found::Here(service) => self.to_service(variable, address, service, sink),
+            Found::Here(service) => self.towards_service(variable, address, service, sink),
             Found::There(service) => {
                 self.port_of(variable, address, &name, service, sink);
             }
@@ -157,7 +157,7 @@ impl Flow<'_, '_> {
         None
     }
 
-    fn to_service(
+    fn towards_service(
         &mut self,
         variable: &Variable,
         address: &Address,

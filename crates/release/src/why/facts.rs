@@ -7,7 +7,8 @@ use tokio::sync::OnceCell;
 
 use super::resource;
 use super::words::{items, text};
-use crate::{ReleaseError, api};
+use crate::ReleaseError;
+use crate::error::api;
 
 /// A namespace of a cluster, asked as needed.
 pub struct Facts {

@@ -22,8 +22,9 @@ mod workload;
 use kube::Client;
 
 use crate::ReleaseError;
+use crate::latest;
 use crate::objects::parse;
-use crate::record::{Status, latest};
+use crate::record::Status;
 
 pub use facts::Facts;
 pub use resource::{Resource, ResourceError};

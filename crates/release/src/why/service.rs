@@ -48,6 +48,14 @@ pub async fn causes(facts: &Facts, service: &Value) -> Result<Vec<Cause>, Releas
             .because(behind),
         );
     }
+    let on_host = ["PortTaken", "PortNotPermitted", "PortNotBound"];
+    if let Some(message) = facts.warning("Service", name, &on_host).await? {
+        causes.push(
+            Cause::new(&title, message).remedy(
+                "end the program that has the port, or choose another nodePort in the values",
+            ),
+        );
+    }
     if spec["type"] == "LoadBalancer"
         && items(&service["status"]["loadBalancer"]["ingress"])
             .next()

@@ -615,3 +615,70 @@ async fn a_name_that_was_removed_can_be_taken_again() {
         .unwrap();
     assert_eq!(value(&fixture, "a").await, "1");
 }
+
+#[tokio::test]
+async fn an_interrupted_removal_is_no_dead_end() {
+    let fixture = Fixture::new();
+    let mut record = put(&fixture, &[("a", "1")]).await.unwrap();
+    record.set(
+        Status::Uninstalling,
+        "Deletion in progress (or silently failed)",
+    );
+    let storage = Storage::new(fixture.client(), "default");
+    storage.update(&record).await.unwrap();
+    put(&fixture, &[("a", "2")]).await.unwrap();
+    assert_eq!(value(&fixture, "a").await, "2");
+    storage.update(&record).await.unwrap();
+    let session = fixture.session();
+    let removal = Removal::default();
+    uninstall_release(&session, "web", &removal, &options(), &mut fixture.ear())
+        .await
+        .unwrap();
+    assert_eq!(value(&fixture, "a").await, Value::Null);
+}
+
+#[tokio::test]
+async fn a_difference_is_told_before_it_is_made_and_hides_secrets() {
+    let fixture = Fixture::new();
+    let chart_of = |value: &str| {
+        let map = config_map("a", value);
+        let secret = format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\nstringData: {{key: secret-{value}}}\n"
+        );
+        chart(&[("templates/a.yaml", &map), ("templates/s.yaml", &secret)])
+    };
+    let session = fixture.session();
+    install(
+        &session,
+        &source("web", chart_of("1"), &[]),
+        &options(),
+        &mut fixture.ear(),
+    )
+    .await
+    .unwrap();
+    let diff = Options {
+        diff: true,
+        dry_run: DryRun::Server,
+        ..options()
+    };
+    let next = source("web", chart_of("2"), &[]);
+    upgrade(&session, &next, &diff, &mut fixture.ear())
+        .await
+        .unwrap();
+    let told = fixture.told.lock().unwrap();
+    let diffs: Vec<&str> = told
+        .iter()
+        .filter_map(|event| match event {
+            Event::Diff { text, .. } => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(diffs.len(), 2, "{diffs:?}");
+    let all = diffs.concat();
+    assert!(all.contains("-  value: \"1\"\n+  value: \"2\"\n"), "{all}");
+    assert!(
+        all.contains("characters, changed)") && !all.contains("secret-"),
+        "{all}"
+    );
+    assert!(!all.contains("c2VjcmV0"), "{all}");
+}

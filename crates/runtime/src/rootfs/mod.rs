@@ -221,7 +221,12 @@ fn show_cgroup(root: &OwnedFd, cgroup: &Cgroup, writable: bool) -> Result<(), St
             for (controller, directory) in directories {
                 show(&format!("sys/fs/cgroup/{controller}"), directory)?;
             }
-            Ok(())
+            if writable {
+                return Ok(());
+            }
+            let readonly = attributes | MountAttrFlags::MOUNT_ATTR_RDONLY;
+            tree.set(readonly, false)
+                .during("set mount options of", "/sys/fs/cgroup")
         }
     }
 }

@@ -29,13 +29,9 @@ pub fn look(target: &Target) -> Vec<Finding> {
     ]
 }
 
-/// A program without an interpreter needs no library (ELF, PT_INTERP).
 fn binary() -> Finding {
-    let mut head = Vec::new();
-    let read =
-        fs::File::open("/proc/self/exe").and_then(|file| file.take(4096).read_to_end(&mut head));
-    if read.is_ok() && is_dynamic(&head) {
-        return Finding::fair(
+    if needs_libraries() {
+        return Finding::bad(
             "binary",
             "needs libraries of this machine, which containers do not have",
         )
@@ -47,8 +43,17 @@ fn binary() -> Finding {
     )
 }
 
+/// Returns whether this program needs libraries: a static one names no
+/// interpreter (ELF, PT_INTERP).
+pub fn needs_libraries() -> bool {
+    let mut head = Vec::new();
+    let read =
+        fs::File::open("/proc/self/exe").and_then(|file| file.take(4096).read_to_end(&mut head));
+    read.is_ok() && is_dynamic(&head)
+}
+
 /// Returns whether an ELF file of 64 bits names an interpreter.
-pub fn is_dynamic(head: &[u8]) -> bool {
+fn is_dynamic(head: &[u8]) -> bool {
     const PT_INTERP: u32 = 3;
     let number = |at: usize, bytes: usize| -> Option<u64> {
         let field = head.get(at..at + bytes)?;

@@ -18,6 +18,9 @@ use crate::failure::{Failure, Outcome};
 use crate::paint::{Colour, Stream, paint};
 use finding::{Finding, State};
 
+pub use kernel::user_namespaces;
+pub use machine::needs_libraries;
+
 /// Look whether this machine offers what a cluster needs.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:

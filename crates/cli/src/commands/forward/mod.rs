@@ -79,10 +79,11 @@ impl Forward {
     /// Forwards until it is interrupted.
     pub fn run(&self, global: &Global) -> Outcome {
         let target = Target::of(global)?;
-        let record = target.require_running()?;
         let addresses = self.addresses()?;
+        // Its own way of ending: open connections are not worth a word.
+        crate::interrupt::uninstall();
         block_on(async {
-            let client = target.client(&record).await?;
+            let client = target.connect().await?;
             let subject = Subject::read(&self.target).map_err(Failure::usage)?;
             let place = Arc::new(Place {
                 client,

@@ -23,6 +23,8 @@ use crate::registries::{RegistryFlags, hosts_of};
 )]
 pub struct Build {
     /// Folder of the files that the Dockerfile copies.
+    // `--context` is a flag of every command, for another thing.
+    #[arg(id = "folder", value_name = "CONTEXT")]
     pub context: PathBuf,
     /// The Dockerfile, `-` is standard input [default: CONTEXT/Dockerfile].
     #[arg(long, short)]

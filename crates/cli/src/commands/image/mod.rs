@@ -1,8 +1,9 @@
 //! `coracle image`: builds, fetches, sends, loads, saves, names, describes,
-//! lists and removes images; needs no cluster. Where one runs, workloads that
+//! checks, lists and removes images; needs no cluster. Where one runs, workloads that
 //! name a changed image roll.
 
 mod build;
+pub mod check;
 mod exchange;
 mod list;
 mod load;
@@ -17,6 +18,7 @@ pub use build::Build;
 pub use list::size;
 
 use super::Global;
+use super::output::Format;
 use super::roll;
 use super::target::Target;
 use crate::failure::Outcome;
@@ -75,15 +77,53 @@ enum Action {
         /// The image.
         name: String,
     },
+    /// Tell how an image came to be, the latest instruction first.
+    History {
+        /// The image.
+        name: String,
+        /// Print it as data.
+        #[arg(long, short, value_enum)]
+        output: Option<Format>,
+    },
+    /// Check images: size, user, health check, secrets.
+    Check(check::Check),
     /// List the cluster's images.
     #[command(alias = "list")]
-    Ls,
+    Ls {
+        /// Print it as data.
+        #[arg(long, short, value_enum)]
+        output: Option<Format>,
+    },
+    /// Remove what no cluster names, running or stopped, and build steps that
+    /// were not used for a week.
+    Prune {
+        /// Remove all that builds remember, cache folders too.
+        #[arg(long)]
+        build_cache: bool,
+    },
+    /// Limit what the image store of this machine may hold.
+    Limit {
+        /// Such as 20GB; `none` takes the limit away.
+        #[arg(value_parser = store_limit)]
+        size: Limit,
+    },
     /// Take names away from images.
     Rm {
         /// Names of the images.
         #[arg(required = true)]
         names: Vec<String>,
     },
+}
+
+/// A limit of the store in bytes; none is no limit.
+#[derive(Debug, Clone, Copy)]
+struct Limit(Option<u64>);
+
+fn store_limit(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        text => Ok(Limit(Some(list::parse_size(text)?))),
+    }
 }
 
 impl Image {
@@ -119,7 +159,11 @@ impl Image {
                 }
                 Ok(())
             }
-            Action::Ls => list::list(&target, cluster),
+            Action::History { name, output } => check::history(global, &target, name, *output),
+            Action::Check(check) => check.run(global, &target),
+            Action::Ls { output } => list::list(&target, cluster, *output),
+            Action::Prune { build_cache } => list::prune(&target, *build_cache),
+            Action::Limit { size } => list::limit(&target, size.0),
             Action::Rm { names } => {
                 let names = names.clone();
                 run_job(&target.home, &Job::Remove { cluster, names }, |_| {})?;

@@ -238,7 +238,7 @@ impl Minikube {
             .try_get_matches_from(words)
             .unwrap_or_else(|error| error.exit());
         let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        dispatch(&cli)
+        dispatch(&cli).map(drop)
     }
 
     fn global(&self) -> Global {

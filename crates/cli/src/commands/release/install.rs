@@ -8,11 +8,12 @@ use coracle_release::{DryRun, Options, Record, Source, install};
 
 use super::answer::{self, Shown};
 use super::flags::{Applying, Common, Format, Output, labels};
-use super::place::Place;
-use super::source::{ChartFlags, ValueFlags, source};
+use super::place::{Manner, Place};
+use super::source::{ChartFlags, source};
 use super::tell::Teller;
 use super::{Verb, interrupt};
 use crate::failure::{Failure, Outcome};
+use crate::values::ValueFlags;
 
 /// Install a chart as a release.
 #[derive(Debug, Clone, Args)]
@@ -49,6 +50,9 @@ pub struct Deploying {
     pub applying: Applying,
     #[command(flatten)]
     pub output: Output,
+    /// Print what would change of each object before it is changed.
+    #[arg(long)]
+    pub diff: bool,
     /// Make the namespace if there is none.
     #[arg(long)]
     pub create_namespace: bool,
@@ -94,6 +98,7 @@ impl Deploying {
     /// Returns the options that the flags say.
     pub fn options(&self) -> Result<Options, Failure> {
         let mut options = Options {
+            diff: self.diff,
             create_namespace: self.create_namespace,
             rollback_on_failure: self.rollback_on_failure,
             hide_secret: self.hide_secret,
@@ -122,12 +127,21 @@ impl Deploying {
 
     /// Prints what was deployed.
     pub fn print(&self, place: &Place, record: &Record) -> Outcome {
+        // The diff was all that was asked for.
+        if self.diff && self.is_only_simulated() && self.is_for_people() {
+            return Ok(());
+        }
         let shown = Shown {
             debug: place.debug,
             metadata: false,
             hide_notes: self.hide_notes || place.quiet,
         };
         answer::print(record, self.output.output, shown, None)
+    }
+
+    /// Whether nothing is changed.
+    pub fn is_only_simulated(&self) -> bool {
+        self.applying.dry_run.is_some_and(|how| how != DryRun::None)
     }
 
     /// Whether it prints for people.
@@ -198,13 +212,23 @@ fn template_name(template: &str) -> Result<String, Failure> {
     Ok(rendered.notes)
 }
 
-impl Verb for Install {
-    async fn run(&self, place: &Place) -> Outcome {
+impl Install {
+    async fn perform(&self, place: &Place) -> Result<Record, Failure> {
         let (name, chart) = self.name_and_chart()?;
         let mut options = self.deploying.options()?;
         options.replace = self.replace;
         let source = self.deploying.source(place, &name, chart)?;
-        let record = perform(place, &source, &options).await?;
+        perform(place, &source, &options).await
+    }
+}
+
+impl Verb for Install {
+    async fn run(&self, place: &Place) -> Outcome {
+        let record = self.perform(place).await;
+        let record = record.map_err(|failure| match place.manner {
+            Manner::Helm => failure.while_doing("INSTALLATION FAILED"),
+            Manner::Coracle => failure,
+        })?;
         self.deploying.print(place, &record)
     }
 }
@@ -215,5 +239,5 @@ pub async fn perform(place: &Place, source: &Source, options: &Options) -> Resul
     let mut teller = Teller::new(place);
     let result = install(&session, source, options, &mut |event| teller.hear(event)).await;
     teller.end();
-    result.map_err(|error| answer::failure(place, "INSTALLATION FAILED", &error))
+    result.map_err(|error| answer::failure(place, "", &error))
 }

@@ -37,7 +37,7 @@ pub use uninstall::Uninstall;
 pub use upgrade::Upgrade;
 
 use super::{Global, block_on};
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 
 /// A verb with the flags that say where.
 #[derive(Debug, Args)]
@@ -69,8 +69,18 @@ impl<T: Args + Verb> Placed<T> {
     }
 }
 
+/// Makes the failure of an operation on a release.
+pub fn failure_of(error: &coracle_release::ReleaseError) -> Failure {
+    let failure = Failure::from(anyhow::anyhow!("{}", error.line()));
+    match error.help() {
+        Some(help) => failure.hint(help),
+        None => failure,
+    }
+}
+
 /// Returns a bell that Ctrl-C rings; a second Ctrl-C ends the program.
 fn interrupt() -> Arc<Notify> {
+    crate::interrupt::uninstall();
     let bell = Arc::new(Notify::new());
     let rung = bell.clone();
     tokio::spawn(async move {

@@ -1,45 +1,16 @@
 //! The chart and values that flags name.
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context;
 use clap::Args;
-use coracle_helm::{Chart, Lookup, Values};
+use coracle_helm::{Chart, Lookup};
 use coracle_release::{ClusterLookup, Source};
 
 use super::place::Place;
 use crate::chart;
 use crate::failure::Failure;
-
-/// Flags that give values.
-#[derive(Debug, Clone, Default, Args)]
-pub struct ValueFlags {
-    /// File of values; later ones win; - is standard input.
-    #[arg(
-        long = "values",
-        short = 'f',
-        value_name = "FILE",
-        value_delimiter = ','
-    )]
-    pub files: Vec<PathBuf>,
-    /// A value: key=value; numbers and booleans are taken as such.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-    /// A value that stays text.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set_string: Vec<String>,
-    /// A value from a file: key=path.
-    #[arg(long, value_name = "KEY=PATH")]
-    pub set_file: Vec<String>,
-    /// A value as JSON: key=json, or an object.
-    #[arg(long, value_name = "KEY=JSON")]
-    pub set_json: Vec<String>,
-    /// A value that stays text, commas and all.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set_literal: Vec<String>,
-}
+use crate::values::ValueFlags;
 
 /// Flags that say where a chart comes from; only folders and archives do.
 #[derive(Debug, Clone, Default, Args)]
@@ -56,45 +27,6 @@ pub struct ChartFlags {
     /// Accepted; dependencies must be in charts/.
     #[arg(long, hide = true)]
     pub dependency_update: bool,
-}
-
-impl ValueFlags {
-    /// Gathers the values in Helm's order.
-    pub fn values(&self) -> Result<Values, Failure> {
-        let mut values = Values::default();
-        for path in &self.files {
-            let text = read(path)?;
-            values.add_file(&path.display().to_string(), &text)?;
-        }
-        for set in &self.set_json {
-            values.set_json(set)?;
-        }
-        for set in &self.set {
-            values.set(set)?;
-        }
-        for set in &self.set_string {
-            values.set_string(set)?;
-        }
-        for set in &self.set_file {
-            values.set_file(set, &|path| {
-                std::fs::read_to_string(path).map_err(|error| format!("open {path}: {error}"))
-            })?;
-        }
-        for set in &self.set_literal {
-            values.set_literal(set)?;
-        }
-        Ok(values)
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    if path == Path::new("-") {
-        let mut text = Vec::new();
-        std::io::stdin().read_to_end(&mut text)?;
-        return Ok(text);
-    }
-    let text = std::fs::read(path);
-    Ok(text.with_context(|| format!("could not read values {}", path.display()))?)
 }
 
 /// Loads the chart that a command names.
@@ -151,7 +83,7 @@ pub fn source(
     Ok(Source {
         name: name.to_owned(),
         chart: load(reference, chart_flags)?,
-        values: values.values()?,
+        values: values.read()?,
         lookup,
     })
 }

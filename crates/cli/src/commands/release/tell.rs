@@ -10,6 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::place::{Manner, Place};
 use crate::commands::progress::duration;
+use crate::paint::{Colour, Stream, paint};
 
 /// Rows shown at once; the others are counted.
 const ROWS_MAX: usize = 12;
@@ -68,6 +69,11 @@ impl Teller {
                 ended,
             } => self.hook(&event, &title, ended),
             Event::Object { title, change } => self.object(&title, change),
+            Event::Diff {
+                title,
+                change,
+                text,
+            } => self.diff(&title, change, &text),
             Event::Waiting(rows) => self.rows(&rows),
         }
     }
@@ -99,6 +105,23 @@ impl Teller {
             Manner::Helm => self.line(&format!("level=WARN msg={text:?}")),
             Manner::Coracle => self.line(&format!("warning: {text}")),
         }
+    }
+
+    /// A diff is what was asked for, so it is data.
+    fn diff(&self, title: &str, change: Change, text: &str) {
+        println!("{title} would be {}", change.word());
+        for line in text.lines() {
+            let colour = match line.as_bytes().first() {
+                Some(b'+') => Some(Colour::Green),
+                Some(b'-') => Some(Colour::Red),
+                _ => None,
+            };
+            match colour {
+                Some(colour) => println!("{}", paint(Stream::Out, colour, line)),
+                None => println!("{line}"),
+            }
+        }
+        println!();
     }
 
     fn hook(&mut self, event: &str, title: &str, ended: Option<(bool, Duration)>) {

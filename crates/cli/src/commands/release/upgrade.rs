@@ -12,7 +12,7 @@ use crate::failure::Outcome;
 /// Upgrade a release to another chart or other values.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  coracle upgrade web ./chart --set image.tag=2\n  coracle upgrade --install web ./chart -f values.yaml --wait\n  coracle upgrade web ./chart --reuse-values --rollback-on-failure"
+    after_help = "Examples:\n  coracle upgrade web ./chart --set image.tag=2\n  coracle upgrade --install web ./chart -f values.yaml --wait\n  coracle upgrade web ./chart --diff --dry-run=server   what would change, and no more\n  coracle upgrade web ./chart --reuse-values --rollback-on-failure"
 )]
 pub struct Upgrade {
     /// Name of the release.
@@ -80,7 +80,8 @@ impl Verb for Upgrade {
         let result = upgrade(&session, &source, &options, &mut |event| teller.hear(event)).await;
         teller.end();
         let record = result.map_err(|error| answer::failure(place, "UPGRADE FAILED", &error))?;
-        if self.deploying.is_for_people() {
+        let only_diff = self.deploying.diff && self.deploying.is_only_simulated();
+        if self.deploying.is_for_people() && !only_diff {
             println!(
                 "Release {:?} has been upgraded. Happy Helming!",
                 self.release

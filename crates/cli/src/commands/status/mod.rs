@@ -67,12 +67,12 @@ impl Status {
                     "exists": target.dir.exists(), "running": false}));
             };
             json!({"cluster": target.dir.name(), "exists": true, "running": true,
-                "api": format!("https://{}", record.api), "pid": record.init.pid,
+                "api": format!("https://{}", record.api), "address": target.host(), "pid": record.init.pid,
                 "certificatesUntil": expiry(target)})
         };
         let observed = block_on(async {
             let client = target.connect().await?;
-            Ok(observe::observe(&client, self.namespace.as_deref()).await?)
+            Ok(observe::observe(&client, self.namespace.as_deref(), &target.host()).await?)
         })?;
         for (name, value) in observed.as_object().into_iter().flatten() {
             facts[name] = value.clone();

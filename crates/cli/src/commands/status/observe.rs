@@ -18,6 +18,8 @@ const WORKLOADS: [(&str, &str); 4] = [
 
 /// What is asked of the API, all at once.
 struct Objects {
+    /// The host's address of node ports.
+    host: String,
     nodes: Vec<Value>,
     pods: Vec<Value>,
     services: Vec<Value>,
@@ -30,8 +32,13 @@ struct Objects {
 }
 
 /// Asks the API what there is.
-pub async fn observe(client: &Client, namespace: Option<&str>) -> Result<Value, kube::Error> {
-    let objects = Objects::ask(client, namespace).await?;
+pub async fn observe(
+    client: &Client,
+    namespace: Option<&str>,
+    host: &str,
+) -> Result<Value, kube::Error> {
+    let mut objects = Objects::ask(client, namespace).await?;
+    host.clone_into(&mut objects.host);
     Ok(objects.facts())
 }
 
@@ -76,6 +83,7 @@ impl Objects {
             }
         }
         Ok(Objects {
+            host: String::new(),
             nodes: list(client, "/api/v1/nodes".into()).await?,
             pods,
             services,
@@ -219,9 +227,11 @@ impl Objects {
     fn services<'a>(&'a self, which: impl Fn(&Value) -> bool + 'a) -> Vec<Value> {
         let chosen = self.services.iter().filter(|service| which(service));
         chosen
-            .map(|service| (service, urls::of_service(service)))
+            .map(|service| (service, urls::of_service(service, &self.host)))
             .filter(|(_, urls)| !urls.is_empty())
-            .map(|(service, urls)| json!({"name": full_name(service), "urls": urls}))
+            .map(|(service, urls)| {
+                json!({"name": full_name(service), "urls": urls, "problem": port_problem(service)})
+            })
             .collect()
     }
 
@@ -290,6 +300,13 @@ fn container(status: &Value, usage: Option<&Value>) -> Value {
         "lastReason": status["lastState"]["terminated"]["reason"],
         "usage": used.map(|used| used["usage"].clone()),
     })
+}
+
+/// Returns which of a Service's ports is not open on the host, and why.
+fn port_problem(service: &Value) -> Option<&str> {
+    let refused = items(&service["status"]["conditions"])
+        .find(|one| one["type"] == "coracle.dev/HostPorts" && one["status"] == "False")?;
+    refused["message"].as_str()
 }
 
 /// Returns why a pod has no node.

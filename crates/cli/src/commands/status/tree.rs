@@ -34,6 +34,10 @@ pub fn picture(facts: &Value) -> String {
     if let Some(api) = facts["api"].as_str() {
         title.push_str(&format!(", API {api}"));
     }
+    // Only what is unusual is worth a word.
+    if let Some(address) = facts["address"].as_str().filter(|ip| *ip != "127.0.0.1") {
+        title.push_str(&format!(", ports at {address}"));
+    }
     if let Some(day) = facts["certificatesUntil"].as_str() {
         title.push_str(&format!(", certificates until {day}"));
     }
@@ -110,7 +114,12 @@ fn objects(facts: &Value, with_namespace: bool) -> Vec<Branch> {
             } else {
                 urls.join(" ")
             };
-            Branch::leaf(format!("{word} {} {urls}", title(one, with_namespace)))
+            let problem = one["problem"].as_str();
+            let problem = problem.map_or(String::new(), |why| format!(" {}", bad(why)));
+            Branch::leaf(format!(
+                "{word} {} {urls}{problem}",
+                title(one, with_namespace)
+            ))
         }));
     }
     branches.extend(items(&facts["claims"]).map(|claim| {

@@ -25,11 +25,12 @@ const LOOK: Duration = Duration::from_millis(20);
 pub async fn wait(
     client: &Client,
     deployed: &Deployed,
+    host: &str,
     changed: bool,
     progress: &Progress,
 ) -> Result<Vec<String>, Failure> {
     let step = progress.step("Running");
-    let urls = urls(client, deployed).await?;
+    let urls = urls(client, deployed, host).await?;
     let mut silent = Vec::new();
     for url in &urls {
         step.say(url);
@@ -54,14 +55,14 @@ pub async fn wait(
 }
 
 /// Returns the URLs at which the release's Services answer on the host.
-async fn urls(client: &Client, deployed: &Deployed) -> Result<Vec<String>, Failure> {
+async fn urls(client: &Client, deployed: &Deployed, host: &str) -> Result<Vec<String>, Failure> {
     let mut urls = Vec::new();
     for object in &deployed.objects {
         if object.kind() != "Service" {
             continue;
         }
         let services: Api<Service> = Api::namespaced(client.clone(), deployed.namespace_of(object));
-        urls.extend(access::urls(&services.get(object.name()).await?));
+        urls.extend(access::urls(&services.get(object.name()).await?, host));
     }
     Ok(urls)
 }

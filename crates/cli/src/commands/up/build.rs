@@ -18,8 +18,6 @@ use crate::project::{ImageSpec, Project};
 
 /// The project's images after the phase.
 pub struct Images {
-    /// Whether one of them is another than before.
-    pub changed: bool,
     /// The id of each, by name.
     pub ids: BTreeMap<String, String>,
 }
@@ -32,7 +30,6 @@ pub fn all(
     progress: &Progress,
 ) -> Result<Images, Failure> {
     let mut images = Images {
-        changed: false,
         ids: BTreeMap::new(),
     };
     if project.images.is_empty() {
@@ -65,7 +62,6 @@ pub fn all(
         .iter()
         .filter(|(name, id)| before_ids.get(*name) != Some(*id))
         .count();
-    images.changed = changed > 0;
     let total = match project.images.len() {
         1 => "1 image".to_owned(),
         number => format!("{number} images"),

@@ -2,12 +2,14 @@
 //! revision, apply where something differs.
 
 use coracle_helm::{Release, Rendered, print};
-use coracle_release::{Object, Record, Request, Status, latest, parse};
+use coracle_release::{Hook, Object, Record, Request, Status, latest, parse, values_to_record};
 use kube::Client;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::progress::Progress;
+use super::super::release::failure_of;
 use super::current;
+use super::push::{Pushed, rewrite};
 use crate::chart::{self, ClusterLookup};
 use crate::failure::Failure;
 use crate::project::Project;
@@ -21,6 +23,8 @@ pub struct Plan {
     /// A hash of chart and values.
     pub inputs: String,
     record: Value,
+    config: Value,
+    hooks: Vec<Hook>,
     manifest: String,
     notes: String,
     last: Option<Record>,
@@ -43,15 +47,20 @@ impl Plan {
     pub async fn make(
         client: &Client,
         project: &Project,
+        pushed: &Pushed,
         progress: &Progress,
     ) -> Result<Plan, Failure> {
         let step = progress.step("Configuration");
-        let made = Plan::render(client, project).await;
+        let made = Plan::render(client, project, pushed).await;
         step.finish(made, |(_, objects)| format!("{objects} objects rendered"))
             .map(|(plan, _)| plan)
     }
 
-    async fn render(client: &Client, project: &Project) -> Result<(Plan, usize), Failure> {
+    async fn render(
+        client: &Client,
+        project: &Project,
+        pushed: &Pushed,
+    ) -> Result<(Plan, usize), Failure> {
         let path = project.path(&project.chart);
         let chart = chart::load(&path)?;
         let files: Vec<_> = project
@@ -73,7 +82,8 @@ impl Plan {
         let capabilities = chart::capabilities(client).await?;
         let lookup = ClusterLookup::new(client.clone());
         let record = chart::record(&chart);
-        let inputs = inputs(project, &path, &files)?;
+        let config = values_to_record(&values);
+        let inputs = inputs(project, &path, &files, pushed)?;
         // The renderer blocks while it asks the cluster, so it has a thread of its own.
         let rendering = tokio::task::spawn_blocking(move || {
             chart::rendered(&chart, &values, &release, &capabilities, &lookup)
@@ -84,7 +94,9 @@ impl Plan {
             namespace: project.namespace.clone(),
             inputs,
             record,
-            manifest: print::manifest(&rendered, true),
+            config,
+            hooks: rendered.hooks.iter().map(Hook::of).collect(),
+            manifest: rewrite(&print::manifest(&rendered, true), pushed),
             notes: rendered.notes.clone(),
             last,
         };
@@ -133,11 +145,13 @@ impl Plan {
             name: self.release.clone(),
             namespace: self.namespace.clone(),
             chart: self.record.clone(),
-            config: json!({}),
+            config: self.config.clone(),
             manifest: self.manifest.clone(),
+            hooks: self.hooks.clone(),
             notes: self.notes.clone(),
         };
-        let deployed = coracle_release::deploy(client, &request).await?;
+        let deployed = coracle_release::deploy(client, &request).await;
+        let deployed = deployed.map_err(|error| failure_of(&error))?;
         current::remember(client, self, deployed.version).await?;
         Ok((deployed.version, deployed.objects))
     }
@@ -205,6 +219,7 @@ fn inputs(
     project: &Project,
     chart: &std::path::Path,
     values: &[std::path::PathBuf],
+    pushed: &Pushed,
 ) -> Result<String, Failure> {
     let mut parts = Vec::new();
     current::files(chart, &mut parts)?;
@@ -213,6 +228,9 @@ fn inputs(
     }
     for set in &project.set {
         parts.push(("set".into(), set.clone().into_bytes()));
+    }
+    for image in pushed.values() {
+        parts.push(("image".into(), image.clone().into_bytes()));
     }
     let parts: Vec<(&str, &[u8])> = parts
         .iter()

@@ -41,7 +41,11 @@ pub async fn until_ready(
         |waiting| {
             let phases = phases.borrow();
             match waiting.because {
-                Some(because) => phases.note(format!("{}: {because}", waiting.title)),
+                Some(because) => {
+                    // What it wrote is told when waiting is over.
+                    let because = because.lines().next().unwrap_or_default();
+                    phases.note(format!("{}: {because}", waiting.title));
+                }
                 None => phases.say(waiting.title),
             }
         },

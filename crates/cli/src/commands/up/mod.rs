@@ -11,6 +11,7 @@ mod build;
 mod current;
 mod deploy;
 mod follow;
+mod push;
 mod stale;
 
 use std::path::PathBuf;
@@ -22,7 +23,7 @@ use coracle_cluster::Lock;
 use super::progress::{Progress, duration};
 use super::start::Start;
 use super::target::Target;
-use super::{Global, block_on, roll};
+use super::{Global, advice, block_on, roll};
 use crate::failure::{Failure, Outcome};
 use crate::project::{self, Project};
 
@@ -69,24 +70,32 @@ impl Up {
         let project = self.project()?;
         let target = Target::of(global)?;
         let progress = Progress::new(global);
-        if target.remote.is_none() {
-            target.home.prepare(&coracle_cluster::IdMap::choose())?;
-        }
+        let ids = coracle_cluster::IdMap::choose();
+        target.home.prepare(&ids).map_err(advice::of_launch)?;
         let _alone = alone(&target, &project, &progress)?;
         let images = build::all(&project, global, &target, &progress)?;
-        if target.remote.is_none() {
+        let pushed = if target.remote.is_none() {
             Start::default().ensure(global, &target, &progress)?;
-        }
+            push::Pushed::new()
+        } else {
+            push::all(&project, &images, global, &target, &progress)?
+        };
         let (changed, notes, urls) = block_on(async {
             let client = target.connect().await?;
-            let plan = deploy::Plan::make(&client, &project, &progress).await?;
+            let plan = deploy::Plan::make(&client, &project, &pushed, &progress).await?;
             let deployed = plan.carry_out(&client, &progress).await?;
-            let stale = stale::images(&client, &deployed, &images.ids).await?;
+            let stale = if target.remote.is_none() {
+                stale::images(&client, &deployed, &images.ids).await?
+            } else {
+                // Images that are named by digest are what they are.
+                Default::default()
+            };
             roll::roll_with(&client, &stale, &progress).await?;
-            let changed = deployed.is_new || !stale.is_empty() || images.changed;
+            let changed = deployed.is_new || !stale.is_empty();
             let timeout = Duration::from_secs(self.timeout);
             follow::until_ready(&client, &deployed, timeout, changed, &progress).await?;
-            let urls = answers::wait(&client, &deployed, changed, &progress).await?;
+            let urls =
+                answers::wait(&client, &deployed, &target.host(), changed, &progress).await?;
             Ok((changed, deployed.notes, urls))
         })?;
         let took = duration(since.elapsed());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use coracle_image::policy::Policy;
 use coracle_image::registry::RegistryOptions;
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +75,32 @@ pub enum Job {
         cluster: String,
         /// The image.
         name: String,
+    },
+    /// Tell how an image came to be.
+    History {
+        /// The cluster.
+        cluster: String,
+        /// The image.
+        name: String,
+    },
+    /// Hold an image against a policy.
+    Check {
+        /// The cluster.
+        cluster: String,
+        /// The image.
+        name: String,
+        /// What is asked of it.
+        policy: Policy,
+    },
+    /// Remove what no cluster names.
+    Prune {
+        /// Whether what builds remember goes as well.
+        build_cache: bool,
+    },
+    /// Limit the store.
+    Limit {
+        /// Most bytes; `None` is no limit.
+        bytes_max: Option<u64>,
     },
     /// Take names away from a cluster's images.
     Remove {
@@ -202,8 +229,21 @@ pub enum JobEvent {
         name: String,
         /// Its id.
         id: String,
+        /// Digest of its manifest.
+        digest: String,
+        /// When it was made, as its maker says.
+        created: Option<String>,
         /// Bytes of its files.
         bytes: u64,
+    },
+    /// What the store holds.
+    Store {
+        /// Bytes that were made free.
+        freed: u64,
+        /// Bytes that it holds.
+        bytes: u64,
+        /// Most bytes it may hold; `None` is no limit.
+        bytes_max: Option<u64>,
     },
     /// The job failed.
     Failed {

@@ -117,6 +117,14 @@ fn perform(job: Job, prepared: Prepared) -> anyhow::Result<()> {
         } => registry::push(&store, &cluster, &name, to.as_deref(), *registries),
         Job::Tag { cluster, from, to } => store::tag(&store, &cluster, &from, &to),
         Job::Inspect { cluster, name } => store::inspect(&store, &cluster, &name),
+        Job::History { cluster, name } => store::history(&store, &cluster, &name),
+        Job::Check {
+            cluster,
+            name,
+            policy,
+        } => store::check(&store, &cluster, &name, &policy),
+        Job::Prune { build_cache } => store::prune(&store, build_cache),
+        Job::Limit { bytes_max } => store::limit(store, bytes_max),
         Job::Remove { cluster, names } => store::remove(&store, &cluster, &names),
         Job::Forget { cluster } => store::forget(&store, &cluster),
     }

@@ -1,0 +1,558 @@
+//! DaemonSets: one pod on every node that fits
+//! (upstream: pkg/controller/daemon).
+//!
+//! `nodes` decides where; here is the loop, with the rolling update.
+
+mod nodes;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use coracle_client::{Cache, Key, Outcome, Queue, Recorder, Severity, key_of};
+use futures::future::join_all;
+use k8s_openapi::api::apps::v1::{
+    ControllerRevision, DaemonSet, DaemonSetStatus, RollingUpdateDaemonSet,
+};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::{Selector, SelectorExt};
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::expectations::Expectations;
+use crate::history::{self, History};
+use crate::owner::{controller_name, family, reference_to};
+use crate::pods;
+use crate::template::{message, pod_from};
+use nodes::Place;
+
+/// Label with the hash of the revision that a pod was made from.
+const REVISION: &str = "controller-revision-hash";
+
+struct Controller {
+    client: Client,
+    sets: Cache<DaemonSet>,
+    pods: Cache<Pod>,
+    nodes: Cache<Node>,
+    revisions: Cache<ControllerRevision>,
+    recorder: Recorder,
+    expectations: Expectations,
+}
+
+/// Runs the controller for ever.
+pub async fn run(context: Context) {
+    let client = context.client("daemon-set-controller");
+    let controller = Arc::new(Controller {
+        sets: context.caches.of(),
+        pods: context.caches.of(),
+        nodes: context.caches.of(),
+        revisions: context.caches.of(),
+        recorder: Recorder::new(client.clone(), "daemonset-controller"),
+        client,
+        expectations: Expectations::default(),
+    });
+    controller.sets.ready().await;
+    controller.pods.ready().await;
+    controller.nodes.ready().await;
+    controller.revisions.ready().await;
+    let queue: Queue<Key> = Queue::default();
+    let own = queue.clone();
+    controller
+        .sets
+        .on_change(move |set| own.add(key_of(&**set)));
+    let (own, sets) = (queue.clone(), controller.sets.clone());
+    controller
+        .nodes
+        .on_change(move |_| sets.all().iter().for_each(|set| own.add(key_of(&**set))));
+    let own = queue.clone();
+    controller.pods.on_change(move |pod| {
+        if let Some(name) = controller_name(&**pod, "DaemonSet") {
+            own.add(Key::new(pod.namespace().unwrap_or_default(), name));
+        }
+    });
+    coracle_client::run("daemonset", queue, 2, move |key| {
+        let controller = controller.clone();
+        async move { controller.reconcile(&key).await }
+    })
+    .await;
+}
+
+/// What is to be done now.
+#[derive(Debug, Default, PartialEq)]
+struct Plan {
+    /// The nodes that get a pod.
+    create: Vec<String>,
+    /// The pods that go.
+    delete: Vec<Arc<Pod>>,
+    /// The pods that have ended and go to be made again.
+    ended: Vec<Arc<Pod>>,
+}
+
+/// The pods of a set by node.
+type ByNode = BTreeMap<String, Vec<Arc<Pod>>>;
+
+fn rolling(set: &DaemonSet) -> Option<RollingUpdateDaemonSet> {
+    let strategy = set.spec.as_ref()?.update_strategy.clone();
+    let strategy = strategy.unwrap_or_default();
+    if strategy.type_.as_deref() == Some("OnDelete") {
+        return None;
+    }
+    Some(strategy.rolling_update.unwrap_or_default())
+}
+
+/// Returns how many nodes may be without a pod during an update.
+fn max_unavailable(rolling: &RollingUpdateDaemonSet, wanted: usize) -> usize {
+    let number = match &rolling.max_unavailable {
+        None => 1,
+        Some(IntOrString::Int(number)) => usize::try_from(*number).unwrap_or(0),
+        Some(IntOrString::String(text)) => {
+            let percent: usize = text
+                .strip_suffix('%')
+                .and_then(|number| number.parse().ok())
+                .unwrap_or(0);
+            (percent * wanted).div_ceil(100)
+        }
+    };
+    number.max(1)
+}
+
+fn min_ready_seconds(set: &DaemonSet) -> i32 {
+    let spec = set.spec.as_ref();
+    spec.and_then(|spec| spec.min_ready_seconds).unwrap_or(0)
+}
+
+/// Returns what is to be done on the nodes.
+fn plan(
+    set: &DaemonSet,
+    places: &BTreeMap<String, Place>,
+    by_node: &ByNode,
+    revision: &str,
+    now: Timestamp,
+) -> Plan {
+    let mut plan = Plan::default();
+    for (node, pods) in by_node {
+        let mut alive: Vec<&Arc<Pod>> = Vec::new();
+        for pod in pods
+            .iter()
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        {
+            match places.get(node) {
+                None | Some(Place::Refused) => plan.delete.push(pod.clone()),
+                Some(_) if !pods::is_active(pod) => plan.ended.push(pod.clone()),
+                Some(_) => alive.push(pod),
+            }
+        }
+        // One is enough; the oldest stays.
+        alive.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
+        plan.delete.extend(alive.into_iter().skip(1).cloned());
+    }
+    let wanted = places.iter().filter(|(_, place)| **place == Place::Wanted);
+    for (node, _) in wanted.clone() {
+        if by_node.get(node).is_none_or(Vec::is_empty) {
+            plan.create.push(node.clone());
+        }
+    }
+    if let Some(rolling) = rolling(set)
+        && plan == Plan::default()
+    {
+        let most = max_unavailable(&rolling, wanted.count());
+        plan.delete = outdated(by_node, revision, most, min_ready_seconds(set), now);
+    }
+    plan
+}
+
+/// Returns the pods of other revisions that may go now, those that are not
+/// available first.
+fn outdated(
+    by_node: &ByNode,
+    revision: &str,
+    most: usize,
+    seconds: i32,
+    now: Timestamp,
+) -> Vec<Arc<Pod>> {
+    let (mut free, mut later, mut unavailable) = (Vec::new(), Vec::new(), 0);
+    for pod in by_node.values().flatten() {
+        let is_there =
+            pod.metadata.deletion_timestamp.is_none() && pods::is_available(pod, seconds, now);
+        let old = pod.labels().get(REVISION).map(String::as_str) != Some(revision);
+        if !is_there {
+            unavailable += 1;
+        }
+        match (old && pod.metadata.deletion_timestamp.is_none(), is_there) {
+            (true, false) => free.push(pod.clone()),
+            (true, true) => later.push(pod.clone()),
+            _ => {}
+        }
+    }
+    later.truncate(most.saturating_sub(unavailable));
+    free.extend(later);
+    free
+}
+
+impl Controller {
+    async fn reconcile(&self, key: &Key) -> Result<Outcome, kube::Error> {
+        let Some(set) = self.sets.of(key) else {
+            return Ok(Outcome::Done);
+        };
+        let owned = self.claim(&set).await?;
+        let history = self.history(&set).await?;
+        let revision = history.update.labels().get(history::HASH).cloned();
+        let revision = revision.unwrap_or_default();
+        let places: BTreeMap<String, Place> = self
+            .nodes
+            .all()
+            .iter()
+            .map(|node| (node.name_any(), nodes::place(&set, node)))
+            .collect();
+        let mut by_node = ByNode::new();
+        for pod in &owned {
+            if let Some(node) = nodes::node_of(pod) {
+                by_node.entry(node).or_default().push(pod.clone());
+            }
+        }
+        let now = Timestamp::now();
+        let present = |name: &str| {
+            let pod = self.pods.get(&key.namespace, name);
+            pod.is_some_and(|pod| pods::is_active(&pod))
+        };
+        let mut result = Ok(());
+        if set.metadata.deletion_timestamp.is_none() && self.expectations.are_met(key, present) {
+            let plan = plan(&set, &places, &by_node, &revision, now);
+            result = self.perform(&set, key, plan, &revision).await;
+        }
+        let status = status(&set, &places, &by_node, &revision, now);
+        self.write_status(&set, status).await?;
+        self.forget(&set, &history, &owned).await?;
+        result?;
+        Ok(next_availability(&set, &owned, now))
+    }
+
+    /// Returns the pods of the set, after adopting those that it selects.
+    async fn claim(&self, set: &DaemonSet) -> Result<Vec<Arc<Pod>>, kube::Error> {
+        let (owned, orphans) = family(&self.pods, set);
+        let selector = set.spec.as_ref().map(|spec| spec.selector.clone());
+        let selector = selector
+            .and_then(|selector| Selector::try_from(selector).ok())
+            .filter(|selector| !selector.selects_all());
+        for pod in orphans {
+            let selected = selector
+                .as_ref()
+                .is_some_and(|selector| selector.matches(pod.labels()));
+            if selected && pods::is_active(&pod) && set.metadata.deletion_timestamp.is_none() {
+                let patch =
+                    json!({"metadata": {"uid": pod.uid(), "ownerReferences": [reference_to(set)]}});
+                self.pod_api(set)
+                    .patch(
+                        &pod.name_any(),
+                        &PatchParams::default(),
+                        &Patch::Strategic(&patch),
+                    )
+                    .await?;
+            }
+        }
+        Ok(owned)
+    }
+
+    async fn history(&self, set: &DaemonSet) -> Result<History, kube::Error> {
+        let spec = set.spec.clone().unwrap_or_default();
+        let status = set.status.clone().unwrap_or_default();
+        let known = self.revisions.controlled_by(&set.uid().unwrap_or_default());
+        history::find(
+            &self.client,
+            set,
+            &spec.template,
+            known,
+            None,
+            status.collision_count.unwrap_or(0),
+        )
+        .await
+    }
+
+    async fn forget(
+        &self,
+        set: &DaemonSet,
+        history: &History,
+        owned: &[Arc<Pod>],
+    ) -> Result<(), kube::Error> {
+        let limit = set
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.revision_history_limit);
+        let live = |revision: &ControllerRevision| {
+            let hash = revision.labels().get(history::HASH);
+            owned.iter().any(|pod| pod.labels().get(REVISION) == hash)
+        };
+        history
+            .forget(&self.client, limit.unwrap_or(10), live)
+            .await
+    }
+
+    fn pod_api(&self, set: &DaemonSet) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &set.namespace().unwrap_or_default())
+    }
+
+    async fn perform(
+        &self,
+        set: &DaemonSet,
+        key: &Key,
+        plan: Plan,
+        revision: &str,
+    ) -> Result<(), kube::Error> {
+        for pod in &plan.ended {
+            let node = nodes::node_of(pod).unwrap_or_default();
+            let text = format!(
+                "Found failed daemon pod {} on node {node}, will try to kill it",
+                key_of(&**pod)
+            );
+            self.recorder
+                .event(set, Severity::Warning, "FailedDaemonPod", text);
+        }
+        let gone = plan.delete.iter().chain(&plan.ended);
+        let deletions = gone.map(|pod| self.delete(set, key, pod));
+        let deleted: Result<Vec<()>, _> = join_all(deletions).await.into_iter().collect();
+        let creations = plan
+            .create
+            .iter()
+            .map(|node| self.create(set, key, node, revision));
+        let created: Result<Vec<()>, _> = join_all(creations).await.into_iter().collect();
+        deleted.and(created).map(drop)
+    }
+
+    async fn create(
+        &self,
+        set: &DaemonSet,
+        key: &Key,
+        node: &str,
+        revision: &str,
+    ) -> Result<(), kube::Error> {
+        let template = set.spec.clone().unwrap_or_default().template;
+        let mut pod = pod_from(&template, set);
+        pod.labels_mut().insert(REVISION.into(), revision.into());
+        if let Some(generation) = set.annotations().get(TEMPLATE_GENERATION) {
+            pod.labels_mut()
+                .insert("pod-template-generation".into(), generation.clone());
+        }
+        let spec = pod.spec.get_or_insert_default();
+        nodes::tolerate(spec);
+        nodes::pin(spec, node);
+        match self.pod_api(set).create(&PostParams::default(), &pod).await {
+            Ok(pod) => {
+                let name = pod.name_any();
+                self.expectations.created(key, &name);
+                let text = format!("Created pod: {name}");
+                self.recorder
+                    .event(set, Severity::Normal, "SuccessfulCreate", text);
+                Ok(())
+            }
+            Err(error) => {
+                let text = format!("Error creating: {}", message(&error));
+                self.recorder
+                    .event(set, Severity::Warning, "FailedCreate", text);
+                Err(error)
+            }
+        }
+    }
+
+    async fn delete(&self, set: &DaemonSet, key: &Key, pod: &Pod) -> Result<(), kube::Error> {
+        let name = pod.name_any();
+        let params = DeleteParams::default().preconditions(Preconditions {
+            uid: pod.uid(),
+            resource_version: None,
+        });
+        match self.pod_api(set).delete(&name, &params).await {
+            Err(error) if !coracle_client::is_not_found(&error) => Err(error),
+            _ => {
+                self.expectations.deleted(key, &name);
+                let text = format!("Deleted pod: {name}");
+                self.recorder
+                    .event(set, Severity::Normal, "SuccessfulDelete", text);
+                Ok(())
+            }
+        }
+    }
+
+    async fn write_status(
+        &self,
+        set: &DaemonSet,
+        status: DaemonSetStatus,
+    ) -> Result<(), kube::Error> {
+        if set.status.as_ref() == Some(&status) {
+            return Ok(());
+        }
+        let mut changed = set.clone();
+        changed.status = Some(status);
+        let api: Api<DaemonSet> =
+            Api::namespaced(self.client.clone(), &set.namespace().unwrap_or_default());
+        match api
+            .replace_status(&set.name_any(), &PostParams::default(), &changed)
+            .await
+        {
+            Err(error) if !coracle_client::is_not_found(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// Returns the status that nodes and pods amount to (upstream: updateDaemonSetStatus).
+fn status(
+    set: &DaemonSet,
+    places: &BTreeMap<String, Place>,
+    by_node: &ByNode,
+    revision: &str,
+    now: Timestamp,
+) -> DaemonSetStatus {
+    let old = set.status.clone().unwrap_or_default();
+    let (mut desired, mut current, mut misplaced) = (0, 0, 0);
+    let (mut ready, mut available, mut updated) = (0, 0, 0);
+    for (node, place) in places {
+        let pods = by_node.get(node).map(Vec::as_slice).unwrap_or_default();
+        if *place != Place::Wanted {
+            misplaced += i32::from(!pods.is_empty());
+            continue;
+        }
+        desired += 1;
+        let Some(pod) = pods
+            .iter()
+            .min_by_key(|pod| pod.metadata.creation_timestamp.clone())
+        else {
+            continue;
+        };
+        current += 1;
+        ready += i32::from(pods::is_ready(pod));
+        available += i32::from(pods::is_available(pod, min_ready_seconds(set), now));
+        let of_revision = pod.labels().get(REVISION).map(String::as_str) == Some(revision);
+        updated += i32::from(of_revision);
+    }
+    let nonzero = |count: i32| (count != 0).then_some(count);
+    DaemonSetStatus {
+        current_number_scheduled: current,
+        desired_number_scheduled: desired,
+        number_misscheduled: misplaced,
+        number_ready: ready,
+        number_available: nonzero(available),
+        number_unavailable: nonzero(desired - available),
+        updated_number_scheduled: nonzero(updated),
+        observed_generation: set.metadata.generation,
+        collision_count: old.collision_count,
+        conditions: old.conditions,
+    }
+}
+
+/// Returns when a ready pod becomes available, if one has yet to.
+fn next_availability(set: &DaemonSet, owned: &[Arc<Pod>], now: Timestamp) -> Outcome {
+    let seconds = min_ready_seconds(set);
+    let waiting = owned
+        .iter()
+        .any(|pod| pods::is_ready(pod) && !pods::is_available(pod, seconds, now));
+    if waiting {
+        Outcome::Again(Duration::from_secs(seconds.unsigned_abs().into()))
+    } else {
+        Outcome::Done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(name: &str, revision: &str, phase: &str) -> Arc<Pod> {
+        let ready = if phase == "Running" { "True" } else { "False" };
+        let value = json!({
+            "metadata": {"name": name, "labels": {REVISION: revision}},
+            "status": {"phase": phase, "conditions": [
+                {"type": "Ready", "status": ready, "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
+        });
+        Arc::new(serde_json::from_value(value).expect("a pod"))
+    }
+
+    fn check(
+        places: &[(&str, Place)],
+        pods: &[(&str, &str, &str)],
+        created: &[&str],
+        deleted: &[&str],
+    ) {
+        let set: DaemonSet =
+            serde_json::from_value(json!({"spec": {"selector": {}, "template": {}}}))
+                .expect("a set");
+        let places: BTreeMap<String, Place> = places
+            .iter()
+            .map(|(node, place)| ((*node).to_owned(), *place))
+            .collect();
+        let mut by_node = ByNode::new();
+        for (node, revision, phase) in pods {
+            let pods = by_node.entry((*node).to_owned()).or_default();
+            let name = format!("{node}{}", pods.len());
+            pods.push(pod(&name, revision, phase));
+        }
+        let now = "2026-01-01T12:00:00Z".parse().expect("a time");
+        let plan = plan(&set, &places, &by_node, "new", now);
+        let gone = plan.delete.iter().chain(&plan.ended);
+        let gone: Vec<String> = gone.map(|pod| pod.name_any()).collect();
+        assert_eq!(plan.create, created);
+        assert_eq!(gone, deleted);
+    }
+
+    /// Upstream: daemon_controller_test.go, update_test.go.
+    #[test]
+    fn each_node_that_fits_has_one_pod_of_the_new_revision() {
+        let all = [
+            ("a", Place::Wanted),
+            ("b", Place::Wanted),
+            ("c", Place::Kept),
+        ];
+        check(&all, &[], &["a", "b"], &[]);
+        check(
+            &all,
+            &[("a", "new", "Running"), ("c", "new", "Running")],
+            &["b"],
+            &[],
+        );
+        check(
+            &all,
+            &[
+                ("a", "new", "Running"),
+                ("a", "new", "Running"),
+                ("b", "new", "Running"),
+            ],
+            &[],
+            &["a1"],
+        );
+        check(
+            &all,
+            &[("a", "new", "Failed"), ("b", "new", "Running")],
+            &[],
+            &["a0"],
+        );
+        check(
+            &[("a", Place::Refused)],
+            &[("a", "new", "Running"), ("gone", "new", "Running")],
+            &[],
+            &["a0", "gone0"],
+        );
+        // An update takes one node at a time, and what does not work first.
+        check(
+            &all,
+            &[("a", "old", "Running"), ("b", "old", "Running")],
+            &[],
+            &["a0"],
+        );
+        check(
+            &all,
+            &[("a", "old", "Running"), ("b", "old", "Pending")],
+            &[],
+            &["b0"],
+        );
+        check(
+            &all,
+            &[("a", "new", "Pending"), ("b", "old", "Running")],
+            &[],
+            &[],
+        );
+    }
+}

@@ -1,0 +1,368 @@
+//! Things that go wrong, each tried as a new user would: the message names the
+//! cause and the next step, within seconds.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use coracle_tests::cluster::{Cluster, built};
+use coracle_tests::mishap::Said;
+use coracle_tests::private::in_private_network;
+use coracle_tests::skip;
+use coracle_tests::wait::until;
+
+/// Writes a chart of one template into the cluster's home and returns its folder.
+fn chart(cluster: &Cluster, name: &str, template: &str) -> String {
+    let folder = cluster.home().join(name);
+    fs::create_dir_all(folder.join("templates")).expect("a folder for the test");
+    let meta = format!("apiVersion: v2\nname: {name}\nversion: 0.1.0\n");
+    fs::write(folder.join("Chart.yaml"), meta).expect("a file for the test");
+    fs::write(folder.join("templates/all.yaml"), template).expect("a file for the test");
+    folder.display().to_string()
+}
+
+/// A Deployment of one container with more of its fields.
+fn deployment(name: &str, container: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec:\n      containers:\n      - {{name: main, imagePullPolicy: IfNotPresent, {container}}}\n"
+    )
+}
+
+/// Asks why until the answer has every part: controllers need a moment.
+fn why(cluster: &Cluster, resource: &str, parts: &[&str]) {
+    until(resource, || {
+        let said = Said::by(cluster, &["why", resource]);
+        match parts.iter().find(|part| !said.text.contains(**part)) {
+            None if said.code == Some(1) => Ok(()),
+            missing => Err(format!("{missing:?} was not said:\n{}", said.text)),
+        }
+    });
+}
+
+/// Makes an image that holds both programs of the todo application.
+fn image(cluster: &Cluster) {
+    let folder = cluster.home().join("boat");
+    fs::create_dir_all(&folder).expect("a folder for the test");
+    for name in ["todo-backend", "todo-frontend"] {
+        fs::copy(built(name), folder.join(name)).expect("it was built");
+    }
+    fs::write(
+        folder.join("Dockerfile"),
+        "FROM scratch\nCOPY todo-backend todo-frontend /\nENTRYPOINT [\"/todo-backend\"]\n",
+    )
+    .expect("a file for the test");
+    let folder = folder.display().to_string();
+    cluster.run(&["image", "build", "-t", "boat:1", &folder]);
+}
+
+#[test]
+fn before_there_is_a_cluster() {
+    let cluster = Cluster::new("mishaps-none");
+    let home = cluster.home();
+    let says = |args: &[&str], code: i32, parts: &[&str]| {
+        Said::by(&cluster, args).check(&args.join(" "), code, parts);
+    };
+    says(
+        &["kubectl", "get", "pods"],
+        3,
+        &["does not run", "coracle start"],
+    );
+    says(&["why", "todo"], 3, &["does not run", "coracle start"]);
+    says(
+        &["up", "nowhere"],
+        2,
+        &["no coracle.yaml and no Chart.yaml", "coracle up DIR"],
+    );
+
+    fs::write(home.join("coracle.yaml"), "chart: chart\nimagse: []\n").expect("a file");
+    says(
+        &["up"],
+        2,
+        &["coracle.yaml:2:1", "did you mean \"images\"?"],
+    );
+    fs::write(home.join("coracle.yaml"), "chart: chrat\n").expect("a file");
+    says(&["up"], 2, &["coracle.yaml:1:8", "\"chrat\" is no chart"]);
+    fs::remove_file(home.join("coracle.yaml")).expect("it was made");
+
+    let kubeconfig = "apiVersion: v1\nkind: Config\ncontexts: [{name: staging, context: {cluster: c, user: u}}]\nclusters: []\nusers: []\n";
+    fs::write(cluster.kubeconfig(), kubeconfig).expect("a file");
+    says(
+        &["--context", "stagign", "status"],
+        2,
+        &["did you mean --context staging?"],
+    );
+    fs::remove_file(cluster.kubeconfig()).expect("it was made");
+}
+
+#[test]
+fn a_home_that_cannot_be_written() {
+    let cluster = Cluster::new("mishaps-home");
+    let mut command = cluster.command(&["start"]);
+    let said: Said = command
+        .env("CORACLE_HOME", "/proc/nowhere")
+        .output()
+        .expect("the program was built")
+        .into();
+    said.check("start", 4, &["/proc/nowhere", "export CORACLE_HOME=DIR"]);
+}
+
+#[test]
+fn data_of_a_newer_version() {
+    let cluster = Cluster::new("mishaps-newer");
+    let folder = cluster.home().join("home/clusters/mishaps-newer");
+    fs::create_dir_all(&folder).expect("a folder for the test");
+    fs::write(folder.join("format"), "99\n").expect("a file for the test");
+    Said::by(&cluster, &["start"]).check("start", 4, &["has format 99", "or a newer one"]);
+    fs::write(folder.join("format"), "1\n").expect("a file for the test");
+}
+
+#[test]
+fn no_user_namespaces() {
+    let cluster = Cluster::new("mishaps-userns");
+    let program = built("coracle");
+    let script = format!(
+        "echo 0 > /proc/sys/user/max_user_namespaces || exit 77; exec {} start",
+        program.display()
+    );
+    let mut words = vec!["--user", "--map-root-user", "--", "sh", "-c", &script];
+    let mut command = Command::new("unshare");
+    command.args(words.drain(..));
+    command
+        .env("CORACLE_HOME", cluster.home().join("home"))
+        .env("KUBECONFIG", cluster.kubeconfig());
+    let said: Said = command
+        .output()
+        .expect("unshare is part of every Linux")
+        .into();
+    if said.code == Some(77) || said.text.contains("unshare") {
+        return skip("no user namespace can be made in which to forbid further ones");
+    }
+    said.check(
+        "start",
+        4,
+        &["user namespace", "sysctl -w user.max_user_namespaces"],
+    );
+}
+
+#[test]
+fn in_a_cluster() {
+    in_private_network("in_a_cluster", || {
+        let cluster = Cluster::new("mishaps");
+        let broken = "{ this is not: a kubeconfig";
+        fs::write(cluster.kubeconfig(), broken).expect("a file for the test");
+        Said::by(&cluster, &["start"]).check("start", 1, &["is not a kubeconfig", "kubeconfig"]);
+        fs::remove_file(cluster.kubeconfig()).expect("it was made");
+        cluster.run(&["start"]);
+        image(&cluster);
+        charts_and_values(&cluster);
+        containers(&cluster);
+        objects(&cluster);
+        processes(&cluster);
+        two_at_once(&cluster);
+    });
+}
+
+/// Charts that cannot be rendered or deployed, by `up` itself.
+fn charts_and_values(cluster: &Cluster) {
+    let says = |args: &[&str], code: i32, parts: &[&str]| {
+        Said::by(cluster, args).check(&args.join(" "), code, parts);
+    };
+    let bad = chart(cluster, "bad", "kind: ConfigMap\nname: {{ .Values.a.b }}\n");
+    says(&["up", &bad], 1, &["templates/all.yaml:2:"]);
+    let values = cluster.home().join("bad.yaml");
+    fs::write(&values, "a: [\nb: 1\n").expect("a file for the test");
+    let values = values.display().to_string();
+    says(&["up", &bad, "-f", &values], 1, &["bad.yaml"]);
+    let unknown = chart(
+        cluster,
+        "unknown",
+        "apiVersion: nobody/v1\nkind: Boat\nmetadata: {name: a}\n",
+    );
+    says(&["up", &unknown], 1, &["templates/all.yaml", "Boat"]);
+
+    let image = chart(cluster, "image", &deployment("image", "image: \"bota:1\""));
+    says(
+        &["up", &image, "--timeout", "60"],
+        1,
+        &["bota:1", "coracle image build"],
+    );
+    let secret =
+        "image: \"boat:1\", env: [{name: A, valueFrom: {secretKeyRef: {name: nope, key: k}}}]";
+    let secret = chart(cluster, "secret", &deployment("secret", secret));
+    says(
+        &["up", &secret, "--timeout", "60"],
+        1,
+        &["secret \"nope\" not found"],
+    );
+}
+
+/// Containers that do not come up, and why.
+fn containers(cluster: &Cluster) {
+    why(
+        cluster,
+        "deploy/secret",
+        &[
+            "secret/nope",
+            "kubectl create secret generic nope -n default --from-literal=k=VALUE",
+        ],
+    );
+    why(
+        cluster,
+        "deploy/image",
+        &["the image bota:1", "coracle image build -t bota:1"],
+    );
+
+    let crash = chart(
+        cluster,
+        "crash",
+        &deployment(
+            "crash",
+            "image: \"boat:1\", command: [/todo-backend, --nope]",
+        ),
+    );
+    let missing = chart(
+        cluster,
+        "program",
+        &deployment("program", "image: \"boat:1\", command: [/nope]"),
+    );
+    let probe = "image: \"boat:1\", command: [/todo-frontend], env: [{name: BACKEND_URL, value: \"http://nowhere:8000\"}], ports: [{containerPort: 3000}], readinessProbe: {httpGet: {path: /nope, port: 3001}, periodSeconds: 1}";
+    let probe = chart(cluster, "probe", &deployment("probe", probe));
+    let big = "image: \"boat:1\", resources: {requests: {memory: 640Gi}}";
+    let big = chart(cluster, "big", &deployment("big", big));
+    for folder in [&crash, &missing, &probe, &big] {
+        // It is only asked why afterwards; the wait is cut short.
+        Said::by(cluster, &["up", folder, "--timeout", "1"]);
+    }
+    why(cluster, "deploy/crash", &["exit code", "| "]);
+    why(cluster, "deploy/program", &["/nope", "command and args"]);
+    why(cluster, "deploy/probe", &["is not ready", "asks port 3001"]);
+    why(
+        cluster,
+        "deploy/big",
+        &["no node takes it", "main asks for 640Gi"],
+    );
+}
+
+/// Objects that lead nowhere.
+fn objects(cluster: &Cluster) {
+    let taken = TcpListener::bind("127.0.0.1:31999").expect("the network is the test's own");
+    let folder = chart(
+        cluster,
+        "objects",
+        "apiVersion: v1\nkind: Service\nmetadata: {name: nobody}\nspec: {selector: {app: carsh}, ports: [{port: 80}]}\n\
+---\napiVersion: v1\nkind: Service\nmetadata: {name: taken}\nspec: {type: NodePort, selector: {app: crash}, ports: [{port: 80, nodePort: 31999}]}\n\
+---\napiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data}\nspec: {storageClassName: nope, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n\
+---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web}\nspec: {rules: [{host: web.localhost, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: nobdy, port: {number: 80}}}}]}}]}\n\
+---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: scaler}\nspec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: crash}, maxReplicas: 2, metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}}]}\n",
+    );
+    Said::by(cluster, &["up", &folder, "--timeout", "2"]);
+    why(
+        cluster,
+        "svc/nobody",
+        &["app=carsh fits no pod", "comes closest"],
+    );
+    why(cluster, "svc/taken", &["31999", "taken"]);
+    why(cluster, "pvc/data", &["there is no storage class nope"]);
+    why(
+        cluster,
+        "ingress/web",
+        &[
+            "service nobdy, which does not exist",
+            "did you mean nobody?",
+        ],
+    );
+    why(
+        cluster,
+        "hpa/scaler",
+        &["container main requests none", "kubectl set resources"],
+    );
+    why(cluster, "svc/nbody", &["it does not exist", "did you mean"]);
+    drop(taken);
+}
+
+/// Processes of the cluster that die.
+fn processes(cluster: &Cluster) {
+    let kill = |pid: i32| {
+        let status = Command::new("kill").args(["-9", &pid.to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()));
+    };
+    kill(cluster.processes("engine")[0]);
+    cluster.run(&["status"]);
+    // A machine that loses power leaves the same behind: a record without a process.
+    kill(cluster.processes("init")[0]);
+    until("the cluster has ended", || {
+        // While the kernel takes the processes away, nobody answers.
+        let said = Said::by(cluster, &["status"]);
+        if said.text == "mishaps: stopped\n" {
+            return Ok(());
+        }
+        Err(said.text)
+    });
+    Said::by(cluster, &["ip"]).check("ip", 3, &["coracle start --cluster mishaps"]);
+    let said = cluster.run(&["doctor", "--fix", "-o", "json"]);
+    let facts: serde_json::Value = serde_json::from_str(&said).expect("it is JSON");
+    assert_eq!(facts["ok"], true, "{said}");
+    cluster.run(&["start"]);
+    assert!(
+        cluster
+            .run(&["status"])
+            .contains("release crash in default")
+    );
+    cluster.run(&["stop"]);
+    assert_eq!(cluster.run(&["status"]), "mishaps: stopped\n");
+    cluster.run(&["start"]);
+}
+
+/// A second `up` waits for the first and says so.
+fn two_at_once(cluster: &Cluster) {
+    let home = cluster.home();
+    let folder = chart(
+        cluster,
+        "slow",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: slow}\n",
+    );
+    let gate = home.join("gate");
+    let text = format!(
+        "release: slow\nchart: {folder}\nimages:\n  - name: boat:1\n    dockerfile: boat/Dockerfile\n    context: boat\n    before: 'touch began; while [ ! -e {} ]; do sleep 0.05; done'\n",
+        gate.display()
+    );
+    fs::write(home.join("coracle.yaml"), text).expect("a file for the test");
+    let first = cluster
+        .command(&["up"])
+        .stderr(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .spawn();
+    let mut first = first.expect("the program was built");
+    until("the first one builds", || {
+        let began = Path::new(&home.join("began")).exists();
+        began.then_some(()).ok_or_else(|| "not yet".to_owned())
+    });
+    let mut second = cluster
+        .command(&["up"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program was built");
+    let said = {
+        use std::io::BufRead;
+        let stderr = second.stderr.take().expect("it was asked for");
+        let mut lines = std::io::BufReader::new(stderr).lines();
+        let line = lines
+            .next()
+            .expect("it says something")
+            .expect("it is text");
+        fs::write(&gate, "").expect("a file for the test");
+        let rest: Vec<String> = lines.map_while(Result::ok).collect();
+        (line, rest.join("\n"))
+    };
+    assert!(first.wait().expect("it ends").success());
+    assert!(second.wait().expect("it ends").success(), "{}", said.1);
+    assert!(
+        said.0
+            .contains("release slow is being deployed by coracle up"),
+        "{}",
+        said.0
+    );
+    assert!(said.1.contains("nothing has changed"), "{}", said.1);
+    fs::remove_file(home.join("coracle.yaml")).expect("it was made");
+}
