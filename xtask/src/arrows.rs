@@ -53,7 +53,6 @@ const PERMITTED: &[(&str, &[&str])] = &[
         "coracle-preflight",
         &["coracle-goyaml", "coracle-helm", "coracle-machinery"],
     ),
-    ("coracle-release", &["coracle-helm"]),
     ("coracle-cluster", &["coracle-runtime", "coracle-netdev"]),
     ("todo-backend", &[]),
     ("todo-frontend", &[]),

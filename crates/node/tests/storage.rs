@@ -7,8 +7,11 @@ use std::time::Duration;
 use coracle_apiserver::{ApiServer, Config, Identity};
 use coracle_client::Caches;
 use coracle_node::Provisioner;
-use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{
+    Node, PersistentVolume, PersistentVolumeClaim, Pod, ServiceAccount,
+};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::runtime::wait::await_condition;
 use kube::{Client, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -67,6 +70,13 @@ async fn world() -> World {
         )
         .await
         .expect("the node reports");
+    // Without it no pod is admitted.
+    let accounts: Api<ServiceAccount> = Api::default_namespaced(world.client.clone());
+    await_condition(accounts, "default", |found: Option<&ServiceAccount>| {
+        found.is_some()
+    })
+    .await
+    .expect("the controllers make it");
     world
 }
 

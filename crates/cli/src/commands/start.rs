@@ -9,7 +9,9 @@ use coracle_cluster::pki::Pki;
 use coracle_cluster::{HostNetwork, IdMap, Record};
 use coracle_netdev::AddressPlan;
 use coracle_runtime::Delegation;
-use kube::Client;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::runtime::wait::await_condition;
+use kube::{Api, Client};
 
 use super::progress::{Progress, Step};
 use super::target::{Target, kubeconfig_path};
@@ -87,7 +89,14 @@ impl Start {
             }
         };
         step.say("waiting for the API");
-        if let Err(failure) = block_on(wait_for_api(target, &record)) {
+        let ready = block_on(async {
+            wait_for_api(target, &record).await?;
+            if !self.api_only {
+                wait_for_controllers(target, &record).await?;
+            }
+            Ok(())
+        });
+        if let Err(failure) = ready {
             step.failed();
             let log = target.dir.logs().join("engine.log");
             return Err(failure.hint(format!("the engine's log says more: {}", log.display())));
@@ -277,4 +286,22 @@ async fn wait_for_api(target: &Target, record: &Record) -> Outcome {
         target.dir.name()
     )
     .into())
+}
+
+/// Waits until the controllers have made the ServiceAccount without which no
+/// pod is admitted: what is created right after `start` must not be refused.
+async fn wait_for_controllers(target: &Target, record: &Record) -> Outcome {
+    let accounts: Api<ServiceAccount> = Api::default_namespaced(target.client(record).await?);
+    let there = await_condition(accounts, "default", |found: Option<&ServiceAccount>| {
+        found.is_some()
+    });
+    match tokio::time::timeout(std::time::Duration::from_secs(10), there).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(anyhow::Error::from(error).into()),
+        Err(_) => Err(anyhow::anyhow!(
+            "the controllers of cluster {} do nothing: see coracle logs --engine",
+            target.dir.name()
+        )
+        .into()),
+    }
 }
