@@ -132,7 +132,7 @@ impl Check {
 
     fn capabilities(&self, asked: Option<&(String, Client)>) -> Result<Capabilities, Failure> {
         if let Some((_, client)) = asked {
-            return block_on(chart::capabilities(client));
+            return block_on(async { Ok(coracle_release::capabilities(client).await?) });
         }
         let mut capabilities = Capabilities::of(Level::default());
         if let Some(version) = &self.kube_version {

@@ -10,7 +10,7 @@ use super::super::progress::Progress;
 use super::super::release::failure_of;
 use super::current;
 use super::push::{Pushed, rewrite};
-use crate::chart::{self, ClusterLookup};
+use crate::chart;
 use crate::failure::Failure;
 use crate::project::Project;
 
@@ -79,9 +79,9 @@ impl Plan {
                 .unsigned_abs(),
             is_install: last.is_none(),
         };
-        let capabilities = chart::capabilities(client).await?;
-        let lookup = ClusterLookup::new(client.clone());
-        let record = chart::record(&chart);
+        let capabilities = coracle_release::capabilities(client).await?;
+        let lookup = coracle_release::ClusterLookup::new(client.clone());
+        let record = coracle_release::chart_to_record(&chart);
         let config = values_to_record(&values);
         let inputs = inputs(project, &path, &files, pushed)?;
         // The renderer blocks while it asks the cluster, so it has a thread of its own.
