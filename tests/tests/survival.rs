@@ -58,12 +58,15 @@ fn pods() -> Vec<Value> {
 
 const NAMES: [&str; 4] = ["counts", "answers", "claims", "several"];
 
-/// What must not change: containers and their restarts, by pod; and the pids of
-/// what runs in them.
+/// What must not change: containers and their restarts, by pod; and since when
+/// the pod takes traffic.
 fn picture(lab: &Lab) -> Vec<(String, String, i64)> {
     let mut picture = Vec::new();
     for name in NAMES {
         let pod = lab.object("pod", name);
+        let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+        let ready = conditions.filter(|one| one["type"] == "Ready");
+        picture.extend(ready.map(|one| (name.to_owned(), one.to_string(), 0)));
         for list in ["containerStatuses", "initContainerStatuses"] {
             for status in pod["status"][list].as_array().into_iter().flatten() {
                 picture.push((

@@ -4,6 +4,7 @@
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated};
 use tokio::time::{Duration, Instant};
 
+use super::container::{Health, container_id};
 use super::{Worker, sandbox};
 use crate::machine::Running;
 
@@ -50,8 +51,27 @@ impl Worker {
             let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
             let state = self.state(container);
             state.restarts = state.restarts.max(attempt);
-            self.attach_run(container, running, attempt, since);
+            let health = self.health_before(container, running.id());
+            self.attach_run(container, running, attempt, since, health);
         }
+    }
+
+    /// Returns what an earlier engine's probes had found of this run, so that
+    /// nobody loses an endpoint because its prober began anew.
+    fn health_before(&self, container: &Container, id: &str) -> Health {
+        let fresh = Health::at_start(container);
+        let status = self.pod.status.as_ref();
+        let known = status.and_then(|status| {
+            let apps = status.container_statuses.iter().flatten();
+            let inits = status.init_container_statuses.iter().flatten();
+            let id = container_id(id);
+            apps.chain(inits)
+                .find(|one| one.name == container.name && one.container_id.as_ref() == Some(&id))
+        });
+        known.map_or(fresh, |known| Health {
+            started: fresh.started || known.started == Some(true),
+            ready: fresh.ready || known.ready,
+        })
     }
 
     /// Takes over what the pod's status says of the time before.

@@ -2,7 +2,7 @@
 //! it waits.
 
 use coracle_runtime::Exit;
-use k8s_openapi::api::core::v1::ContainerStateTerminated;
+use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use tokio::task::JoinSet;
@@ -47,6 +47,26 @@ impl Default for State {
             pull: None,
             crashes: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),
             misses: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),
+        }
+    }
+}
+
+/// What a run's probes have found so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Health {
+    /// Whether the startup probe, if there is one, has succeeded.
+    pub started: bool,
+    /// Whether the readiness probe, if there is one, succeeds.
+    pub ready: bool,
+}
+
+impl Health {
+    /// Returns what is known when a container has just started: a probe that
+    /// it does not have is as good as one that succeeds.
+    pub fn at_start(container: &Container) -> Health {
+        Health {
+            started: container.startup_probe.is_none(),
+            ready: container.readiness_probe.is_none(),
         }
     }
 }

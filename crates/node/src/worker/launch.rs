@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ObjectRefe
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::container::{Run, State};
+use super::container::{Health, Run, State};
 use super::hooks::{RunningTarget, run_hook};
 use super::{Message, Worker};
 use crate::env::{self, ConfigError};
@@ -167,7 +167,8 @@ impl Worker {
             "Started",
             &format!("Container started: {}", container.name),
         );
-        self.attach_run(container, running, attempt, Instant::now());
+        let health = Health::at_start(container);
+        self.attach_run(container, running, attempt, Instant::now(), health);
         self.run_post_start(container, attempt);
     }
 
@@ -178,6 +179,7 @@ impl Worker {
         running: Running,
         attempt: i32,
         since: Instant,
+        health: Health,
     ) {
         self.handle
             .live
@@ -194,8 +196,8 @@ impl Worker {
             handle: running,
             attempt,
             since,
-            started: container.startup_probe.is_none(),
-            ready: container.readiness_probe.is_none(),
+            started: health.started,
+            ready: health.ready,
             stopping: false,
             tasks: JoinSet::new(),
         };
@@ -203,10 +205,9 @@ impl Worker {
         state.waiting = None;
         state.misses.reset();
         state.run = Some(run);
-        let kind = if container.startup_probe.is_some() {
-            &[Kind::Startup][..]
-        } else {
-            &[Kind::Readiness, Kind::Liveness]
+        let kind = match health.started {
+            true => &[Kind::Readiness, Kind::Liveness][..],
+            false => &[Kind::Startup],
         };
         for kind in kind {
             self.start_probe(container, *kind);
