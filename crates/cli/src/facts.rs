@@ -2,34 +2,29 @@
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
-use std::path::Path;
 
 use coracle_helm::{Release, Rendered};
 use coracle_machinery::kinds;
 use coracle_preflight::{Denied, TakenPort, Target};
+use futures::future::join_all;
+use futures::join;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use crate::commands::check::{node_ports, nothing_known};
 use crate::failure::Failure;
 
-/// Connects to an existing cluster.
-pub async fn connect(context: &str, kubeconfig: Option<&Path>) -> Result<Client, Failure> {
-    let document = match kubeconfig {
-        Some(path) => Kubeconfig::read_from(path),
-        None => Kubeconfig::read(),
-    }?;
-    let options = KubeConfigOptions {
-        context: Some(context.to_owned()),
-        ..KubeConfigOptions::default()
-    };
-    let config = Config::from_custom_kubeconfig(document, &options).await?;
-    Ok(Client::try_from(config)?)
+/// A cluster that is asked.
+pub struct Cluster {
+    /// A client of it.
+    pub client: Client,
+    /// Its name for messages.
+    pub name: String,
+    /// Whether it is one of ours, on this machine.
+    pub is_own: bool,
 }
 
 /// Kinds that rules look at: those of the whole cluster, then those of the
@@ -66,40 +61,46 @@ const IN_NAMESPACES: &[(&str, &str)] = &[
 /// Asks a cluster for everything that rules look at; what it refuses to tell
 /// stays unknown.
 pub async fn gather(
-    client: &Client,
-    name: &str,
-    is_coracle: bool,
+    cluster: &Cluster,
     rendered: &Rendered,
     release: &Release,
 ) -> Result<Target, Failure> {
+    let client = &cluster.client;
     let mut target = Target {
-        is_coracle,
-        ..Target::named(name)
+        is_coracle: cluster.is_own,
+        ..Target::named(&cluster.name)
     };
-    target.served = Some(served(client).await?);
-    for (version, kind) in CLUSTER_WIDE {
-        if let Some(objects) = list(client, version, kind, None).await {
+    let spaces = namespaces(rendered, release);
+    let wide = CLUSTER_WIDE
+        .iter()
+        .map(|(version, kind)| list(client, version, kind, None));
+    let inside = IN_NAMESPACES.iter().flat_map(|(version, kind)| {
+        let spaces = spaces.iter();
+        spaces.map(move |space| list(client, version, kind, Some(space)))
+    });
+    let (served, wide, inside, denied) = join!(
+        served(client),
+        join_all(wide),
+        join_all(inside),
+        denied(client, rendered, release)
+    );
+    target.served = Some(served?);
+    target.denied = denied;
+    for ((_, kind), found) in CLUSTER_WIDE.iter().zip(wide) {
+        if let Some(objects) = found {
             target.list(kind, objects);
         }
     }
-    for (version, kind) in IN_NAMESPACES {
-        let mut all = Some(Vec::new());
-        for namespace in namespaces(rendered, release) {
-            let found = list(client, version, kind, Some(&namespace)).await;
-            match (&mut all, found) {
-                (Some(all), Some(found)) => all.extend(found),
-                _ => all = None,
-            }
-        }
+    for ((_, kind), found) in IN_NAMESPACES.iter().zip(inside.chunks(spaces.len())) {
+        let all: Option<Vec<Vec<Value>>> = found.iter().cloned().collect();
         if let Some(objects) = all {
-            target.list(kind, objects);
+            target.list(kind, objects.into_iter().flatten());
         }
     }
-    if is_coracle {
+    if cluster.is_own {
         target.images = images(&target);
         target.taken_ports = taken(rendered);
     }
-    target.denied = denied(client, rendered, release).await;
     Ok(target)
 }
 
@@ -107,7 +108,8 @@ pub async fn gather(
 pub fn host(rendered: &Rendered) -> Target {
     Target {
         taken_ports: taken(rendered),
-        ..nothing_known()
+        is_coracle: true,
+        ..Target::named("")
     }
 }
 
@@ -209,32 +211,27 @@ fn images(target: &Target) -> Option<BTreeSet<String>> {
 /// Asks for each kind whether it may be made.
 async fn denied(client: &Client, rendered: &Rendered, release: &Release) -> Vec<Denied> {
     let mut asked = BTreeSet::new();
-    let mut found = Vec::new();
-    for manifest in &rendered.manifests {
-        let Some(row) = kinds::by_api_version(&manifest.api_version, &manifest.kind) else {
-            continue;
+    let rows = rendered.manifests.iter().filter_map(|manifest| {
+        let row = kinds::by_api_version(&manifest.api_version, &manifest.kind)?;
+        asked.insert((row.group, row.plural)).then_some(row)
+    });
+    let questions: Vec<_> = rows
+        .flat_map(|row| ["create", "patch"].map(|verb| (row, verb)))
+        .collect();
+    let answers = questions.iter().map(|(row, verb)| async move {
+        let namespace = match row.namespaced {
+            true => release.namespace.as_str(),
+            false => "",
         };
-        let namespace = if row.namespaced {
-            release.namespace.as_str()
-        } else {
-            ""
-        };
-        for verb in ["create", "patch"] {
-            if !asked.insert((row.group, row.plural, verb)) {
-                continue;
-            }
-            if may(client, verb, (row.group, row.plural), namespace).await == Some(false) {
-                found.push(Denied {
-                    verb: verb.into(),
-                    group: row.group.into(),
-                    kind: row.kind.into(),
-                    namespace: namespace.into(),
-                });
-                break;
-            }
-        }
-    }
-    found
+        let allowed = may(client, verb, (row.group, row.plural), namespace).await;
+        (allowed == Some(false)).then(|| Denied {
+            verb: (*verb).into(),
+            group: row.group.into(),
+            kind: row.kind.into(),
+            namespace: namespace.into(),
+        })
+    });
+    join_all(answers).await.into_iter().flatten().collect()
 }
 
 async fn may(
@@ -260,4 +257,14 @@ async fn may(
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let answer = api.create(&PostParams::default(), &review).await.ok()?;
     Some(answer.status?.allowed)
+}
+
+/// Numbers after `nodePort:` in what is rendered.
+fn node_ports(rendered: &Rendered) -> Vec<u16> {
+    let bodies = rendered.manifests.iter().map(|manifest| &manifest.body);
+    let ports = bodies.flat_map(|body| body.lines()).filter_map(|line| {
+        let (_, value) = line.split_once("nodePort:")?;
+        value.trim().parse().ok()
+    });
+    ports.collect()
 }

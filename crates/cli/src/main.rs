@@ -9,6 +9,7 @@ mod facts;
 mod failure;
 mod folder;
 mod interrupt;
+mod look;
 mod paint;
 mod process;
 mod project;

@@ -14,14 +14,15 @@ pub fn nearest(wanted: &str, names: impl IntoIterator<Item = String>) -> Vec<Str
     near.into_iter().take(3).map(|(_, name)| name).collect()
 }
 
-/// Twice the edit distance; a letter of another case counts as half.
+/// Twice the edit distance; a letter of another case counts as half, two
+/// letters changed over as one edit.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();
     let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).map(|at| at * 2).collect();
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).map(|at| at * 2).collect();
     for (i, ca) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = (i + 1) * 2;
+        let mut row = vec![(i + 1) * 2];
         for (j, cb) in b.iter().enumerate() {
             let change = if ca == cb {
                 0
@@ -30,12 +31,15 @@ fn distance(a: &str, b: &str) -> usize {
             } else {
                 2
             };
-            let best = (diagonal + change).min(row[j] + 2).min(row[j + 1] + 2);
-            diagonal = row[j + 1];
-            row[j + 1] = best;
+            let mut best = (above[j] + change).min(above[j + 1] + 2).min(row[j] + 2);
+            if i > 0 && j > 0 && *ca == b[j - 1] && a[i - 1] == *cb {
+                best = best.min(before[j - 1] + 2);
+            }
+            row.push(best);
         }
+        before = std::mem::replace(&mut above, row);
     }
-    row[b.len()]
+    above[b.len()]
 }
 
 #[cfg(test)]
@@ -47,6 +51,7 @@ mod tests {
         let names = || ["image", "images", "imagePullPolicy", "Image"].map(String::from);
         assert_eq!(nearest("imge", names()), ["image", "Image"]);
         assert_eq!(nearest("IMAGE", ["Image".to_owned()]), ["Image"]);
+        assert_eq!(nearest("wbe", ["web".to_owned()]), ["web"]);
         assert_eq!(nearest("zzzzzz", names()), Vec::<String>::new());
     }
 }

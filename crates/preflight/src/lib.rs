@@ -23,7 +23,7 @@ pub use report::{Finding, ObjectName, Report, Severity};
 pub use show::Show;
 pub use target::{Denied, TakenPort, Target};
 
-use coracle_helm::{Capabilities, Chart, Lookup, Options, Release, Rendered, Values};
+use coracle_helm::{Capabilities, Chart, Lookup, Options, Release, RenderError, Rendered, Values};
 
 /// What is checked.
 #[derive(Clone, Copy)]
@@ -46,6 +46,24 @@ pub struct Input<'i> {
     pub create_namespace: bool,
 }
 
+/// Returns what templates know of an ordinary cluster of our version, for
+/// checks that ask none: Helm's own default lists fewer kinds than any real
+/// cluster serves.
+pub fn ordinary_cluster() -> Capabilities {
+    let mut capabilities = Capabilities::of(coracle_helm::Level::default());
+    let versions = &mut capabilities.api_versions;
+    for kind in coracle_machinery::kinds::all() {
+        let version = kind.api_version().into_owned();
+        let named = format!("{version}/{}", kind.kind);
+        for name in [version, named] {
+            if !versions.contains(&name) {
+                versions.push(name);
+            }
+        }
+    }
+    capabilities
+}
+
 /// Renders a chart and looks for everything that would go wrong.
 pub fn check(input: &Input<'_>) -> Report {
     let rendered = coracle_helm::render_with(
@@ -58,12 +76,15 @@ pub fn check(input: &Input<'_>) -> Report {
     );
     match rendered {
         Ok(rendered) => check_rendered(input, &rendered),
-        Err(error) => {
-            let mut report = Report::of(input);
-            values::refused(*error, &mut report);
-            report
-        }
+        Err(error) => refused(input, *error),
     }
+}
+
+/// Reports a chart that does not render.
+pub fn refused(input: &Input<'_>, error: RenderError) -> Report {
+    let mut report = Report::of(input);
+    values::refused(error, &mut report);
+    report
 }
 
 /// Looks for everything that would go wrong with a chart that is rendered.

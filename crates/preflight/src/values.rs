@@ -14,24 +14,7 @@ pub fn refused(error: RenderError, report: &mut Report) {
         Step::Manifest => "not-yaml",
     };
     if error.step == Step::Schema && !error.values.is_empty() {
-        for (message, origin) in &error.values {
-            report.findings.push(Finding {
-                severity: Severity::Error,
-                rule,
-                object: None,
-                field: String::new(),
-                message: format!("the chart's schema refuses the values: {message}"),
-                fix: Some("values.schema.json of the chart says what is allowed".into()),
-                place: None,
-                values: origin
-                    .as_ref()
-                    .map(|origin| (String::new(), Some(origin.clone())))
-                    .into_iter()
-                    .collect(),
-                helm: Some(error.helm.trim_end().to_owned()),
-            });
-        }
-        return;
+        return schema(&error, report);
     }
     let message = match said(&error) {
         Some(said) => said,
@@ -55,6 +38,30 @@ pub fn refused(error: RenderError, report: &mut Report) {
         values: error.values.clone(),
         helm: Some(error.helm.trim_end().to_owned()),
     });
+}
+
+/// One finding for each violation, with the reasons below it.
+fn schema(error: &RenderError, report: &mut Report) {
+    for (message, origin) in &error.values {
+        // Lines below another begin with a dash still.
+        if let (Some(reason), Some(last)) = (message.strip_prefix("- "), report.findings.last_mut())
+        {
+            last.message.push_str(&format!("\n{reason}"));
+            continue;
+        }
+        let origin = origin.clone().map(|origin| (String::new(), Some(origin)));
+        report.findings.push(Finding {
+            severity: Severity::Error,
+            rule: "values-schema",
+            object: None,
+            field: String::new(),
+            message: format!("the chart's schema refuses the values: {message}"),
+            fix: Some("values.schema.json of the chart says what is allowed".into()),
+            place: None,
+            values: origin.into_iter().collect(),
+            helm: Some(error.helm.trim_end().to_owned()),
+        });
+    }
 }
 
 /// What the chart itself says when it refuses with `fail` or `required`.

@@ -2,19 +2,19 @@
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use coracle_helm::{
-    Capabilities, KubeVersion, Level, NoCluster, Options, Release, Rendered, render_with,
-};
-use coracle_preflight::{Input, Report, Severity, Show, Target as Facts};
-use kube::Client;
+use coracle_helm::{Capabilities, KubeVersion, NoCluster, Release};
+use coracle_preflight::{Report, Severity, Show};
+use coracle_release::ClusterLookup;
 
 use super::target::Target;
 use super::{Global, block_on};
 use crate::chart;
-use crate::facts;
+use crate::facts::Cluster;
 use crate::failure::Failure;
+use crate::look::{Look, colours};
 use crate::values::ValueFlags;
 
 /// Say what would go wrong with a chart; nothing is changed.
@@ -34,7 +34,7 @@ pub struct Check {
     /// The installation will make the namespace.
     #[arg(long)]
     create_namespace: bool,
-    /// Kubernetes version that the chart sees, where no cluster is asked.
+    /// Kubernetes version that the chart sees.
     #[arg(long)]
     kube_version: Option<String>,
     /// Ask no cluster, even if one runs.
@@ -66,75 +66,62 @@ impl Check {
             _ => return Err(Failure::usage("name one chart")),
         };
         let chart = chart::load(path.as_ref())?;
-        let values = self.values.read()?;
+        let chart_name = chart.name().to_owned();
         let release = Release {
             namespace: self.namespace.clone(),
-            ..Release::named(name.unwrap_or(chart.name()))
+            ..Release::named(name.unwrap_or(&chart_name))
         };
-        let asked = self.client(global)?;
-        let capabilities = self.capabilities(asked.as_ref())?;
-        let render = || {
-            let options = Options::default();
-            render_with(
-                &chart,
-                &values,
-                &release,
-                &capabilities,
-                &NoCluster,
-                options,
-            )
-        };
-        let target = match (&asked, render()) {
-            (Some((name, client)), Ok(rendered)) => {
-                let own = global.context.is_none();
-                Some(block_on(facts::gather(
-                    client, name, own, &rendered, &release,
-                ))?)
-            }
-            (None, Ok(rendered)) => Some(facts::host(&rendered)),
-            (_, Err(_)) => None,
-        };
-        let mut report = coracle_preflight::check(&Input {
-            chart: &chart,
-            values: &values,
-            release: &release,
-            capabilities: &capabilities,
-            lookup: &NoCluster,
-            options: Options::default(),
-            target: target.as_ref(),
-            create_namespace: self.create_namespace,
-        });
-        report.rebase(chart.name(), path);
+        let mut report = block_on(async {
+            let cluster = self.cluster(global).await?;
+            let look = Look {
+                chart,
+                values: self.values.read()?,
+                release,
+                capabilities: self.capabilities(cluster.as_ref()).await?,
+                lookup: match &cluster {
+                    Some(cluster) => Arc::new(ClusterLookup::new(cluster.client.clone())),
+                    None => Arc::new(NoCluster),
+                },
+                create_namespace: self.create_namespace,
+            };
+            look.report(cluster.as_ref()).await
+        })?;
+        report.rebase(&chart_name, path);
         self.print(&report, global.quiet);
         let failed = !report.is_ok() || self.strict && report.count(Severity::Warning) > 0;
         Ok(ExitCode::from(u8::from(failed)))
     }
 
     /// The cluster that is asked: the named context, else our own if it runs.
-    fn client(&self, global: &Global) -> Result<Option<(String, Client)>, Failure> {
+    async fn cluster(&self, global: &Global) -> Result<Option<Cluster>, Failure> {
         if self.offline {
             return Ok(None);
-        }
-        if let Some(context) = &global.context {
-            let client = block_on(facts::connect(context, global.kubeconfig.as_deref()))?;
-            return Ok(Some((context.clone(), client)));
         }
         let Ok(target) = Target::of(global) else {
             return Ok(None);
         };
-        let Some(record) = target.running() else {
+        let is_own = target.remote.is_none();
+        if is_own && target.running().is_none() {
             return Ok(None);
+        }
+        let client = match target.connect().await {
+            Ok(client) => client,
+            // A cluster that is about to stop is no reason to fail.
+            Err(_) if is_own => return Ok(None),
+            Err(failure) => return Err(failure),
         };
-        // A cluster that is about to stop is no reason to fail.
-        let client = block_on(target.client(&record)).ok();
-        Ok(client.map(|client| (target.dir.name().to_owned(), client)))
+        Ok(Some(Cluster {
+            client,
+            name: target.name().to_owned(),
+            is_own,
+        }))
     }
 
-    fn capabilities(&self, asked: Option<&(String, Client)>) -> Result<Capabilities, Failure> {
-        if let Some((_, client)) = asked {
-            return block_on(async { Ok(coracle_release::capabilities(client).await?) });
-        }
-        let mut capabilities = Capabilities::of(Level::default());
+    async fn capabilities(&self, cluster: Option<&Cluster>) -> Result<Capabilities, Failure> {
+        let mut capabilities = match cluster {
+            Some(cluster) => coracle_release::capabilities(&cluster.client).await?,
+            None => coracle_preflight::ordinary_cluster(),
+        };
         if let Some(version) = &self.kube_version {
             capabilities.kube_version = KubeVersion::parse(version).map_err(Failure::usage)?;
         }
@@ -145,32 +132,9 @@ impl Check {
         match self.output {
             Output::Json => println!("{:#}", report.to_json()),
             Output::Text => {
-                let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-                let colour = std::io::stdout().is_terminal() && !plain;
+                let colour = colours(std::io::stdout().is_terminal());
                 print!("{}", Show { colour, quiet }.report(report));
             }
         }
-    }
-}
-
-/// Returns what is rendered as the objects' ports would be asked for.
-pub fn node_ports(rendered: &Rendered) -> Vec<u16> {
-    let lines = rendered
-        .manifests
-        .iter()
-        .flat_map(|manifest| manifest.body.lines());
-    let ports = lines.filter_map(|line| {
-        let (_, value) = line.split_once("nodePort:")?;
-        value.trim().parse().ok()
-    });
-    ports.collect()
-}
-
-/// What nobody asked is not known.
-pub fn nothing_known() -> Facts {
-    Facts {
-        is_coracle: true,
-        can_pull: true,
-        ..Facts::default()
     }
 }

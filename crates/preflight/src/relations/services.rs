@@ -286,17 +286,14 @@ fn governing(world: &World<'_>, object: &Object, sink: &mut Sink) {
     if name.is_empty() || world.find("Service", namespace, name).value().is_some() {
         return;
     }
-    let names = world.names("Service", namespace);
     let message =
         format!("the StatefulSet's Service {name} does not exist, so its pods have no names");
-    let fix = super::did_you_mean(name, names)
-        .unwrap_or_else(|| format!("make a Service {name} with clusterIP: None"));
     sink.add(
-        Severity::Warning,
+        Severity::Note,
         "missing-service",
         object,
         "spec.serviceName",
         message,
     )
-    .fix(fix);
+    .fix(format!("make a Service {name} with clusterIP: None"));
 }

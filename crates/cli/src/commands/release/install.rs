@@ -236,6 +236,7 @@ impl Verb for Install {
 /// Installs and tells of it.
 pub async fn perform(place: &Place, source: &Source, options: &Options) -> Result<Record, Failure> {
     let session = place.session()?;
+    place.look_first(source, options, true).await?;
     let mut teller = Teller::new(place);
     let result = install(&session, source, options, &mut |event| teller.hear(event)).await;
     teller.end();

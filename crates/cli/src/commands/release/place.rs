@@ -1,15 +1,19 @@
 //! Where a verb works: a cluster, a namespace, and as whom it speaks.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
-use coracle_release::Session;
+use coracle_helm::{NoCluster, Release};
+use coracle_release::{DryRun, OldValues, Options, Session, Source};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use crate::commands::Global;
 use crate::commands::target::Target;
+use crate::facts::Cluster;
 use crate::failure::Failure;
+use crate::look::{self, Look};
 
 /// Flags that say where.
 #[derive(Debug, Clone, Default, Args)]
@@ -31,6 +35,9 @@ pub enum Manner {
 /// Where a verb works.
 pub struct Place {
     client: Option<Client>,
+    /// The cluster's name for messages, and whether it is one of ours.
+    cluster: String,
+    is_own: bool,
     namespace: String,
     /// How it speaks.
     pub manner: Manner,
@@ -85,6 +92,11 @@ impl Place {
         let namespace = at.namespace.clone().or(default);
         Ok(Place {
             client,
+            cluster: match &global.context {
+                Some(context) => context.clone(),
+                None => global.cluster.clone(),
+            },
+            is_own: global.context.is_none(),
             namespace: namespace.unwrap_or_else(|| "default".into()),
             manner: Manner::Coracle,
             quiet: global.quiet,
@@ -123,6 +135,8 @@ impl Place {
         };
         Ok(Place {
             client,
+            cluster: cluster.context.clone().unwrap_or_default(),
+            is_own: false,
             namespace: namespace.filter(|name| !name.is_empty()).unwrap_or(default),
             manner: Manner::Helm,
             quiet: false,
@@ -150,6 +164,53 @@ impl Place {
     pub fn session_in(&self, namespace: &str) -> Result<Session, Failure> {
         let session = Session::new(self.client()?.clone(), namespace);
         Ok(session.held_by(own_holder(), is_dead))
+    }
+}
+
+impl Place {
+    /// Tells what would go wrong, before anything is changed. Helm says
+    /// nothing of that kind, what is only simulated harms nobody, and values of
+    /// an old revision are not known here.
+    pub async fn look_first(
+        &self,
+        source: &Source,
+        options: &Options,
+        is_install: bool,
+    ) -> Result<(), Failure> {
+        let takes_old_values = !is_install
+            && match options.old_values {
+                OldValues::Reset => false,
+                OldValues::IfNoneGiven => source.values.map().is_empty(),
+                OldValues::Reuse | OldValues::ResetThenReuse => true,
+            };
+        let silent = self.manner == Manner::Helm || self.quiet;
+        if silent || takes_old_values || options.dry_run != DryRun::None {
+            return Ok(());
+        }
+        let client = self.client()?;
+        let look = Look {
+            chart: source.chart.clone(),
+            values: source.values.clone(),
+            release: Release {
+                name: source.name.clone(),
+                namespace: self.namespace.clone(),
+                revision: 1,
+                is_install,
+            },
+            capabilities: coracle_release::capabilities(client).await?,
+            lookup: match &source.lookup {
+                Some(lookup) => lookup.clone(),
+                None => Arc::new(NoCluster),
+            },
+            create_namespace: options.create_namespace,
+        };
+        let cluster = Cluster {
+            client: client.clone(),
+            name: self.cluster.clone(),
+            is_own: self.is_own,
+        };
+        look::tell(look, &cluster).await;
+        Ok(())
     }
 }
 

@@ -76,6 +76,7 @@ impl Verb for Upgrade {
             let record = install::perform(place, &source, &options).await;
             return self.deploying.print(place, &record?);
         }
+        place.look_first(&source, &options, false).await?;
         let mut teller = Teller::new(place);
         let result = upgrade(&session, &source, &options, &mut |event| teller.hear(event)).await;
         teller.end();

@@ -1,6 +1,8 @@
 //! Phases Configuration and Deployment: render, compare with the newest
 //! revision, apply where something differs.
 
+use std::sync::Arc;
+
 use coracle_helm::{Release, Rendered, print};
 use coracle_release::{Hook, Object, Record, Request, Status, latest, parse, values_to_record};
 use kube::Client;
@@ -11,7 +13,9 @@ use super::super::release::failure_of;
 use super::current;
 use super::push::{Pushed, rewrite};
 use crate::chart;
+use crate::facts::Cluster;
 use crate::failure::Failure;
+use crate::look::{self, Look};
 use crate::project::Project;
 
 /// What is to be deployed.
@@ -28,6 +32,7 @@ pub struct Plan {
     manifest: String,
     notes: String,
     last: Option<Record>,
+    look: Option<Look>,
 }
 
 /// What stands in the cluster now.
@@ -84,11 +89,18 @@ impl Plan {
         let record = coracle_release::chart_to_record(&chart);
         let config = values_to_record(&values);
         let inputs = inputs(project, &path, &files, pushed)?;
+        let look = Look {
+            chart,
+            values,
+            release,
+            capabilities,
+            lookup: Arc::new(lookup),
+            create_namespace: true,
+        };
         // The renderer blocks while it asks the cluster, so it has a thread of its own.
-        let rendering = tokio::task::spawn_blocking(move || {
-            chart::rendered(&chart, &values, &release, &capabilities, &lookup)
-        });
-        let rendered: Rendered = rendering.await??;
+        let rendering = tokio::task::spawn_blocking(move || (look.rendered(), look));
+        let (rendered, look) = rendering.await?;
+        let rendered: Rendered = rendered?;
         let plan = Plan {
             release: project.release.clone(),
             namespace: project.namespace.clone(),
@@ -99,16 +111,25 @@ impl Plan {
             manifest: rewrite(&print::manifest(&rendered, true), pushed),
             notes: rendered.notes.clone(),
             last,
+            look: Some(look),
         };
         Ok((plan, rendered.manifests.len()))
     }
 
-    /// Deploys what was rendered, unless it stands there already.
+    /// Deploys what was rendered, unless it stands there already; tells first
+    /// what would go wrong.
     pub async fn carry_out(
-        self,
-        client: &Client,
+        mut self,
+        cluster: &Cluster,
         progress: &Progress,
     ) -> Result<Deployed, Failure> {
+        let client = &cluster.client;
+        let stands = self.last.as_ref().map(|last| last.manifest.as_str());
+        if stands != Some(self.manifest.as_str())
+            && let Some(look) = self.look.take()
+        {
+            look::tell(look, cluster).await;
+        }
         let step = progress.step("Deployment");
         let difference = match self.difference(client).await {
             Ok(None) => {

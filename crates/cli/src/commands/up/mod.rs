@@ -24,6 +24,7 @@ use super::progress::{Progress, duration};
 use super::start::Start;
 use super::target::Target;
 use super::{Global, advice, block_on, roll};
+use crate::facts::Cluster;
 use crate::failure::{Failure, Outcome};
 use crate::project::{self, Project};
 
@@ -83,7 +84,12 @@ impl Up {
         let (changed, notes, urls) = block_on(async {
             let client = target.connect().await?;
             let plan = deploy::Plan::make(&client, &project, &pushed, &progress).await?;
-            let deployed = plan.carry_out(&client, &progress).await?;
+            let cluster = Cluster {
+                client: client.clone(),
+                name: target.name().to_owned(),
+                is_own: target.remote.is_none(),
+            };
+            let deployed = plan.carry_out(&cluster, &progress).await?;
             let stale = if target.remote.is_none() {
                 stale::images(&client, &deployed, &images.ids).await?
             } else {
