@@ -173,8 +173,7 @@ fn indexed(spec: &At<'_>, causes: &mut Causes) {
         return;
     }
     if !failed.is_set() {
-        let detail =
-            format!("must be specified when completions is above {COMPLETIONS_SOFT_MAX}");
+        let detail = format!("must be specified when completions is above {COMPLETIONS_SOFT_MAX}");
         causes.required(&failed.path, &detail);
     }
     let detail = format!(

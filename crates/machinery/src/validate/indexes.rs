@@ -74,9 +74,12 @@ fn interval(text: &str, completions: i64) -> Result<(i64, i64), String> {
 }
 
 fn index(text: &str, completions: i64) -> Result<i64, String> {
-    let number: i64 = text
-        .parse()
-        .map_err(|_| format!("cannot convert string to integer for index: {}", quote(text)))?;
+    let number: i64 = text.parse().map_err(|_| {
+        format!(
+            "cannot convert string to integer for index: {}",
+            quote(text)
+        )
+    })?;
     match number >= completions {
         true => Err(format!("too large index: {}", quote(text))),
         false => Ok(number),

@@ -155,13 +155,7 @@ fn finished(at: &At<'_>, new: &Status<'_>, old: &Status<'_>, causes: &mut Causes
     }
 }
 
-fn lists(
-    object: &At<'_>,
-    at: &At<'_>,
-    new: &Status<'_>,
-    old: &Status<'_>,
-    causes: &mut Causes,
-) {
+fn lists(object: &At<'_>, at: &At<'_>, new: &Status<'_>, old: &Status<'_>, causes: &mut Causes) {
     let spec = &object.value["spec"];
     let completions = spec["completions"].as_i64();
     let limited = !spec["backoffLimitPerIndex"].is_null();
@@ -175,16 +169,16 @@ fn lists(
             causes.invalid(&path, completed, &detail);
         }
         if !completed.is_empty() && spec["completionMode"] != "Indexed" {
-            let detail =
-                "cannot set non-empty completedIndexes when non-indexed completion mode";
+            let detail = "cannot set non-empty completedIndexes when non-indexed completion mode";
             causes.invalid(&path, completed, detail);
         }
     }
     let path = at.path.field("failedIndexes");
     if failed_changed && new.set("failedIndexes") {
-        if let (true, Some(Err(error))) =
-            (limited, completions.map(|most| indexes::count(failed, most)))
-        {
+        if let (true, Some(Err(error))) = (
+            limited,
+            completions.map(|most| indexes::count(failed, most)),
+        ) {
             let detail = format!("error parsing failedIndexes: {error}");
             causes.invalid(&path, failed, &detail);
         }
@@ -203,13 +197,7 @@ fn lists(
 }
 
 /// Success is met once, and not beside failure.
-fn success(
-    object: &At<'_>,
-    at: &At<'_>,
-    new: &Status<'_>,
-    old: &Status<'_>,
-    causes: &mut Causes,
-) {
+fn success(object: &At<'_>, at: &At<'_>, new: &Status<'_>, old: &Status<'_>, causes: &mut Causes) {
     const MET: &str = "SuccessCriteriaMet";
     for other in ["Failed", "FailureTarget"] {
         if new.has(MET) && new.has(other) {
@@ -237,13 +225,7 @@ fn success(
     }
 }
 
-fn counters(
-    object: &At<'_>,
-    at: &At<'_>,
-    new: &Status<'_>,
-    old: &Status<'_>,
-    causes: &mut Causes,
-) {
+fn counters(object: &At<'_>, at: &At<'_>, new: &Status<'_>, old: &Status<'_>, causes: &mut Causes) {
     let spec = &object.value["spec"];
     let suspended = spec["suspend"] == true;
     let start_changed = new.0["startTime"] != old.0["startTime"];
@@ -258,8 +240,7 @@ fn counters(
         causes.required(&start, detail);
     }
     // A job that grows and shrinks with its parallelism may forget successes.
-    let elastic =
-        spec["completionMode"] == "Indexed" && spec["completions"] == spec["parallelism"];
+    let elastic = spec["completionMode"] == "Indexed" && spec["completions"] == spec["parallelism"];
     for (name, applies) in [("failed", true), ("succeeded", !elastic)] {
         let number = new.number(name);
         if applies && number < old.number(name) {

@@ -580,7 +580,6 @@ pub(super) fn class_update(kind: &str, object: &At<'_>, old: &Value, causes: &mu
             "reclaimPolicy",
             "volumeBindingMode",
         ],
-        "VolumeAttributesClass" => &["driverName", "parameters"],
         "CSIStorageCapacity" => &["nodeTopology", "storageClassName"],
         _ => &[],
     };
@@ -598,6 +597,14 @@ pub(super) fn class_update(kind: &str, object: &At<'_>, old: &Value, causes: &mu
             field(&attach, &before["attachRequired"], causes);
             let modes = "volumeLifecycleModes";
             field(&spec.field(modes), &before[modes], causes);
+        }
+        "VolumeAttributesClass" => {
+            for name in ["driverName", "parameters"] {
+                let at = object.field(name);
+                if !equal(at.value, &old[name]) {
+                    causes.forbidden(&at.path, &format!("updates to {name} are forbidden."));
+                }
+            }
         }
         "VolumeAttachment" => attachment_update(&spec, before, causes),
         "CSINode" => node_update(&spec, before, causes),
