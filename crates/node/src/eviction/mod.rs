@@ -178,7 +178,7 @@ fn reclaim(shared: &Shared) -> bool {
             collected.bytes > 0
         }
         // An image is being added; it may be enough without.
-        Err(StoreError::Busy { .. }) => false,
+        Err(StoreError::Busy) => false,
         Err(error) => {
             tracing::warn!(%error, "the disk is short and the image store was not cleaned");
             false

@@ -43,7 +43,7 @@ impl Worker {
             &*self.pod,
             Severity::Warning,
             "SysctlForbidden",
-            &format!("forbidden sysctl: {why}"),
+            format!("forbidden sysctl: {why}"),
         );
         self.doom = Some(Doom {
             reason: "SysctlForbidden".into(),
