@@ -117,6 +117,7 @@ struct Tab<'a> {
     browser: &'a mut Browser,
     session: String,
     base: String,
+    scripted: bool,
 }
 
 impl<'a> Tab<'a> {
@@ -131,6 +132,7 @@ impl<'a> Tab<'a> {
             browser,
             session,
             base: format!("http://localhost:{}", server.port),
+            scripted: true,
         };
         tab.call("Page.enable", json!({}));
         tab.size(1280, 860);
@@ -148,6 +150,7 @@ impl<'a> Tab<'a> {
     }
 
     fn script(&mut self, on: bool) {
+        self.scripted = on;
         self.call(
             "Emulation.setScriptExecutionDisabled",
             json!({"value": !on}),
@@ -225,6 +228,11 @@ impl<'a> Tab<'a> {
     fn picture(&mut self, name: &str) {
         let found = self.eval(include_str!("accessibility.js"));
         assert_eq!(found, json!([]), "{name}");
+        if let Some(axe) = axe().filter(|_| self.scripted) {
+            self.eval(&format!("{axe}; true"));
+            let found = self.eval(AXE);
+            assert_eq!(found, json!([]), "{name}");
+        }
         let shot = self.call("Page.captureScreenshot", json!({"format": "png"}));
         let bytes =
             base64::engine::general_purpose::STANDARD.decode(shot["data"].as_str().expect("data"));
@@ -248,6 +256,17 @@ impl<'a> Tab<'a> {
         self.press("Enter", 13);
         self.sees(title);
     }
+}
+
+/// What axe-core finds on a page, in few words.
+const AXE: &str = "axe.run({resultTypes: ['violations']}).then((found) => found.violations.flatMap(\
+    (one) => one.nodes.map((node) => `${one.id}: ${node.html.slice(0, 160)}`)))";
+
+/// axe-core (MPL-2.0), a second opinion where someone has put it: it is not
+/// part of this repository.
+fn axe() -> Option<String> {
+    let folder = screenshots().with_file_name("oracles");
+    std::fs::read_to_string(folder.join("axe.min.js")).ok()
 }
 
 /// `target/screenshots`, beside the profile's folder.
