@@ -112,6 +112,8 @@ fn life(profile: &Profile, site: impl Fn(&Installed) -> SocketAddr, answers: &st
         "the provider was called with {:?}",
         installed.provider.keys()
     );
+    let tested = installed.cluster.run(&["test", "todo"]);
+    assert!(tested.contains("Succeeded"), "{tested}");
     upgrade(&installed);
     until("the task outlives the upgrade", || {
         lists(&mut ann, "water the boat")
