@@ -274,3 +274,78 @@ fn profile_004_kebab_keys_and_cohere() {
         life(&profile, node_port(30080), "cohere", "cohere-of-the-test");
     });
 }
+
+/// Documents 001 and 004 ask for the same node port: the second is refused
+/// before anything of it is made, and both run side by side with an override.
+#[test]
+fn profiles_001_and_004_clash_until_one_gives_way() {
+    let profile = Profile {
+        name: "clash",
+        files: &["001-kubernetes-deployment.yaml"],
+        tag: "v1.0.0",
+        database: true,
+        values: |database, provider| {
+            json!({
+                "secrets": {
+                    "databaseUrl": database,
+                    "openaiApiKey": "sk-of-the-test",
+                    "betterAuthSecret": "a secret of at least thirty-two bytes",
+                },
+                "backend": {"env": {"OPENAI_BASE_URL": provider}},
+            })
+        },
+    };
+    case("profiles_001_and_004_clash_until_one_gives_way", || {
+        let installed = Installed::new(&profile);
+        let database = installed.postgres.as_ref().expect("it was wanted").url();
+        let set = format!(
+            "secrets.databaseUrl={database},secrets.cohereApiKey=c,\
+             secrets.betterAuthSecret=another-secret-of-thirty-two-bytes"
+        );
+        let install = |release: &str, more: &str| {
+            let values = format!("{set}{more}");
+            let args = [
+                "install",
+                release,
+                "chart",
+                "-n",
+                "other",
+                "--create-namespace",
+                "-f",
+                "chart/profiles/004-k8s-deployment.yaml",
+                "--set",
+                &values,
+                "--wait",
+            ];
+            installed
+                .cluster
+                .command(&args)
+                .output()
+                .expect("the program was built")
+        };
+        let refused = install("second", "");
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success(), "{said}");
+        for word in ["30080", "default/todo-frontend-svc"] {
+            assert!(said.contains(word), "{word} is not said:\n{said}");
+        }
+        let left = installed.kubectl(&["get", "deployments,secrets", "-n", "other", "-o", "name"]);
+        assert_eq!(left.trim(), "", "something of it was made");
+
+        for name in ["todo-backend", "todo-frontend"] {
+            let (from, to) = (format!("{name}:v1.0.0"), format!("{name}:latest"));
+            installed.cluster.run(&["image", "tag", &from, &to]);
+        }
+        let taken = install("second", ",frontend.service.nodePort=30081");
+        let said = String::from_utf8_lossy(&taken.stderr).into_owned();
+        assert!(taken.status.success(), "{said}");
+        for port in [30080, 30081] {
+            let mut visitor = Visitor::new(([127, 0, 0, 1], port).into());
+            assert_eq!(
+                visitor.get("/signup").expect("it answers").status,
+                200,
+                "{port}"
+            );
+        }
+    });
+}
