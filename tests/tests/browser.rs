@@ -152,7 +152,7 @@ fn strangers(tab: &mut Tab<'_>, upload: &str) {
     assert_eq!(status, 404, "bob fetches ann's picture");
     tab.visit("/chat");
     say(tab, "What's pending?");
-    tab.sees("You have no pending tasks");
+    tab.sees("Nothing is pending.");
 }
 
 /// U7: a forgotten password, by the mail of the development outbox.

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::process::Stdio;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -112,6 +113,9 @@ fn life(profile: &Profile, site: impl Fn(&Installed) -> SocketAddr, answers: &st
         "the provider was called with {:?}",
         installed.provider.keys()
     );
+    if profile.name == "p003" {
+        use_mcp(&installed, ann.clone());
+    }
     let tested = installed.cluster.run(&["test", "todo"]);
     assert!(tested.contains("Succeeded"), "{tested}");
     upgrade(&installed);
@@ -188,6 +192,44 @@ fn profile_002_encoded_secrets_and_a_port_the_cluster_chooses() {
             life(&profile, site, "openai", "key-of-the-test");
         },
     );
+}
+
+/// MCP on its own port, which no Service exposes: by a forward to the pod.
+fn use_mcp(installed: &Installed, ann: Visitor) {
+    let forward = installed
+        .cluster
+        .kubectl_command(&[
+            "port-forward",
+            "-n",
+            "todo-app",
+            "deployment/backend",
+            "8001",
+        ])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut forward = forward.expect("kubectl is there");
+    let mut client = ann.at(([127, 0, 0, 1], 8001).into());
+    let mut ask = |method: &str, params: Value| {
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let mut answer = None;
+        until("MCP answers", || match client.post_json("/mcp", &call) {
+            Ok(found) if found.status == 200 => {
+                answer = serde_json::from_str::<Value>(&found.body).ok();
+                Ok(())
+            }
+            Ok(found) => Err(format!("{} {}", found.status, found.body)),
+            Err(error) => Err(error.to_string()),
+        });
+        answer.expect("it is JSON")["result"].clone()
+    };
+    let hello = ask("initialize", json!({"protocolVersion": "2025-06-18"}));
+    assert_eq!(hello["serverInfo"]["name"], "puretasks-mcp-server");
+    let listed = ask("tools/call", json!({"name": "list_tasks", "arguments": {}}));
+    let tasks = listed["structuredContent"]["tasks"].to_string();
+    assert!(tasks.contains("water the boat"), "{tasks}");
+    forward.kill().expect("it runs");
+    forward.wait().expect("it runs");
 }
 
 #[test]
@@ -275,8 +317,8 @@ fn profile_004_kebab_keys_and_cohere() {
     });
 }
 
-/// Documents 001 and 004 ask for the same node port: the second is refused
-/// before anything of it is made, and both run side by side with an override.
+/// Documents 001 and 004 ask for the same node port: the second is refused and
+/// the Service that holds it is named; both run side by side with an override.
 #[test]
 fn profiles_001_and_004_clash_until_one_gives_way() {
     let profile = Profile {
@@ -302,14 +344,14 @@ fn profiles_001_and_004_clash_until_one_gives_way() {
             "secrets.databaseUrl={database},secrets.cohereApiKey=c,\
              secrets.betterAuthSecret=another-secret-of-thirty-two-bytes"
         );
-        let install = |release: &str, more: &str| {
+        let install = |namespace: &str, more: &str| {
             let values = format!("{set}{more}");
             let args = [
                 "install",
-                release,
+                "second",
                 "chart",
                 "-n",
-                "other",
+                namespace,
                 "--create-namespace",
                 "-f",
                 "chart/profiles/004-k8s-deployment.yaml",
@@ -323,20 +365,17 @@ fn profiles_001_and_004_clash_until_one_gives_way() {
                 .output()
                 .expect("the program was built")
         };
-        let refused = install("second", "");
+        let refused = install("refused", "");
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(!refused.status.success(), "{said}");
-        for word in ["30080", "default/todo-frontend-svc"] {
+        for word in ["30080", "Service todo-frontend-svc in namespace default"] {
             assert!(said.contains(word), "{word} is not said:\n{said}");
         }
-        let left = installed.kubectl(&["get", "deployments,secrets", "-n", "other", "-o", "name"]);
-        assert_eq!(left.trim(), "", "something of it was made");
-
         for name in ["todo-backend", "todo-frontend"] {
             let (from, to) = (format!("{name}:v1.0.0"), format!("{name}:latest"));
             installed.cluster.run(&["image", "tag", &from, &to]);
         }
-        let taken = install("second", ",frontend.service.nodePort=30081");
+        let taken = install("other", ",frontend.service.nodePort=30081");
         let said = String::from_utf8_lossy(&taken.stderr).into_owned();
         assert!(taken.status.success(), "{said}");
         for port in [30080, 30081] {
