@@ -230,6 +230,12 @@ fn profile_000_ingress_autoscalers_policies_and_a_claim() {
             until("the task outlives every pod", || {
                 lists(&mut ann, "water the boat")
             });
+            let secret = || {
+                let path = "jsonpath={.data.BETTER_AUTH_SECRET}";
+                installed.kubectl(&["get", "secret", "todo-secrets", "-o", path])
+            };
+            let made = secret();
+            assert!(made.len() > 40, "the signing secret is made");
             fs::write(
                 installed.cluster.home().join("turn.yaml"),
                 json!({"backend": {"podAnnotations": {"example.com/turn": "2"}}}).to_string(),
@@ -239,6 +245,7 @@ fn profile_000_ingress_autoscalers_policies_and_a_claim() {
             until("the task outlives the upgrade", || {
                 lists(&mut ann, "water the boat")
             });
+            assert_eq!(secret(), made, "the signing secret is kept");
             installed
                 .cluster
                 .run(&["rollback", "todo", "1", "--wait", "--timeout", "180s"]);

@@ -5,11 +5,13 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use coracle_tests::cluster::repository;
 use coracle_tests::profile::{Installed, Profile, case};
+use coracle_tests::skip;
 use coracle_tests::wait::until;
 use coracle_tests::web::{Visitor, lists, sign_up};
 use serde_json::{Value, json};
@@ -118,6 +120,7 @@ fn life(profile: &Profile, site: impl Fn(&Installed) -> SocketAddr, answers: &st
     }
     let tested = installed.cluster.run(&["test", "todo"]);
     assert!(tested.contains("Succeeded"), "{tested}");
+    test_with_helm(&installed);
     upgrade(&installed);
     until("the task outlives the upgrade", || {
         lists(&mut ann, "water the boat")
@@ -130,6 +133,27 @@ fn life(profile: &Profile, site: impl Fn(&Installed) -> SocketAddr, answers: &st
     uninstall(&installed, &[]);
     assert!(ann.get("/").is_err(), "the port is still open");
     installed.cluster.run(&["delete"]);
+}
+
+/// The real Helm sees the release as its own and runs its tests too.
+fn test_with_helm(installed: &Installed) {
+    let helm = repository().join("target/oracles/helm");
+    if !helm.exists() {
+        return skip("run `cargo xtask oracles` first: helm does not test the release");
+    }
+    for args in [["lint", "chart"], ["test", "todo"], ["status", "todo"]] {
+        let output = Command::new(&helm)
+            .args(args)
+            .env("KUBECONFIG", installed.cluster.kubeconfig())
+            .env("HOME", installed.cluster.home())
+            .current_dir(installed.cluster.home())
+            .output()
+            .expect("helm is there");
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(output.status.success(), "helm {args:?}: {text}");
+        assert!(!text.contains("[WARNING]"), "{text}");
+    }
 }
 
 fn node_port(port: u16) -> impl Fn(&Installed) -> SocketAddr {
