@@ -139,7 +139,16 @@ fn upgrade(cluster: &Cluster, turn: usize) {
     let said = Said::by(cluster, &["start", "--upgrade"]);
     assert_eq!(said.code, Some(0), "{}", said.text);
     eprintln!("{}", said.text.trim_end());
-    // What was under way at the old processes ends there; they end then.
+    let after = load.answered();
+    until("the load goes on", || match load.answered() > after + 400 {
+        true => Ok(()),
+        false => Err(load.failures().join(", ")),
+    });
+    stop.store(true, Ordering::Relaxed);
+    let reads = reader.join().expect("every read is answered");
+    let failures = load.failures();
+    let counts = load.end();
+    // What was under way at the old processes has ended there.
     until("the old processes have ended", || {
         let left: Vec<i32> = descendants(cluster.processes("init")[0])
             .into_iter()
@@ -150,15 +159,6 @@ fn upgrade(cluster: &Cluster, turn: usize) {
             false => Err(format!("{left:?}")),
         }
     });
-    let after = load.answered();
-    until("the load goes on", || match load.answered() > after + 400 {
-        true => Ok(()),
-        false => Err(load.failures().join(", ")),
-    });
-    stop.store(true, Ordering::Relaxed);
-    let reads = reader.join().expect("every read is answered");
-    let failures = load.failures();
-    let counts = load.end();
     assert!(
         failures.is_empty(),
         "upgrade {turn}: {}\n{}\n{}\n{}",

@@ -39,8 +39,9 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 /// How long a process that is replaced may take before it is ended.
 const REPLACE_GRACE: Duration = Duration::from_secs(10);
 
-/// The same for one beside which its successor works already.
-const OVERLAP_GRACE: Duration = Duration::from_secs(30);
+/// The same for one beside which its successor works already: it ends with the
+/// last connection that it carries.
+const OVERLAP_GRACE: Duration = Duration::from_secs(3600);
 
 /// A process that lived this long starts anew without a delay.
 const HEALTHY: Duration = Duration::from_secs(10);
