@@ -1,5 +1,5 @@
 //! A network of a test's own, in which any port is free, with an address that
-//! stands for a machine outside the cluster.
+//! stands for a machine outside the cluster. What it mounts is its own too.
 
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -23,7 +23,7 @@ pub fn in_private_network(test: &str, body: impl FnOnce()) {
     }
     let own = std::env::current_exe().expect("a test knows its own file");
     let status = Command::new("unshare")
-        .args(["--net", "--"])
+        .args(["--net", "--mount", "--"])
         .arg(own)
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")

@@ -10,6 +10,7 @@ mod licences;
 mod oracles;
 mod protobuf_facts;
 mod replay;
+mod vm;
 
 const USAGE: &str = "usage: cargo xtask CHORE
   oracles                           fetch the helm and kubectl that tests compare with
@@ -17,6 +18,7 @@ const USAGE: &str = "usage: cargo xtask CHORE
   dist                              make what is handed to users: binary, checksum, completions, man pages
   fuzz [SECONDS] [NAME]             run the fuzz targets
   replay FOLDER [OPTIONS]           compare recorded API answers with ours, area by area
+  vm-test                           run the runtime's suite and a cluster on a distribution's kernel in QEMU
   licences                          list the licences of all dependencies, refuse unknown ones
   facts DEFINITIONS_JSON GO_SOURCES make the schema facts of the built-in kinds
   protobuf-facts GO_SOURCES         make the protobuf tags of the built-in kinds";
@@ -32,6 +34,7 @@ fn main() -> anyhow::Result<()> {
         Some((chore, rest)) if chore == "corpus" => corpus::run(rest),
         Some((chore, rest)) if chore == "replay" => replay::run(rest),
         Some((chore, rest)) if chore == "fuzz" => fuzz::run(rest),
+        Some((chore, _)) if chore == "vm-test" => vm::run(),
         Some((chore, _)) if chore == "dist" => dist::run(),
         Some((chore, _)) if chore == "licences" => licences::run(),
         _ => {

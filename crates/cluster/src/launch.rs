@@ -104,9 +104,20 @@ impl ClusterDir {
     /// `ids`, and checks their format.
     ///
     /// # Errors
-    /// Fails if a folder cannot be made or a newer version wrote it.
+    /// Fails if a folder cannot be made or a newer version wrote it; of a new
+    /// cluster nothing is left then.
     pub fn prepare(&self, home: &Home, ids: &IdMap) -> Result<(), LaunchError> {
         home.prepare(ids)?;
+        let is_new = !self.path().exists();
+        self.make(ids).inspect_err(|_| {
+            if is_new && !self.exists() {
+                // The error that is told is the first one.
+                let _ = fs::remove_dir_all(self.path());
+            }
+        })
+    }
+
+    fn make(&self, ids: &IdMap) -> Result<(), LaunchError> {
         make_dir(self.path(), 0o700)?;
         ids.own(self.path()).map_err(file(self.path()))?;
         self.check_format(ids)?;
@@ -148,8 +159,12 @@ impl ClusterDir {
         if path.exists() {
             return Ok(());
         }
-        fs::write(&path, format!("{FORMAT}\n")).map_err(file(&path))?;
-        ids.own(&path).map_err(file(&path))
+        // Whole or not at all: an empty one would be of no known version.
+        let partial = path.with_extension("partial");
+        fs::write(&partial, format!("{FORMAT}\n"))
+            .and_then(|()| ids.own(&partial))
+            .and_then(|()| fs::rename(&partial, &path))
+            .map_err(file(&path))
     }
 
     /// Takes the lock of the cluster; waits a while if another command holds it.
