@@ -11,6 +11,7 @@ mod oracles;
 mod protobuf_facts;
 mod replay;
 mod soak;
+mod vm;
 
 const USAGE: &str = "usage: cargo xtask CHORE
   oracles                           fetch the helm and kubectl that tests compare with
@@ -19,6 +20,7 @@ const USAGE: &str = "usage: cargo xtask CHORE
   fuzz [SECONDS] [NAME]             run the fuzz targets
   replay FOLDER [OPTIONS]           compare recorded API answers with ours, area by area
   soak [FACTOR]                     run the seeded tests with thousands of cases
+  vm-test                           run the runtime's suite and a cluster on a distribution's kernel in QEMU
   licences                          list the licences of all dependencies, refuse unknown ones
   facts DEFINITIONS_JSON GO_SOURCES make the schema facts of the built-in kinds
   protobuf-facts GO_SOURCES         make the protobuf tags of the built-in kinds";
@@ -35,6 +37,7 @@ fn main() -> anyhow::Result<()> {
         Some((chore, rest)) if chore == "replay" => replay::run(rest),
         Some((chore, rest)) if chore == "fuzz" => fuzz::run(rest),
         Some((chore, rest)) if chore == "soak" => soak::run(rest),
+        Some((chore, _)) if chore == "vm-test" => vm::run(),
         Some((chore, _)) if chore == "dist" => dist::run(),
         Some((chore, _)) if chore == "licences" => licences::run(),
         _ => {
