@@ -74,6 +74,12 @@ pub struct Record {
     pub api: SocketAddr,
     /// The ids inside.
     pub ids: IdMap,
+    /// The version that its processes run; empty if an older one did not say.
+    #[serde(default)]
+    pub version: String,
+    /// The gateway of the version before, while its successor takes over.
+    #[serde(default)]
+    pub predecessor: Option<Process>,
 }
 
 impl Record {

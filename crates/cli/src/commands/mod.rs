@@ -45,7 +45,7 @@ use crate::failure::Failure;
 #[derive(Debug, Parser)]
 #[command(
     name = "coracle",
-    version,
+    version = coracle_cluster::build::version(),
     after_help = "Examples:\n  coracle up                 build, start, deploy what coracle.yaml describes\n  coracle kubectl get pods   your kubectl, with the cluster's kubeconfig\n  coracle down               remove the release\n  coracle delete             remove the cluster and every trace of it\n\nExit codes: 0 done, 1 it failed, 2 the command line or a file of yours is wrong,\n3 the cluster does not run, 4 the machine refuses, 130 interrupted."
 )]
 struct Cli {

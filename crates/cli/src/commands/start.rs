@@ -3,10 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 use clap::Args;
+use coracle_cluster::gateway::{self, start_gateway};
 use coracle_cluster::init::{self, ProcessConfig};
-use coracle_cluster::launch::{self, Launch, start_gateway};
+use coracle_cluster::launch::Launch;
 use coracle_cluster::pki::Pki;
-use coracle_cluster::{HostNetwork, IdMap, Record};
+use coracle_cluster::{HostNetwork, IdMap, Record, build, upgrade};
 use coracle_netdev::AddressPlan;
 use coracle_runtime::Delegation;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -16,7 +17,7 @@ use kube::{Api, Client};
 use super::progress::{Progress, Step};
 use super::target::{Target, kubeconfig_path};
 use super::{Global, advice, block_on};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, command};
 use crate::process::{certificates, gateway_cgroups};
 
 /// The port that the API is given where it is free.
@@ -65,6 +66,8 @@ impl Start {
         target: &Target,
         progress: &Progress,
     ) -> Result<Record, Failure> {
+        // What a newer build wrote is left alone even while it runs.
+        target.dir.check_version().map_err(advice::of_launch)?;
         let step = progress.step("Cluster");
         if let Some(mut record) = target.running() {
             if self.upgrade {
@@ -73,13 +76,13 @@ impl Start {
             self.change_network(target, &record)?;
             self.heal_gateway(target, &mut record)?;
             self.write_kubeconfig(global, target, &record)?;
-            step.skipped(&format!("{} runs", target.dir.name()));
+            step.skipped(&runs(target, &record));
             return Ok(record);
         }
         let result = self.launch(target);
         let record = match result {
             Ok((record, true)) => {
-                step.skipped(&format!("{} runs", target.dir.name()));
+                step.skipped(&runs(target, &record));
                 return Ok(record);
             }
             Ok((record, false)) => record,
@@ -162,20 +165,23 @@ impl Start {
         mut record: Record,
         step: Step,
     ) -> Result<Record, Failure> {
+        let before = match record.version.as_str() {
+            "" => String::new(),
+            version if version == build::version() => String::new(),
+            version => format!(", {version} before"),
+        };
         let result = advice::check_binary()
-            .and_then(|()| target.dir.check_version().map_err(advice::of_launch))
             .and_then(|()| target.dir.lock().map_err(advice::of_launch))
             .and_then(|_lock| {
-                launch::upgrade(&target.dir, &record).map_err(advice::of_launch)?;
-                // The gateway's keeper is on the host; it is simply replaced.
-                launch::replace_gateway(&target.dir, &mut record).map_err(advice::of_launch)?;
-                block_on(wait_for_api(target, &record))
+                upgrade::begin(&target.dir, &mut record).map_err(advice::of_launch)?;
+                block_on(wait_for_api(target, &record))?;
+                upgrade::finish(&target.dir, &mut record).map_err(advice::of_launch)
             });
         step.finish(result, |()| {
             format!(
-                "{} runs version {}",
+                "{} runs version {}{before}",
                 target.dir.name(),
-                env!("CARGO_PKG_VERSION")
+                build::version()
             )
         })?;
         self.write_kubeconfig(global, target, &record)?;
@@ -185,6 +191,8 @@ impl Start {
     fn processes(&self, name: &str) -> Vec<ProcessConfig> {
         let process = |kind: &str, args: &[&str], listeners: &[&str]| ProcessConfig {
             name: kind.into(),
+            // Two engines would write the same store.
+            overlaps: kind == "dataplane",
             args: std::iter::once(kind)
                 .chain(args.iter().copied())
                 .map(String::from)
@@ -254,13 +262,26 @@ impl Start {
             record.gateway = Some(start_gateway(&target.dir, record.init)?);
             record.write(&target.dir)?;
         }
-        Ok(())
+        Ok(gateway::retire(&target.dir, record)?)
     }
 
     fn write_kubeconfig(&self, global: &Global, target: &Target, record: &Record) -> Outcome {
         Ok(target
             .entry(record)?
             .merge_into(&kubeconfig_path(global)?)?)
+    }
+}
+
+/// Says that the cluster runs, and what to do where it is of another version.
+fn runs(target: &Target, record: &Record) -> String {
+    let name = target.dir.name();
+    match record.version.as_str() {
+        version if version.is_empty() || version == build::version() => format!("{name} runs"),
+        version => format!(
+            "{name} runs version {version}; to use {}: {}",
+            build::version(),
+            command("start --upgrade", name)
+        ),
     }
 }
 

@@ -9,6 +9,7 @@ use coracle_cluster::{Home, HostNetwork, Record, init, keeper};
 use coracle_dataplane::host::{self, Direct, Policy, Resolver};
 
 use super::registries::Host;
+use super::succession::Predecessor;
 
 /// Keeps a worker running while the cluster lives; removes its cgroups after it.
 pub fn keeper(name: &str) -> anyhow::Result<()> {
@@ -44,7 +45,11 @@ pub fn worker(name: &str) -> anyhow::Result<()> {
         let resolver = Resolver::new("/etc/resolv.conf");
         // Read each time: what is opened takes effect at once.
         let direct = Direct::with(move || policy(&folder), resolver);
-        host::serve(listener.into(), Arc::new(Host(direct))).await?;
+        let host = Host {
+            direct,
+            before: Predecessor::from_environment(),
+        };
+        host::serve(listener.into(), Arc::new(host)).await?;
         Ok(())
     })
 }

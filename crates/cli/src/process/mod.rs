@@ -7,6 +7,7 @@ mod engine;
 mod gateway;
 pub mod paths;
 mod registries;
+mod succession;
 
 use std::process::ExitCode;
 

@@ -39,7 +39,7 @@ fn binary() -> Finding {
     }
     Finding::good(
         "binary",
-        concat!("static, version ", env!("CARGO_PKG_VERSION")),
+        format!("static, version {}", coracle_cluster::build::version()),
     )
 }
 

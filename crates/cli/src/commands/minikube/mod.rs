@@ -30,7 +30,7 @@ const NOT_FOUND: u8 = 85;
 #[derive(Debug, Parser)]
 #[command(
     name = "minikube",
-    version,
+    version = coracle_cluster::build::version(),
     disable_help_subcommand = true,
     after_help = "This is coracle under another name: pods are containers of this machine, without a\nvirtual machine and without Docker. Flags about drivers, sizes and runtimes have no\nmeaning here; they are accepted and said."
 )]
@@ -224,7 +224,10 @@ impl Minikube {
                     .hint("see everything at once: coracle status --cluster minikube --watch"));
             }
             Command::Version { .. } => {
-                println!("minikube version: v{} (coracle)", env!("CARGO_PKG_VERSION"))
+                println!(
+                    "minikube version: v{} (coracle)",
+                    coracle_cluster::build::version()
+                );
             }
         }
         Ok(ExitCode::SUCCESS)
