@@ -8,9 +8,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
+use coracle_tests::cluster::repository;
 use coracle_tests::lab::{self, Lab};
 use coracle_tests::private::in_private_network;
 use coracle_tests::site;
+use coracle_tests::skip;
 use coracle_tests::wait::until;
 use serde_json::{Value, json};
 
@@ -367,6 +369,44 @@ fn policies(lab: &Lab) {
     lab.kubectl(&["delete", "networkpolicy", "p"]);
 }
 
+/// A real client in a container, which knows the cluster by its own token, and
+/// the API by its address and by its name.
+fn the_api_from_inside(lab: &Lab) {
+    let program = repository().join("target/oracles/kubectl");
+    if !program.exists() {
+        return skip("run `cargo xtask oracles` first");
+    }
+    let context = lab.cluster.home().join("ctl");
+    std::fs::create_dir_all(&context).expect("a folder for the test");
+    std::fs::copy(program, context.join("kubectl")).expect("it is there");
+    let dockerfile = format!("FROM {}\nCOPY kubectl /bin/kubectl\n", lab::IMAGE);
+    std::fs::write(context.join("Dockerfile"), dockerfile).expect("a file for the test");
+    lab.cluster
+        .run(&["image", "build", "--quiet", "-t", "ctl:1", "ctl"]);
+    let account =
+        |kind: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "reader"}});
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "reader"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": "default"}],
+    });
+    let image = json!({"image": "ctl:1", "imagePullPolicy": "Never"});
+    let account_name = json!({"serviceAccountName": "reader"});
+    lab.apply(&[
+        account("ServiceAccount"),
+        binding,
+        lab::pod("ctl", account_name, image),
+    ]);
+    lab.ready(&["ctl"]);
+    let by_name = "d=/var/run/secrets/kubernetes.io/serviceaccount; kubectl --server https://kubernetes.default \
+                   --certificate-authority $d/ca.crt --token $(cat $d/token) get pod client -o name";
+    for script in ["kubectl get pod client -o name", by_name] {
+        assert_eq!(lab.inside("ctl", "c", script), "pod/client", "{script}");
+    }
+    let refused = lab.inside("ctl", "c", "kubectl delete pod client");
+    assert!(refused.contains("Forbidden"), "{refused}");
+}
+
 #[test]
 fn containers_and_the_host_reach_what_objects_say() {
     in_private_network("containers_and_the_host_reach_what_objects_say", || {
@@ -398,6 +438,7 @@ fn containers_and_the_host_reach_what_objects_say() {
         names(&lab);
         services(&lab);
         from_the_host(&lab);
+        the_api_from_inside(&lab);
         policies(&lab);
     });
 }
