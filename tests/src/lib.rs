@@ -19,6 +19,7 @@ pub mod project;
 pub mod provider;
 pub mod registry;
 pub mod site;
+pub mod terminal;
 pub mod wait;
 pub mod web;
 
