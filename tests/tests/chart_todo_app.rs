@@ -933,6 +933,10 @@ fn refusals_use_the_words_of_the_documents() {
         Some("Request cannot exceed limit"),
     );
     check_001(
+        "frontend.resources.requests.memory=512Mi",
+        Some("Request cannot exceed limit"),
+    );
+    check_001(
         "frontend.resources.requests.memory=512Mi,validation.allowEqualMemory=true",
         None,
     );
@@ -1017,7 +1021,51 @@ fn refusals_use_the_words_of_the_documents() {
         &["--set", "database.mode=cloud"],
         Some(r#"database.mode is "cloud", expected embedded or external"#),
     );
+    for (set, component) in [
+        ("frontend.replicas=0", "frontend"),
+        ("frontend.replicaCount=0", "frontend"),
+        ("backend.replicas=0", "backend"),
+        ("backend.replicaCount=0", "backend"),
+    ] {
+        let words = format!("At least 1 {component} replica required");
+        check(&["--set", set], Some(&words));
+    }
+    check(
+        &["--set", "backend.enabled=false,backend.replicaCount=0"],
+        None,
+    );
     check(&[], None);
+}
+
+#[test]
+fn both_spellings_are_taken() {
+    let engines = Engines::find();
+    let of = |set: &str, pointer: &str| {
+        let objects = engines.render(&["--set", set]);
+        find(&objects, "Deployment", "todo-frontend")
+            .pointer(pointer)
+            .cloned()
+    };
+    let (count, policy) = (
+        "/spec/replicas",
+        "/spec/template/spec/containers/0/imagePullPolicy",
+    );
+    assert_eq!(of("frontend.replicas=3", count), Some(json!(3)));
+    assert_eq!(of("frontend.replicaCount=3", count), Some(json!(3)));
+    assert_eq!(
+        of("frontend.replicas=3,frontend.replicaCount=3", count),
+        Some(json!(3))
+    );
+    assert_eq!(
+        of("global.imagePullPolicy=Always", policy),
+        Some(json!("Always"))
+    );
+    let both = "global.imagePullPolicy=Always,frontend.image.pullPolicy=Never";
+    assert_eq!(
+        of(both, policy),
+        Some(json!("Never")),
+        "the component's own wins"
+    );
 }
 
 #[test]
