@@ -3,14 +3,17 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use coracle_tests::cluster::{Cluster, built};
 use coracle_tests::mishap::Said;
 use coracle_tests::private::in_private_network;
 use coracle_tests::skip;
 use coracle_tests::wait::until;
+use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 
 /// Writes a chart of one template into the cluster's home and returns its folder.
 fn chart(cluster: &Cluster, name: &str, template: &str) -> String {
@@ -154,11 +157,13 @@ fn in_a_cluster() {
         Said::by(&cluster, &["start"]).check("start", 1, &["is not a kubeconfig", "kubeconfig"]);
         fs::remove_file(cluster.kubeconfig()).expect("it was made");
         cluster.run(&["start"]);
+        an_expired_certificate(&cluster);
         image(&cluster);
         charts_and_values(&cluster);
         containers(&cluster);
         objects(&cluster);
         processes(&cluster);
+        a_reboot(&cluster);
         two_at_once(&cluster);
     });
 }
@@ -312,6 +317,86 @@ fn processes(cluster: &Cluster) {
     cluster.run(&["stop"]);
     assert_eq!(cluster.run(&["status"]), "mishaps: stopped\n");
     cluster.run(&["start"]);
+}
+
+/// Returns the cluster's own folder.
+fn folder(cluster: &Cluster) -> PathBuf {
+    cluster.home().join("home/clusters/mishaps")
+}
+
+/// The administrator's certificate ran out while nobody looked: our own
+/// commands renew it, `start` puts the new one into the kubeconfig.
+fn an_expired_certificate(cluster: &Cluster) {
+    let pki = folder(cluster).join("pki");
+    let read = |name: &str| fs::read_to_string(pki.join(name)).expect("the cluster was started");
+    let authority = KeyPair::from_pem(&read("ca.key")).expect("it is a key");
+    let issuer = Issuer::from_ca_cert_pem(&read("ca.crt"), authority).expect("it is an authority");
+    let key = KeyPair::generate().expect("a key for the test");
+    let mut params = CertificateParams::default();
+    params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "coracle-admin");
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, "system:masters");
+    let expired = params.signed_by(&key, &issuer).expect("it can be signed");
+    let config = cluster.kubeconfig();
+    let text = fs::read_to_string(&config).expect("the cluster was started");
+    let encoded = |name: &str| BASE64_STANDARD.encode(read(name));
+    let worn = text
+        .replace(
+            &encoded("admin.crt"),
+            &BASE64_STANDARD.encode(expired.pem()),
+        )
+        .replace(
+            &encoded("admin.key"),
+            &BASE64_STANDARD.encode(key.serialize_pem()),
+        );
+    assert_ne!(text, worn, "the kubeconfig holds the certificate");
+    fs::write(&config, worn).expect("it is ours");
+    fs::write(pki.join("admin.crt"), expired.pem()).expect("it is ours");
+    fs::write(pki.join("admin.key"), key.serialize_pem()).expect("it is ours");
+
+    let said: Said = match cluster.kubectl_command(&["get", "nodes"]).output() {
+        Ok(output) => output.into(),
+        Err(_) => return skip("kubectl is not on the machine"),
+    };
+    assert_ne!(said.code, Some(0), "{}", said.text);
+    Said::by(cluster, &["status"]).check("status", 0, &["running"]);
+    Said::by(cluster, &["start"]).check("start", 0, &["mishaps runs"]);
+    cluster.kubectl(&["get", "nodes"]);
+}
+
+/// After a reboot the files of the cluster name processes that are others now.
+fn a_reboot(cluster: &Cluster) {
+    cluster.run(&["stop"]);
+    let run = folder(cluster).join("run");
+    // This very process, but of another boot.
+    let stat = fs::read_to_string("/proc/self/stat").expect("it is Linux");
+    let fields: Vec<&str> = stat
+        .rsplit_once(')')
+        .expect("its name is in brackets")
+        .1
+        .split_whitespace()
+        .collect();
+    let other = serde_json::json!({
+        "pid": std::process::id(), "start_ticks": fields[19].parse::<u64>().expect("a number"), "boot": 1,
+    });
+    let record = serde_json::json!({
+        "init": other, "gateway": other, "api": "127.0.0.1:6443",
+        "ids": {"kind": "single", "uid": 0, "gid": 0},
+    });
+    fs::write(run.join("init.json"), other.to_string()).expect("a file for the test");
+    fs::write(run.join("cluster.json"), record.to_string()).expect("a file for the test");
+    Said::by(cluster, &["status"]).check("status", 0, &["mishaps: stopped"]);
+    Said::by(cluster, &["kubectl", "get", "pods"]).check(
+        "kubectl",
+        3,
+        &["does not run", "coracle start"],
+    );
+    Said::by(cluster, &["start"]).check("start", 0, &["mishaps answers at"]);
 }
 
 /// A second `up` waits for the first and says so.

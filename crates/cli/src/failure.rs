@@ -145,9 +145,19 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Failure {
         Failure {
             code: 1,
-            cause: error.into(),
+            cause: plain(error.into()),
             hint: None,
             told: false,
         }
     }
+}
+
+/// Returns the API's own words where it answered with a refusal; the error
+/// that carries them prints its fields besides.
+fn plain(error: anyhow::Error) -> anyhow::Error {
+    let refusal = match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) if !status.message.is_empty() => status.message.clone(),
+        _ => return error,
+    };
+    anyhow::Error::msg(refusal)
 }

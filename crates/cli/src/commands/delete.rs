@@ -5,8 +5,8 @@ use coracle_cluster::{kubeconfig, launch};
 use super::progress::Progress;
 use super::target::{Target, kubeconfig_path};
 use super::{Global, advice};
-use crate::failure::Outcome;
-use crate::process::{Job, gateway_cgroups, run_job};
+use crate::failure::{Failure, Outcome};
+use crate::process::{Job, cgroups, run_job};
 
 /// Deletes the cluster.
 pub fn run(global: &Global) -> Outcome {
@@ -23,9 +23,12 @@ pub fn run(global: &Global) -> Outcome {
         step.say("ending its processes");
         launch::stop(&target.dir, &record).map_err(advice::of_launch)?;
     }
-    if let Some(delegation) = coracle_runtime::Delegation::find(&gateway_cgroups(target.dir.name()))
-    {
-        delegation.remove()?;
+    let name = cgroups::name(&target.dir);
+    if let Some(delegation) = coracle_runtime::Delegation::find(&name) {
+        delegation.remove().map_err(|error| {
+            Failure::machine(format!("the cgroups {name} cannot be removed: {error}"))
+                .hint("processes are left in them: cat /sys/fs/cgroup/*/NAME/cgroup.procs, then try again")
+        })?;
     }
     step.say("removing its files");
     forget(&target)?;

@@ -166,6 +166,7 @@ pub fn run() -> ExitCode {
     match program().as_str() {
         "helm" => return helm::run(std::env::args_os()),
         "minikube" => return minikube::run(),
+        "kubectl" => return kubectl::run(),
         _ => {}
     }
     match parse().and_then(|cli| dispatch(&cli)) {

@@ -18,7 +18,7 @@ use super::progress::{Progress, Step};
 use super::target::{Target, kubeconfig_path};
 use super::{Global, advice, block_on};
 use crate::failure::{Failure, Outcome, command};
-use crate::process::{certificates, gateway_cgroups};
+use crate::process::{certificates, cgroups};
 
 /// The port that the API is given where it is free.
 const API_PORT: u16 = 6443;
@@ -30,7 +30,8 @@ const API_PORT: u16 = 6443;
   coracle start --cluster second   another one beside it
   coracle start --upgrade          let a running cluster use this version of coracle
 
-Starting a cluster that runs mends what is missing: its gateway, its kubeconfig.")]
+Starting a cluster that runs mends what is missing or has expired: its gateway,
+its certificates, the kubeconfig.")]
 pub struct Start {
     /// Bring up the API server alone, without controllers and node.
     #[arg(long)]
@@ -134,7 +135,8 @@ impl Start {
         let (names, addresses) = certificates::subjects(target.dir.name(), &plan);
         Pki::prepare(&target.dir.pki(), &ids, &names, &addresses)?;
         let (uid, gid) = ids.root();
-        let delegation = Delegation::create(&gateway_cgroups(target.dir.name()), uid, gid).ok();
+        let name = cgroups::choose(&target.dir, &ids)?;
+        let delegation = Delegation::create(&name, uid, gid).ok();
         let launched = Launch {
             home: &target.home,
             cluster: &target.dir,
