@@ -8,7 +8,7 @@ use std::process::Command;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use coracle_tests::cluster::{Cluster, built};
+use coracle_tests::cluster::{Cluster, built, repository};
 use coracle_tests::mishap::Said;
 use coracle_tests::private::in_private_network;
 use coracle_tests::skip;
@@ -50,13 +50,25 @@ fn image(cluster: &Cluster) {
     for name in ["todo-backend", "todo-frontend"] {
         fs::copy(built(name), folder.join(name)).expect("it was built");
     }
+    if let Some(busybox) = coracle_tests::lab::busybox() {
+        fs::copy(busybox, folder.join("busybox")).expect("a file for the test");
+    }
     fs::write(
         folder.join("Dockerfile"),
-        "FROM scratch\nCOPY todo-backend todo-frontend /\nENTRYPOINT [\"/todo-backend\"]\n",
+        "FROM scratch\nCOPY . /\nENTRYPOINT [\"/todo-backend\"]\n",
     )
     .expect("a file for the test");
     let folder = folder.display().to_string();
     cluster.run(&["image", "build", "-t", "boat:1", &folder]);
+}
+
+/// Returns whether containers' limits are kept here.
+fn has_limits(cluster: &Cluster) -> bool {
+    let facts: serde_json::Value =
+        serde_json::from_str(&Said::by(cluster, &["doctor", "-o", "json"]).text)
+            .unwrap_or_default();
+    let mut findings = facts["findings"].as_array().into_iter().flatten();
+    findings.any(|one| one["name"] == "cgroups" && one["state"] == "good")
 }
 
 #[test]
@@ -120,6 +132,51 @@ fn data_of_a_newer_version() {
     fs::write(folder.join("format"), "1\n").expect("a file for the test");
 }
 
+/// Runs commands of ours in a mount namespace in which the home is a small disk.
+fn on_a_small_disk(cluster: &Cluster, kibibytes: u32, commands: &str) -> Option<Said> {
+    let home = cluster.home().join("home");
+    fs::create_dir_all(&home).expect("a folder for the test");
+    let script = format!(
+        "mount -t tmpfs -o size={kibibytes}k none {} || exit 77; {commands}",
+        home.display()
+    );
+    let output = Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "--",
+            "sh",
+            "-c",
+            &script,
+        ])
+        .env("CORACLE", built("coracle"))
+        .env("CORACLE_HOME", &home)
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .output()
+        .expect("unshare is part of every Linux");
+    let said = Said::from(output);
+    (said.code != Some(77)).then_some(said)
+}
+
+#[test]
+fn a_full_disk() {
+    let cluster = Cluster::new("mishaps-full");
+    let Some(said) = on_a_small_disk(&cluster, 300, "$CORACLE start") else {
+        return skip("no file system can be mounted");
+    };
+    said.check(
+        "start",
+        4,
+        &["the disk is full", "a cluster needs", "coracle image prune"],
+    );
+    let build = "printf 'FROM scratch\nCOPY big /\n' > $CORACLE_HOME/../Dockerfile; \
+                 head -c 900000 /dev/urandom > $CORACLE_HOME/../big; \
+                 $CORACLE image build -t big:1 $CORACLE_HOME/.. && exit 1; $CORACLE delete";
+    let said = on_a_small_disk(&cluster, 300, build).expect("it could be mounted before");
+    said.check("image build and delete", 0, &["no space left on the disk"]);
+}
+
 #[test]
 fn no_user_namespaces() {
     let cluster = Cluster::new("mishaps-userns");
@@ -164,6 +221,7 @@ fn in_a_cluster() {
         objects(&cluster);
         processes(&cluster);
         a_reboot(&cluster);
+        an_engine_that_cannot_start(&cluster);
         two_at_once(&cluster);
     });
 }
@@ -235,13 +293,25 @@ fn containers(cluster: &Cluster) {
     let probe = chart(cluster, "probe", &deployment("probe", probe));
     let big = "image: \"boat:1\", resources: {requests: {memory: 640Gi}}";
     let big = chart(cluster, "big", &deployment("big", big));
-    for folder in [&crash, &missing, &probe, &big] {
+    let hungry = "image: \"boat:1\", command: [/busybox, dd, if=/dev/zero, of=/dev/null, bs=200M, count=2], resources: {limits: {memory: 32Mi}}";
+    let hungry = chart(cluster, "hungry", &deployment("hungry", hungry));
+    for folder in [&crash, &missing, &probe, &big, &hungry] {
         // It is only asked why afterwards; the wait is cut short.
         Said::by(cluster, &["up", folder, "--timeout", "1"]);
     }
     why(cluster, "deploy/crash", &["exit code", "| "]);
     why(cluster, "deploy/program", &["/nope", "command and args"]);
     why(cluster, "deploy/probe", &["is not ready", "asks port 3001"]);
+    if fs::exists(cluster.home().join("boat/busybox")).unwrap_or(false) && has_limits(cluster) {
+        why(
+            cluster,
+            "deploy/hungry",
+            &[
+                "used more memory than its limit of 32Mi",
+                "raise resources.limits.memory",
+            ],
+        );
+    }
     why(
         cluster,
         "deploy/big",
@@ -399,6 +469,31 @@ fn a_reboot(cluster: &Cluster) {
     Said::by(cluster, &["start"]).check("start", 0, &["mishaps answers at"]);
 }
 
+/// The store's file is none any more: the engine's own words are the reason,
+/// within seconds, and `delete` helps.
+fn an_engine_that_cannot_start(cluster: &Cluster) {
+    cluster.run(&["stop"]);
+    let store = folder(cluster).join("data/store");
+    let kept = cluster.home().join("kept");
+    fs::rename(&store, &kept).expect("it was made");
+    fs::create_dir(&store).expect("a folder for the test");
+    for entry in fs::read_dir(&kept).expect("it is there").flatten() {
+        fs::write(store.join(entry.file_name()), "no database").expect("a file for the test");
+    }
+    Said::by(cluster, &["start"]).check(
+        "start",
+        1,
+        &[
+            "the engine of cluster mishaps does not stay up: ",
+            "engine.log",
+        ],
+    );
+    cluster.run(&["stop"]);
+    fs::remove_dir_all(&store).expect("it was made");
+    fs::rename(&kept, &store).expect("it was there");
+    cluster.run(&["start"]);
+}
+
 /// A second `up` waits for the first and says so.
 fn two_at_once(cluster: &Cluster) {
     let home = cluster.home();
@@ -450,4 +545,30 @@ fn two_at_once(cluster: &Cluster) {
     );
     assert!(said.1.contains("nothing has changed"), "{}", said.1);
     fs::remove_file(home.join("coracle.yaml")).expect("it was made");
+}
+
+/// The table of the documentation names the function of each case here, and
+/// quotes what it looks for.
+#[test]
+fn the_table_says_what_is_tried() {
+    let table = fs::read_to_string(repository().join("docs/mishaps.md")).expect("it is there");
+    let source = include_str!("mishaps.rs");
+    let mut rows = 0;
+    for row in table.lines().filter(|line| line.starts_with("| ")).skip(2) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [_, said, name] = cells[..] else {
+            panic!("three columns: {row}");
+        };
+        let name = name.trim_matches('`');
+        let at = source
+            .find(&format!("fn {name}("))
+            .unwrap_or_else(|| panic!("there is no {name}: {row}"));
+        let body = &source[at..];
+        let body = &body[..body.find("\n}\n").unwrap_or(body.len())];
+        for quoted in said.split('`').skip(1).step_by(2) {
+            assert!(body.contains(quoted), "{name} does not look for {quoted:?}");
+        }
+        rows += 1;
+    }
+    assert!(rows >= 20, "{rows} rows");
 }

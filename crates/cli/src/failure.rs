@@ -143,10 +143,17 @@ pub fn command(words: &str, cluster: &str) -> String {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Failure {
+        let cause = plain(error.into());
+        let is_full = cause.chain().any(|cause| {
+            let error = cause.downcast_ref::<std::io::Error>();
+            error.is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
+        });
         Failure {
-            code: 1,
-            cause: plain(error.into()),
-            hint: None,
+            code: if is_full { 4 } else { 1 },
+            cause,
+            hint: is_full.then(|| {
+                "the disk is full; free some space (coracle image prune), or name another folder: export CORACLE_HOME=DIR".into()
+            }),
             told: false,
         }
     }
