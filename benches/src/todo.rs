@@ -23,8 +23,9 @@ use crate::table::{Table, percentile};
 const CLIENTS: usize = 16;
 /// How long each kind of request is made.
 const WATCHED: Duration = Duration::from_secs(5);
-/// The smallest memory request of a backend pod in the requirement documents.
-const REQUESTED: f64 = 256.0;
+/// Memory that the requirement documents request for a pod of the backend and
+/// one of the frontend.
+const REQUESTED: [(&str, u32, u32); 3] = [("001", 256, 128), ("003", 256, 512), ("004", 512, 256)];
 
 type Http = Client<HttpConnector, Full<Bytes>>;
 
@@ -44,7 +45,10 @@ pub fn load(_: &mut Table) -> anyhow::Result<()> {
         println!("PostgreSQL is not installed: left out");
     }
     fs::remove_dir_all(&folder)?;
-    println!("memory is PSS; the smallest request for it in the documents is {REQUESTED} MB");
+    println!("memory is PSS after the load; the documents request, in MB:");
+    for (document, backend, frontend) in REQUESTED {
+        println!("  {document}: backend {backend}, frontend {frontend}");
+    }
     Ok(())
 }
 
@@ -72,10 +76,58 @@ fn measure(name: &str, database: &str) -> anyhow::Result<()> {
             list.per_second, list.p99, create.per_second, create.p99
         );
         anyhow::Ok(())
+    })?;
+    if name == "SQLite" {
+        pages(&runtime, address)?;
+    }
+    Ok(())
+}
+
+/// Measures the pages in front of a backend.
+fn pages(runtime: &tokio::runtime::Runtime, backend: SocketAddr) -> anyhow::Result<()> {
+    let address: SocketAddr = ([127, 0, 0, 1], 18_001).into();
+    let child = Command::new(built("todo-frontend"))
+        .env("BACKEND_URL", format!("http://{backend}"))
+        .env("PORT", address.port().to_string())
+        .env("NODE_ENV", "production")
+        .env("LOG_LEVEL", "error")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let frontend = Backend(child);
+    let pid = frontend.0.id() as i32;
+    runtime.block_on(async {
+        let mut visitor = Visitor {
+            http: Client::builder(TokioExecutor::new()).build_http(),
+            address: backend,
+            token: String::new(),
+        };
+        let person = json!({"email": "ann@example.com", "password": "correct horse battery"});
+        let answer = visitor
+            .send(Method::POST, "/api/auth/signin", Some(person))
+            .await?;
+        answer["token"]
+            .as_str()
+            .context("no token")?
+            .clone_into(&mut visitor.token);
+        visitor.address = address;
+        visitor.reachable("/api/health").await?;
+        let page = visitor
+            .repeat(|visitor| async move { visitor.page("/dashboard").await })
+            .await?;
+        let proxied = visitor
+            .repeat(|visitor| async move { visitor.list().await })
+            .await?;
+        let memory = crate::cpu::pss_kilobytes(pid) as f64 / 1024.0;
+        println!(
+            "{:<26} {:>14.0} {:>11.1} ms {:>14.0} {:>11.1} ms {memory:>9.1} MB  (page, then list by proxy)",
+            "todo frontend", page.per_second, page.p99, proxied.per_second, proxied.p99
+        );
+        anyhow::Ok(())
     })
 }
 
-/// The backend; it ends with this value.
+/// A server; it ends with this value.
 struct Backend(Child);
 
 impl Drop for Backend {
@@ -123,14 +175,7 @@ impl Visitor {
             address,
             token: String::new(),
         };
-        let since = Instant::now();
-        while visitor.send(Method::GET, "/ready", None).await.is_err() {
-            anyhow::ensure!(
-                since.elapsed() < Duration::from_secs(30),
-                "the backend is not ready"
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        visitor.reachable("/ready").await?;
         let person =
             json!({"email": "ann@example.com", "password": "correct horse battery", "name": "Ann"});
         let answer = visitor
@@ -141,6 +186,35 @@ impl Visitor {
             .context("no token")?
             .clone_into(&mut visitor.token);
         Ok(visitor)
+    }
+
+    /// Waits until a path answers well.
+    async fn reachable(&self, path: &str) -> anyhow::Result<()> {
+        let since = Instant::now();
+        while self.send(Method::GET, path, None).await.is_err() {
+            anyhow::ensure!(
+                since.elapsed() < Duration::from_secs(30),
+                "{path} of {} does not answer",
+                self.address
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Fetches a page as a browser does, with the session in a cookie.
+    async fn page(&self, path: &str) -> anyhow::Result<()> {
+        let request = Request::get(format!("http://{}{path}", self.address))
+            .header("cookie", format!("todo_session={}", self.token))
+            .body(Full::default())?;
+        let answer = self.http.request(request).await?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await?.to_bytes();
+        anyhow::ensure!(
+            status == StatusCode::OK && !body.is_empty(),
+            "{path}: {status}"
+        );
+        Ok(())
     }
 
     async fn list(&self) -> anyhow::Result<()> {

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, built};
 use crate::skip;
 use crate::wait::until;
 
@@ -29,8 +29,15 @@ impl Lab {
     /// # Panics
     /// Panics if the cluster does not start.
     pub fn new(name: &str) -> Option<Lab> {
+        Lab::of(Cluster::new(name))
+    }
+
+    /// Starts this cluster, which may be another user's.
+    ///
+    /// # Panics
+    /// Panics if it does not start.
+    pub fn of(cluster: Cluster) -> Option<Lab> {
         let busybox = busybox()?;
-        let cluster = Cluster::new(name);
         if cluster.kubectl(&["version", "--client"]).is_none() {
             skip("kubectl is not on the machine");
             return None;
@@ -50,6 +57,26 @@ impl Lab {
             }
         });
         Some(lab)
+    }
+
+    /// Builds an image on top of [`IMAGE`]; a program that was built beside the
+    /// tests comes into it as `/bin/NAME`.
+    ///
+    /// # Panics
+    /// Panics if it cannot be built.
+    pub fn build(&self, image: &str, program: Option<&str>, lines: &str) {
+        let context = self.cluster.home().join("further");
+        fs::create_dir_all(&context).expect("a folder for the test");
+        let mut text = format!("FROM {IMAGE}\n");
+        if let Some(name) = program {
+            fs::copy(built(name), context.join(name)).expect("it was built");
+            text.push_str(&format!("COPY {name} /bin/{name}\n"));
+        }
+        text.push_str(lines);
+        fs::write(context.join("Dockerfile"), text).expect("a file for the test");
+        let context = context.display().to_string();
+        self.cluster
+            .run(&["image", "build", "--quiet", "-t", image, &context]);
     }
 
     /// Runs kubectl and returns what it printed.

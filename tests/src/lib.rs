@@ -3,6 +3,9 @@
 //!
 //! The cases themselves stand in `tests/`.
 
+// The browser of the pages' own tests: one driver for both.
+#[path = "../../apps/todo-frontend/tests/pages/chromium.rs"]
+pub mod chromium;
 pub mod cluster;
 pub mod host;
 pub mod island;
@@ -17,6 +20,7 @@ pub mod project;
 pub mod provider;
 pub mod registry;
 pub mod site;
+pub mod terminal;
 pub mod wait;
 pub mod web;
 

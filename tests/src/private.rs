@@ -9,7 +9,8 @@ const INSIDE: &str = "CORACLE_TEST_PRIVATE_NETWORK";
 /// The address of services outside the cluster (RFC 5737, TEST-NET-1).
 pub const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 
-/// Runs `body` in a network namespace of its own; `test` is the test's name.
+/// Runs `body` in a network namespace of its own, and a mount namespace in which
+/// files of the host may be covered; `test` is the test's name.
 ///
 /// The first time round the test runs itself again in there, as root.
 ///
@@ -23,7 +24,7 @@ pub fn in_private_network(test: &str, body: impl FnOnce()) {
     }
     let own = std::env::current_exe().expect("a test knows its own file");
     let status = Command::new("unshare")
-        .args(["--net", "--"])
+        .args(["--net", "--mount", "--"])
         .arg(own)
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(INSIDE, "1")

@@ -42,6 +42,13 @@ impl Visitor {
         }
     }
 
+    /// Returns the same visitor, session and all, at another address.
+    pub fn at(mut self, address: SocketAddr) -> Visitor {
+        self.address = address;
+        self.host = address.to_string();
+        self
+    }
+
     /// Returns the same visitor, who calls the site by this name.
     pub fn named(mut self, host: &str) -> Visitor {
         self.host = host.into();

@@ -693,6 +693,191 @@ fn tables_of_000() {
     assert_eq!(ingress["spec"]["tls"][0]["secretName"], "todo-tls");
 }
 
+/// What the documents leave open, and what was chosen for it.
+#[test]
+fn numbers_of_000() {
+    let engines = Engines::find();
+    let profile = "profiles/000-ingress-autoscaling.yaml";
+    let objects = engines.render(&["-f", profile, "--set", "secrets.cohereApiKey=c"]);
+    let check = |kind: &str, name: &str, pointer: &str, expected: Value| {
+        let found = find(&objects, kind, name).pointer(pointer);
+        assert_eq!(found, Some(&expected), "{kind} {name} {pointer}");
+    };
+    let scaler = "HorizontalPodAutoscaler";
+    for (name, most) in [("todo-frontend", 4), ("todo-backend", 6)] {
+        check(scaler, name, "/spec/minReplicas", json!(2));
+        check(scaler, name, "/spec/maxReplicas", json!(most));
+        for (place, resource, percent) in [(0, "cpu", 70), (1, "memory", 80)] {
+            let target = json!({"type": "Utilization", "averageUtilization": percent});
+            let metric =
+                json!({"type": "Resource", "resource": {"name": resource, "target": target}});
+            check(scaler, name, &format!("/spec/metrics/{place}"), metric);
+        }
+        let behavior = "/spec/behavior";
+        check(
+            scaler,
+            name,
+            &format!("{behavior}/scaleUp/stabilizationWindowSeconds"),
+            json!(0),
+        );
+        check(
+            scaler,
+            name,
+            &format!("{behavior}/scaleDown/stabilizationWindowSeconds"),
+            json!(120),
+        );
+        let one = json!([{"type": "Pods", "value": 1, "periodSeconds": 60}]);
+        check(scaler, name, &format!("{behavior}/scaleDown/policies"), one);
+    }
+    for (place, name, value) in [
+        (2, "todo_http_inflight_requests", "8"),
+        (3, "todo_chat_inflight", "2"),
+    ] {
+        let target = json!({"type": "AverageValue", "averageValue": value});
+        let metric = json!({"type": "Pods", "pods": {"metric": {"name": name}, "target": target}});
+        check(
+            scaler,
+            "todo-backend",
+            &format!("/spec/metrics/{place}"),
+            metric,
+        );
+    }
+    // Necessary traffic only.
+    let policy = "NetworkPolicy";
+    let anyone = json!([{"ports": [{"protocol": "TCP", "port": 3000}]}]);
+    check(policy, "todo-frontend", "/spec/ingress", anyone);
+    let names = json!([{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]);
+    for name in ["todo-frontend", "todo-backend"] {
+        check(policy, name, "/spec/egress/0/ports", names.clone());
+    }
+    let api = json!([{"protocol": "TCP", "port": 8000}]);
+    check(policy, "todo-frontend", "/spec/egress/1/ports", api.clone());
+    check(policy, "todo-backend", "/spec/ingress/0/ports", api);
+    let clients = json!([{"podSelector": {"matchLabels": {"todo-mcp-client": "true"}}}]);
+    check(policy, "todo-backend", "/spec/ingress/1/from", clients);
+    let outside = "/spec/egress/1";
+    check(
+        policy,
+        "todo-backend",
+        &format!("{outside}/ports"),
+        json!([{"protocol": "TCP", "port": 443}]),
+    );
+    check(
+        policy,
+        "todo-backend",
+        &format!("{outside}/to/0/ipBlock/except"),
+        json!(["169.254.169.254/32"]),
+    );
+    let pod = &find(&objects, "Deployment", "todo-backend")["spec"]["template"]["spec"];
+    let security = json!({"runAsNonRoot": true, "runAsUser": 1001, "runAsGroup": 1001,
+        "fsGroup": 1001, "seccompProfile": {"type": "RuntimeDefault"}});
+    assert_eq!(pod["securityContext"], security);
+    assert_eq!(
+        pod["containers"][0]["securityContext"]["allowPrivilegeEscalation"],
+        false
+    );
+    assert_eq!(pod["automountServiceAccountToken"], false);
+    assert_eq!(pod["terminationGracePeriodSeconds"], 30);
+}
+
+/// What the backend may call outside follows what it was told to use.
+#[test]
+fn policies_open_what_is_used() {
+    let engines = Engines::find();
+    let check = |set: &str, expected: &[u64]| {
+        let all = format!("networkPolicy.enabled=true,{set}");
+        let objects = engines.render(&["--set", &all]);
+        let egress = &find(&objects, "NetworkPolicy", "todo-backend")["spec"]["egress"];
+        let ports = egress[1]["ports"].as_array().cloned().unwrap_or_default();
+        let ports: Vec<_> = ports
+            .iter()
+            .filter_map(|one| one["port"].as_u64())
+            .collect();
+        assert_eq!(ports, expected, "{set}");
+    };
+    check("a=b", &[]);
+    check("ai.provider=cohere,secrets.cohereApiKey=c", &[443]);
+    let external = |url: &str| format!("database.mode=external,secrets.databaseUrl={url}");
+    check(&external("postgresql://u:p@h/d"), &[5432]);
+    check(
+        &external("postgresql://u:p@h:6543/d?sslmode=require"),
+        &[6543],
+    );
+    check(&external("postgresql://u:p@h:6543"), &[6543]);
+    check("config.data.EMAIL_PROVIDER=gmail", &[465, 587]);
+    check("config.data.EMAIL_PROVIDER=Resend", &[443]);
+    check("secrets.gmailAppPassword=p", &[465, 587]);
+}
+
+#[test]
+fn the_environment_and_annotations_are_given() {
+    let engines = Engines::find();
+    let env = |set: &str| {
+        let objects = engines.render(&["--set", set]);
+        let env = container(&objects, "todo-backend")["env"].clone();
+        let list = env.as_array().cloned().unwrap_or_default();
+        list.iter()
+            .find(|one| one["name"] == "ENVIRONMENT")
+            .map(|one| one["value"].clone())
+    };
+    assert_eq!(env("a=b"), None);
+    assert_eq!(
+        env("global.environment=production"),
+        Some(json!("production"))
+    );
+    let set = "backend.annotations.team=boats,frontend.annotations.team=pages";
+    let objects = engines.render(&["--set", set]);
+    for (name, team) in [("todo-backend", "boats"), ("todo-frontend", "pages")] {
+        let metadata = &find(&objects, "Deployment", name)["metadata"];
+        assert_eq!(metadata["annotations"], json!({"team": team}), "{name}");
+    }
+}
+
+/// HELM-1 to HELM-3 and HELM-7: files and helpers that the documents name.
+#[test]
+fn the_chart_has_the_files_of_the_documents() {
+    for file in [
+        "deployment.yaml",
+        "service.yaml",
+        "secrets.yaml",
+        "_helpers.tpl",
+        "autoscaling.yaml",
+    ] {
+        assert!(
+            Path::new(CHART).join("templates").join(file).is_file(),
+            "{file}"
+        );
+    }
+    let helpers = std::fs::read_to_string(format!("{CHART}/templates/_helpers.tpl")).expect("read");
+    for name in ["name", "fullname", "chart", "labels", "selectorLabels"] {
+        assert!(
+            helpers.contains(&format!("define \"todo-app.{name}\"")),
+            "{name}"
+        );
+    }
+    for word in [
+        "default",
+        "trunc 63",
+        "trimSuffix \"-\"",
+        "contains",
+        "printf",
+        "include",
+        "quote",
+        ".Release.Name",
+        ".Release.Service",
+        ".Chart.AppVersion",
+    ] {
+        assert!(helpers.contains(word), "{word}");
+    }
+    for profile in ["000-", "001-", "002-", "003-", "004-"] {
+        let folder = std::fs::read_dir(format!("{CHART}/profiles")).expect("read");
+        let found = folder
+            .flatten()
+            .any(|entry| entry.file_name().to_string_lossy().starts_with(profile));
+        assert!(found, "{profile}");
+    }
+}
+
 #[test]
 fn refusals_use_the_words_of_the_documents() {
     let engines = Engines::find();

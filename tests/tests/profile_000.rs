@@ -126,6 +126,55 @@ fn policies_refuse_what_they_should(installed: &Installed) {
     );
 }
 
+/// Three people write through all pods at once while one pod is killed, without
+/// a grace: what was acknowledged is there.
+fn writers_lose_nothing(installed: &Installed, site: &Visitor) {
+    let people: Vec<Visitor> = ["wil", "win", "wes"]
+        .map(|name| sign_up(site.clone(), name))
+        .into();
+    let kept: Vec<(Visitor, Vec<String>)> = std::thread::scope(|scope| {
+        let writers: Vec<_> = people
+            .into_iter()
+            .map(|visitor| scope.spawn(|| write(visitor)))
+            .collect();
+        let pods = installed.kubectl(&["get", "pods", "-l", BACKENDS, "-o", "name"]);
+        let victim = pods.lines().next().expect("a backend").to_owned();
+        installed.kubectl(&["delete", &victim, "--grace-period=0", "--force"]);
+        writers
+            .into_iter()
+            .map(|writer| writer.join().expect("a writer ends well"))
+            .collect()
+    });
+    for (mut visitor, titles) in kept {
+        let list = visitor.get("/api/tasks?limit=100").expect("it answers");
+        let list: Value = serde_json::from_str(&list.body).expect("it is JSON");
+        let tasks = list["tasks"].as_array().expect("tasks");
+        for title in titles {
+            let found = tasks.iter().any(|task| task["title"] == title.as_str());
+            assert!(found, "{title} was acknowledged and is lost");
+        }
+    }
+}
+
+/// Writes thirty tasks; a refusal is tried again under another title.
+fn write(mut visitor: Visitor) -> (Visitor, Vec<String>) {
+    let mut kept = Vec::new();
+    for number in 0..90 {
+        let title = format!("entry {number}");
+        match visitor.post_json("/api/tasks", &json!({"title": title})) {
+            Ok(answer) if answer.status == 201 => kept.push(title),
+            // A pod went away under it: nothing was promised.
+            _ => std::thread::sleep(Duration::from_millis(50)),
+        }
+        if kept.len() == 30 {
+            return (visitor, kept);
+        }
+    }
+    panic!("only {} of 30 tasks were taken", kept.len());
+}
+
+const BACKENDS: &str = "app.kubernetes.io/component=backend";
+
 #[test]
 fn profile_000_ingress_autoscalers_policies_and_a_claim() {
     let profile = Profile {
@@ -164,7 +213,10 @@ fn profile_000_ingress_autoscalers_policies_and_a_claim() {
             let elsewhere = Visitor::new(([127, 0, 0, 1], 80).into()).named("other.localhost");
             assert_eq!(elsewhere.clone().get("/").expect("it answers").status, 404);
 
+            let tested = installed.cluster.run(&["test", "todo"]);
+            assert!(tested.contains("Succeeded"), "{tested}");
             policies_refuse_what_they_should(&installed);
+            writers_lose_nothing(&installed, &site);
             backend_scales_on_requests_in_flight(&installed, &ann);
             frontend_scales_on_processor_time(&installed, &site);
 
@@ -178,6 +230,12 @@ fn profile_000_ingress_autoscalers_policies_and_a_claim() {
             until("the task outlives every pod", || {
                 lists(&mut ann, "water the boat")
             });
+            let secret = || {
+                let path = "jsonpath={.data.BETTER_AUTH_SECRET}";
+                installed.kubectl(&["get", "secret", "todo-secrets", "-o", path])
+            };
+            let made = secret();
+            assert!(made.len() > 40, "the signing secret is made");
             fs::write(
                 installed.cluster.home().join("turn.yaml"),
                 json!({"backend": {"podAnnotations": {"example.com/turn": "2"}}}).to_string(),
@@ -187,6 +245,7 @@ fn profile_000_ingress_autoscalers_policies_and_a_claim() {
             until("the task outlives the upgrade", || {
                 lists(&mut ann, "water the boat")
             });
+            assert_eq!(secret(), made, "the signing secret is kept");
             installed
                 .cluster
                 .run(&["rollback", "todo", "1", "--wait", "--timeout", "180s"]);

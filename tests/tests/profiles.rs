@@ -5,10 +5,13 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use coracle_tests::cluster::repository;
 use coracle_tests::profile::{Installed, Profile, case};
+use coracle_tests::skip;
 use coracle_tests::wait::until;
 use coracle_tests::web::{Visitor, lists, sign_up};
 use serde_json::{Value, json};
@@ -112,6 +115,12 @@ fn life(profile: &Profile, site: impl Fn(&Installed) -> SocketAddr, answers: &st
         "the provider was called with {:?}",
         installed.provider.keys()
     );
+    if profile.name == "p003" {
+        use_mcp(&installed, ann.clone());
+    }
+    let tested = installed.cluster.run(&["test", "todo"]);
+    assert!(tested.contains("Succeeded"), "{tested}");
+    test_with_helm(&installed);
     upgrade(&installed);
     until("the task outlives the upgrade", || {
         lists(&mut ann, "water the boat")
@@ -124,6 +133,27 @@ fn life(profile: &Profile, site: impl Fn(&Installed) -> SocketAddr, answers: &st
     uninstall(&installed, &[]);
     assert!(ann.get("/").is_err(), "the port is still open");
     installed.cluster.run(&["delete"]);
+}
+
+/// The real Helm sees the release as its own and runs its tests too.
+fn test_with_helm(installed: &Installed) {
+    let helm = repository().join("target/oracles/helm");
+    if !helm.exists() {
+        return skip("run `cargo xtask oracles` first: helm does not test the release");
+    }
+    for args in [["lint", "chart"], ["test", "todo"], ["status", "todo"]] {
+        let output = Command::new(&helm)
+            .args(args)
+            .env("KUBECONFIG", installed.cluster.kubeconfig())
+            .env("HOME", installed.cluster.home())
+            .current_dir(installed.cluster.home())
+            .output()
+            .expect("helm is there");
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        assert!(output.status.success(), "helm {args:?}: {text}");
+        assert!(!text.contains("[WARNING]"), "{text}");
+    }
 }
 
 fn node_port(port: u16) -> impl Fn(&Installed) -> SocketAddr {
@@ -186,6 +216,44 @@ fn profile_002_encoded_secrets_and_a_port_the_cluster_chooses() {
             life(&profile, site, "openai", "key-of-the-test");
         },
     );
+}
+
+/// MCP on its own port, which no Service exposes: by a forward to the pod.
+fn use_mcp(installed: &Installed, ann: Visitor) {
+    let forward = installed
+        .cluster
+        .kubectl_command(&[
+            "port-forward",
+            "-n",
+            "todo-app",
+            "deployment/backend",
+            "8001",
+        ])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut forward = forward.expect("kubectl is there");
+    let mut client = ann.at(([127, 0, 0, 1], 8001).into());
+    let mut ask = |method: &str, params: Value| {
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let mut answer = None;
+        until("MCP answers", || match client.post_json("/mcp", &call) {
+            Ok(found) if found.status == 200 => {
+                answer = serde_json::from_str::<Value>(&found.body).ok();
+                Ok(())
+            }
+            Ok(found) => Err(format!("{} {}", found.status, found.body)),
+            Err(error) => Err(error.to_string()),
+        });
+        answer.expect("it is JSON")["result"].clone()
+    };
+    let hello = ask("initialize", json!({"protocolVersion": "2025-06-18"}));
+    assert_eq!(hello["serverInfo"]["name"], "puretasks-mcp-server");
+    let listed = ask("tools/call", json!({"name": "list_tasks", "arguments": {}}));
+    let tasks = listed["structuredContent"]["tasks"].to_string();
+    assert!(tasks.contains("water the boat"), "{tasks}");
+    forward.kill().expect("it runs");
+    forward.wait().expect("it runs");
 }
 
 #[test]
@@ -270,5 +338,77 @@ fn profile_004_kebab_keys_and_cohere() {
     };
     case("profile_004_kebab_keys_and_cohere", || {
         life(&profile, node_port(30080), "cohere", "cohere-of-the-test");
+    });
+}
+
+/// Documents 001 and 004 ask for the same node port: the second is refused and
+/// the Service that holds it is named; both run side by side with an override.
+#[test]
+fn profiles_001_and_004_clash_until_one_gives_way() {
+    let profile = Profile {
+        name: "clash",
+        files: &["001-kubernetes-deployment.yaml"],
+        tag: "v1.0.0",
+        database: true,
+        values: |database, provider| {
+            json!({
+                "secrets": {
+                    "databaseUrl": database,
+                    "openaiApiKey": "sk-of-the-test",
+                    "betterAuthSecret": "a secret of at least thirty-two bytes",
+                },
+                "backend": {"env": {"OPENAI_BASE_URL": provider}},
+            })
+        },
+    };
+    case("profiles_001_and_004_clash_until_one_gives_way", || {
+        let installed = Installed::new(&profile);
+        let database = installed.postgres.as_ref().expect("it was wanted").url();
+        let set = format!(
+            "secrets.databaseUrl={database},secrets.cohereApiKey=c,\
+             secrets.betterAuthSecret=another-secret-of-thirty-two-bytes"
+        );
+        let install = |namespace: &str, more: &str| {
+            let values = format!("{set}{more}");
+            let args = [
+                "install",
+                "second",
+                "chart",
+                "-n",
+                namespace,
+                "--create-namespace",
+                "-f",
+                "chart/profiles/004-k8s-deployment.yaml",
+                "--set",
+                &values,
+                "--wait",
+            ];
+            installed
+                .cluster
+                .command(&args)
+                .output()
+                .expect("the program was built")
+        };
+        let refused = install("refused", "");
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success(), "{said}");
+        for word in ["30080", "Service todo-frontend-svc in namespace default"] {
+            assert!(said.contains(word), "{word} is not said:\n{said}");
+        }
+        for name in ["todo-backend", "todo-frontend"] {
+            let (from, to) = (format!("{name}:v1.0.0"), format!("{name}:latest"));
+            installed.cluster.run(&["image", "tag", &from, &to]);
+        }
+        let taken = install("other", ",frontend.service.nodePort=30081");
+        let said = String::from_utf8_lossy(&taken.stderr).into_owned();
+        assert!(taken.status.success(), "{said}");
+        for port in [30080, 30081] {
+            let mut visitor = Visitor::new(([127, 0, 0, 1], port).into());
+            assert_eq!(
+                visitor.get("/signup").expect("it answers").status,
+                200,
+                "{port}"
+            );
+        }
     });
 }

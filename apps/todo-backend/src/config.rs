@@ -120,6 +120,11 @@ pub const KEYS: &[Key] = &[
     ),
     open("COHERE_MODEL", "command-a-03-2025", "model at Cohere"),
     open(
+        "AI_FALLBACK",
+        "true",
+        "whether other providers and the built-in assistant answer when one fails",
+    ),
+    open(
         "AI_TIMEOUT_SECONDS",
         "30",
         "longest wait for a whole turn of the assistant",
@@ -343,6 +348,8 @@ pub struct Config {
     pub rate_limit: u32,
     /// Providers in the order in which they are asked.
     pub providers: Vec<Provider>,
+    /// Whether the built-in assistant may answer when no provider does.
+    pub ai_local: bool,
     /// Longest wait for a turn of the assistant.
     pub ai_timeout: Duration,
     /// Name told to MCP clients.
@@ -486,6 +493,7 @@ fn build(reader: &mut Reader, hostname: String) -> Result<Config, ConfigError> {
     let production = environment == Environment::Production;
     let auth_secrets = read_auth_secrets(reader, production)?;
     let port = reader.number("PORT", "a port number")?;
+    let (providers, ai_local) = read_providers(reader)?;
     let config = Config {
         log: read_log(reader, production),
         environment,
@@ -497,11 +505,12 @@ fn build(reader: &mut Reader, hostname: String) -> Result<Config, ConfigError> {
         algorithm: Algorithm::parse(reader.text("JWT_ALGORITHM"))
             .ok_or_else(|| reader.invalid("JWT_ALGORITHM", "HS256, HS384 or HS512"))?,
         session_life: read_session_life(reader)?,
-        auth_strict: reader.text("AUTH_STRICT") != "false",
+        auth_strict: read_truth(reader, "AUTH_STRICT")?,
         origins: read_origins(reader),
         public_url: read_public_url(reader, production)?,
         rate_limit: reader.number("RATE_LIMIT_PER_MINUTE", "a number")?,
-        providers: read_providers(reader)?,
+        providers,
+        ai_local,
         ai_timeout: Duration::from_secs(reader.number("AI_TIMEOUT_SECONDS", "seconds")?),
         mcp_name: reader.text("MCP_SERVER_NAME").to_owned(),
         mcp_port: read_mcp_port(reader, port)?,
@@ -643,7 +652,9 @@ fn is_cluster_only(url: &str) -> bool {
     single || host.ends_with(".svc") || host.ends_with(".cluster.local")
 }
 
-fn read_providers(reader: &Reader) -> Result<Vec<Provider>, ConfigError> {
+/// Returns the providers in their order, and whether the built-in assistant
+/// may answer after them.
+fn read_providers(reader: &Reader) -> Result<(Vec<Provider>, bool), ConfigError> {
     let rows = [
         (
             "cohere",
@@ -675,15 +686,35 @@ fn read_providers(reader: &Reader) -> Result<Vec<Provider>, ConfigError> {
             })
         })
         .collect();
-    match reader.text("AI_PROVIDER") {
-        "auto" => {}
-        "local" => providers.clear(),
+    let chosen = match reader.text("AI_PROVIDER") {
+        "auto" => None,
+        "local" => {
+            providers.clear();
+            None
+        }
         chosen if rows.iter().any(|row| row.0 == chosen) => {
             providers.sort_by_key(|provider| provider.name != chosen);
+            Some(chosen)
         }
         _ => return Err(reader.invalid("AI_PROVIDER", "auto, openai, gemini, cohere or local")),
+    };
+    if read_truth(reader, "AI_FALLBACK")? {
+        return Ok((providers, true));
     }
-    Ok(providers)
+    // Only the first choice answers; the built-in assistant is it when no
+    // provider was chosen and none has a key.
+    providers.retain(|provider| chosen.is_none_or(|chosen| provider.name == chosen));
+    providers.truncate(1);
+    let local = chosen.is_none() && providers.is_empty();
+    Ok((providers, local))
+}
+
+fn read_truth(reader: &Reader, key: &'static str) -> Result<bool, ConfigError> {
+    match reader.text(key).to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(reader.invalid(key, "true or false")),
+    }
 }
 
 fn read_mcp_port(reader: &Reader, port: u16) -> Result<Option<u16>, ConfigError> {
@@ -847,6 +878,26 @@ mod tests {
             &["openai", "gemini"],
         );
         check(&[keys[0], ("AI_PROVIDER", "local")], &[]);
+    }
+
+    #[test]
+    fn without_fall_back_one_assistant_answers() {
+        let check = |extra: &[(&str, &str)], providers: &[&str], local: bool| {
+            let fixed = [SECRET, SQLITE, ("AI_FALLBACK", "false")];
+            let pairs: Vec<_> = extra.iter().copied().chain(fixed).collect();
+            let (config, _) = read(&pairs).expect("read");
+            let names: Vec<_> = config.providers.iter().map(|one| one.name).collect();
+            assert_eq!(
+                (names.as_slice(), config.ai_local),
+                (providers, local),
+                "{extra:?}"
+            );
+        };
+        let keys = [("OPENAI_API_KEY", "a"), ("COHERE_API_KEY", "c")];
+        check(&[], &[], true);
+        check(&keys, &["cohere"], false);
+        check(&[keys[1], ("AI_PROVIDER", "openai")], &[], false);
+        check(&[keys[0], ("AI_PROVIDER", "local")], &[], true);
     }
 
     #[test]

@@ -14,11 +14,46 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submit-on-change]")) event.target.form.requestSubmit();
 });
 
-// Forms of the task list change the list in place.
+// Forms of the task list change the list in place; a line says what was done.
 async function swap(form) {
-  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+  const sent = new URLSearchParams(new FormData(form));
+  const { action } = form;
+  const { said, undo } = form.dataset;
+  const title = form.dataset.title ?? sent.get("title") ?? "";
+  const answer = await post(action, sent);
+  if (answer.ok && said) toast(said, title, undo, () => post(action, sent));
+}
+
+async function post(action, sent) {
+  const answer = await fetch(action, { method: "POST", body: sent });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   if (!replaceParts(page)) location.href = answer.url;
+  return answer;
+}
+
+function toast(said, title, undo, back) {
+  const region = document.getElementById("toasts");
+  const line = element("div", "toast");
+  const text = element("span", "", `${said}: `);
+  text.append(element("bdi", "", title));
+  line.append(text);
+  if (undo) {
+    const button = element("button", "", undo);
+    button.type = "button";
+    button.addEventListener("click", async () => { line.remove(); await back(); });
+    line.append(button);
+  }
+  region.replaceChildren(line);
+  // It stays while someone is at it.
+  const leave = () => { if (line.matches(":hover, :focus-within")) setTimeout(leave, 2000); else line.remove(); };
+  setTimeout(leave, 7000);
+}
+
+// Who used the keyboard goes on where they were.
+function keepFocus(row, name) {
+  const rows = [...document.querySelectorAll(".groups .task")];
+  const next = rows[Math.min(row, rows.length - 1)];
+  (next?.querySelector(name) ?? document.getElementById("title"))?.focus();
 }
 
 function replaceParts(page) {
@@ -42,8 +77,11 @@ document.addEventListener("submit", async (event) => {
   if (form.matches("[data-swap]")) {
     event.preventDefault();
     const adding = form.matches(".adder");
+    const row = [...document.querySelectorAll(".groups .task")].indexOf(form.closest(".task"));
+    const name = form.querySelector(".bin") ? ".bin" : ".tick";
     try { await swap(form); } catch { form.submit(); return; }
     if (adding) document.getElementById("title")?.focus();
+    else keepFocus(row, name);
   } else if (form.matches("[data-chat]")) {
     event.preventDefault();
     const field = form.elements.message;
@@ -51,6 +89,15 @@ document.addEventListener("submit", async (event) => {
     if (text) { field.value = ""; await converse(form, text); field.focus(); }
   }
 });
+
+// The menu of the account closes like every menu.
+const menu = document.querySelector("details.account");
+if (menu) {
+  document.addEventListener("click", (event) => { if (!menu.contains(event.target)) menu.open = false; });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && menu.open) { menu.open = false; menu.querySelector("summary").focus(); }
+  });
+}
 
 // The assistant: the answer streams in.
 document.addEventListener("click", (event) => {

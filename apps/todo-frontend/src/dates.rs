@@ -74,9 +74,16 @@ fn day_label(day: Date, today: Date, visitor: &Visitor) -> String {
         0 => visitor.t("Today").to_owned(),
         1 => visitor.t("Tomorrow").to_owned(),
         -1 => visitor.t("Yesterday").to_owned(),
-        2..=6 => day.strftime("%A").to_string(),
-        _ if day.year() == today.year() => day.strftime("%-d %B").to_string(),
-        _ => day.strftime("%-d %b %Y").to_string(),
+        2..=6 => weekday(day, visitor.language).to_owned(),
+        _ if day.year() == today.year() => {
+            format!("{} {}", day.day(), month(day, visitor.language))
+        }
+        _ => format!(
+            "{} {} {}",
+            day.day(),
+            month(day, visitor.language),
+            day.year()
+        ),
     }
 }
 
@@ -116,14 +123,76 @@ pub fn due_before(filter: &str, now: &Zoned) -> Option<String> {
     Some(end.timestamp().to_string())
 }
 
-/// Returns the day in words; in figures where the words are not English.
+/// Returns the day in words: "Monday, 5 January".
 pub fn today(visitor: &Visitor, now: &Zoned) -> String {
-    let form = if visitor.language == Language::English {
-        "%A, %-d %B"
+    let (day, language) = (now.date(), visitor.language);
+    let comma = if language == Language::Urdu {
+        "،"
     } else {
-        "%Y-%m-%d"
+        ","
     };
-    now.strftime(form).to_string()
+    let (weekday, month) = (weekday(day, language), month(day, language));
+    format!("{weekday}{comma} {} {month}", day.day())
+}
+
+fn weekday(day: Date, language: Language) -> &'static str {
+    const ENGLISH: [&str; 7] = [
+        "Monday",
+        "Tuesday",
+        "Wednesday",
+        "Thursday",
+        "Friday",
+        "Saturday",
+        "Sunday",
+    ];
+    const URDU: [&str; 7] = ["پیر", "منگل", "بدھ", "جمعرات", "جمعہ", "ہفتہ", "اتوار"];
+    let names = match language {
+        Language::English => ENGLISH,
+        Language::Urdu => URDU,
+    };
+    let place = day.weekday().to_monday_zero_offset();
+    usize::try_from(place)
+        .ok()
+        .and_then(|place| names.get(place))
+        .copied()
+        .unwrap_or_default()
+}
+
+fn month(day: Date, language: Language) -> &'static str {
+    const ENGLISH: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
+    const URDU: [&str; 12] = [
+        "جنوری",
+        "فروری",
+        "مارچ",
+        "اپریل",
+        "مئی",
+        "جون",
+        "جولائی",
+        "اگست",
+        "ستمبر",
+        "اکتوبر",
+        "نومبر",
+        "دسمبر",
+    ];
+    let names = match language {
+        Language::English => ENGLISH,
+        Language::Urdu => URDU,
+    };
+    let place = usize::try_from(day.month() - 1).unwrap_or_default();
+    names.get(place).copied().unwrap_or_default()
 }
 
 /// Returns the greeting for the hour.
@@ -150,6 +219,15 @@ mod tests {
         check("", None);
         check("soon", None);
         assert_eq!(field("2026-01-02T00:00:00Z", &zone), "2026-01-02T05:00");
+    }
+
+    #[test]
+    fn days_have_names_in_both_languages() {
+        let day: Date = "2026-11-21".parse().expect("a date");
+        assert_eq!(weekday(day, Language::English), "Saturday");
+        assert_eq!(month(day, Language::English), "November");
+        assert_eq!(weekday(day, Language::Urdu), "ہفتہ");
+        assert_eq!(month(day, Language::Urdu), "نومبر");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::net::upstream::Client;
+use crate::visitor::{Development, Visitor};
 use crate::{assets, pages, proxy};
 
 /// Longest wait for requests under way.
@@ -104,6 +105,7 @@ fn router(app: App) -> Router {
             "/notifications",
             get(pages::notifications::show).post(pages::notifications::mark_all),
         )
+        .route("/language", post(pages::settings::language))
         .route(
             "/settings",
             get(pages::settings::show).post(pages::settings::save),
@@ -130,8 +132,19 @@ async fn health() -> Json<Value> {
 }
 
 /// Headers of every answer: which pod, and what a page may load.
-async fn common_headers(State(app): State<App>, request: Request, next: Next) -> Response {
+async fn common_headers(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    if !app.config().production {
+        request.extensions_mut().insert(Development);
+    }
+    let path = request.uri().path();
+    let is_page = !["/api/", "/uploads/", "/_app/"]
+        .iter()
+        .any(|start| path.starts_with(start));
+    let asker = is_page.then(|| Visitor::read(request.headers(), request.extensions()));
     let mut response = next.run(request).await;
+    if let Some(visitor) = asker {
+        response = pages::failure::dressed(&visitor, response);
+    }
     let headers = response.headers_mut();
     if let Ok(pod) = HeaderValue::from_str(&app.config().pod) {
         headers.insert("x-frontend-pod", pod);

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{COOKIE, HOST, HeaderName, HeaderValue, ORIGIN};
 use http::request::Parts;
-use http::{Extensions, HeaderMap};
+use http::{Extensions, HeaderMap, Method};
 use jiff::tz::TimeZone;
 
 use crate::language::Language;
@@ -40,7 +40,15 @@ pub struct Visitor {
     pub forwarded: Vec<(HeaderName, HeaderValue)>,
     /// Whether the page that sent a form was ours.
     pub same_origin: bool,
+    /// The page that was asked for, to come back to after signing in.
+    pub here: Option<String>,
+    /// Whether the program runs for those who work on it.
+    pub development: bool,
 }
+
+/// Put into requests while `NODE_ENV` is not `production`.
+#[derive(Debug, Clone, Copy)]
+pub struct Development;
 
 /// A session as the cookie shows it.
 #[derive(Debug, Clone)]
@@ -55,7 +63,11 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::read(&parts.headers, &parts.extensions))
+        let mut visitor = Self::read(&parts.headers, &parts.extensions);
+        if parts.method == Method::GET {
+            visitor.here = parts.uri.path_and_query().map(ToString::to_string);
+        }
+        Ok(visitor)
     }
 }
 
@@ -101,6 +113,8 @@ impl Visitor {
                 .unwrap_or(TimeZone::UTC),
             forwarded: forwarded(headers, peer, trusted),
             same_origin: same_origin(headers, trusted),
+            here: None,
+            development: extensions.get::<Development>().is_some(),
         }
     }
 }

@@ -4,6 +4,10 @@ What only the backend's container has: variables, mounts, volumes.
 {{- define "todo-app.backendEnv" -}}
 - name: PORT
   value: {{ int .Values.backend.port | quote }}
+{{- if ne .Values.global.environment "development" }}
+- name: ENVIRONMENT
+  value: {{ .Values.global.environment }}
+{{- end }}
 {{- if and (eq .Values.database.mode "embedded") (not .Values.secrets.databaseUrl) }}
 - name: DATABASE_URL
   value: sqlite:///app/data/todo.db

@@ -67,6 +67,7 @@ async fn main() -> Result<(), Error> {
     // As an API server started without flags.
     config.allow_privileged = false;
     config.warn_inert = false;
+    config.metrics = false;
     let server = ApiServer::open(config)?;
     let text = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: serve\nclusters:\n- name: serve\n  cluster:\n    server: https://{address}\n    certificate-authority-data: {}\ncontexts:\n- name: serve\n  context:\n    cluster: serve\n    user: admin\nusers:\n- name: admin\n  user:\n    client-certificate-data: {}\n    client-key-data: {}\n",

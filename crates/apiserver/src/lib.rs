@@ -15,6 +15,7 @@ mod custom;
 mod decode;
 mod discovery;
 mod dispatch;
+mod follow;
 mod gojson;
 mod identity;
 mod inflight;

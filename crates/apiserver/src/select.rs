@@ -12,6 +12,7 @@ use crate::status::{ApiError, ApiResult};
 pub struct Selection {
     labels: LabelSelector,
     fields: FieldSelector,
+    name: Option<String>,
 }
 
 impl Selection {
@@ -27,17 +28,32 @@ impl Selection {
         for requirement in fields.requirements() {
             check_field(kind, &requirement.field)?;
         }
-        Ok(Selection { labels, fields })
+        Ok(Selection {
+            labels,
+            fields,
+            name: None,
+        })
+    }
+
+    /// Lets through the object of one name alone.
+    #[must_use]
+    pub fn named(mut self, name: Option<&str>) -> Selection {
+        self.name = name.map(str::to_owned);
+        self
     }
 
     /// Whether everything passes.
     pub fn is_everything(&self) -> bool {
-        self.labels.is_everything() && self.fields.is_everything()
+        self.name.is_none() && self.labels.is_everything() && self.fields.is_everything()
     }
 
     /// Whether an object passes.
     pub fn matches(&self, object: &Stored) -> bool {
-        self.labels.matches(&object.meta.labels) && self.fields.matches(|label| object.field(label))
+        self.name
+            .as_ref()
+            .is_none_or(|name| *name == object.meta.name)
+            && self.labels.matches(&object.meta.labels)
+            && self.fields.matches(|label| object.field(label))
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Config {
     pub allow_privileged: bool,
     /// Whether creating what is not acted on earns a warning that names it.
     pub warn_inert: bool,
+    /// Whether a node answers the metrics groups: there is a role for their readers then.
+    pub metrics: bool,
     /// Seals Secrets on disk.
     pub seal_key: [u8; 32],
     /// Provisioner of the default storage class `standard`; `None`: there is no class.
@@ -69,6 +71,7 @@ impl Config {
             seal_key,
             allow_privileged: true,
             warn_inert: true,
+            metrics: true,
             storage_provisioner: None,
             advertised: "127.0.0.1:6443".to_owned(),
             root_ca: String::new(),

@@ -43,8 +43,12 @@ const REPLACE_GRACE: Duration = Duration::from_secs(10);
 /// last connection that it carries.
 const OVERLAP_GRACE: Duration = Duration::from_secs(3600);
 
-/// A process that lived this long starts anew without a delay.
-const HEALTHY: Duration = Duration::from_secs(10);
+/// A process that lived this long starts anew without a delay: it is not one
+/// that cannot start.
+const HEALTHY: Duration = Duration::from_secs(1);
+
+/// The longest wait before a process that keeps ending at once is tried again.
+const DELAY_MAX: Duration = Duration::from_secs(5);
 
 /// What pid 1 is told on its standard input, as JSON.
 #[derive(Debug, Serialize, Deserialize)]
@@ -393,16 +397,11 @@ impl Keeper<'_> {
             let Some(died) = self.running.remove(&reaped.pid) else {
                 continue;
             };
-            let failures = if died.since.elapsed() > HEALTHY {
-                0
-            } else {
-                died.failures + 1
+            let failures = match died.since.elapsed() < HEALTHY {
+                true => died.failures.saturating_add(1),
+                false => 0,
             };
-            // The first restart is immediate: others are waiting for it.
-            let delay = match failures {
-                0 | 1 => Duration::ZERO,
-                n => Duration::from_millis(100 << n.min(6)),
-            };
+            let delay = delay(failures);
             self.log(
                 died.index,
                 &format!("ended with {reaped}, starting again in {delay:?}"),
@@ -463,5 +462,32 @@ impl Keeper<'_> {
             // The log itself is what failed; there is nowhere else to say it.
             let _ = file.write_all(line.as_bytes());
         }
+    }
+}
+
+/// Returns how long a process waits that has ended early so many times in a
+/// row. The first restart is immediate: others are waiting for it.
+fn delay(failures: u32) -> Duration {
+    match failures {
+        0 | 1 => Duration::ZERO,
+        n => Duration::from_millis(100 << n.min(10)).min(DELAY_MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_to_a_limit() {
+        let check = |failures: u32, milliseconds: u64| {
+            assert_eq!(delay(failures), Duration::from_millis(milliseconds));
+        };
+        check(0, 0);
+        check(1, 0);
+        check(2, 400);
+        check(3, 800);
+        check(6, 5000);
+        check(u32::MAX, 5000);
     }
 }

@@ -269,9 +269,10 @@ impl Launch<'_> {
     }
 }
 
-/// Reads what pid 1 reports, see [`init::main`].
+/// Reads what pid 1 and the process that forked it report, see [`init::main`]:
+/// two writers, whose lines come in any order.
 fn read_report(lines: impl BufRead) -> Result<Process, LaunchError> {
-    let mut process = None;
+    let (mut pid, mut is_ready) = (None, false);
     let mut message = "pid 1 ended without a word".to_owned();
     for line in lines.lines() {
         let line = line.map_err(|source| LaunchError::Spawn {
@@ -279,17 +280,14 @@ fn read_report(lines: impl BufRead) -> Result<Process, LaunchError> {
             source,
         })?;
         match line.split_once(' ') {
-            Some(("pid", pid)) => process = pid.parse().ok().and_then(Process::of),
+            Some(("pid", number)) => pid = number.parse().ok(),
             Some(("error", text)) => message = text.to_owned(),
-            _ if line == "ready" => {
-                if let Some(process) = process {
-                    return Ok(process);
-                }
-            }
-            _ => {}
+            _ => is_ready |= line == "ready",
         }
-        if line == "ready" && process.is_none() {
-            message = "pid 1 was gone before it could be named".to_owned();
+        if let (Some(pid), true) = (pid, is_ready) {
+            return Process::of(pid).ok_or_else(|| LaunchError::Namespaces {
+                message: "pid 1 was gone before it could be named".to_owned(),
+            });
         }
     }
     Err(LaunchError::Namespaces { message })
@@ -397,5 +395,33 @@ pub(crate) fn inherit<'a>(command: &mut Command, fds: impl Iterator<Item = Borro
             }
             Ok(())
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(report: &str, expected: Result<i32, &str>) {
+        let found = read_report(report.as_bytes());
+        let found = found.map(|process| process.pid);
+        match expected {
+            Ok(pid) => assert_eq!(found.expect(report), pid),
+            Err(text) => {
+                let error = found.expect_err(report).to_string();
+                assert!(error.contains(text), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn both_writers_may_be_first() {
+        let pid = std::process::id();
+        let own = i32::try_from(pid).expect("a pid");
+        check(&format!("pid {pid}\nready\n"), Ok(own));
+        check(&format!("ready\npid {pid}\n"), Ok(own));
+        check(&format!("pid {pid}\nerror no\n"), Err("no"));
+        check("ready\n", Err("without a word"));
+        check(&format!("pid {}\nready\n", i32::MAX), Err("was gone"));
     }
 }

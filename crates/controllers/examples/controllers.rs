@@ -21,6 +21,7 @@ async fn main() -> Result<(), Error> {
     // As an API server started without flags.
     config.allow_privileged = false;
     config.warn_inert = false;
+    config.metrics = false;
     config.issuer = "https://kubernetes.default.svc".into();
     let server = ApiServer::open(config)?;
     let client = {

@@ -11,11 +11,8 @@ use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::hash::{fnv32a, safe_encode};
+use crate::hash;
 use crate::owner::{is_controlled_by, reference_to};
-
-/// Label of a revision with the hash in its name.
-pub const HASH: &str = "controller.kubernetes.io/hash";
 
 /// The revision that pods have and the one that they are to have.
 pub struct History {
@@ -23,8 +20,8 @@ pub struct History {
     pub current: ControllerRevision,
     /// The revision of the present template.
     pub update: ControllerRevision,
-    /// How often a new revision's name was taken by another.
-    pub collisions: i32,
+    /// How often a new revision's name was taken by another; `None`: never said.
+    pub collisions: Option<i32>,
     all: Vec<ControllerRevision>,
     namespace: String,
 }
@@ -43,27 +40,69 @@ pub fn template_of(revision: &ControllerRevision) -> Option<PodTemplateSpec> {
     serde_json::from_value(template).ok()
 }
 
+/// Under which label, and how, a controller names the templates it keeps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Naming {
+    /// As StatefulSets do: by what is kept (upstream: history.HashControllerRevision).
+    Data,
+    /// As DaemonSets do: by the template alone (upstream: controller.ComputeHash).
+    Template,
+}
+
+impl Naming {
+    /// Returns the label of a revision with the hash in its name.
+    pub fn label(self) -> &'static str {
+        match self {
+            Naming::Data => "controller.kubernetes.io/hash",
+            Naming::Template => "controller-revision-hash",
+        }
+    }
+
+    fn hash(self, template: &PodTemplateSpec, data: &Value, collisions: Option<i32>) -> String {
+        match self {
+            Naming::Template => hash::template::of(template, collisions),
+            Naming::Data => {
+                // A StatefulSet always says how often names collided.
+                let more = collisions.unwrap_or(0).to_string();
+                let text = go_json(data);
+                hash::safe_encode(hash::fnv32(text.bytes().chain(more.bytes())))
+            }
+        }
+    }
+}
+
+/// Writes JSON as Go writes a map: members by name, and what could end a script escaped.
+fn go_json(value: &Value) -> String {
+    let mut sorted = value.clone();
+    sorted.sort_all_objects();
+    let text = sorted.to_string();
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(letter)));
+            }
+            _ => out.push(letter),
+        }
+    }
+    out
+}
+
 fn new_revision<O: Resource<DynamicType = ()>>(
     owner: &O,
+    naming: Naming,
     template: &PodTemplateSpec,
     number: i64,
-    collisions: i32,
+    collisions: Option<i32>,
 ) -> ControllerRevision {
     let data = data_of(template);
-    let more = if collisions == 0 {
-        Vec::new()
-    } else {
-        collisions.to_le_bytes().to_vec()
-    };
-    let hash = safe_encode(fnv32a(
-        data.to_string().into_bytes().into_iter().chain(more),
-    ));
+    let hash = naming.hash(template, &data, collisions);
     let labels = template
         .metadata
         .as_ref()
         .and_then(|meta| meta.labels.clone());
     let mut labels = labels.unwrap_or_default();
-    labels.insert(HASH.into(), hash.clone());
+    labels.insert(naming.label().into(), hash.clone());
     ControllerRevision {
         metadata: ObjectMeta {
             name: Some(format!("{}-{hash}", owner.name_any())),
@@ -91,10 +130,11 @@ fn api(client: &Client, namespace: &str) -> Api<ControllerRevision> {
 pub async fn find<O>(
     client: &Client,
     owner: &O,
+    naming: Naming,
     template: &PodTemplateSpec,
     known: Vec<Arc<ControllerRevision>>,
     current: Option<&str>,
-    mut collisions: i32,
+    mut collisions: Option<i32>,
 ) -> Result<History, kube::Error>
 where
     O: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -123,7 +163,7 @@ where
             changed
         }
         None => {
-            let made = make(&api, owner, template, next, &mut collisions).await?;
+            let made = make(&api, owner, naming, template, next, &mut collisions).await?;
             all.push(made.clone());
             made
         }
@@ -145,19 +185,20 @@ where
 async fn make<O: Resource<DynamicType = ()>>(
     api: &Api<ControllerRevision>,
     owner: &O,
+    naming: Naming,
     template: &PodTemplateSpec,
     number: i64,
-    collisions: &mut i32,
+    collisions: &mut Option<i32>,
 ) -> Result<ControllerRevision, kube::Error> {
     loop {
-        let revision = new_revision(owner, template, number, *collisions);
+        let revision = new_revision(owner, naming, template, number, *collisions);
         match api.create(&PostParams::default(), &revision).await {
             Err(error) if coracle_client::is_conflict(&error) => {
                 let existing = api.get(&revision.name_any()).await?;
                 if existing.data == revision.data && is_controlled_by(&existing, owner) {
                     return Ok(existing);
                 }
-                *collisions += 1;
+                *collisions = Some(collisions.unwrap_or(0) + 1);
             }
             result => return result,
         }
@@ -209,14 +250,14 @@ mod tests {
         }))
         .expect("a set");
         let template = set.spec.clone().unwrap_or_default().template;
-        let revision = new_revision(&set, &template, 3, 0);
+        let revision = new_revision(&set, Naming::Data, &template, 3, None);
         assert_eq!(template_of(&revision), Some(template.clone()));
         assert_eq!(revision.revision, 3);
-        let hash = revision.labels()[HASH].clone();
+        let hash = revision.labels()[Naming::Data.label()].clone();
         assert_eq!(revision.name_any(), format!("web-{hash}"));
         assert_eq!(revision.labels()["app"], "web");
         assert_ne!(
-            new_revision(&set, &template, 3, 1).name_any(),
+            new_revision(&set, Naming::Data, &template, 3, Some(1)).name_any(),
             revision.name_any()
         );
     }

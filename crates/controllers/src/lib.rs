@@ -22,6 +22,7 @@ mod namespace;
 mod nodelifecycle;
 mod owner;
 mod pods;
+mod quota;
 mod replicaset;
 mod serviceaccount;
 mod statefulset;
@@ -47,6 +48,7 @@ pub async fn start(context: Context) {
         serviceaccount::run(context.clone()),
         namespace::run(context.clone()),
         nodelifecycle::run(context.clone()),
+        quota::run(context.clone()),
         volumes::run(context.clone()),
         garbage::run(context),
     );

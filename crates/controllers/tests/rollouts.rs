@@ -162,6 +162,21 @@ async fn define(world: &World) {
 
 const THINGS: &str = "/apis/example.test/v1/namespaces/default/things";
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_of_a_kind_that_comes_later_and_is_not_there_takes_its_own_along() {
+    let world = world::empty();
+    let owner = json!([{
+        "apiVersion": "example.test/v1", "kind": "Thing", "name": "one",
+        "uid": "11111111-2222-3333-4444-555555555555",
+    }]);
+    let child = json!({"metadata": {"name": "child", "ownerReferences": owner}});
+    world.create("configmaps", child).await;
+    define(&world).await;
+    world
+        .until("configmaps/child", "gone", Value::is_null)
+        .await;
+}
+
 /// Custom resources own and are owned like all others, from the moment they are defined.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_custom_resource_owns_goes_with_it() {

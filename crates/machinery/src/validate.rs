@@ -17,7 +17,9 @@ mod dump;
 mod events;
 mod extensions;
 mod immutable;
+mod indexes;
 mod ip;
+mod job_status;
 mod labels;
 mod meta;
 pub mod names;
@@ -476,7 +478,7 @@ fn status(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Causes) {
         ("apps", _) | ("", "ReplicationController") => {
             apps::status(kind.kind, object, old, causes);
         }
-        ("batch", "Job") => batch::job_status(object, old, causes),
+        ("batch", "Job") => job_status::check(object, old, causes),
         ("autoscaling", _) => autoscaling::status(object, causes),
         ("", "Service") => service::status(object, causes),
         ("networking.k8s.io", "Ingress") => network::ingress_status(object, causes),
@@ -485,6 +487,7 @@ fn status(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Causes) {
         ("", "Pod") => pod::status(object, old, causes),
         ("", "Namespace") => config::namespace_status(object, causes),
         ("certificates.k8s.io", _) => cluster::signing_request(object, causes),
+        ("storage.k8s.io", "VolumeAttachment") => storage::attachment_status(object, causes),
         _ => {}
     }
 }

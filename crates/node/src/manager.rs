@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use coracle_client::{Caches, Recorder};
+use coracle_image::Digest;
 use coracle_image::store::ImageStore;
 use coracle_runtime::{Cgroups, Runtime};
 use k8s_openapi::api::core::v1::Pod;
@@ -15,7 +16,7 @@ use parking_lot::RwLock;
 use crate::address::Addresses;
 use crate::config::Config;
 use crate::eviction::{self, Pressure};
-use crate::images::Puller;
+use crate::images::{Pins, Puller};
 use crate::kubelet::Kubelet;
 use crate::machine::{Machine, Running};
 use crate::metrics::{self, Meter, Scrapes};
@@ -52,6 +53,13 @@ fn make_folders(config: &Config) -> Result<(), StartError> {
         })?;
     }
     Ok(())
+}
+
+/// Returns whose container it is and the image it was started from.
+fn image_of(container: &Running) -> Option<(String, String, Digest)> {
+    let label = |key: &str| container.label(key).map(str::to_owned);
+    let digest = container.label("image")?.parse().ok()?;
+    Some((label("pod")?, label("container")?, digest))
 }
 
 /// The workers by pod uid.
@@ -111,6 +119,7 @@ impl Node {
         let registries = config.registries.clone();
         let shared = Shared {
             puller: Arc::new(Puller::new(images.clone(), &config.cluster, registries)),
+            pins: Pins::new(images.clone(), &config.cluster),
             recorder: Recorder::new(client.clone(), "kubelet"),
             machine,
             images,
@@ -190,6 +199,9 @@ impl Node {
         let mut found: BTreeMap<String, Vec<Running>> = BTreeMap::new();
         match self.shared.machine.adopt().await {
             Ok(containers) => {
+                self.shared
+                    .pins
+                    .adopt(containers.iter().filter_map(image_of));
                 for container in containers {
                     let pod = container.label("pod").unwrap_or_default().to_owned();
                     found.entry(pod).or_default().push(container);

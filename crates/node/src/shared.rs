@@ -16,7 +16,7 @@ use crate::address::Addresses;
 use crate::config::Config;
 use crate::env::Lookup;
 use crate::eviction::Pressure;
-use crate::images::Puller;
+use crate::images::{Pins, Puller};
 use crate::machine::Machine;
 use crate::metrics::{Meter, Scrapes};
 use crate::tokens::Tokens;
@@ -33,6 +33,8 @@ pub struct Shared {
     pub machine: Machine,
     /// Finds images.
     pub images: ImageStore,
+    /// Keeps images that are in use.
+    pub pins: Pins,
     /// Pulls images.
     pub puller: Arc<Puller>,
     /// Pod addresses.

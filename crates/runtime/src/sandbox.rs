@@ -22,6 +22,8 @@ use crate::spec::{Namespace, Namespaces};
 use crate::sys;
 
 const PAUSE: &str = "pause.json";
+/// A mark: processes are the caller's.
+const HOST_PIDS: &str = "host-pids";
 const NSFS_MAGIC: i64 = 0x6e73_6673;
 
 /// What a sandbox is.
@@ -33,6 +35,10 @@ pub struct SandboxSpec {
     pub hostname: String,
     /// Whether the network is the caller's instead of a new one.
     pub host_network: bool,
+    /// Whether message queues and shared memory are the caller's.
+    pub host_ipc: bool,
+    /// Whether its containers see all processes of the caller.
+    pub host_pids: bool,
     /// Whether its containers see each other's processes.
     pub share_pids: bool,
     /// Kernel settings of its namespaces, such as `net.core.somaxconn`.
@@ -84,16 +90,16 @@ impl Sandbox {
 
     /// What a container in this sandbox puts in its spec.
     pub fn namespaces(&self) -> Namespaces {
-        let at = |name: &str| self.directory.join(name);
-        let pid = at("pid");
+        let at = |name: &str| Some(self.directory.join(name)).filter(|path| path.exists());
+        let or_host = |path: Option<PathBuf>| path.map_or(Namespace::Host, Namespace::Path);
         Namespaces {
-            net: self.net().map_or(Namespace::Host, Namespace::Path),
-            ipc: Namespace::Path(at("ipc")),
-            uts: Namespace::Path(at("uts")),
-            pid: if pid.exists() {
-                Namespace::Path(pid)
-            } else {
-                Namespace::Own
+            net: or_host(self.net()),
+            ipc: or_host(at("ipc")),
+            uts: Namespace::Path(self.directory.join("uts")),
+            pid: match at("pid") {
+                Some(path) => Namespace::Path(path),
+                None if at(HOST_PIDS).is_some() => Namespace::Host,
+                None => Namespace::Own,
             },
         }
     }
@@ -201,7 +207,8 @@ pub(crate) async fn create(
 
 /// Runs in the throw-away thread.
 fn make(sandbox: &Sandbox, exe: &Path, spec: &SandboxSpec) -> Result<(), SandboxError> {
-    let mut flags = UnshareFlags::NEWUTS | UnshareFlags::NEWIPC;
+    let mut flags = UnshareFlags::NEWUTS;
+    flags.set(UnshareFlags::NEWIPC, !spec.host_ipc);
     flags.set(UnshareFlags::NEWNET, !spec.host_network);
     sys::unshare(flags).map_err(sandbox.failed("make namespaces"))?;
     if !spec.hostname.is_empty() {
@@ -211,18 +218,22 @@ fn make(sandbox: &Sandbox, exe: &Path, spec: &SandboxSpec) -> Result<(), Sandbox
     for (name, value) in &spec.sysctls {
         set_sysctl(name, value).map_err(sandbox.failed(&format!("set {name}")))?;
     }
-    let mut names = vec!["uts", "ipc"];
-    if !spec.host_network {
-        names.push("net");
-    }
-    for name in names {
+    let names = [
+        ("uts", true),
+        ("ipc", !spec.host_ipc),
+        ("net", !spec.host_network),
+    ];
+    for (name, _) in names.into_iter().filter(|(_, own)| *own) {
         pin(
             Path::new("/proc/thread-self/ns").join(name),
             &sandbox.directory.join(name),
         )
         .map_err(sandbox.failed("keep a namespace"))?;
     }
-    if spec.share_pids {
+    if spec.host_pids {
+        File::create(sandbox.directory.join(HOST_PIDS))
+            .map_err(sandbox.failed("note whose processes are seen"))?;
+    } else if spec.share_pids {
         make_pid_namespace(sandbox, exe, &spec.id).map_err(sandbox.failed("share process ids"))?;
     }
     Ok(())

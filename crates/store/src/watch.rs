@@ -74,6 +74,13 @@ impl<V: Value> Watch<V> {
             .or_else(|| self.events.try_recv().ok())
     }
 
+    /// Whether everything has been taken and nothing will come: the reader
+    /// fell too far behind, or the store closed.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.missed.is_empty() && self.events.is_closed() && self.events.is_empty()
+    }
+
     /// Returns the newest revision of the whole store. Read it, then drain
     /// [`Watch::try_next`]: everything up to it has then been seen.
     #[must_use]

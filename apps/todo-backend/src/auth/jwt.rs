@@ -6,7 +6,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use ring::hmac;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::config::Config;
 use crate::time::Millis;
@@ -56,19 +57,10 @@ impl Algorithm {
 }
 
 /// What a token says.
-#[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
+#[derive(Debug, Clone, Deserialize, PartialEq)]
 pub struct Claims {
     /// The user's id.
     pub sub: String,
-    /// The user's address.
-    #[serde(default)]
-    pub email: String,
-    /// The user's name, for pages.
-    #[serde(default)]
-    pub name: String,
-    /// Issued at, seconds.
-    #[serde(default)]
-    pub iat: f64,
     /// Not valid from this second on.
     pub exp: f64,
     /// Issuer.
@@ -143,20 +135,14 @@ impl Keys {
 
     /// Signs a token for a user and returns it with its end.
     pub fn issue(&self, sub: &str, email: &str, name: &str, now: Millis) -> (String, Millis) {
-        let expires = now.saturating_add(self.life_ms);
-        let claims = Claims {
-            sub: sub.to_owned(),
-            email: email.to_owned(),
-            name: name.to_owned(),
-            iat: seconds(now),
-            exp: seconds(expires),
-            iss: ISSUER.to_owned(),
-            aud: AUDIENCE.to_owned(),
-        };
-        (
-            self.sign(&serde_json::to_vec(&claims).unwrap_or_default()),
-            expires,
-        )
+        // Whole seconds: RFC 7519 allows fractions, not every reader does.
+        let issued = now.div_euclid(1000);
+        let expires = (now.saturating_add(self.life_ms).saturating_add(999)).div_euclid(1000);
+        let claims = json!({
+            "sub": sub, "email": email, "name": name, "iat": issued, "exp": expires,
+            "iss": ISSUER, "aud": AUDIENCE,
+        });
+        (self.sign(claims.to_string().as_bytes()), expires * 1000)
     }
 
     fn sign(&self, payload: &[u8]) -> String {

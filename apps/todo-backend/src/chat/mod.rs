@@ -47,6 +47,9 @@ pub enum TurnError {
     /// The conversation is not there, or not this user's.
     #[error("not found")]
     NotFound,
+    /// No provider answered, and nothing else may.
+    #[error("the assistant cannot be reached, try again")]
+    Unavailable,
     /// The database did not do its part.
     #[error(transparent)]
     Database(#[from] DbError),
@@ -170,7 +173,7 @@ async fn think(
     history: &[Message],
     message: &str,
     listener: &Listener,
-) -> Result<Reply, DbError> {
+) -> Result<Reply, TurnError> {
     let config = state.config();
     let deadline = Instant::now() + config.ai_timeout;
     for (place, provider) in config.providers.iter().enumerate() {
@@ -188,7 +191,10 @@ async fn think(
             break;
         }
     }
-    local::answer(toolbox, history, message, listener).await
+    if !config.ai_local {
+        return Err(TurnError::Unavailable);
+    }
+    Ok(local::answer(toolbox, history, message, listener).await?)
 }
 
 /// The time that one of several providers may take.

@@ -57,6 +57,12 @@ fn internal() -> ApiError {
 fn refused(error: TurnError) -> ApiError {
     match error {
         TurnError::NotFound => ApiError::not_found(),
+        TurnError::Unavailable => ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "llm_unavailable",
+            error.to_string(),
+        )
+        .retry_after(5),
         TurnError::Database(error) => error.into(),
     }
 }
@@ -73,7 +79,10 @@ fn stream(
         let outcome = chat::turn(&state, &user_id, conversation, &message, &listener).await;
         let last = match outcome {
             Ok(answer) => Event::Done(answer),
-            Err(TurnError::NotFound) => Event::Failed("not_found", "not found".to_owned()),
+            Err(error @ TurnError::NotFound) => Event::Failed("not_found", error.to_string()),
+            Err(error @ TurnError::Unavailable) => {
+                Event::Failed("llm_unavailable", error.to_string())
+            }
             Err(TurnError::Database(error)) => {
                 tracing::error!("{error}");
                 Event::Failed(

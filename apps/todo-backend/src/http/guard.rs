@@ -40,7 +40,8 @@ fn allow(headers: &mut HeaderMap, origin: HeaderValue, preflight: bool) {
     set(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true");
     set(
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        "x-total-count, x-request-id, retry-after",
+        "x-total-count, x-request-id, x-served-by, retry-after, x-ratelimit-limit, \
+         x-ratelimit-remaining, x-ratelimit-reset",
     );
     if preflight {
         set(

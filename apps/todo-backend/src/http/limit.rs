@@ -28,6 +28,8 @@ pub struct Grant {
     pub remaining: u32,
     /// Seconds until one is free.
     pub retry_after_seconds: u64,
+    /// Seconds until all are free.
+    pub reset_seconds: u64,
 }
 
 struct Bucket {
@@ -63,6 +65,7 @@ impl Limiter {
             allowed,
             remaining: bucket.tokens as u32,
             retry_after_seconds: (missing / rate / 1000.0).ceil() as u64,
+            reset_seconds: ((full - bucket.tokens) / rate / 1000.0).ceil() as u64,
         }
     }
 }
@@ -87,6 +90,7 @@ pub async fn limit(State(state): State<AppState>, request: Request, next: Next) 
     let headers = response.headers_mut();
     headers.insert("x-ratelimit-limit", HeaderValue::from(burst));
     headers.insert("x-ratelimit-remaining", HeaderValue::from(grant.remaining));
+    headers.insert("x-ratelimit-reset", HeaderValue::from(grant.reset_seconds));
     response
 }
 
@@ -139,22 +143,24 @@ mod tests {
     #[test]
     fn buckets_empty_and_fill() {
         let limiter = Limiter::default();
-        let check = |key: &str, at: Millis, allowed: bool, remaining: u32, retry: u64| {
-            let expected = Grant {
-                allowed,
-                remaining,
-                retry_after_seconds: retry,
+        let check =
+            |key: &str, at: Millis, allowed: bool, remaining: u32, retry: u64, reset: u64| {
+                let expected = Grant {
+                    allowed,
+                    remaining,
+                    retry_after_seconds: retry,
+                    reset_seconds: reset,
+                };
+                assert_eq!(limiter.take(key, 3, 60_000, at), expected, "{key} at {at}");
             };
-            assert_eq!(limiter.take(key, 3, 60_000, at), expected, "{key} at {at}");
-        };
-        check("a", 0, true, 2, 0);
-        check("a", 0, true, 1, 0);
-        check("a", 0, true, 0, 20);
-        check("a", 0, false, 0, 20);
-        check("b", 0, true, 2, 0);
-        check("a", 10_000, false, 0, 10);
-        check("a", 20_000, true, 0, 20);
-        check("a", 600_000, true, 2, 0);
+        check("a", 0, true, 2, 0, 20);
+        check("a", 0, true, 1, 0, 40);
+        check("a", 0, true, 0, 20, 60);
+        check("a", 0, false, 0, 20, 60);
+        check("b", 0, true, 2, 0, 20);
+        check("a", 10_000, false, 0, 10, 50);
+        check("a", 20_000, true, 0, 20, 60);
+        check("a", 600_000, true, 2, 0, 20);
     }
 
     #[test]

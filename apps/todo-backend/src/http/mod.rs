@@ -142,10 +142,11 @@ pub fn router(state: AppState) -> Router {
         .fallback(|| async { ApiError::not_found() })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .merge(upload_routes())
+        .merge(upload_routes().method_not_allowed_fallback(method_not_allowed))
         .layer(from_fn_with_state(state.clone(), limit::limit))
         .layer(from_fn_with_state(state.clone(), guard::same_origin));
     probe_routes()
+        .method_not_allowed_fallback(method_not_allowed)
         .merge(limited)
         .layer(from_fn_with_state(state.clone(), guard::cors))
         .layer(from_fn_with_state(state.clone(), observe::observe))

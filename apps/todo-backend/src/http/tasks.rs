@@ -230,12 +230,12 @@ pub fn draft_of(mut draft: Draft, body: &Map<String, Value>) -> Result<Draft, Ap
         draft.description = text_of(body.get("description"), "description", 0, 1000)?;
     }
     match body.get("completed") {
-        None => {}
+        None | Some(Value::Null) => {}
         Some(Value::Bool(truth)) => draft.completed = *truth,
         Some(_) => return Err(ApiError::invalid("completed must be true or false")),
     }
     match body.get("priority") {
-        None => {}
+        None | Some(Value::Null) => {}
         Some(Value::String(text)) => draft.priority = priority_of(text)?,
         Some(_) => return Err(ApiError::invalid(PRIORITY_RULE)),
     }

@@ -1,6 +1,8 @@
 //! Attachments and avatars: in by multipart, out to their owner only.
 
 use axum::Json;
+use axum::extract::multipart::MultipartRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Multipart, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{
@@ -28,8 +30,12 @@ struct File {
     bytes: Vec<u8>,
 }
 
+/// A form, or why the body is none.
+type Form = Result<Multipart, MultipartRejection>;
+
 /// Reads the first file of a form.
-async fn file_of(mut form: Multipart) -> Result<File, ApiError> {
+async fn file_of(form: Form) -> Result<File, ApiError> {
+    let mut form = form.map_err(|_| ApiError::invalid("send the file as multipart/form-data"))?;
     let broken = |_| ApiError::invalid("the form cannot be read");
     while let Some(field) = form.next_field().await.map_err(broken)? {
         let Some(name) = field.file_name().map(shown_name) else {
@@ -69,13 +75,19 @@ fn shown_name(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let clean = last
         .chars()
-        .filter(|c| !c.is_control() && !matches!(c, '"' | '<' | '>'));
+        .filter(|c| !c.is_control() && !is_invisible(*c) && !matches!(c, '"' | '<' | '>'));
     let clean: String = clean.take(100).collect();
     if clean.trim().is_empty() {
         "file".to_owned()
     } else {
         clean
     }
+}
+
+/// Marks that turn or hide text: "gpj.exe" must not read "exe.jpg".
+fn is_invisible(character: char) -> bool {
+    matches!(character,
+        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn refused(error: StorageError) -> ApiError {
@@ -92,7 +104,7 @@ fn refused(error: StorageError) -> ApiError {
 pub async fn attach(
     State(state): State<AppState>,
     owner: Owner,
-    form: Multipart,
+    form: Form,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let database = state.database();
     let task = tasks::find(database, &owner.id, owner.number("id")?).await?;
@@ -159,7 +171,7 @@ pub async fn detach(State(state): State<AppState>, owner: Owner) -> Result<Statu
 pub async fn avatar(
     State(state): State<AppState>,
     caller: Caller,
-    form: Multipart,
+    form: Form,
 ) -> Result<Json<Value>, ApiError> {
     let file = file_of(form).await?;
     if !file.kind.picture {
@@ -203,9 +215,11 @@ pub struct Link {
 pub async fn serve(
     State(state): State<AppState>,
     headers: HeaderMap,
-    Path(location): Path<String>,
-    Query(link): Query<Link>,
+    location: Result<Path<String>, PathRejection>,
+    link: Result<Query<Link>, QueryRejection>,
 ) -> Result<Response, ApiError> {
+    let Path(location) = location.map_err(|_| ApiError::not_found())?;
+    let Query(link) = link.map_err(|_| ApiError::not_found())?;
     let path = storage::path_of(&state, &location).ok_or_else(ApiError::not_found)?;
     let link = Some(link).filter(|link| !link.signature.is_empty());
     let found = attachments::by_location(state.database(), &location).await?;
@@ -293,5 +307,9 @@ mod tests {
         check("\"><script>.txt", "script.txt");
         check("", "file");
         check("..", "..");
+        check("photo\u{202e}gpj.exe", "photogpj.exe");
+        check("\u{feff}\u{200b}", "file");
+        check("a\0b.txt", "ab.txt");
+        check(&"x".repeat(300), &"x".repeat(100));
     }
 }

@@ -252,6 +252,18 @@ impl Postgres {
         let _ = std::fs::remove_file(self.folder.path().join("data/postmaster.pid"));
     }
 
+    /// Counts the connections of clients: each has a process that says so.
+    fn connections(&self) -> usize {
+        let own = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.child.id()));
+        let children = own.unwrap_or_default();
+        let titles = children
+            .split_whitespace()
+            .filter_map(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).ok());
+        titles
+            .filter(|title| title.starts_with(b"postgres: todo "))
+            .count()
+    }
+
     fn url(&self, password: &str, query: &str) -> String {
         format!(
             "postgresql://todo:{password}@127.0.0.1:{}/postgres?{query}",
@@ -321,6 +333,38 @@ fn the_story_on_postgresql() {
         .start();
     story(&server);
     assert!(server.get("/metrics").text().contains("db_pool_max 15"));
+}
+
+/// More requests than connections: they wait for one another, none is refused,
+/// and the server never sees more than pool and overflow allow.
+#[test]
+fn requests_wait_for_a_connection() {
+    let Some(postgres) = Postgres::start() else {
+        return;
+    };
+    let server = Settings::new()
+        .with("DATABASE_URL", &postgres.url("right", "sslmode=disable"))
+        .with("DATABASE_POOL_SIZE", "1")
+        .with("DATABASE_MAX_OVERFLOW", "2")
+        .start();
+    assert!(server.get("/metrics").text().contains("db_pool_max 3"));
+    let ann = server.sign_up("ann@example.com");
+    let most = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..12)
+            .map(|_| scope.spawn(|| (0..10).for_each(|_| drop(ann.add("t")))))
+            .collect();
+        let mut most = 0;
+        while !writers
+            .iter()
+            .all(std::thread::ScopedJoinHandle::is_finished)
+        {
+            most = most.max(postgres.connections());
+        }
+        most
+    });
+    assert!((1..=3).contains(&most), "{most} connections");
+    assert_eq!(ann.get("/api/tasks?limit=1").expect(200)["total"], 120);
+    assert_eq!(ann.add("last")["id"], 121, "no number is given twice");
 }
 
 /// Two replicas start at once on empty tables.

@@ -280,7 +280,7 @@ fn the_effective_configuration_hides_secrets() {
     assert_eq!(key("LOG_LEVEL")["source"], "environment");
     assert_eq!(key("DATABASE_POOL_SIZE")["source"], "default");
     assert_eq!(shown["assistant"], json!(["openai", "local"]));
-    assert_eq!(shown["keys"].as_array().map(Vec::len), Some(43));
+    assert_eq!(shown["keys"].as_array().map(Vec::len), Some(44));
 
     // The mounted file changes; SIGHUP reads it again.
     std::fs::write(&path, "").expect("written");

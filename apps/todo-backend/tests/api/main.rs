@@ -4,6 +4,7 @@
 
 mod accounts;
 mod chat;
+mod contract;
 mod databases;
 mod isolation;
 mod keys;

@@ -80,7 +80,10 @@ fn paths_and_contents_that_are_refused() {
     check("large.txt", &vec![b'a'; 5 * 1024 * 1024 + 1], 413);
     check("huge.txt", &vec![b'a'; 8 * 1024 * 1024], 413);
     check("full.txt", &vec![b'a'; 5 * 1024 * 1024], 201);
-    assert_eq!(ann.post("/api/tasks/1/attachments", json!({})).status, 400);
+    assert_eq!(
+        ann.post("/api/tasks/1/attachments", json!({})).expect(422)["detail"],
+        "send the file as multipart/form-data"
+    );
 }
 
 #[test]

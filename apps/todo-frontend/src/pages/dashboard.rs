@@ -290,7 +290,7 @@ pub fn priority_options(visitor: &Visitor, chosen: &str) -> Markup {
 
 fn add_form(visitor: &Visitor) -> Markup {
     html! {
-        form.card.adder method="post" action="/tasks" data-swap="" {
+        form.card.adder method="post" action="/tasks" data-swap="" data-said=(visitor.t("Added")) {
             div.line {
                 label.hidden for="title" { (visitor.t("New task")) }
                 input id="title" name="title" placeholder=(visitor.t("What needs doing?")) required maxlength="200" autocomplete="off";
@@ -430,9 +430,10 @@ fn row(visitor: &Visitor, task: &Value, filter: &Filter, now: &jiff::Zoned) -> M
     let tags = task["tags"].as_array().cloned().unwrap_or_default();
     html! {
         li.task.done[done] {
-            form method="post" action={ "/tasks/" (id) "/toggle" } data-swap="" {
+            form method="post" action={ "/tasks/" (id) "/toggle" } data-swap="" data-title=(title)
+                data-said=(visitor.t(if done { "Reopened" } else { "Completed" })) data-undo=(visitor.t("Undo")) {
                 input type="hidden" name="back" value=(filter.path());
-                button.tick type="submit" aria-label={ @if done { "Reopen " } @else { "Complete " } (title) } { (icons::tick()) }
+                button.tick type="submit" aria-label={ (visitor.t(if done { "Reopen" } else { "Complete" })) " " (title) } { (icons::tick()) }
             }
             div.body {
                 a.title href={ "/tasks/" (id) } { bdi { (title) } }
@@ -441,14 +442,14 @@ fn row(visitor: &Visitor, task: &Value, filter: &Filter, now: &jiff::Zoned) -> M
                     @if let Some(due) = due {
                         span.due.late[late] { (icons::calendar()) (dates::label(due, visitor, now)) }
                     }
-                    @if !task["recurrence"].is_null() { span title="Repeats" { (icons::repeat()) } }
+                    @if !task["recurrence"].is_null() { span role="img" aria-label=(visitor.t("Repeats")) title=(visitor.t("Repeats")) { (icons::repeat()) } }
                     @if priority != "medium" { span class={ "chip " (priority) } { (visitor.t(priority)) } }
                     @for tag in tags.iter().filter_map(Value::as_str) {
                         a.chip href={ "/dashboard?tag=" (encode(tag)) } { "#" (tag) }
                     }
                 }
             }
-            form method="post" action={ "/tasks/" (id) "/delete" } data-swap="" {
+            form method="post" action={ "/tasks/" (id) "/delete" } data-swap="" data-title=(title) data-said=(visitor.t("Deleted")) {
                 input type="hidden" name="back" value=(filter.path());
                 button.plain.bin type="submit" aria-label={ (visitor.t("Delete")) " " (title) } { (icons::bin()) }
             }

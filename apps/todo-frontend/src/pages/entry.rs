@@ -1,6 +1,6 @@
 //! Sign-up, sign-in, sign-out: plain forms; the API sets the cookie.
 
-use axum::extract::{Form, State};
+use axum::extract::{Form, Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::header::SET_COOKIE;
 use http::{HeaderValue, Method, StatusCode};
@@ -8,9 +8,8 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::failure;
 use super::frame::{Field, Page, Width, notice};
-use super::sentence;
+use super::{failure, local, sentence};
 use crate::api::{ApiFailure, call};
 use crate::server::App;
 use crate::visitor::{LANGUAGE_COOKIE, SESSION_COOKIE, THEME_COOKIE, Visitor, ZONE_COOKIE};
@@ -22,6 +21,14 @@ pub struct Entry {
     name: String,
     email: String,
     password: String,
+    next: String,
+}
+
+impl Entry {
+    /// Where to go after signing in.
+    fn next(&self) -> &str {
+        local(&self.next, "/dashboard")
+    }
 }
 
 /// `GET /signup`.
@@ -30,8 +37,12 @@ pub async fn sign_up_form(visitor: Visitor) -> Response {
 }
 
 /// `GET /signin`.
-pub async fn sign_in_form(visitor: Visitor) -> Response {
-    sign_in_page(&visitor, StatusCode::OK, &Entry::default(), None)
+pub async fn sign_in_form(visitor: Visitor, Query(entry): Query<Entry>) -> Response {
+    let entry = Entry {
+        next: entry.next,
+        ..Entry::default()
+    };
+    sign_in_page(&visitor, StatusCode::OK, &entry, None)
 }
 
 /// `POST /signup`.
@@ -46,6 +57,7 @@ pub async fn sign_up(
         &visitor,
         "/api/auth/signup",
         &body,
+        entry.next(),
         |status, detail| sign_up_page(&visitor, status, &entry, Some(detail)),
     )
     .await
@@ -63,6 +75,7 @@ pub async fn sign_in(
         &visitor,
         "/api/auth/signin",
         &body,
+        entry.next(),
         |status, detail| sign_in_page(&visitor, status, &entry, Some(detail)),
     )
     .await
@@ -73,6 +86,7 @@ async fn enter(
     visitor: &Visitor,
     path: &str,
     body: &Value,
+    next: &str,
     again: impl FnOnce(StatusCode, &str) -> Response,
 ) -> Response {
     if !visitor.same_origin {
@@ -80,7 +94,7 @@ async fn enter(
     }
     match call(app.client(), visitor, Method::POST, path, Some(body)).await {
         Ok(answer) => {
-            let mut response = Redirect::to("/dashboard").into_response();
+            let mut response = Redirect::to(next).into_response();
             for cookie in answer.headers.get_all(SET_COOKIE) {
                 response.headers_mut().append(SET_COOKIE, cookie.clone());
             }
@@ -130,7 +144,9 @@ pub fn set_choices(response: &mut Response, prefs: &Value) {
         (LANGUAGE_COOKIE, "language"),
         (ZONE_COOKIE, "timezone"),
     ] {
-        let value = prefs[key].as_str().unwrap_or_default();
+        let Some(value) = prefs[key].as_str() else {
+            continue;
+        };
         let text = format!("{cookie}={value}; Path=/; SameSite=Lax; Max-Age=31536000");
         if let Ok(value) = HeaderValue::from_str(&text) {
             response.headers_mut().append(SET_COOKIE, value);
@@ -160,10 +176,9 @@ fn sign_up_page(
     let fields = html! {
         (field(visitor, "name", "Name", "text", "name", &entry.name, false))
         (field(visitor, "email", "Email", "email", "email", &entry.email, true))
-        (field(visitor, "password", "Password", "password", "new-password", "", true))
-        p.hint { "8 characters or more." }
+        (Field { hint: Some(visitor.t("8 characters or more.")), ..field_of(visitor, "password", "Password", "password", "new-password", "", true) }.markup())
     };
-    let other = html! { p.aside { "Already here? " a href="/signin" { (visitor.t("Sign in")) } } };
+    let other = html! { p.aside { (visitor.t("Already here?")) " " a href="/signin" { (visitor.t("Sign in")) } } };
     let form = EntryForm {
         path: "/signup",
         heading: "Create your account",
@@ -183,10 +198,10 @@ fn sign_in_page(
     let fields = html! {
         (field(visitor, "email", "Email", "email", "email", &entry.email, true))
         (field(visitor, "password", "Password", "password", "current-password", "", true))
+        @if entry.next() != "/dashboard" { input type="hidden" name="next" value=(entry.next()); }
         p.hint { a href="/forgot-password" { (visitor.t("Forgot your password?")) } }
     };
-    let other =
-        html! { p.aside { "New here? " a href="/signup" { (visitor.t("Create your account")) } } };
+    let other = html! { p.aside { (visitor.t("New here?")) " " a href="/signup" { (visitor.t("Create your account")) } } };
     let form = EntryForm {
         path: "/signin",
         heading: "Welcome back",
@@ -206,6 +221,18 @@ fn field(
     value: &str,
     required: bool,
 ) -> Markup {
+    field_of(visitor, name, label, kind, complete, value, required).markup()
+}
+
+fn field_of<'a>(
+    visitor: &Visitor,
+    name: &'a str,
+    label: &'a str,
+    kind: &'a str,
+    complete: &'a str,
+    value: &'a str,
+    required: bool,
+) -> Field<'a> {
     Field {
         name,
         label: visitor.t(label),
@@ -213,8 +240,8 @@ fn field(
         complete,
         value,
         required,
+        hint: None,
     }
-    .markup()
 }
 
 /// A page that is one form.

@@ -2,11 +2,12 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
+use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode, Uri};
 use maud::html;
 
 use super::frame::{Page, Width};
-use super::sentence;
+use super::{encode, sentence};
 use crate::api::ApiFailure;
 use crate::net::upstream::UpstreamError;
 use crate::server::App;
@@ -15,7 +16,11 @@ use crate::visitor::Visitor;
 /// Answers a page whose call to the API failed.
 pub fn page(app: &App, visitor: &Visitor, failure: &ApiFailure) -> Response {
     match failure {
-        ApiFailure::SignIn => Redirect::to("/signin").into_response(),
+        ApiFailure::SignIn => {
+            let here = visitor.here.as_deref().filter(|here| *here != "/dashboard");
+            let next = here.map(|here| format!("?next={}", encode(here)));
+            Redirect::to(&format!("/signin{}", next.unwrap_or_default())).into_response()
+        }
         ApiFailure::Away(error) => {
             tracing::warn!("{error}");
             // Which key is missing is for everyone to know; addresses are not.
@@ -35,12 +40,12 @@ pub fn page(app: &App, visitor: &Visitor, failure: &ApiFailure) -> Response {
 fn away(visitor: &Visitor, cause: Option<&str>) -> Response {
     let body = html! {
         section.card.stack.failure {
-            h1 { "We cannot reach your tasks" }
-            p { "The service behind this page does not answer at the moment. Nothing is lost; try again shortly." }
+            h1 { (visitor.t("We cannot reach your tasks")) }
+            p { (visitor.t("The service behind this page does not answer at the moment. Nothing is lost; try again shortly.")) }
             @if let Some(cause) = cause { p.hint { code { (cause) } } }
             div.row {
-                a.button href="" { "Try again" }
-                a.button.quiet href="/status" { "Look at the status" }
+                a.button href="" { (visitor.t("Try again")) }
+                a.button.quiet href="/status" { (visitor.t("Look at the status")) }
             }
         }
     };
@@ -63,9 +68,9 @@ fn away(visitor: &Visitor, cause: Option<&str>) -> Response {
 pub fn simple(visitor: &Visitor, status: StatusCode, heading: &str, detail: &str) -> Response {
     let body = html! {
         section.card.stack.failure {
-            h1 { (heading) }
-            p { (detail) }
-            div { a.button href="/" { "Go to the start page" } }
+            h1 { (visitor.t(heading)) }
+            p { (visitor.t(detail)) }
+            div { a.button href="/" { (visitor.t("Go to the start page")) } }
         }
     };
     Page {
@@ -81,6 +86,23 @@ pub fn simple(visitor: &Visitor, status: StatusCode, heading: &str, detail: &str
 pub async fn not_found(State(_): State<App>, visitor: Visitor, uri: Uri) -> Response {
     let detail = format!("There is no page at {}.", uri.path());
     simple(&visitor, StatusCode::NOT_FOUND, "Page not found", &detail)
+}
+
+/// Makes a page of a refusal that never reached one: a path or form that
+/// cannot be read, a method that a page does not answer to.
+pub fn dressed(visitor: &Visitor, response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(CONTENT_TYPE);
+    let bare = kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !status.is_client_error() || !bare {
+        return response;
+    }
+    let detail = "The address or the form cannot be read.";
+    let mut page = simple(visitor, status, "That did not work", detail);
+    if let Some(allow) = response.headers().get(ALLOW) {
+        page.headers_mut().insert(ALLOW, allow.clone());
+    }
+    page
 }
 
 /// Answers a form that another site sent.

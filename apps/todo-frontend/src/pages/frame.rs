@@ -6,6 +6,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::icons;
 use crate::assets;
+use crate::language::Language;
 use crate::visitor::{Session, Visitor};
 
 /// The name of the product.
@@ -53,7 +54,7 @@ impl Page<'_> {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
-                    meta name="description" content="Tasks you can talk to, on your own machine.";
+                    meta name="description" content=(visitor.t("Tasks you can talk to"));
                     title { (visitor.t(self.title)) " · " (PRODUCT) }
                     link rel="icon" href=(assets::icon_path()) type="image/svg+xml";
                     link rel="stylesheet" href=(assets::style_path());
@@ -62,14 +63,30 @@ impl Page<'_> {
                 body {
                     a.skip href="#main" { (visitor.t("Skip to content")) }
                     (header(visitor, self.path))
-                    main id="main" class=(width) { (self.body) }
-                    footer.foot {
-                        div {
-                            span { (PRODUCT) " " (env!("CARGO_PKG_VERSION")) }
-                            a href="/status" { (visitor.t("Status")) }
-                        }
-                    }
+                    main id="main" class=(width) tabindex="-1" { (self.body) }
+                    div.toasts #toasts role="status" {}
+                    (footer(visitor))
                 }
+            }
+        }
+    }
+}
+
+fn footer(visitor: &Visitor) -> Markup {
+    let other = match visitor.language {
+        Language::English => ("ur", "اردو"),
+        Language::Urdu => ("en", "English"),
+    };
+    html! {
+        footer.foot {
+            div {
+                span { (PRODUCT) " " (env!("CARGO_PKG_VERSION")) }
+                @if visitor.development { span.chip { "NODE_ENV: development" } }
+                form method="post" action="/language" {
+                    input type="hidden" name="back" value=[visitor.here.as_deref()];
+                    button.plain type="submit" name="language" value=(other.0) lang=(other.0) { (other.1) }
+                }
+                a href="/status" { (visitor.t("Status")) }
             }
         }
     }
@@ -83,7 +100,7 @@ fn header(visitor: &Visitor, path: &str) -> Markup {
         header.top {
             div {
                 a.brand href="/" { img src=(assets::icon_path()) alt="" width="30" height="30"; span { (PRODUCT) } }
-                nav aria-label="Main" {
+                nav aria-label=(visitor.t("Main")) {
                     @if let Some(session) = &visitor.session {
                         (link("/dashboard", "Tasks"))
                         (link("/chat", "Assistant"))
@@ -108,7 +125,7 @@ fn account(visitor: &Visitor, session: &Session) -> Markup {
         .collect();
     html! {
         details.account {
-            summary aria-label={ "Account of " (session.name) } { span.avatar aria-hidden="true" { (initial) } }
+            summary aria-label={ (visitor.t("Account")) ": " (session.name) } { span.avatar aria-hidden="true" { (initial) } }
             div.menu {
                 p.who { (session.name) }
                 a href="/notifications" { (icons::bell()) (visitor.t("Reminders")) }
@@ -143,17 +160,21 @@ pub struct Field<'a> {
     pub value: &'a str,
     /// Whether it must be filled.
     pub required: bool,
+    /// A word of help below it.
+    pub hint: Option<&'a str>,
 }
 
 impl Field<'_> {
     /// Returns label and input.
     pub fn markup(&self) -> Markup {
         let least = (self.complete == "new-password").then_some("8");
+        let described = self.hint.map(|_| format!("{}-hint", self.name));
         html! {
             div.field {
                 label for=(self.name) { (self.label) }
                 input id=(self.name) name=(self.name) type=(self.kind) autocomplete=(self.complete)
-                    value=(self.value) required[self.required] minlength=[least];
+                    value=(self.value) required[self.required] minlength=[least] aria-describedby=[&described];
+                @if let Some(hint) = self.hint { p.hint id=[&described] { (hint) } }
             }
         }
     }

@@ -16,20 +16,20 @@ pub async fn show(visitor: Visitor) -> Response {
     let body = html! {
         section.hero {
             div.stack {
-                p.eyebrow { "Tasks you can talk to" }
-                h1 { "A clear head, one task at a time." }
-                p.lead { "Write down what is on your mind, in a list or in plain words. Tidy remembers the date, asks when it is not sure, and keeps everything on your own machine." }
+                p.eyebrow { (visitor.t("Tasks you can talk to")) }
+                h1 { (visitor.t("A clear head, one task at a time.")) }
+                p.lead { (visitor.t("Write down what is on your mind, in a list or in plain words. Tidy remembers the date, asks when it is not sure, and keeps everything on your own machine.")) }
                 div.row {
-                    a.button.large href="/signup" { "Get started" }
-                    a.button.large.quiet href="/signin" { "Sign in" }
+                    a.button.large href="/signup" { (visitor.t("Get started")) }
+                    a.button.large.quiet href="/signin" { (visitor.t("Sign in")) }
                 }
             }
             (picture())
         }
         section.points {
-            (point("Say it as you think it", "“Pay the rent by Friday, high priority” becomes a task with a date. English and Urdu, typed or spoken."))
-            (point("It asks, it never guesses", "Two meetings on the list? Then “delete the meeting” is a question first. Nothing is lost by a misunderstanding."))
-            (point("Yours, and offline", "No key and no account elsewhere is needed. Add an OpenAI, Gemini or Cohere key when you want more."))
+            (point(&visitor, "Say it as you think it", "“Pay the rent by Friday, high priority” becomes a task with a date. English and Urdu, typed or spoken."))
+            (point(&visitor, "It asks, it never guesses", "Two meetings on the list? Then “delete the meeting” is a question first. Nothing is lost by a misunderstanding."))
+            (point(&visitor, "Yours, and offline", "No key and no account elsewhere is needed. Add an OpenAI, Gemini or Cohere key when you want more."))
         }
     };
     Page {
@@ -41,8 +41,8 @@ pub async fn show(visitor: Visitor) -> Response {
     .answer(&visitor, StatusCode::OK)
 }
 
-fn point(heading: &str, text: &str) -> Markup {
-    html! { div { h2 { (heading) } p { (text) } } }
+fn point(visitor: &Visitor, heading: &str, text: &str) -> Markup {
+    html! { div { h2 { (visitor.t(heading)) } p { (visitor.t(text)) } } }
 }
 
 /// What the product looks like, for eyes only.
@@ -56,7 +56,7 @@ fn picture() -> Markup {
         }
     };
     html! {
-        div.picture aria-hidden="true" {
+        div.picture aria-hidden="true" dir="ltr" lang="en" {
             div.bubble.user { "Call mom tonight, and pay the rent by Friday" }
             div.bubble { "Added both. The rent is due Friday, I made it high priority." }
             ul.tasks {

@@ -38,8 +38,9 @@ fn forgot_page(visitor: &Visitor, status: StatusCode, error: Option<&str>) -> Re
         complete: "email",
         value: "",
         required: true,
+        hint: Some(visitor.t("We send you a link that is good for a day.")),
     };
-    let fields = html! { p.hint { "We send you a link that is good for a day." } (email.markup()) };
+    let fields = email.markup();
     let other = html! { p.aside { a href="/signin" { (visitor.t("Sign in")) } } };
     let form = EntryForm {
         path: "/forgot-password",
@@ -96,8 +97,9 @@ fn reset_page(visitor: &Visitor, status: StatusCode, token: &str, error: Option<
         complete: "new-password",
         value: "",
         required: true,
+        hint: Some(visitor.t("8 characters or more.")),
     };
-    let fields = html! { input type="hidden" name="token" value=(token); (password.markup()) p.hint { "8 characters or more." } };
+    let fields = html! { input type="hidden" name="token" value=(token); (password.markup()) };
     let other = html! {};
     let form = EntryForm {
         path: "/reset-password",
@@ -143,8 +145,8 @@ pub async fn reset(
 fn said(visitor: &Visitor, heading: &str, text: &str) -> Response {
     let body = html! {
         div.stack.entry {
-            h1 { (heading) }
-            p.lead { (text) }
+            h1 { (visitor.t(heading)) }
+            p.lead { (visitor.t(text)) }
             div { a.button href="/signin" { (visitor.t("Sign in")) } }
         }
     };

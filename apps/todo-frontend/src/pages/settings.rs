@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::entry::set_choices;
 use super::frame::{Page, Width, notice};
 use super::task::pass_on;
-use super::{failure, sentence};
+use super::{failure, local, sentence};
 use crate::api::{ApiFailure, call};
 use crate::server::App;
 use crate::visitor::Visitor;
@@ -110,6 +110,25 @@ pub async fn save(
     }
 }
 
+/// The form in the footer.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub struct LanguageChoice {
+    language: String,
+    back: String,
+}
+
+/// `POST /language`: for this browser, signed in or not.
+pub async fn language(visitor: Visitor, Form(choice): Form<LanguageChoice>) -> Response {
+    if !visitor.same_origin {
+        return failure::foreign_form(&visitor);
+    }
+    let mut response = Redirect::to(local(&choice.back, "/")).into_response();
+    let code = if choice.language == "ur" { "ur" } else { "en" };
+    set_choices(&mut response, &json!({"language": code}));
+    response
+}
+
 /// `POST /settings/avatar`.
 pub async fn avatar(State(app): State<App>, visitor: Visitor, request: Request) -> Response {
     if !visitor.same_origin {
@@ -184,7 +203,7 @@ fn picture_form(visitor: &Visitor, user: &Value) -> Markup {
                     button.quiet type="submit" { (visitor.t("Upload")) }
                 }
             }
-            p.hint { "PNG, JPEG or WebP, 5 MB at most." }
+            p.hint { (visitor.t("PNG, JPEG or WebP, 5 MB at most.")) }
         }
     }
 }

@@ -214,7 +214,7 @@ fn body(visitor: &Visitor, task: &Value, files: &Value, error: Option<&str>) -> 
     let id = task["id"].as_i64().unwrap_or_default();
     let title = task["title"].as_str().unwrap_or_default();
     html! {
-        p { a href="/dashboard" { (visitor.t("Back to your tasks")) } }
+        p.back { a href="/dashboard" { (visitor.t("Back to your tasks")) } }
         div.head { h1 { bdi { (title) } } }
         div.stack {
             (notice(error, true))
@@ -296,7 +296,7 @@ fn attachments(visitor: &Visitor, files: &Value, id: i64) -> Markup {
                 input.grow id="file" name="file" type="file" required accept=".png,.jpg,.jpeg,.webp,.pdf,.txt";
                 button.quiet type="submit" { (visitor.t("Attach")) }
             }
-            p.hint { "PNG, JPEG, WebP, PDF or text, 5 MB at most." }
+            p.hint { (visitor.t("PNG, JPEG, WebP, PDF or text, 5 MB at most.")) }
         }
     }
 }

@@ -1,4 +1,5 @@
-// Returns what is wrong with the page: names, labels, headings, contrast.
+// Returns what is wrong with the page: names, labels, headings, landmarks,
+// references, focus order, target sizes, contrast.
 (() => {
   const wrong = [];
   const say = (element, text) => wrong.push(`${text}: ${element.outerHTML.slice(0, 120)}`);
@@ -18,6 +19,40 @@
     if (!element.labels?.length && !element.getAttribute("aria-label")) say(element, "no label");
   }
   for (const element of document.querySelectorAll("img:not([alt])")) say(element, "no alternative text");
+  // Headings go down one step at a time (WCAG 2.2, 1.3.1).
+  let level = 0;
+  for (const heading of all("h1, h2, h3, h4, h5, h6").filter((one) => !one.closest("[aria-hidden=true]"))) {
+    const next = Number(heading.tagName[1]);
+    if (next > level + 1) say(heading, `a heading of level ${next} after one of level ${level}`);
+    level = next;
+  }
+  // All that can be seen stands in a landmark, and landmarks of one kind have names.
+  for (const child of document.body.children) {
+    const landmark = child.matches("header, main, footer, nav, aside, script, .skip, .toasts, .panel, .fab");
+    if (!landmark && shown(child)) say(child, "outside of all landmarks");
+  }
+  const navigations = all("nav, [role=search], aside").map((one) => one.getAttribute("aria-label") ?? one.getAttribute("role"));
+  if (new Set(navigations).size !== navigations.length || navigations.includes(null)) wrong.push(`landmarks without names of their own: ${navigations}`);
+  // References lead somewhere; order and zoom are left alone.
+  for (const name of ["aria-describedby", "aria-labelledby", "aria-controls", "for", "popovertarget"]) {
+    for (const element of document.querySelectorAll(`[${name}]`)) {
+      for (const id of element.getAttribute(name).split(/\s+/)) if (!document.getElementById(id)) say(element, `${name} leads nowhere`);
+    }
+  }
+  for (const element of document.querySelectorAll("[tabindex]")) if (element.tabIndex > 0) say(element, "changes the order of focus");
+  if (/user-scalable=no|maximum-scale/.test(document.querySelector("meta[name=viewport]")?.content ?? "")) wrong.push("zoom is forbidden");
+  for (const element of all("input[type=email], input[type=password]")) if (!element.autocomplete) say(element, "no autocomplete");
+  for (const element of document.querySelectorAll("[aria-hidden=true] :is(a[href], button, input, select)")) say(element, "hidden, yet it takes the focus");
+  for (const list of document.querySelectorAll("ul, ol")) {
+    for (const child of list.children) if (!child.matches("li, script, template")) say(child, "no item of its list");
+  }
+  // Targets have 24 by 24 pixels (2.5.8); those within a sentence are let be.
+  for (const element of all("a[href], button, input:not([type=hidden]), select, textarea, summary")) {
+    if (element.closest(".hidden, .skip, p, td") || element.matches("input[type=checkbox], input[type=radio]")) continue;
+    const { width, height } = element.getBoundingClientRect();
+    if (Math.round(width) < 24 || Math.round(height) < 24) say(element, `only ${Math.round(width)} by ${Math.round(height)} pixels`);
+  }
+
   const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
   for (const id of new Set(ids.filter((id, place) => ids.indexOf(id) !== place))) wrong.push(`the id ${id} is there twice`);
 

@@ -89,7 +89,7 @@ fn a_task_by_forms_alone() {
         ],
     );
     has(&page, "Buy &lt;milk&gt;");
-    has(&page, "2 Jan 2099");
+    has(&page, "2 January 2099");
     has(&page, "class=\"chip high\"");
     has(&page, "#shop");
     has(&ann.post("/tasks", &[("title", " ")]), "Title is required.");
@@ -393,4 +393,68 @@ fn forms_of_other_sites_change_nothing() {
             crate::support::send(server.port, "POST", path, &headers, b"title=x&message=x");
         assert_eq!(answer.status, 403, "{path}");
     }
+}
+
+#[test]
+fn signing_in_leads_back_to_the_page_that_was_asked_for() {
+    let Some(api) = backend() else { return };
+    let server = pages(&api);
+    let mut ann = sign_up(&server, "ann@example.com");
+    ann.post("/tasks", &[("title", "Buy milk")]);
+    ann.cookies.clear();
+    let asked = server.get("/tasks/1");
+    assert_eq!(asked.header("location"), Some("/signin?next=%2Ftasks%2F1"));
+    has(&ann.get("/signin?next=%2Ftasks%2F1"), "value=\"/tasks/1\"");
+    let credentials = [("email", "ann@example.com"), ("password", "password-1")];
+    let with = |next: &'static str| [credentials[0], credentials[1], ("next", next)];
+    has(
+        &ann.post("/signin", &with("/tasks/1")),
+        "Back to your tasks",
+    );
+    for (elsewhere, encoded) in [
+        ("https://evil.example/", "https:%2F%2Fevil.example/"),
+        ("//evil.example", "%2F/evil.example"),
+        ("/\\evil.example", "/%5Cevil.example"),
+    ] {
+        has(&ann.post("/signin", &with(elsewhere)), "What needs doing?");
+        let form = server.get(&format!("/signin?next={encoded}"));
+        assert!(!form.text().contains("name=\"next\""), "{elsewhere}");
+    }
+}
+
+#[test]
+fn a_language_is_chosen_without_an_account() {
+    let Some(api) = backend() else { return };
+    let server = pages(&api);
+    let mut visitor = Visitor::new(&server);
+    has(&visitor.get("/signup"), "dir=\"ltr\"");
+    let page = visitor.post("/language", &[("language", "ur"), ("back", "/signup")]);
+    has(&page, "dir=\"rtl\"");
+    has(&page, "اکاؤنٹ بنائیں");
+    has(&visitor.get("/"), "پُرسکون ذہن");
+    let page = visitor.post(
+        "/language",
+        &[("language", "en"), ("back", "//evil.example")],
+    );
+    has(&page, "A clear head");
+}
+
+#[test]
+fn what_cannot_be_read_is_a_page_too() {
+    let Some(api) = backend() else { return };
+    let server = pages(&api);
+    let ann = sign_up(&server, "ann@example.com");
+    let cookie = format!("todo_session={}", ann.cookies["todo_session"]);
+    let headers = [("cookie", cookie.as_str())];
+    let check = |method: &str, path: &str, status: u16| {
+        let answer = crate::support::send(server.port, method, path, &headers, b"");
+        assert_eq!(answer.status, status, "{method} {path}");
+        has(&answer, "<h1>");
+        assert!(answer.header("content-security-policy").is_some(), "{path}");
+    };
+    check("GET", "/tasks/abc", 400);
+    check("GET", "/chat?c=abc", 400);
+    check("POST", "/tasks", 415);
+    check("DELETE", "/dashboard", 405);
+    check("GET", "/no/such/page", 404);
 }

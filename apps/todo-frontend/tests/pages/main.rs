@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says so loudly")]
 
 mod browser;
+mod chromium;
 mod flows;
 mod proxy;
 mod support;

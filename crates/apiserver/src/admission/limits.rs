@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 
 use coracle_machinery::kind::Kind;
+use coracle_machinery::quota::{Amounts, totals};
 use serde_json::{Value, json};
 
-use super::totals::{self, Amounts};
 use crate::context::Context;
 use crate::resource;
 use crate::status::{ApiError, ApiResult};

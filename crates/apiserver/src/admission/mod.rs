@@ -16,7 +16,6 @@ mod runtime_class;
 pub mod services;
 mod signing;
 mod storage;
-mod totals;
 
 use coracle_machinery::kind::Kind;
 use serde_json::Value;

@@ -7,11 +7,10 @@
 use std::sync::Arc;
 
 use coracle_machinery::kind::Kind;
-use coracle_machinery::quantity::{Format, Quantity};
+use coracle_machinery::quota::{Amounts, covers, totals, usage};
 use coracle_store::{Expect, WriteError};
 use serde_json::{Value, json};
 
-use super::totals::{self, Amounts};
 use crate::context::Context;
 use crate::object::Stored;
 use crate::resource;
@@ -55,7 +54,7 @@ async fn charge_one(
 ) -> ApiResult<()> {
     loop {
         let mut quota = stored.to_value();
-        if !scopes_match(kind, object, &quota["spec"]) {
+        if !covers(&quota["spec"], kind, object) {
             return Ok(());
         }
         let Some(used) = judge(kind, object, &quota, usage)? else {
@@ -183,122 +182,4 @@ fn lacking(spec: &Value, hard: &Amounts) -> Vec<String> {
     }
     lacking.sort();
     lacking
-}
-
-fn one() -> Quantity {
-    Quantity::new(1, Format::DecimalSi)
-}
-
-fn usage(kind: &Kind, object: &Value) -> Amounts {
-    let mut usage = Amounts::from([(format!("count/{}", kind.qualified_resource()), one())]);
-    let mut count = |name: &str, number: i64| {
-        usage.insert(name.to_owned(), Quantity::new(number, Format::DecimalSi));
-    };
-    match (kind.group, kind.plural) {
-        ("", "configmaps" | "secrets" | "replicationcontrollers" | "resourcequotas") => {
-            count(kind.plural, 1)
-        }
-        ("", "services") => {
-            count("services", 1);
-            let ports = object["spec"]["ports"].as_array().map_or(0, Vec::len);
-            let ports = i64::try_from(ports).unwrap_or(i64::MAX);
-            match object["spec"]["type"].as_str() {
-                Some("NodePort") => count("services.nodeports", ports),
-                Some("LoadBalancer") => {
-                    let with_ports = object["spec"]["allocateLoadBalancerNodePorts"] != false;
-                    count("services.nodeports", if with_ports { ports } else { 0 });
-                    count("services.loadbalancers", 1);
-                }
-                _ => {}
-            }
-        }
-        ("", "persistentvolumeclaims") => {
-            count("persistentvolumeclaims", 1);
-            let class = object["spec"]["storageClassName"]
-                .as_str()
-                .unwrap_or_default();
-            let prefix = format!("{class}.storageclass.storage.k8s.io");
-            if !class.is_empty() {
-                count(&format!("{prefix}/persistentvolumeclaims"), 1);
-            }
-            if let Some(size) =
-                totals::read(&object["spec"]["resources"]["requests"]).get("storage")
-            {
-                usage.insert("requests.storage".to_owned(), *size);
-                if !class.is_empty() {
-                    usage.insert(format!("{prefix}/requests.storage"), *size);
-                }
-            }
-        }
-        ("", "pods") => {
-            count("pods", 1);
-            for (name, amount) in totals::of_pod(&object["spec"], "requests") {
-                if matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") {
-                    usage.insert(name.clone(), amount);
-                }
-                usage.insert(format!("requests.{name}"), amount);
-            }
-            for (name, amount) in totals::of_pod(&object["spec"], "limits") {
-                usage.insert(format!("limits.{name}"), amount);
-            }
-        }
-        _ => {}
-    }
-    usage
-}
-
-fn scopes_match(kind: &Kind, object: &Value, spec: &Value) -> bool {
-    let plain = spec["scopes"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str);
-    let mut all: Vec<(&str, &str, Vec<&str>)> =
-        plain.map(|scope| (scope, "Exists", Vec::new())).collect();
-    for expression in spec["scopeSelector"]["matchExpressions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
-        let values = expression["values"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        let text = |key: &str| expression[key].as_str().unwrap_or_default();
-        all.push((text("scopeName"), text("operator"), values));
-    }
-    if all.is_empty() {
-        return true;
-    }
-    kind.kind == "Pod"
-        && all
-            .iter()
-            .all(|(scope, operator, values)| scope_matches(object, scope, operator, values))
-}
-
-fn scope_matches(pod: &Value, scope: &str, operator: &str, values: &[&str]) -> bool {
-    let terminating = pod["spec"]["activeDeadlineSeconds"]
-        .as_i64()
-        .is_some_and(|seconds| seconds >= 0);
-    let best_effort = coracle_machinery::strategy::qos_class(&pod["spec"]) == "BestEffort";
-    match scope {
-        "Terminating" => terminating,
-        "NotTerminating" => !terminating,
-        "BestEffort" => best_effort,
-        "NotBestEffort" => !best_effort,
-        "PriorityClass" => {
-            let class = pod["spec"]["priorityClassName"]
-                .as_str()
-                .unwrap_or_default();
-            match operator {
-                "In" => values.contains(&class),
-                "NotIn" => !values.contains(&class),
-                "DoesNotExist" => class.is_empty(),
-                _ => !class.is_empty(),
-            }
-        }
-        _ => false,
-    }
 }

@@ -7,11 +7,12 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use coracle_machinery::kind::Kind;
-use coracle_store::{EventKind, Store, Watch};
+use coracle_store::Store;
 use parking_lot::Mutex;
 use rand::Rng;
 use serde_json::{Value, json};
 
+use crate::follow::{Change, Follower};
 use crate::object::Stored;
 use crate::status::{ApiError, ApiResult};
 
@@ -130,7 +131,7 @@ struct Claims {
 }
 
 struct State {
-    watch: Option<Watch<Stored>>,
+    follower: Follower,
     by_key: HashMap<String, Claims>,
     addresses: HashMap<Ipv4Addr, usize>,
     ports: HashMap<Port, usize>,
@@ -213,37 +214,20 @@ impl State {
     }
 
     fn follow(&mut self, store: &Store<Stored>) {
-        loop {
-            let Some(watch) = &mut self.watch else {
-                return self.start(store);
-            };
-            let reached = watch.revision();
-            let mut events = Vec::new();
-            while let Some(event) = watch.try_next() {
-                events.push(event);
-            }
-            let done = watch.revision() == reached;
-            for event in events {
-                self.set(
-                    &event.key,
-                    (event.kind != EventKind::Deleted).then_some(&*event.value),
-                );
-            }
-            if done {
-                return;
-            }
-        }
+        // The follower is put aside while it shows what changed to this.
+        let mut follower = std::mem::replace(&mut self.follower, Follower::new(PREFIX));
+        follower.catch_up(store, |change| match change {
+            Change::Restart => self.forget(),
+            Change::Is(key, service) => self.set(key, Some(service)),
+            Change::Gone(key) => self.set(key, None),
+        });
+        self.follower = follower;
     }
 
-    fn start(&mut self, store: &Store<Stored>) {
-        match store.list_and_watch(PREFIX) {
-            Ok((page, watch)) => {
-                for (key, service) in &page.items {
-                    self.set(key, Some(service));
-                }
-                self.watch = Some(watch);
-            }
-            Err(error) => tracing::error!(%error, "services cannot be read"),
+    /// Forgets what is stored, not what requests under way have been given.
+    fn forget(&mut self) {
+        for claims in std::mem::take(&mut self.by_key).into_values() {
+            self.release(&claims);
         }
     }
 }
@@ -297,7 +281,7 @@ impl Allocations {
     /// Starts from what is stored and follows it.
     pub fn new(store: &Store<Stored>, range: Ipv4Range, node_ports: PortRange) -> Allocations {
         let state = State {
-            watch: None,
+            follower: Follower::new(PREFIX),
             by_key: HashMap::new(),
             addresses: HashMap::new(),
             ports: HashMap::new(),
@@ -440,7 +424,9 @@ impl Request<'_> {
             return Ok(());
         }
         let address = if asked.is_empty() {
-            self.any_address()?
+            let address = self.any_address()?;
+            self.needs_name(address)?;
+            address
         } else {
             // What does not parse is refused by validation.
             let Ok(address) = asked.parse() else {
@@ -453,6 +439,24 @@ impl Request<'_> {
             spec["clusterIPs"] = json!([address.to_string()]);
         }
         Ok(())
+    }
+
+    /// Upstream notes the holder of an address before it judges the Service.
+    fn needs_name(&self, address: Ipv4Addr) -> ApiResult<()> {
+        if self.dry_run || !self.name.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "Invalid value: [\"\"]: failed to allocate IP: IPAddress.networking.k8s.io \"{address}\" is invalid: spec.parentRef.name: Required value"
+        );
+        let field = "spec.clusterIPs";
+        Err(ApiError::invalid_field(
+            self.kind,
+            &self.name,
+            "FieldValueInvalid",
+            field,
+            message,
+        ))
     }
 
     fn claim_address(&mut self, address: Ipv4Addr) {

@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use coracle_store::{EventKind, Store, Watch};
+use coracle_store::Store;
 use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::Attributes;
+use crate::follow::{Change, Follower};
 use crate::identity::Identity;
 use crate::object::Stored;
 
@@ -59,7 +60,7 @@ struct Compiled {
 }
 
 struct State {
-    watch: Option<Watch<Stored>>,
+    follower: Follower,
     compiled: Compiled,
 }
 
@@ -77,7 +78,7 @@ impl Authorizer {
         Authorizer {
             store: store.clone(),
             state: Mutex::new(State {
-                watch: None,
+                follower: Follower::new(PREFIX),
                 compiled: Compiled::default(),
             }),
         }
@@ -199,34 +200,12 @@ impl Why<'_> {
 
 impl State {
     fn follow(&mut self, store: &Store<Stored>) {
-        loop {
-            let Some(watch) = &mut self.watch else {
-                return self.start(store);
-            };
-            let behind = watch.revision();
-            while let Some(event) = watch.try_next() {
-                self.compiled.set(
-                    &event.key,
-                    (event.kind != EventKind::Deleted).then_some(&*event.value),
-                );
-            }
-            if watch.revision() == behind {
-                return;
-            }
-        }
-    }
-
-    fn start(&mut self, store: &Store<Stored>) {
-        self.compiled = Compiled::default();
-        match store.list_and_watch(PREFIX) {
-            Ok((page, watch)) => {
-                for (key, object) in &page.items {
-                    self.compiled.set(key, Some(object));
-                }
-                self.watch = Some(watch);
-            }
-            Err(error) => tracing::error!(%error, "roles cannot be read"),
-        }
+        let compiled = &mut self.compiled;
+        self.follower.catch_up(store, |change| match change {
+            Change::Restart => *compiled = Compiled::default(),
+            Change::Is(key, object) => compiled.set(key, Some(object)),
+            Change::Gone(key) => compiled.set(key, None),
+        });
     }
 }
 

@@ -14,6 +14,9 @@ use crate::resource;
 use crate::rules;
 use crate::server::Config;
 
+/// Role that metrics-server brings upstream.
+const METRICS_READER: &str = "system:aggregated-metrics-reader";
+
 /// Writes what is missing.
 ///
 /// # Errors
@@ -32,6 +35,7 @@ pub fn seed(store: &Store<Stored>, config: &Config) -> Result<(), String> {
     objects.extend(
         roles::all()
             .into_iter()
+            .filter(|(_, role)| config.metrics || role["metadata"]["name"] != METRICS_READER)
             .map(|(plural, object)| (resource::builtin(group, plural), object)),
     );
     let classes = resource::builtin("scheduling.k8s.io", "priorityclasses");

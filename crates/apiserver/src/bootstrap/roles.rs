@@ -7,6 +7,8 @@
 //!   url | VERBS | PATHS
 //! aggregate NAME SELECTED-LABEL [LABEL…]
 //! bind NAMESPACE NAME ROLE-KIND ROLE [user=… group=… account=NAMESPACE/NAME]
+//! own-role NAME [LABEL…]              not among upstream's, so not labelled as such
+//! own-bind NAME ROLE-KIND ROLE SUBJECT…
 //! ```
 
 use serde_json::{Map, Value, json};
@@ -26,6 +28,14 @@ pub fn all() -> Vec<(&'static str, Value)> {
                 }
             }
             ["role", namespace, name, labels @ ..] => objects.push(role(namespace, name, labels)),
+            ["own-role", name, labels @ ..] => {
+                let (plural, role) = role("-", name, labels);
+                objects.push((plural, own(role)));
+            }
+            ["own-bind", name, kind, role, subjects @ ..] => {
+                let (plural, binding) = binding("-", name, kind, role, subjects);
+                objects.push((plural, own(binding)));
+            }
             ["aggregate", name, selected, labels @ ..] => {
                 objects.push(aggregate(name, selected, labels))
             }
@@ -56,6 +66,19 @@ fn metadata(namespace: &str, name: &str, labels: &[&str]) -> Value {
         metadata["namespace"] = json!(namespace);
     }
     metadata
+}
+
+/// Takes off what marks a part of upstream's default policy.
+fn own(mut object: Value) -> Value {
+    let metadata = &mut object["metadata"];
+    if let Some(labels) = metadata["labels"].as_object_mut() {
+        labels.shift_remove("kubernetes.io/bootstrapping");
+    }
+    if let Some(metadata) = metadata.as_object_mut() {
+        metadata.shift_remove("annotations");
+        metadata.retain(|_, value| value.as_object().is_none_or(|map| !map.is_empty()));
+    }
+    object
 }
 
 fn role(namespace: &str, name: &str, labels: &[&str]) -> (&'static str, Value) {

@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use coracle_machinery::custom;
 use coracle_machinery::kind::Kind;
-use coracle_store::{EventKind, Store, Watch};
+use coracle_store::Store;
 use parking_lot::Mutex;
 use serde_json::Value;
 
+use crate::follow::{Change, Follower};
 use crate::object::Stored;
 use crate::resource;
 
@@ -21,9 +22,13 @@ const PREFIX: &str = "/apiextensions.k8s.io/customresourcedefinitions/";
 
 type Path = (String, String, String);
 
-#[derive(Default)]
 struct State {
-    watch: Option<Watch<Stored>>,
+    follower: Follower,
+    known: Known,
+}
+
+#[derive(Default)]
+struct Known {
     by_path: BTreeMap<Path, &'static Kind>,
     /// Paths whose definition is going: nothing new is made.
     terminating: HashSet<Path>,
@@ -46,7 +51,10 @@ impl Customs {
     pub fn new(store: &Store<Stored>) -> Customs {
         Customs {
             store: store.clone(),
-            state: Mutex::new(State::default()),
+            state: Mutex::new(State {
+                follower: Follower::new(PREFIX),
+                known: Known::default(),
+            }),
         }
     }
 
@@ -55,18 +63,19 @@ impl Customs {
         let mut state = self.state.lock();
         state.follow(&self.store);
         let path = (group.to_owned(), version.to_owned(), plural.to_owned());
-        state.by_path.get(&path).copied()
+        state.known.by_path.get(&path).copied()
     }
 
     /// Whether the definition of a row is going.
     pub fn is_terminating(&self, kind: &Kind) -> bool {
-        kind.custom.is_some() && self.state.lock().terminating.contains(&path_of(kind))
+        kind.custom.is_some() && self.state.lock().known.terminating.contains(&path_of(kind))
     }
 
     /// Returns the literal schema of a row; `Null` without one.
     pub fn schema(&self, kind: &Kind) -> Value {
         self.state
             .lock()
+            .known
             .schemas
             .get(&path_of(kind))
             .cloned()
@@ -77,7 +86,7 @@ impl Customs {
     pub fn all(&self) -> Vec<&'static Kind> {
         let mut state = self.state.lock();
         state.follow(&self.store);
-        state.by_path.values().copied().collect()
+        state.known.by_path.values().copied().collect()
     }
 
     /// Returns the groups with their versions, preferred version first.
@@ -125,40 +134,23 @@ fn priority(version: &str) -> (u8, u32, u32, std::cmp::Reverse<String>) {
 
 impl State {
     fn follow(&mut self, store: &Store<Stored>) {
-        loop {
-            let Some(watch) = &mut self.watch else {
-                return self.start(store);
-            };
-            let reached = watch.revision();
-            let mut events = Vec::new();
-            while let Some(event) = watch.try_next() {
-                events.push(event);
+        let known = &mut self.known;
+        self.follower.catch_up(store, |change| match change {
+            // Rows are leaked once made, so they are kept.
+            Change::Restart => {
+                let made = std::mem::take(&mut known.made);
+                *known = Known {
+                    made,
+                    ..Known::default()
+                };
             }
-            let done = watch.revision() == reached;
-            for event in events {
-                self.set(
-                    &event.key,
-                    (event.kind != EventKind::Deleted).then_some(&*event.value),
-                );
-            }
-            if done {
-                return;
-            }
-        }
+            Change::Is(key, definition) => known.set(key, Some(definition)),
+            Change::Gone(key) => known.set(key, None),
+        });
     }
+}
 
-    fn start(&mut self, store: &Store<Stored>) {
-        match store.list_and_watch(PREFIX) {
-            Ok((page, watch)) => {
-                for (key, definition) in &page.items {
-                    self.set(key, Some(definition));
-                }
-                self.watch = Some(watch);
-            }
-            Err(error) => tracing::error!(%error, "custom resources cannot be read"),
-        }
-    }
-
+impl Known {
     fn set(&mut self, key: &str, definition: Option<&Stored>) {
         for path in self.by_definition.remove(key).unwrap_or_default() {
             self.by_path.remove(&path);

@@ -516,7 +516,10 @@ fn mark(kind: &Kind, object: &mut Value, live: &Value, grace: i64) {
         .unwrap_or(Timestamp::MAX);
     let metadata = &mut object["metadata"];
     metadata["deletionTimestamp"] = json!(coracle_machinery::time::seconds(time));
-    metadata["deletionGracePeriodSeconds"] = json!(grace);
+    // Upstream's namespaces mark their own deletion, without a time of grace.
+    if kind.kind != "Namespace" {
+        metadata["deletionGracePeriodSeconds"] = json!(grace);
+    }
     if let Some(generation) = metadata["generation"]
         .as_i64()
         .filter(|&generation| generation > 0)

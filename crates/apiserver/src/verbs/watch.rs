@@ -62,7 +62,7 @@ struct Watching {
 pub fn run(context: &Context, kind: &'static Kind) -> ApiResult<Response<Body>> {
     let query = &context.query;
     let timeout = timeout(number(query.text("timeoutSeconds"))?);
-    let selection = Selection::read(kind, query)?;
+    let selection = Selection::read(kind, query)?.named(context.path.name.as_deref());
     let send_initial = query
         .get("sendInitialEvents")
         .filter(|text| !text.is_empty())

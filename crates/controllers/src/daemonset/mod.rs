@@ -24,7 +24,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::expectations::Expectations;
-use crate::history::{self, History};
+use crate::history::{self, History, Naming};
 use crate::owner::{controller_name, family, reference_to};
 use crate::pods;
 use crate::template::{message, pod_from};
@@ -200,7 +200,7 @@ impl Controller {
         };
         let owned = self.claim(&set).await?;
         let history = self.history(&set).await?;
-        let revision = history.update.labels().get(history::HASH).cloned();
+        let revision = history.update.labels().get(REVISION).cloned();
         let revision = revision.unwrap_or_default();
         let places: BTreeMap<String, Place> = self
             .nodes
@@ -264,10 +264,11 @@ impl Controller {
         history::find(
             &self.client,
             set,
+            Naming::Template,
             &spec.template,
             known,
             None,
-            status.collision_count.unwrap_or(0),
+            status.collision_count,
         )
         .await
     }
@@ -283,7 +284,7 @@ impl Controller {
             .as_ref()
             .and_then(|spec| spec.revision_history_limit);
         let live = |revision: &ControllerRevision| {
-            let hash = revision.labels().get(history::HASH);
+            let hash = revision.labels().get(REVISION);
             owned.iter().any(|pod| pod.labels().get(REVISION) == hash)
         };
         history

@@ -31,7 +31,12 @@ pub fn update(
     let mut conditions = status.conditions.take().unwrap_or_default();
     put(&mut conditions, availability(deployment, &status));
     let paused = deployment.spec.as_ref().and_then(|spec| spec.paused) == Some(true);
-    if deadline(deployment).is_some() {
+    if deadline(deployment).is_none() {
+        conditions.retain(|condition| condition.type_ != "Progressing");
+    } else {
+        if let Some(beginning) = beginning(sets, &conditions) {
+            put(&mut conditions, beginning);
+        }
         let old = conditions
             .iter()
             .find(|condition| condition.type_ == "Progressing")
@@ -110,6 +115,34 @@ fn availability(deployment: &Deployment, status: &DeploymentStatus) -> Deploymen
     }
 }
 
+/// Returns what is said of a set that was just made, or found where nothing was
+/// said before (upstream: deployment/sync.go, getNewReplicaSet).
+fn beginning(sets: &Sets, conditions: &[DeploymentCondition]) -> Option<DeploymentCondition> {
+    let name = sets.new.as_ref()?.name_any();
+    let (reason, did) = if sets.made {
+        ("NewReplicaSetCreated", "Created")
+    } else if conditions.iter().any(|old| old.type_ == "Progressing") {
+        return None;
+    } else {
+        ("FoundNewReplicaSet", "Found")
+    };
+    let text = format!("{did} new replica set {name:?}");
+    Some(condition("Progressing", "True", reason, text))
+}
+
+/// Returns the condition of a new set that the API refuses.
+pub fn refused(deployment: &Deployment, text: &str) -> Option<Vec<DeploymentCondition>> {
+    deadline(deployment)?;
+    let status = deployment.status.as_ref();
+    let mut conditions = status
+        .and_then(|status| status.conditions.clone())
+        .unwrap_or_default();
+    let before = conditions.clone();
+    let refused = condition("Progressing", "False", "ReplicaSetCreateError", text.into());
+    put(&mut conditions, refused);
+    (conditions != before).then_some(conditions)
+}
+
 /// Returns the new condition of progress, `None` if the old one stays.
 fn progress(
     deployment: &Deployment,
@@ -120,7 +153,8 @@ fn progress(
 ) -> Option<DeploymentCondition> {
     let reason = old.and_then(|old| old.reason.as_deref());
     if paused {
-        return (reason != Some("DeploymentPaused")).then(|| {
+        // What was said of a lack of progress stays.
+        return (reason != Some(TIMED_OUT) && reason != Some("DeploymentPaused")).then(|| {
             condition(
                 "Progressing",
                 "Unknown",
@@ -154,21 +188,6 @@ fn progress(
     }
     if done_before {
         return None;
-    }
-    if old.is_none() && sets.new.is_some() {
-        let text = format!(
-            "Created new replica set {:?}",
-            sets.new
-                .as_ref()
-                .map(|set| set.name_any())
-                .unwrap_or_default()
-        );
-        return Some(condition(
-            "Progressing",
-            "True",
-            "NewReplicaSetCreated",
-            text,
-        ));
     }
     if is_progressing(deployment, status) {
         return Some(condition(

@@ -83,6 +83,8 @@ fn subscribe(controller: &Controller, queue: &Queue<Key>) {
 struct Sets {
     new: Option<ReplicaSet>,
     old: Vec<ReplicaSet>,
+    /// Whether the new one was made just now.
+    made: bool,
 }
 
 impl Sets {
@@ -192,7 +194,11 @@ impl Controller {
             .iter()
             .position(|set| template::is_of(set, deployment));
         let new = position.map(|position| owned.remove(position));
-        Ok(Sets { new, old: owned })
+        Ok(Sets {
+            new,
+            old: owned,
+            made: false,
+        })
     }
 
     fn set_api(&self, deployment: &Deployment) -> Api<ReplicaSet> {
@@ -256,6 +262,7 @@ impl Controller {
                     self.tell_scaling(deployment, &set, 0, count);
                 }
                 sets.new = Some(set);
+                sets.made = true;
                 Ok(())
             }
             Err(error) if coracle_client::is_conflict(&error) => {
@@ -266,11 +273,24 @@ impl Controller {
                     "Failed to create new replica set \"{}\": {error}",
                     set.name_any()
                 );
-                self.recorder
-                    .event(deployment, Severity::Warning, "ReplicaSetCreateError", text);
+                self.tell_refusal(deployment, text).await?;
                 Err(error)
             }
         }
+    }
+
+    /// Says in the status and by an event that the new set cannot be made.
+    async fn tell_refusal(&self, deployment: &Deployment, text: String) -> Result<(), kube::Error> {
+        if let Some(conditions) = conditions::refused(deployment, &text) {
+            let mut changed = deployment.clone();
+            changed.status.get_or_insert_default().conditions = Some(conditions);
+            let api = self.api(deployment);
+            api.replace_status(&deployment.name_any(), &PostParams::default(), &changed)
+                .await?;
+        }
+        self.recorder
+            .event(deployment, Severity::Warning, "ReplicaSetCreateError", text);
+        Ok(())
     }
 
     /// The name of the new set is taken: by the set itself, not yet seen, or by

@@ -227,6 +227,7 @@ mod tests {
             let sets = Sets {
                 new: Some(set(new.0, new.1)),
                 old: vec![set(old.0, old.1)],
+                made: false,
             };
             assert_eq!(
                 old_sizes(&deployment(10, json!(3), json!(unavailable)), &sets),

@@ -202,6 +202,7 @@ mod tests {
                         )
                     })
                     .collect(),
+                made: false,
             };
             let sizes: Vec<i32> = proportions(&deployment(count, surge), &sets)
                 .into_iter()

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use kube::api::ObjectMeta;
 
 use super::{revision, scaling};
-use crate::hash::{fnv32a, safe_encode};
+use crate::hash;
 use crate::owner::reference_to;
 
 /// Label that tells the pods of one template from those of another.
@@ -34,26 +34,14 @@ fn without_hash(mut template: PodTemplateSpec) -> PodTemplateSpec {
     template
 }
 
-/// Returns a hash of the template; `collisions` is changed to get another one.
-fn hash(template: &PodTemplateSpec, collisions: i32) -> String {
-    let text = serde_json::to_vec(&without_hash(template.clone())).unwrap_or_default();
-    let more: &[u8] = if collisions == 0 {
-        &[]
-    } else {
-        &collisions.to_le_bytes()
-    };
-    safe_encode(fnv32a(text.into_iter().chain(more.iter().copied())))
-}
-
 /// Returns the set of the deployment's template with `count` replicas.
 pub fn new_set(deployment: &Deployment, count: i32, revision: i64) -> ReplicaSet {
     let spec = deployment.spec.clone().unwrap_or_default();
     let collisions = deployment
         .status
         .as_ref()
-        .and_then(|status| status.collision_count)
-        .unwrap_or(0);
-    let hash = hash(&spec.template, collisions);
+        .and_then(|status| status.collision_count);
+    let hash = hash::template::of(&spec.template, collisions);
     let mut template = spec.template;
     let meta = template.metadata.get_or_insert_default();
     let labels = meta.labels.get_or_insert_default();

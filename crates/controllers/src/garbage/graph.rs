@@ -93,6 +93,16 @@ impl Graph {
             .collect()
     }
 
+    /// Returns the objects that name an owner which is not known.
+    pub fn that_miss_an_owner(&self) -> Vec<String> {
+        let misses = |node: &Node| {
+            let mut owners = node.owners.iter();
+            owners.any(|owner| !self.nodes.contains_key(&owner.uid))
+        };
+        let missing = self.nodes.iter().filter(|(_, node)| misses(node));
+        missing.map(|(uid, _)| uid.clone()).collect()
+    }
+
     /// Returns the objects of a resource that are not among `listed`.
     pub fn missing(&self, resource: usize, listed: &[String]) -> Vec<String> {
         let listed: HashSet<&String> = listed.iter().collect();
@@ -129,6 +139,9 @@ mod tests {
         assert_eq!(graph.dependents("set"), ["pod"]);
         graph.put("pod".into(), owned_by(&["other"]));
         assert_eq!(graph.dependents("set"), [""; 0]);
+        assert_eq!(graph.that_miss_an_owner(), ["pod"]);
+        graph.put("other".into(), owned_by(&[]));
+        assert_eq!(graph.that_miss_an_owner(), [""; 0]);
         graph.remove("pod");
         assert_eq!(graph.dependents("other"), [""; 0]);
     }

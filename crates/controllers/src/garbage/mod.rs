@@ -150,9 +150,16 @@ impl Controller {
             observers.insert(name, (index, task.abort_handle()));
             lists.push(list);
         }
+        if lists.is_empty() {
+            return;
+        }
         for mut list in lists {
             // A watcher never ends, so its sender is there.
             let _ = list.wait_for(|done| *done).await;
+        }
+        // An owner of a kind that was not served yet may have gone unseen.
+        for uid in self.graph.lock().that_miss_an_owner() {
+            self.queue.add(Key::new("", uid));
         }
     }
 

@@ -23,7 +23,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use crate::context::Context;
-use crate::history::{self, History};
+use crate::history::{self, History, Naming};
 use crate::owner::{controller_name, controller_of, family, reference_to};
 use crate::pods;
 use crate::template::message;
@@ -151,10 +151,11 @@ impl Controller {
         history::find(
             &self.client,
             set,
+            Naming::Data,
             &spec.template,
             known,
             status.current_revision.as_deref(),
-            status.collision_count.unwrap_or(0),
+            status.collision_count,
         )
         .await
     }
@@ -359,7 +360,7 @@ fn status(
         updated_replicas: nonzero(updated),
         current_revision: Some(current_revision),
         update_revision: Some(revisions.update.name_any()),
-        collision_count: Some(revisions.collisions),
+        collision_count: Some(revisions.collisions.unwrap_or(0)),
         observed_generation: set.metadata.generation,
         conditions: old.conditions,
     }

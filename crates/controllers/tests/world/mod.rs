@@ -153,9 +153,14 @@ impl World {
     /// Waits until what a path shows passes the test; null if it is not there.
     pub async fn until(&self, path: &str, what: &str, test: impl Fn(&Value) -> bool) -> Value {
         let full = format!("{}/{path}", self.prefix(path));
+        self.until_at(&full, what, test).await
+    }
+
+    /// As [`World::until`], of a whole path.
+    pub async fn until_at(&self, full: &str, what: &str, test: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         for _ in 0..1500 {
-            last = match self.try_call("GET", &full, None).await {
+            last = match self.try_call("GET", full, None).await {
                 Ok(value) => value,
                 Err(error) if coracle_client::is_not_found(&error) => Value::Null,
                 Err(error) => panic!("GET {full}: {error}"),
@@ -165,7 +170,7 @@ impl World {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!("{path} never was {what}: {last:#}");
+        panic!("{full} never was {what}: {last:#}");
     }
 
     /// Waits until the pods' names, without those on their way out, are as expected.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{At, Causes, labels, names};
+use super::{At, Bad, Causes, go_json, labels, names};
 
 /// The kinds of the admissionregistration.k8s.io group.
 pub(super) fn check(kind: &str, object: &At<'_>, causes: &mut Causes) {
@@ -11,7 +11,7 @@ pub(super) fn check(kind: &str, object: &At<'_>, causes: &mut Causes) {
         "ValidatingWebhookConfiguration" | "MutatingWebhookConfiguration" => {
             webhooks(&object.field("webhooks"), causes);
         }
-        "ValidatingAdmissionPolicy" => validating_policy(&spec, causes),
+        "ValidatingAdmissionPolicy" => validating_policy(object, &spec, causes),
         "MutatingAdmissionPolicy" => mutating_policy(&spec, causes),
         "ValidatingAdmissionPolicyBinding" => {
             binding(&spec, causes);
@@ -77,17 +77,28 @@ fn webhook(webhook: &At<'_>, causes: &mut Causes) {
         labels::selector(&webhook.field(name), causes);
     }
     client(&webhook.field("clientConfig"), causes);
-    let versions = webhook.field("admissionReviewVersions");
+    review_versions(&webhook.field("admissionReviewVersions"), causes);
+    conditions(&webhook.field("matchConditions"), causes);
+}
+
+fn review_versions(versions: &At<'_>, causes: &mut Causes) {
     if versions.is_empty() {
         causes.required(&versions.path, "must specify one of v1, v1beta1");
-    } else if !versions
-        .items()
-        .any(|v| matches!(v.text(), "v1" | "v1beta1"))
-    {
+        return;
+    }
+    let mut seen = BTreeSet::new();
+    for version in versions.items() {
+        let text = version.text();
+        if seen.insert(text.to_owned()) {
+            causes.invalid_text(&version.path, text, names::label_1035(text));
+        } else {
+            causes.invalid(&version.path, text, "duplicate version");
+        }
+    }
+    if !seen.contains("v1") && !seen.contains("v1beta1") {
         let detail = "must include at least one of v1, v1beta1";
         causes.invalid(&versions.path, versions.value, detail);
     }
-    conditions(&webhook.field("matchConditions"), causes);
 }
 
 fn optional(at: &At<'_>, known: &[&str], causes: &mut Causes) {
@@ -114,8 +125,39 @@ fn client(client: &At<'_>, causes: &mut Causes) {
                 let detail = "port is not valid: must be between 1 and 65535, inclusive";
                 causes.invalid(&port.path, number, detail);
             }
+            service_path(&service.field("path"), causes);
         }
         _ => causes.required(&client.path, "exactly one of url or service is required"),
+    }
+}
+
+/// The path at which a service answers.
+fn service_path(at: &At<'_>, causes: &mut Causes) {
+    let text = at.text();
+    match text {
+        "" | "/" => return,
+        "//" => {
+            causes.invalid(&at.path, text, "segment[0] may not be empty");
+            return;
+        }
+        _ => {}
+    }
+    if !text.starts_with('/') {
+        causes.invalid(&at.path, text, "must start with a '/'");
+    }
+    let mut letters = text.chars();
+    letters.next();
+    let rest = letters.as_str();
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    for (index, segment) in rest.split('/').enumerate() {
+        if segment.is_empty() {
+            let detail = format!("segment[{index}] may not be empty");
+            causes.invalid(&at.path, text, &detail);
+            continue;
+        }
+        for wrong in names::subdomain(segment) {
+            causes.invalid(&at.path, text, &format!("segment[{index}]: {wrong}"));
+        }
     }
 }
 
@@ -158,21 +200,16 @@ fn rule(rule: &At<'_>, causes: &mut Causes) {
     for operation in operations.items() {
         causes.one_of(&operation, &["*", "CONNECT", "CREATE", "DELETE", "UPDATE"]);
     }
-    for (name, what, empty_allowed) in [
-        ("apiGroups", "apiGroups", true),
-        ("apiVersions", "apiVersions", false),
-        ("resources", "resources", false),
+    for (name, others, empty_allowed) in [
+        ("apiGroups", "groups", true),
+        ("apiVersions", "versions", false),
     ] {
         let list = rule.field(name);
         if list.is_empty() {
             causes.required(&list.path, "");
         }
-        if list.len() > 1 && list.items().any(|item| item.text() == "*") && name != "resources" {
-            let singular = match what {
-                "apiGroups" => "groups",
-                _ => "versions",
-            };
-            let detail = format!("if '*' is present, must not specify other API {singular}");
+        if list.len() > 1 && list.items().any(|item| item.text() == "*") {
+            let detail = format!("if '*' is present, must not specify other API {others}");
             causes.invalid(&list.path, list.value, &detail);
         }
         for item in list.items() {
@@ -181,11 +218,58 @@ fn rule(rule: &At<'_>, causes: &mut Causes) {
             }
         }
     }
+    resources(&rule.field("resources"), causes);
     optional(
         &rule.field("scope"),
         &["*", "Cluster", "Namespaced"],
         causes,
     );
+}
+
+/// Resources with their subresources, either of which may be `*`.
+fn resources(list: &At<'_>, causes: &mut Causes) {
+    if list.is_empty() {
+        causes.required(&list.path, "");
+    }
+    let (mut all_subresources, mut of_all) = (BTreeSet::new(), BTreeSet::new());
+    let mut plain = false;
+    for item in list.items() {
+        let text = item.text();
+        if text.is_empty() {
+            causes.required(&item.path, "");
+            continue;
+        }
+        let Some((resource, subresource)) = text.split_once('/') else {
+            // Upstream remembers the last one alone.
+            plain = text != "*";
+            continue;
+        };
+        let mut covered = |by: String| {
+            let detail = format!("if '{by}' is present, must not specify {text}");
+            causes.invalid(&item.path, text, &detail);
+        };
+        if all_subresources.contains(resource) {
+            covered(format!("{resource}/*"));
+        }
+        if of_all.contains(subresource) {
+            covered(format!("*/{subresource}"));
+        }
+        if subresource == "*" {
+            all_subresources.insert(resource.to_owned());
+        }
+        if resource == "*" {
+            of_all.insert(subresource.to_owned());
+        }
+    }
+    let has = |text: &str| list.items().any(|item| item.text() == text);
+    if list.len() > 1 && has("*/*") {
+        let detail = "if '*/*' is present, must not specify other resources";
+        causes.invalid(&list.path, list.value, detail);
+    }
+    if has("*") && plain {
+        let detail = "if '*' is present, must not specify other resources without subresources";
+        causes.invalid(&list.path, list.value, detail);
+    }
 }
 
 fn conditions(conditions: &At<'_>, causes: &mut Causes) {
@@ -209,39 +293,74 @@ fn conditions(conditions: &At<'_>, causes: &mut Causes) {
     }
 }
 
-fn validating_policy(spec: &At<'_>, causes: &mut Causes) {
+/// Most audit annotations of a policy, and the longest expression of one.
+const AUDITS_MAX: usize = 20;
+const AUDIT_EXPRESSION_MAX: usize = 5 * 1024;
+
+fn validating_policy(object: &At<'_>, spec: &At<'_>, causes: &mut Causes) {
     policy(spec, causes);
     let (validations, audits) = (spec.field("validations"), spec.field("auditAnnotations"));
     if validations.is_empty() && audits.is_empty() {
-        let detail = "validations or auditAnnotations must be specified";
+        let detail = "validations or auditAnnotations must contain at least one item";
         causes.required(&validations.path, detail);
+        causes.required(&audits.path, detail);
+        return;
     }
     for validation in validations.items() {
-        let expression = validation.field("expression");
-        if expression.text().trim().is_empty() {
-            causes.required(&expression.path, "expression is not specified");
-        }
-        let message = validation.field("message");
-        if message.text().len() > 5 * 1024 {
-            causes.too_long(&message.path, 5 * 1024);
-        }
-        let reason = validation.field("reason");
-        let known = [
-            "Forbidden",
-            "Invalid",
-            "RequestEntityTooLarge",
-            "Unauthorized",
-        ];
-        optional(&reason, &known, causes);
+        self::validation(&validation, causes);
     }
+    if audits.len() > AUDITS_MAX {
+        let detail = format!("must not have more than {AUDITS_MAX} auditAnnotations");
+        causes.invalid(&audits.path, Bad::raw(go_json(audits.value)), &detail);
+    }
+    let mut keys = BTreeSet::new();
     for audit in audits.items() {
-        for name in ["key", "valueExpression"] {
-            let at = audit.field(name);
-            if at.text().trim().is_empty() {
-                causes.required(&at.path, "");
+        let (key, value) = (audit.field("key"), audit.field("valueExpression"));
+        match object.value["metadata"]["name"]
+            .as_str()
+            .unwrap_or_default()
+        {
+            "" => causes.invalid(&key.path, key.text(), "requires metadata.name be non-empty"),
+            name => {
+                let whole = format!("{name}/{}", key.text());
+                causes.invalid_text(&key.path, &whole, names::qualified(&whole));
             }
         }
+        match value.text().trim().len() {
+            0 => causes.required(&value.path, "valueExpression is not specified"),
+            length if length > AUDIT_EXPRESSION_MAX => {
+                let detail = format!("must not exceed {AUDIT_EXPRESSION_MAX} bytes in length");
+                causes.required(&value.path, &detail);
+            }
+            _ => {}
+        }
+        if !keys.insert(key.text().to_owned()) {
+            causes.duplicate(&key.path, key.text());
+        }
     }
+}
+
+fn validation(validation: &At<'_>, causes: &mut Causes) {
+    let blank = |at: &At<'_>| !at.is_empty() && at.text().trim().is_empty();
+    let expression = validation.field("expression");
+    if expression.text().trim().is_empty() {
+        causes.required(&expression.path, "expression is not specified");
+    }
+    let worded = validation.field("messageExpression");
+    if blank(&worded) {
+        let detail = "must be non-empty if specified";
+        causes.invalid(&worded.path, worded.text(), detail);
+    }
+    let message = validation.field("message");
+    if blank(&message) {
+        let detail = "message must be non-empty if specified";
+        causes.invalid(&message.path, message.text(), detail);
+    } else if message.text().trim().contains(['\n', '\r']) {
+        let detail = "message must not contain line breaks";
+        causes.invalid(&message.path, message.text(), detail);
+    }
+    let known = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
+    optional(&validation.field("reason"), &known, causes);
 }
 
 fn mutating_policy(spec: &At<'_>, causes: &mut Causes) {
@@ -284,12 +403,7 @@ fn policy(spec: &At<'_>, causes: &mut Causes) {
     }
     let kind = spec.field("paramKind");
     if kind.is_set() {
-        for name in ["apiVersion", "kind"] {
-            let at = kind.field(name);
-            if at.is_empty() {
-                causes.required(&at.path, "");
-            }
-        }
+        parameter_kind(&kind, causes);
     }
     let constraints = spec.field("matchConstraints");
     if !constraints.is_set() {
@@ -302,23 +416,80 @@ fn policy(spec: &At<'_>, causes: &mut Causes) {
         }
     }
     conditions(&spec.field("matchConditions"), causes);
-    let mut seen = BTreeSet::new();
     for variable in spec.field("variables").items() {
         let (name, expression) = (variable.field("name"), variable.field("expression"));
-        if name.is_empty() {
+        if name.text().trim().is_empty() {
             causes.required(&name.path, "name is not specified");
-        } else if !names::c_identifier(name.text()) {
-            causes.invalid(
-                &name.path,
-                name.text(),
-                "name is not a valid CEL identifier",
-            );
-        } else if !seen.insert(name.text().to_owned()) {
-            causes.duplicate(&name.path, name.text());
+        } else if !names::c_identifier(name.text()) || CEL_RESERVED.contains(&name.text()) {
+            let detail = "name is not a valid CEL identifier";
+            causes.invalid(&name.path, name.text(), detail);
         }
         if expression.text().trim().is_empty() {
             causes.required(&expression.path, "expression is not specified");
         }
+    }
+}
+
+/// Words that name nothing in CEL.
+const CEL_RESERVED: [&str; 21] = [
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
+];
+
+fn parameter_kind(kind: &At<'_>, causes: &mut Causes) {
+    let (version, name) = (kind.field("apiVersion"), kind.field("kind"));
+    let text = version.text();
+    match text.matches('/').count() {
+        _ if text.is_empty() => causes.required(&version.path, ""),
+        0 | 1 => {
+            let (group, number) = match text {
+                "/" => ("", ""),
+                _ => text.split_once('/').unwrap_or(("", text)),
+            };
+            let wrong = names::subdomain(group);
+            if !group.is_empty() && !wrong.is_empty() {
+                causes.invalid(&version.path, group, &wrong.join(","));
+            }
+            let wrong = names::label_1035(number);
+            if number.is_empty() {
+                causes.invalid(&version.path, text, "version must be specified");
+            } else if !wrong.is_empty() {
+                causes.invalid(&version.path, number, &wrong.join(","));
+            }
+        }
+        _ => {
+            let detail = format!("unexpected GroupVersion string: {text}");
+            causes.invalid(&version.path, text, &detail);
+        }
+    }
+    let wrong = names::label_1035(&name.text().to_lowercase());
+    if name.is_empty() {
+        causes.required(&name.path, "");
+    } else if !wrong.is_empty() {
+        let detail = format!(
+            "may have mixed case, but should otherwise match: {}",
+            wrong.join(",")
+        );
+        causes.invalid(&name.path, name.text(), &detail);
     }
 }
 
@@ -333,6 +504,14 @@ fn match_resources(resources: &At<'_>, causes: &mut Causes) {
     }
     for list in ["resourceRules", "excludeResourceRules"] {
         for rule in resources.field(list).items() {
+            let mut seen = BTreeSet::new();
+            for name in rule.field("resourceNames").items() {
+                let text = name.text();
+                causes.invalid_text(&name.path, text, names::path_segment(text));
+                if !seen.insert(text.to_owned()) {
+                    causes.duplicate(&name.path, text);
+                }
+            }
             self::rule(&rule, causes);
         }
     }
@@ -348,20 +527,25 @@ fn binding(spec: &At<'_>, causes: &mut Causes) {
     let reference = spec.field("paramRef");
     if reference.is_set() {
         let (name, selector) = (reference.field("name"), reference.field("selector"));
+        if !name.is_empty() {
+            causes.invalid_text(&name.path, name.text(), names::path_segment(name.text()));
+        }
+        labels::selector(&selector, causes);
         match (name.is_empty(), selector.is_set()) {
             (true, false) => {
                 causes.required(&reference.path, "one of name or selector must be specified");
             }
             (false, true) => {
-                let detail = "name and selector are mutually exclusive";
-                causes.forbidden(&name.path, detail);
+                for at in [&name, &selector] {
+                    causes.forbidden(&at.path, "name and selector are mutually exclusive");
+                }
             }
             _ => {}
         }
         let action = reference.field("parameterNotFoundAction");
-        match action.is_set() {
-            false => causes.required(&action.path, ""),
-            true => causes.one_of(&action, &["Allow", "Deny"]),
+        match action.is_empty() {
+            true => causes.required(&action.path, ""),
+            false => causes.one_of(&action, &["Deny", "Allow"]),
         }
     }
     let resources = spec.field("matchResources");

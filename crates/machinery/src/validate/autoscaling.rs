@@ -179,10 +179,13 @@ fn source(kind: &str, source: &At<'_>, causes: &mut Causes) {
             }
             identifier(&source.field("metric"), causes);
             match (value.is_set(), average.is_set()) {
-                (false, false) => causes.required(
-                    &average.path,
-                    "must set either a target value for metric or a per-pod target",
-                ),
+                (false, false) => {
+                    let detail = match kind {
+                        "object" => "must set either a target value or averageValue",
+                        _ => "must set either a target value for metric or a per-pod target",
+                    };
+                    causes.required(&average.path, detail);
+                }
                 (true, true) if kind == "external" => causes.forbidden(
                     &value.path,
                     "may not set both a target value for metric and a per-pod target",
@@ -205,8 +208,10 @@ fn identifier(metric: &At<'_>, causes: &mut Causes) {
 
 fn target(target: &At<'_>, causes: &mut Causes) {
     let kind = target.field("type");
+    if kind.is_empty() {
+        causes.required(&kind.path, "must specify a metric target type");
+    }
     match kind.text() {
-        "" => causes.required(&kind.path, "must specify a metric target type"),
         "Utilization" | "Value" | "AverageValue" => {}
         other => causes.invalid(
             &kind.path,
@@ -248,6 +253,11 @@ fn rules(rules: &At<'_>, causes: &mut Causes) {
     let select = rules.field("selectPolicy");
     if select.is_set() {
         causes.one_of(&select, &["Disabled", "Max", "Min"]);
+    }
+    let tolerance = rules.field("tolerance");
+    if tolerance.is_set() && resources::amount(tolerance.value).signum() < 0 {
+        let shown = resources::shown(tolerance.value);
+        causes.invalid(&tolerance.path, shown, names::NOT_NEGATIVE);
     }
     let policies = rules.field("policies");
     if policies.is_empty() {

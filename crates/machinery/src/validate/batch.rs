@@ -2,12 +2,18 @@
 
 use serde_json::Value;
 
-use super::{At, Bad, Causes, apps, cron, go_json, labels, names, pod};
+use super::{At, Bad, Causes, apps, cron, go_json, indexes, labels, names, pod};
 
 /// Most rules of a policy.
 const RULES_MAX: usize = 20;
-/// Most pods an indexed job runs at once.
-const INDEXED_PARALLELISM_MAX: i64 = 100_000;
+/// Most pods an indexed job runs at once, and most indexes it lets fail.
+const INDEXED_MAX: i64 = 100_000;
+/// Above so many completions a limit per index needs tighter limits.
+const COMPLETIONS_SOFT_MAX: i64 = 100_000;
+/// Those limits.
+const HIGH_COMPLETIONS_MAX: i64 = 10_000;
+/// Longest list of indexes in a success policy.
+const INDEXES_MAX: usize = 64 * 1024;
 const REQUIRES_INDEXED: &str = "requires indexed completion mode";
 
 /// A `Job`.
@@ -122,30 +128,59 @@ fn managed_by(at: &At<'_>, causes: &mut Causes) {
 
 fn completion_mode(spec: &At<'_>, causes: &mut Causes) {
     let mode = spec.field("completionMode");
-    if !mode.is_set() {
+    if mode.is_set() {
+        causes.one_of(&mode, &["NonIndexed", "Indexed"]);
+    }
+    match mode.text() {
+        "Indexed" => indexed(spec, causes),
+        // Inside a cron job the mode has no default.
+        "" | "NonIndexed" => {
+            for name in ["backoffLimitPerIndex", "maxFailedIndexes"] {
+                let at = spec.field(name);
+                if at.is_set() {
+                    causes.invalid(&at.path, at.value, REQUIRES_INDEXED);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn indexed(spec: &At<'_>, causes: &mut Causes) {
+    let completions = spec.field("completions");
+    if !completions.is_set() {
+        causes.required(&completions.path, "when completion mode is Indexed");
+    }
+    let (parallelism, failed) = (spec.field("parallelism"), spec.field("maxFailedIndexes"));
+    let too_many = |at: &At<'_>, most: i64, detail: &str, causes: &mut Causes| {
+        if let Some(number) = at.int().filter(|number| *number > most) {
+            let detail = format!("must be less than or equal to {most}{detail}");
+            causes.invalid(&at.path, number, &detail);
+        }
+    };
+    let mode = " when completion mode is Indexed";
+    too_many(&parallelism, INDEXED_MAX, mode, causes);
+    let total = completions.int();
+    if let (Some(most), Some(number)) = (total, failed.int())
+        && number > most
+    {
+        let detail = "must be less than or equal to completions";
+        causes.invalid(&failed.path, number, detail);
+    }
+    too_many(&failed, INDEXED_MAX, "", causes);
+    let high = total.is_some_and(|total| total > COMPLETIONS_SOFT_MAX);
+    if !high || !spec.field("backoffLimitPerIndex").is_set() {
         return;
     }
-    causes.one_of(&mode, &["NonIndexed", "Indexed"]);
-    if mode.text() == "Indexed" {
-        let completions = spec.field("completions");
-        if !completions.is_set() {
-            causes.required(&completions.path, "when completion mode is Indexed");
-        }
-        let parallelism = spec.field("parallelism");
-        if let Some(number) = parallelism.int().filter(|n| *n > INDEXED_PARALLELISM_MAX) {
-            let detail = format!(
-                "must be less than or equal to {INDEXED_PARALLELISM_MAX} when completion mode is Indexed"
-            );
-            causes.invalid(&parallelism.path, number, &detail);
-        }
-        return;
+    if !failed.is_set() {
+        let detail = format!("must be specified when completions is above {COMPLETIONS_SOFT_MAX}");
+        causes.required(&failed.path, &detail);
     }
-    for name in ["backoffLimitPerIndex", "maxFailedIndexes"] {
-        let at = spec.field(name);
-        if at.is_set() {
-            causes.invalid(&at.path, at.value, REQUIRES_INDEXED);
-        }
-    }
+    let detail = format!(
+        " when completions are above {COMPLETIONS_SOFT_MAX} and used with backoff limit per index"
+    );
+    too_many(&parallelism, HIGH_COMPLETIONS_MAX, &detail, causes);
+    too_many(&failed, HIGH_COMPLETIONS_MAX, &detail, causes);
 }
 
 fn failure_policy(spec: &At<'_>, causes: &mut Causes) {
@@ -179,13 +214,13 @@ fn failure_policy(spec: &At<'_>, causes: &mut Causes) {
         match (codes.is_set(), !conditions.is_empty()) {
             (true, true) => causes.invalid(
                 &rule.path,
-                &Value::Null,
-                "specifying both OnExitCodes and OnPodConditions is not supported",
+                Bad::raw("specifying both OnExitCodes and OnPodConditions is not supported"),
+                "",
             ),
             (false, false) => causes.invalid(
                 &rule.path,
-                &Value::Null,
-                "specifying one of OnExitCodes and OnPodConditions is required",
+                Bad::raw("specifying one of OnExitCodes and OnPodConditions is required"),
+                "",
             ),
             _ => {}
         }
@@ -219,15 +254,17 @@ fn exit_codes(codes: &At<'_>, spec: &At<'_>, causes: &mut Causes) {
     }
     let mut seen = Vec::new();
     let mut ordered = true;
+    let mut before = i64::MIN;
     for value in values.items() {
         let code = value.int().unwrap_or(0);
+        ordered &= before <= code;
+        before = code;
         if operator.text() == "In" && code == 0 {
             causes.invalid(&value.path, code, "must not be 0 for the In operator");
         }
         if seen.contains(&code) {
             causes.duplicate(&value.path, code);
         } else {
-            ordered &= seen.last().is_none_or(|last| *last <= code);
             seen.push(code);
         }
     }
@@ -276,11 +313,33 @@ fn success_policy(spec: &At<'_>, causes: &mut Causes) {
             let detail = "at least one of succeededCount or succeededIndexes must be specified";
             causes.required(&rule.path, detail);
         }
-        causes.not_negative(&count);
         let completions = spec.field("completions").int().unwrap_or(0);
+        let mut named = None;
+        if indexes.is_set() {
+            if indexes.len() > INDEXES_MAX {
+                causes.too_long(&indexes.path, INDEXES_MAX);
+            }
+            named = Some(0);
+            match indexes::count(indexes.text(), completions) {
+                Ok(total) => named = Some(total),
+                Err(error) => {
+                    let detail = format!("error parsing succeededIndexes: {error}");
+                    causes.invalid(&indexes.path, indexes.text(), &detail);
+                }
+            }
+        }
+        causes.not_negative(&count);
         if let Some(number) = count.int().filter(|number| *number > completions) {
             let detail = format!(
                 "must be less than or equal to {completions} (the number of specified completions)"
+            );
+            causes.invalid(&count.path, number, &detail);
+        }
+        if let (Some(number), Some(named)) = (count.int(), named)
+            && number > named
+        {
+            let detail = format!(
+                "must be less than or equal to {named} (the number of indexes in the specified succeededIndexes field)"
             );
             causes.invalid(&count.path, number, &detail);
         }
@@ -317,13 +376,13 @@ fn restart_policy(spec: &At<'_>, template: &At<'_>, causes: &mut Causes) {
     let pod = template.field("spec");
     let restart = pod.field("restartPolicy");
     match restart.text() {
+        "OnFailure" if spec.field("podFailurePolicy").is_set() => {
+            let detail = "only \"Never\" is supported when podFailurePolicy is specified";
+            causes.invalid(&restart.path, restart.text(), detail);
+        }
         "OnFailure" | "Never" => {}
-        "Always" => causes.required(&restart.path, "valid values: \"OnFailure\", \"Never\""),
+        "" | "Always" => causes.required(&restart.path, "valid values: \"OnFailure\", \"Never\""),
         other => causes.not_supported(&restart.path, other, &["OnFailure", "Never"]),
-    }
-    if spec.field("podFailurePolicy").is_set() && restart.text() != "Never" {
-        let detail = "only \"Never\" is supported when podFailurePolicy is specified";
-        causes.invalid(&restart.path, restart.text(), detail);
     }
 }
 
@@ -429,57 +488,6 @@ fn is_known_zone(name: &str) -> bool {
     found.is_ok_and(|zone| zone.iana_name() == Some(name))
 }
 
-/// The status of a `Job`.
-pub(super) fn job_status(object: &At<'_>, old: &Value, causes: &mut Causes) {
-    let status = object.field("status");
-    for name in ["active", "succeeded", "failed"] {
-        causes.not_negative(&status.field(name));
-    }
-    let has = |kind: &str| {
-        let conditions = status.value["conditions"].as_array();
-        conditions
-            .into_iter()
-            .flatten()
-            .any(|condition| condition["type"] == kind && condition["status"] == "True")
-    };
-    let finished = has("Complete") || has("Failed");
-    let active = status.field("active");
-    if let Some(number) = active.int().filter(|number| finished && *number > 0) {
-        causes.invalid(&active.path, number, "active>0 is invalid for finished job");
-    }
-    let completion = status.field("completionTime");
-    if has("Complete") && !completion.is_set() {
-        causes.required(
-            &completion.path,
-            "completionTime is required for Complete jobs",
-        );
-    }
-    if !has("Complete") && completion.is_set() {
-        let detail = "cannot set completionTime when there is no Complete=True condition";
-        causes.invalid(&completion.path, completion.value, detail);
-    }
-    let conditions = status.field("conditions");
-    for (kind, first) in [
-        ("Complete", "SuccessCriteriaMet"),
-        ("Failed", "FailureTarget"),
-    ] {
-        if has(kind) && !has(first) {
-            let detail =
-                format!("cannot set {kind}=True condition without the {first}=true condition");
-            causes.invalid(&conditions.path, Bad::raw(detail), "");
-        }
-    }
-    if has("Complete") && has("Failed") {
-        let detail = "cannot set Complete=True and Failed=true conditions";
-        causes.invalid(&conditions.path, Bad::raw(detail), "");
-    }
-    let failed = status.field("failed");
-    let before = old["status"]["failed"].as_i64().unwrap_or(0);
-    if let Some(number) = failed.int().or(Some(0)).filter(|number| *number < before) {
-        causes.invalid(&failed.path, number, "cannot decrease the failed counter");
-    }
-}
-
 /// What of a `Job` an update may change.
 pub(super) fn job_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
     let spec = object.field("spec");
@@ -523,7 +531,7 @@ fn steered(spec: &At<'_>, old: &Value) -> Value {
         ("metadata", &["labels", "annotations"][..]),
         (
             "spec",
-            &["nodeSelector", "affinity", "tolerations", "schedulingGates"][..],
+            &["nodeSelector", "tolerations", "schedulingGates"][..],
         ),
     ] {
         let Some(map) = template.get_mut(part).and_then(Value::as_object_mut) else {
@@ -536,18 +544,40 @@ fn steered(spec: &At<'_>, old: &Value) -> Value {
             };
         }
     }
+    steer_to_nodes(&mut template["spec"], &new["spec"]["affinity"]);
     template
+}
+
+/// Of the affinity only that to nodes may change.
+fn steer_to_nodes(pod: &mut Value, affinity: &Value) {
+    let Some(pod) = pod.as_object_mut() else {
+        return;
+    };
+    let mut mine = match pod.get("affinity") {
+        Some(Value::Object(mine)) => mine.clone(),
+        _ => serde_json::Map::new(),
+    };
+    mine.shift_remove("nodeAffinity");
+    if let Some(node) = affinity.get("nodeAffinity").filter(|node| !node.is_null()) {
+        mine.insert("nodeAffinity".into(), node.clone());
+    }
+    if mine.is_empty() && affinity.is_null() {
+        pod.shift_remove("affinity");
+    } else {
+        pod.insert("affinity".into(), Value::Object(mine));
+    }
 }
 
 /// Completions are fixed, but for an indexed job that grows with its parallelism.
 fn completions_update(spec: &At<'_>, before: &Value, causes: &mut Causes) {
     let completions = spec.field("completions");
-    let elastic = spec.field("completionMode").text() == "Indexed"
-        && !before["completions"].is_null()
-        && completions.is_set()
-        && before["completions"] == before["parallelism"]
-        && completions.value == spec.field("parallelism").value;
-    if !elastic {
+    if spec.field("completionMode").text() != "Indexed" {
         super::immutable::field(&completions, &before["completions"], causes);
+        return;
+    }
+    let changed = completions.is_set() && completions.value != &before["completions"];
+    if changed && completions.value != spec.field("parallelism").value {
+        let detail = "can only be modified in tandem with spec.parallelism";
+        causes.invalid(&completions.path, completions.value, detail);
     }
 }

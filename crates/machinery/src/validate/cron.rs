@@ -61,7 +61,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
         ));
     }
     for (part, field) in parts.iter().zip(&FIELDS) {
-        for range in part.split(',') {
+        for range in part.split(',').filter(|range| !range.is_empty()) {
             check_range(range, field)?;
         }
     }
@@ -71,9 +71,48 @@ pub(super) fn check(text: &str) -> Result<(), String> {
 fn check_descriptor(name: &str, whole: &str) -> Result<(), String> {
     match name {
         "yearly" | "annually" | "monthly" | "weekly" | "daily" | "midnight" | "hourly" => Ok(()),
-        _ if name.starts_with("every ") => Ok(()),
+        _ if name.starts_with("every ") => check_duration(&name["every ".len()..], whole),
         _ => Err(format!("unrecognized descriptor: {whole}")),
     }
+}
+
+/// A duration as Go writes them: `1h30m`.
+fn check_duration(text: &str, whole: &str) -> Result<(), String> {
+    let fault = |what: &str| {
+        let quoted = super::quote(text);
+        Err(format!(
+            "failed to parse duration {whole}: time: {what} {quoted}"
+        ))
+    };
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if unsigned == "0" {
+        return Ok(());
+    }
+    if unsigned.is_empty() {
+        return fault("invalid duration");
+    }
+    let mut rest = unsigned;
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let after = &rest[digits..];
+        let fraction = after.strip_prefix('.').unwrap_or(after);
+        let tail = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+        if digits == 0 && fraction.len() == tail.len() {
+            return fault("invalid duration");
+        }
+        let end = tail.find(|c: char| c == '.' || c.is_ascii_digit());
+        let unit = &tail[..end.unwrap_or(tail.len())];
+        match unit {
+            "" => return fault("missing unit in duration"),
+            "ns" | "us" | "µs" | "μs" | "ms" | "s" | "m" | "h" => {}
+            other => {
+                let what = format!("unknown unit {} in duration", super::quote(other));
+                return fault(&what);
+            }
+        }
+        rest = &tail[unit.len()..];
+    }
+    Ok(())
 }
 
 /// `*`, `a`, `a-b`, each with an optional `/step`.
@@ -84,7 +123,8 @@ fn check_range(text: &str, field: &Field) -> Result<(), String> {
     if parts.next().is_some() {
         return Err(format!("too many slashes: {text}"));
     }
-    let (start, end) = if matches!(range, "*" | "?") {
+    let any = matches!(range.split('-').next(), Some("*" | "?"));
+    let (start, end) = if any {
         (field.low, field.high)
     } else {
         let mut ends = range.split('-');
@@ -106,11 +146,7 @@ fn check_range(text: &str, field: &Field) -> Result<(), String> {
             },
         )
     };
-    if let Some(step) = step
-        && digits(step)? == 0
-    {
-        return Err(format!("step of range should be a positive number: {text}"));
-    }
+    let step = step.map(digits).transpose()?;
     if start < field.low {
         return Err(format!(
             "beginning of range ({start}) below minimum ({}): {text}",
@@ -127,6 +163,9 @@ fn check_range(text: &str, field: &Field) -> Result<(), String> {
         return Err(format!(
             "beginning of range ({start}) beyond end of range ({end}): {text}"
         ));
+    }
+    if step == Some(0) {
+        return Err(format!("step of range should be a positive number: {text}"));
     }
     Ok(())
 }
@@ -165,6 +204,9 @@ mod tests {
             "*/5 0-6,12 1 JAN-MAR sun",
             "@hourly",
             "@every 1h",
+            "@every 1h30m",
+            "@every .5s",
+            "0,,5 * * * *",
             "5/15 * * * ?",
         ] {
             assert_eq!(check(good), Ok(()), "{good}");
@@ -184,6 +226,9 @@ mod tests {
             "5-1 * * * *",
             "* * 0 * *",
             "@often",
+            "@every",
+            "@every 1",
+            "@every x",
             "1/2/3 * * * *",
         ] {
             assert!(check(bad).is_err(), "{bad}");

@@ -250,30 +250,30 @@ fn ingress_path(entry: &At<'_>, causes: &mut Causes) {
     let text = path.text();
     if !kind.is_set() {
         causes.required(&kind.path, "pathType must be specified");
-    } else {
-        match kind.text() {
-            "Exact" | "Prefix" => {
-                if !text.starts_with('/') {
-                    causes.invalid(&path.path, text, "must be an absolute path");
-                }
-                for part in NOT_IN_PATHS.iter().filter(|part| text.contains(**part)) {
-                    causes.invalid(&path.path, text, &format!("must not contain '{part}'"));
-                }
-                for end in ["/..", "/."].iter().filter(|end| text.ends_with(**end)) {
-                    causes.invalid(&path.path, text, &format!("cannot end with '{end}'"));
-                }
+        return;
+    }
+    match kind.text() {
+        "Exact" | "Prefix" => {
+            if !text.starts_with('/') {
+                causes.invalid(&path.path, text, "must be an absolute path");
             }
-            "ImplementationSpecific" => {
-                if !text.is_empty() && !text.starts_with('/') {
-                    causes.invalid(&path.path, text, "must be an absolute path");
-                }
+            for part in NOT_IN_PATHS.iter().filter(|part| text.contains(**part)) {
+                causes.invalid(&path.path, text, &format!("must not contain '{part}'"));
             }
-            other => causes.not_supported(
-                &kind.path,
-                other,
-                &["Exact", "ImplementationSpecific", "Prefix"],
-            ),
+            for end in ["/..", "/."].iter().filter(|end| text.ends_with(**end)) {
+                causes.invalid(&path.path, text, &format!("cannot end with '{end}'"));
+            }
         }
+        "ImplementationSpecific" => {
+            if !text.is_empty() && !text.starts_with('/') {
+                causes.invalid(&path.path, text, "must be an absolute path");
+            }
+        }
+        other => causes.not_supported(
+            &kind.path,
+            other,
+            &["Exact", "ImplementationSpecific", "Prefix"],
+        ),
     }
     ingress_backend(&entry.field("backend"), causes);
 }
@@ -288,14 +288,7 @@ fn ingress_backend(backend: &At<'_>, causes: &mut Causes) {
         (false, false) => {
             causes.invalid(&backend.path, "", "resource or service backend is required");
         }
-        (false, true) => {
-            for name in ["kind", "name"] {
-                let at = resource.field(name);
-                if at.is_empty() {
-                    causes.required(&at.path, "");
-                }
-            }
-        }
+        (false, true) => typed_reference(&resource, causes),
         (true, false) => {
             let name = service.field("name");
             if name.is_empty() {
@@ -304,6 +297,22 @@ fn ingress_backend(backend: &At<'_>, causes: &mut Causes) {
                 causes.invalid_text(&name.path, name.text(), names::label(name.text()));
             }
             ingress_port(backend, &service.field("port"), causes);
+        }
+    }
+}
+
+/// A reference to an object of a named kind in the same namespace.
+fn typed_reference(reference: &At<'_>, causes: &mut Causes) {
+    let group = reference.field("apiGroup");
+    if group.is_set() {
+        causes.invalid_text(&group.path, group.text(), names::subdomain(group.text()));
+    }
+    for name in ["kind", "name"] {
+        let at = reference.field(name);
+        if at.is_empty() {
+            causes.required(&at.path, &format!("{name} is required"));
+        } else {
+            causes.invalid_text(&at.path, at.text(), names::path_segment(at.text()));
         }
     }
 }
@@ -342,16 +351,11 @@ pub(super) fn ingress_class(object: &At<'_>, causes: &mut Causes) {
     if !parameters.is_set() {
         return;
     }
-    for name in ["kind", "name"] {
-        let at = parameters.field(name);
-        if at.is_empty() {
-            causes.required(&at.path, "");
-        }
-    }
+    typed_reference(&parameters, causes);
     let (scope, namespace) = (parameters.field("scope"), parameters.field("namespace"));
     match scope.text() {
         "" => causes.required(&scope.path, ""),
-        "Namespace" if namespace.is_empty() => {
+        "Namespace" if !namespace.is_set() => {
             causes.required(&namespace.path, "`parameters.scope` is set to 'Namespace'")
         }
         "Namespace" => {

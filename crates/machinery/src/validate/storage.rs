@@ -38,6 +38,13 @@ const SOURCES: &[&str] = &[
     "csi",
 ];
 
+/// Most parameters of a class, and most bytes of them.
+const PARAMETERS_MAX: usize = 512;
+const PARAMETERS_SIZE_MAX: usize = 256 * 1024;
+/// Most bytes of an attachment's metadata and of its error messages.
+const ATTACHMENT_SIZE_MAX: usize = 256 * 1024;
+const ERROR_MESSAGE_MAX: usize = 1024;
+
 /// A `PersistentVolume`.
 pub(super) fn persistent_volume(object: &At<'_>, causes: &mut Causes) {
     volume_spec(&object.field("spec"), causes);
@@ -336,8 +343,17 @@ fn class(object: &At<'_>, causes: &mut Causes) {
         false => causes.required(&mode.path, ""),
         true => causes.one_of(&mode, &["Immediate", "WaitForFirstConsumer"]),
     }
+    let mut terms = Vec::new();
     for term in object.field("allowedTopologies").items() {
-        for expression in term.field("matchLabelExpressions").items() {
+        let expressions = term.field("matchLabelExpressions");
+        // An empty term is as good as every other that says nothing.
+        let sorted = topology(&expressions);
+        if sorted.as_ref().is_some_and(|sorted| terms.contains(sorted)) {
+            causes.duplicate(&expressions.path, "");
+        }
+        terms.extend(sorted);
+        let mut keys = Vec::new();
+        for expression in expressions.items() {
             let values = expression.field("values");
             if values.is_empty() {
                 causes.required(&values.path, "");
@@ -351,8 +367,27 @@ fn class(object: &At<'_>, causes: &mut Causes) {
             }
             let key = expression.field("key");
             causes.invalid_text(&key.path, key.text(), names::qualified(key.text()));
+            if keys.contains(&key.text().to_owned()) {
+                causes.duplicate(&key.path, key.text());
+            }
+            keys.push(key.text().to_owned());
         }
     }
+}
+
+/// What a topology term asks for, in one order; `None` for nothing.
+fn topology(expressions: &At<'_>) -> Option<Vec<(String, Vec<String>)>> {
+    let mut asked: Vec<_> = expressions
+        .items()
+        .map(|expression| {
+            let values = expression.field("values");
+            let mut values: Vec<_> = values.items().map(|v| v.text().to_owned()).collect();
+            values.sort();
+            (expression.field("key").text().to_owned(), values)
+        })
+        .collect();
+    asked.sort();
+    (!asked.is_empty()).then_some(asked)
 }
 
 fn provisioner(at: &At<'_>, causes: &mut Causes) {
@@ -365,11 +400,19 @@ fn provisioner(at: &At<'_>, causes: &mut Causes) {
 }
 
 fn parameters_named(parameters: &At<'_>, causes: &mut Causes) {
+    if parameters.len() > PARAMETERS_MAX {
+        causes.too_long(&parameters.path, PARAMETERS_MAX);
+        return;
+    }
     if parameters.value.get("").is_some() {
         causes.invalid(&parameters.path, "", "field can not be empty.");
     }
-    if parameters.len() > 512 {
-        causes.too_long(&parameters.path, 512);
+    let size = parameters
+        .entries()
+        .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
+        .sum::<usize>();
+    if size > PARAMETERS_SIZE_MAX {
+        causes.too_long(&parameters.path, PARAMETERS_SIZE_MAX);
     }
 }
 
@@ -386,12 +429,18 @@ fn driver_name(at: &At<'_>, causes: &mut Causes) {
     causes.invalid_text(&at.path, at.text(), wrong);
 }
 
+/// What causes call `attachRequired` of a driver.
+const ATTACH_REQUIRED: &str = "attachedRequired";
+
 fn driver(object: &At<'_>, causes: &mut Causes) {
     let spec = object.field("spec");
-    for name in ["attachRequired", "podInfoOnMount", "storageCapacity"] {
-        let at = spec.field(name);
-        if !at.is_set() {
-            causes.required(&at.path, "");
+    for (name, shown) in [
+        ("attachRequired", ATTACH_REQUIRED),
+        ("podInfoOnMount", "podInfoOnMount"),
+        ("storageCapacity", "storageCapacity"),
+    ] {
+        if !spec.field(name).is_set() {
+            causes.required(&spec.path.field(shown), "");
         }
     }
     let policy = spec.field("fsGroupPolicy");
@@ -403,6 +452,7 @@ fn driver(object: &At<'_>, causes: &mut Causes) {
         let audience = request.field("audience");
         if audiences.iter().any(|known| known == audience.text()) {
             causes.duplicate(&audience.path, audience.text());
+            continue;
         }
         audiences.push(audience.text().to_owned());
         pod::token_seconds(&request.field("expirationSeconds"), causes);
@@ -412,6 +462,11 @@ fn driver(object: &At<'_>, causes: &mut Causes) {
         if !matches!(mode.text(), "Persistent" | "Ephemeral") {
             causes.not_supported(&modes.path, mode.text(), &["Persistent", "Ephemeral"]);
         }
+    }
+    let period = spec.field("nodeAllocatableUpdatePeriodSeconds");
+    if let Some(seconds) = period.int().filter(|seconds| *seconds < 10) {
+        let detail = "must be greater than or equal to 10 seconds";
+        causes.invalid(&period.path, seconds, detail);
     }
 }
 
@@ -431,11 +486,15 @@ fn node(object: &At<'_>, causes: &mut Causes) {
         causes.not_negative(&allocatable.field("count"));
         let mut keys = Vec::new();
         for key in driver.field("topologyKeys").items() {
+            // Causes name the driver, not the key.
+            if key.is_empty() {
+                causes.required(&driver.path, "");
+            }
             if keys.contains(&key.text().to_owned()) {
-                causes.duplicate(&key.path, key.text());
+                causes.duplicate(&driver.path, key.text());
             }
             keys.push(key.text().to_owned());
-            causes.invalid_text(&key.path, key.text(), names::qualified(key.text()));
+            causes.invalid_text(&driver.path, key.text(), names::qualified(key.text()));
         }
         if seen.contains(&name.text().to_owned()) {
             causes.duplicate(&name.path, name.text());
@@ -484,6 +543,32 @@ fn attachment(object: &At<'_>, causes: &mut Causes) {
     }
     let node = spec.field("nodeName");
     causes.invalid_text(&node.path, node.text(), names::subdomain(node.text()));
+    attachment_status(object, causes);
+}
+
+/// The status of a `VolumeAttachment`.
+pub(super) fn attachment_status(object: &At<'_>, causes: &mut Causes) {
+    let status = object.field("status");
+    let metadata = status.field("attachmentMetadata");
+    let size = metadata
+        .entries()
+        .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
+        .sum::<usize>();
+    if size > ATTACHMENT_SIZE_MAX {
+        causes.too_long(&metadata.path, ATTACHMENT_SIZE_MAX);
+    }
+    for name in ["attachError", "detachError"] {
+        let error = status.field(name);
+        let message = error.field("message");
+        if message.len() > ERROR_MESSAGE_MAX {
+            // Upstream tells the other limit here.
+            causes.too_long(&message.path, ATTACHMENT_SIZE_MAX);
+        }
+        let code = error.field("errorCode");
+        if let Some(number) = code.int().filter(|number| *number < 0) {
+            causes.invalid(&code.path, number, &names::range(0, i64::from(i32::MAX)));
+        }
+    }
 }
 
 /// What of the storage.k8s.io kinds an update may change.
@@ -495,7 +580,6 @@ pub(super) fn class_update(kind: &str, object: &At<'_>, old: &Value, causes: &mu
             "reclaimPolicy",
             "volumeBindingMode",
         ],
-        "VolumeAttributesClass" => &["driverName", "parameters"],
         "CSIStorageCapacity" => &["nodeTopology", "storageClassName"],
         _ => &[],
     };
@@ -506,8 +590,20 @@ pub(super) fn class_update(kind: &str, object: &At<'_>, old: &Value, causes: &mu
     let before = &old["spec"];
     match kind {
         "CSIDriver" => {
-            for name in ["attachRequired", "volumeLifecycleModes"] {
-                field(&spec.field(name), &before[name], causes);
+            let attach = At {
+                value: &spec.value["attachRequired"],
+                path: spec.path.field(ATTACH_REQUIRED),
+            };
+            field(&attach, &before["attachRequired"], causes);
+            let modes = "volumeLifecycleModes";
+            field(&spec.field(modes), &before[modes], causes);
+        }
+        "VolumeAttributesClass" => {
+            for name in ["driverName", "parameters"] {
+                let at = object.field(name);
+                if !equal(at.value, &old[name]) {
+                    causes.forbidden(&at.path, &format!("updates to {name} are forbidden."));
+                }
             }
         }
         "VolumeAttachment" => attachment_update(&spec, before, causes),
@@ -538,9 +634,16 @@ fn node_update(spec: &At<'_>, before: &Value, causes: &mut Causes) {
         if let Some(new) = found {
             let fixed = |driver: &Value| (driver["nodeID"].clone(), driver["topologyKeys"].clone());
             if fixed(new) != fixed(old) {
-                let path = crate::path::Path::new("CSINode.Spec.Drivers");
-                let shown = super::Bad::raw(super::go_json(new));
-                causes.invalid(&path, shown, names::IMMUTABLE);
+                let keys = match &new["topologyKeys"] {
+                    Value::Null => "null".to_owned(),
+                    keys => keys.to_string(),
+                };
+                let shown = format!(
+                    "{{\"Name\":{},\"NodeID\":{},\"TopologyKeys\":{keys},\"Allocatable\":null}}",
+                    new["name"], new["nodeID"]
+                );
+                let path = spec.path.field("drivers");
+                causes.invalid(&path, super::Bad::raw(shown), names::IMMUTABLE);
             }
         }
     }

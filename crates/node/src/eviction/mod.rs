@@ -1,5 +1,6 @@
 //! Eviction: what the node does before its disk is full, and to pods that use
-//! more of it than they said (upstream: pkg/kubelet/eviction).
+//! more of it than they said (upstream: pkg/kubelet/eviction). Image content
+//! that no name and no container needs goes before any pod does.
 //!
 //! Memory is not watched for eviction: containers have limits, and the machine
 //! is shared with programs that are none of the node's business; the condition
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use coracle_client::Severity;
+use coracle_image::store::{Steps, StoreError};
 use k8s_openapi::api::core::v1::Node;
 use parking_lot::Mutex;
 
@@ -137,9 +139,15 @@ fn evict(shared: &Shared, workers: &Workers, space: Option<Space>) {
             doom(pod, message);
         }
     }
-    let Some(space) = space.filter(|space| space.is_short()) else {
+    let Some(mut space) = space.filter(|space| space.is_short()) else {
         return;
     };
+    if reclaim(shared) {
+        space = disk::space(&shared.config.pods).unwrap_or(space);
+        if !space.is_short() {
+            return;
+        }
+    }
     if let Some(node) = shared.nodes.get("", &shared.config.name) {
         shared.recorder.event::<Node>(
             &node,
@@ -152,6 +160,29 @@ fn evict(shared: &Shared, workers: &Workers, space: Option<Space>) {
     if let Some(first) = rank::first(pods) {
         let message = rank::message(&first, space);
         doom(&first, message);
+    }
+}
+
+/// Removes what the image store holds for convenience alone: content without a
+/// name, steps and caches of builds. Returns whether there was any (upstream:
+/// reclaimNodeLevelResources).
+fn reclaim(shared: &Shared) -> bool {
+    match shared.images.collect(Steps::Drop) {
+        Ok(collected) => {
+            if collected.bytes > 0 {
+                tracing::warn!(
+                    bytes = collected.bytes,
+                    "the disk is short: image content that nothing uses was removed"
+                );
+            }
+            collected.bytes > 0
+        }
+        // An image is being added; it may be enough without.
+        Err(StoreError::Busy) => false,
+        Err(error) => {
+            tracing::warn!(%error, "the disk is short and the image store was not cleaned");
+            false
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! policy (Kubernetes: Images). The main types are [`Wanted`] and
 //! [`pull::Puller`].
 
+mod pins;
 mod pull;
 mod secrets;
 
@@ -13,6 +14,7 @@ use coracle_image::registry::{Dial, RegistryOptions};
 use coracle_image::store::{Image, ImageStore};
 use futures::future::BoxFuture;
 
+pub use pins::Pins;
 pub use pull::{Fetched, Order, Puller};
 pub use secrets::logins;
 

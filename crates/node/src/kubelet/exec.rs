@@ -29,6 +29,10 @@ const STREAM_PROTOCOL: &str = "x-stream-protocol-version";
 /// How long a client may take to open its streams (upstream: DefaultStreamCreationTimeout).
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a command waits for the size of the client's terminal, so that the
+/// first thing it sees is not a terminal without one.
+const SIZE_TIMEOUT: Duration = Duration::from_millis(100);
+
 /// Runs a command in a container.
 pub async fn exec<B: Send + 'static>(
     request: Request<B>,
@@ -197,6 +201,7 @@ async fn run(container: Container, command: Vec<String>, wanted: Wanted, mut str
         args: command,
         terminal: wanted.tty,
         stdin: wanted.stdin,
+        size: first_size(wanted, &mut streams).await,
         ..ExecSpec::default()
     };
     let outcome = match container.exec(spec).await {
@@ -207,6 +212,13 @@ async fn run(container: Container, command: Vec<String>, wanted: Wanted, mut str
         )),
     };
     finish(streams, outcome).await;
+}
+
+/// Returns the size that the client's terminal has now, if it says so soon.
+async fn first_size(wanted: Wanted, streams: &mut Streams) -> Option<(u16, u16)> {
+    let resize = streams.resize.as_mut().filter(|_| wanted.tty)?;
+    let first = timeout(SIZE_TIMEOUT, resize.recv()).await.ok()??;
+    size_of(&first)
 }
 
 /// Copies between client and command until the command has ended.

@@ -50,7 +50,8 @@ pub struct Prepared {
     pub renew_at: Option<SystemTime>,
 }
 
-/// Makes or refreshes every volume of the pod.
+/// Makes or refreshes every volume of the pod; `before` is what was prepared
+/// the last time.
 ///
 /// # Errors
 /// Names the first volume that cannot be made and why.
@@ -58,6 +59,7 @@ pub async fn prepare(
     shared: &Shared,
     facts: &PodFacts<'_>,
     paths: &PodPaths,
+    before: Option<&Prepared>,
 ) -> Result<Prepared, VolumeError> {
     let mut prepared = Prepared::default();
     let volumes = facts
@@ -71,8 +73,12 @@ pub async fn prepare(
             volume: volume.name.clone(),
             message,
         };
+        let known = before.and_then(|before| before.sources.get(&volume.name));
         let made = if shared.machine.pretends() {
             look_up(shared, facts, paths, &volume, &mut prepared.renew_at).await
+        } else if let Some(known) = known.filter(|_| volume.persistent_volume_claim.is_some()) {
+            // A claim stays bound, and is given to the pod's group once.
+            Ok(known.clone())
         } else {
             set_up(shared, facts, paths, &volume, &mut prepared.renew_at).await
         };
@@ -213,6 +219,13 @@ fn empty_dir(pod: &Pod, source: &EmptyDirVolumeSource, path: &Path) -> io::Resul
     Ok(())
 }
 
+/// Whether what is the group's at first sight is left as it is.
+fn on_root_mismatch(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref();
+    let context = spec.and_then(|spec| spec.security_context.as_ref());
+    context.and_then(|context| context.fs_group_change_policy.as_deref()) == Some("OnRootMismatch")
+}
+
 /// Gives a path to a group; a group that the id map lacks is left out, the
 /// permissions for others serve then.
 fn give_to_group(path: &Path, group: u32) -> io::Result<()> {
@@ -283,26 +296,29 @@ fn bound_volume(
 fn claim(shared: &Shared, pod: &Pod, name: &str) -> Result<Bind, String> {
     let volume = bound_volume(shared, &pod.namespace().unwrap_or_default(), name)?;
     let spec = volume.spec.clone().unwrap_or_default();
-    if let Some(source) = &spec.host_path {
-        if volume.annotations().contains_key(PROVISIONED_BY)
-            && let Some(group) = fs_group(pod)
-        {
-            let tree = Tree::new(shared.config.volumes.clone());
-            tree.give_to_group(&source.path, group).map_err(text)?;
+    let (source, managed) = match (&spec.host_path, &spec.local) {
+        (Some(source), _) => (
+            source.clone(),
+            volume.annotations().contains_key(PROVISIONED_BY),
+        ),
+        (None, Some(local)) => {
+            let (path, type_) = (local.path.clone(), None);
+            (HostPathVolumeSource { path, type_ }, true)
         }
-        return host_path(shared, pod, source);
+        (None, None) => {
+            return Err(format!(
+                "persistent volume {} is of a kind that is not supported",
+                volume.name_any()
+            ));
+        }
+    };
+    // A hostPath of the user's own keeps its owner, as upstream's does.
+    if let Some(group) = fs_group(pod).filter(|_| managed) {
+        let tree = Tree::new(shared.config.volumes.clone());
+        tree.give_to_group(&source.path, group, on_root_mismatch(pod))
+            .map_err(text)?;
     }
-    if let Some(source) = &spec.local {
-        let source = HostPathVolumeSource {
-            path: source.path.clone(),
-            type_: None,
-        };
-        return host_path(shared, pod, &source);
-    }
-    Err(format!(
-        "persistent volume {} is of a kind that is not supported",
-        volume.name_any()
-    ))
+    host_path(shared, pod, &source)
 }
 
 /// Removes a pod's volumes; what is mounted is unmounted first.

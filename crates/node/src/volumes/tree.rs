@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags};
 use rustix::io::Errno;
 
 /// The cluster's own tree.
@@ -29,6 +29,54 @@ fn parts(path: &str) -> io::Result<Vec<&OsStr>> {
         return Err(io::Error::other("the whole tree is no volume"));
     }
     Ok(parts)
+}
+
+/// What the group gets of folders and of files.
+const FOLDER_BITS: u32 = 0o2770;
+const FILE_BITS: u32 = 0o660;
+/// Containers fill the tree; deeper folders are left as they are.
+const DEPTH_MAX: u32 = 200;
+
+/// Gives an open folder and all below it to a group. Links are given, never
+/// followed; their targets are not touched.
+fn give_all(folder: &OwnedFd, group: u32, depth: u32) -> io::Result<()> {
+    let gid = Some(Gid::from_raw(group));
+    let entries = rustix::fs::Dir::read_from(folder)?;
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let own = match rustix::fs::openat(folder, name, flags, Mode::empty()) {
+            // Someone else is at work in there.
+            Err(Errno::NOENT) => continue,
+            own => own?,
+        };
+        match FileType::from_raw_mode(rustix::fs::fstat(&own)?.st_mode) {
+            FileType::Symlink => {
+                let empty = AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW;
+                rustix::fs::chownat(&own, c"", None, gid, empty)?;
+            }
+            FileType::Directory if depth > 0 => {
+                let below = rustix::fs::openat(&own, c".", FOLDER, Mode::empty())?;
+                give_all(&below, group, depth - 1)?;
+            }
+            FileType::Directory => {}
+            _ => give_one(&own, group, FILE_BITS)?,
+        }
+    }
+    give_one(folder, group, FOLDER_BITS)
+}
+
+/// Gives what is open, by whatever name it has now, to a group.
+fn give_one(own: &OwnedFd, group: u32, bits: u32) -> io::Result<()> {
+    let gid = Some(Gid::from_raw(group));
+    rustix::fs::chownat(own, c"", None, gid, AtFlags::EMPTY_PATH)?;
+    let mode = rustix::fs::fstat(own)?.st_mode & 0o7777;
+    let place = format!("/proc/self/fd/{}", own.as_raw_fd());
+    Ok(rustix::fs::chmod(place, Mode::from_raw_mode(mode | bits))?)
 }
 
 const FOLDER: OFlags = OFlags::DIRECTORY
@@ -95,13 +143,25 @@ impl Tree {
         Ok(())
     }
 
-    /// Gives a folder that is there to the group of a pod.
+    /// Gives a folder that is there, and all in it, to the group of a pod, who
+    /// can read and write it then (upstream: pkg/volume/volume_linux.go,
+    /// SetVolumeOwnership). `unless_done` looks at the folder itself first and
+    /// leaves everything as it is if that is the group's already.
     ///
     /// # Errors
     /// What the system says.
-    pub fn give_to_group(&self, path: &str, group: u32) -> io::Result<()> {
+    pub fn give_to_group(&self, path: &str, group: u32, unless_done: bool) -> io::Result<()> {
         let (folder, _) = self.make(path)?;
-        self.give(&folder, group, 0o2777)
+        let stat = rustix::fs::fstat(&folder)?;
+        let done = stat.st_gid == group && stat.st_mode & FOLDER_BITS == FOLDER_BITS;
+        if unless_done && done {
+            return Ok(());
+        }
+        match give_all(&folder, group, DEPTH_MAX) {
+            // A group that the id map lacks is left out.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            result => result,
+        }
     }
 
     /// A group that the id map lacks is left out.
@@ -162,6 +222,44 @@ mod tests {
         tree.remove("/never/was").expect("nothing to remove");
         assert!(tree.remove("/").is_err());
         assert!(tree.remove("/../outside").is_err());
+    }
+
+    #[test]
+    fn a_group_gets_everything_in_a_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let outside = tempfile::tempdir().expect("a folder");
+        let far = outside.path().join("far");
+        std::fs::write(&far, "x").expect("written");
+        let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode();
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("ours");
+        };
+        set(&far, 0o600);
+        let tree = Tree::new(folder.path().to_owned());
+        tree.make("/data/deep").expect("made");
+        let (data, deep) = (tree.place("/data"), tree.place("/data/deep"));
+        std::fs::write(deep.join("file"), "x").expect("written");
+        symlink(&far, deep.join("link")).expect("linked");
+        for (path, bits) in [(&deep.join("file"), 0o600), (&deep, 0o700), (&data, 0o755)] {
+            set(path, bits);
+        }
+        // The only group that every user may give to.
+        let group = rustix::process::getegid().as_raw();
+        tree.give_to_group("/data", group, false).expect("given");
+        for (path, bits) in [
+            (&deep.join("file"), 0o660),
+            (&deep, 0o2770),
+            (&data, 0o2775),
+        ] {
+            assert_eq!(mode(path) & 0o7777, bits, "{}", path.display());
+        }
+        assert_eq!(mode(&far) & 0o7777, 0o600, "a link was followed");
+        set(&deep.join("file"), 0o600);
+        tree.give_to_group("/data", group, true)
+            .expect("nothing to do");
+        assert_eq!(mode(&deep.join("file")) & 0o777, 0o600);
+        tree.give_to_group("/data", group, false).expect("given");
+        assert_eq!(mode(&deep.join("file")) & 0o777, 0o660);
     }
 
     #[test]

@@ -25,6 +25,14 @@ impl Worker {
             Ok(None) => return,
             Err((reason, message)) => return self.miss(container, reason, message),
         };
+        if let Err(error) = self
+            .shared
+            .pins
+            .hold(&self.uid, &container.name, image.digest)
+        {
+            // It was taken away a moment ago; the next look finds out.
+            return self.miss(container, "ImageInspectError", chain(&error));
+        }
         let attempt = self.next_attempt(container);
         self.forget_runs(container, attempt);
         let spec = match self.spec(container, &image, attempt) {

@@ -1,6 +1,7 @@
 //! One worker per pod: brings the pod's containers to where its spec wants
 //! them, again whenever something happens (upstream: pkg/kubelet, syncPod).
 
+mod admit;
 mod adopt;
 mod container;
 mod doom;
@@ -242,6 +243,7 @@ impl Worker {
             self.release_sandbox().await;
             return Next::Wait;
         }
+        self.admit();
         let deadline = self.watch_deadline();
         if self.doom.is_some() {
             return self.end_for_good().await;
@@ -283,7 +285,8 @@ impl Worker {
         let old = self.volumes.as_ref().and_then(|volumes| volumes.renew_at);
         let due = old.is_some_and(|at| at <= SystemTime::now());
         if self.volumes.is_none() || self.stale || due {
-            match volumes::prepare(&self.shared, &self.facts(), &self.paths).await {
+            let before = self.volumes.as_ref();
+            match volumes::prepare(&self.shared, &self.facts(), &self.paths, before).await {
                 Ok(prepared) => {
                     self.volumes = Some(prepared);
                     self.stale = false;

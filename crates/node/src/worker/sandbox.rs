@@ -35,6 +35,16 @@ pub enum Error {
     /// The network could not be connected.
     #[error("connect the network: {0}")]
     Network(coracle_netdev::Error),
+    /// The full host name is longer than the kernel takes.
+    #[error(
+        "failed to construct FQDN from pod hostname and cluster domain, FQDN {name} is too long ({HOSTNAME_MAX} characters is the max, {length} characters requested)"
+    )]
+    LongName {
+        /// The name.
+        name: String,
+        /// Its length.
+        length: usize,
+    },
     /// A file could not be written.
     #[error("{0}")]
     File(#[from] io::Error),
@@ -48,8 +58,11 @@ fn uses_host_network(pod: &Pod) -> bool {
     pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true)
 }
 
-/// Returns the pod's host name: its own, or its name cut to 63 characters.
-pub fn hostname(pod: &Pod) -> String {
+/// The kernel's limit of a host name; see sethostname(2).
+const HOSTNAME_MAX: usize = 64;
+
+/// Returns the pod's own host name, or its name cut to 63 characters.
+fn short_hostname(pod: &Pod) -> String {
     let own = pod
         .spec
         .as_ref()
@@ -64,6 +77,26 @@ pub fn hostname(pod: &Pod) -> String {
 }
 
 impl Worker {
+    /// Returns the host name in the pod (upstream: kubelet_pods.go,
+    /// GeneratePodHostNameAndDomain): the node's on its network.
+    pub(super) fn hostname(&self) -> String {
+        if uses_host_network(&self.pod) {
+            return self.shared.config.name.clone();
+        }
+        let spec = self.pod.spec.as_ref();
+        let is_full = spec.and_then(|spec| spec.set_hostname_as_fqdn) == Some(true);
+        let full = self.full_hostname().filter(|_| is_full);
+        full.unwrap_or_else(|| short_hostname(&self.pod))
+    }
+
+    /// Returns the pod's host name with its domain, if it has a subdomain.
+    fn full_hostname(&self) -> Option<String> {
+        let subdomain = self.pod.spec.as_ref()?.subdomain.as_ref()?;
+        let name = short_hostname(&self.pod);
+        let (namespace, domain) = (&self.key.namespace, &self.shared.config.domain);
+        Some(format!("{name}.{subdomain}.{namespace}.svc.{domain}"))
+    }
+
     /// Returns what fields of the pod its containers may show.
     pub(super) fn facts(&self) -> PodFacts<'_> {
         let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address);
@@ -79,6 +112,13 @@ impl Worker {
 
     /// Makes the pod's namespaces and connects them, or finds those it has.
     pub(super) async fn make_sandbox(&mut self) -> Result<Ready, Error> {
+        let name = self.hostname();
+        if name.len() > HOSTNAME_MAX {
+            return Err(Error::LongName {
+                length: name.len(),
+                name,
+            });
+        }
         let host_network = uses_host_network(&self.pod);
         let address = if host_network {
             self.shared.config.address()
@@ -144,8 +184,10 @@ impl Worker {
             .and_then(|context| context.sysctls.clone());
         SandboxSpec {
             id: self.uid.clone(),
-            hostname: hostname(&self.pod),
+            hostname: self.hostname(),
             host_network,
+            host_ipc: spec.host_ipc == Some(true),
+            host_pids: spec.host_pid == Some(true),
             share_pids: spec.share_process_namespace == Some(true),
             sysctls: sysctls
                 .into_iter()
@@ -201,16 +243,11 @@ impl Worker {
             "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\nfe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n",
         );
         if !host_network {
-            let name = hostname(&self.pod);
-            let domain = spec.subdomain.as_ref().map(|subdomain| {
-                format!(
-                    "{name}.{subdomain}.{}.svc.{}\t",
-                    self.key.namespace, self.shared.config.domain
-                )
-            });
+            let full = self.full_hostname().map(|name| name + "\t");
             hosts.push_str(&format!(
-                "{address}\t{}{name}\n",
-                domain.unwrap_or_default()
+                "{address}\t{}{}\n",
+                full.unwrap_or_default(),
+                short_hostname(&self.pod)
             ));
         }
         let aliases = spec.host_aliases.clone().unwrap_or_default();
@@ -225,10 +262,7 @@ impl Worker {
             ));
         }
         fs::write(self.paths.etc("hosts"), hosts)?;
-        fs::write(
-            self.paths.etc("hostname"),
-            format!("{}\n", hostname(&self.pod)),
-        )?;
+        fs::write(self.paths.etc("hostname"), format!("{}\n", self.hostname()))?;
         fs::write(self.paths.etc("resolv.conf"), self.resolv_conf(&spec))
     }
 
@@ -237,10 +271,15 @@ impl Worker {
         let config = spec.dns_config.clone().unwrap_or_default();
         let domain = &self.shared.config.domain;
         let (mut servers, mut searches, mut options) = (Vec::new(), Vec::new(), Vec::new());
-        if spec.dns_policy.as_deref() != Some("None") {
+        let policy = match spec.dns_policy.as_deref().unwrap_or("ClusterFirst") {
+            // With the node's network only ClusterFirstWithHostNet asks for it.
+            "ClusterFirst" if uses_host_network(&self.pod) => "Default",
+            policy => policy,
+        };
+        if policy != "None" {
             servers.push(self.shared.config.plan.dns_service().to_string());
         }
-        if !matches!(spec.dns_policy.as_deref(), Some("None" | "Default")) {
+        if !matches!(policy, "None" | "Default") {
             searches.push(format!("{}.svc.{domain}", self.key.namespace));
             searches.push(format!("svc.{domain}"));
             searches.push(domain.clone());

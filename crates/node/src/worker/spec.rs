@@ -10,7 +10,7 @@ use coracle_runtime::spec::{
 };
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
-use super::{Worker, sandbox};
+use super::Worker;
 use crate::env::{self, ConfigError};
 use crate::quantity;
 use crate::security;
@@ -49,7 +49,7 @@ impl Worker {
                     .map(|(name, value)| (name.to_owned(), value.to_owned()))
             })
             .collect();
-        env.push(("HOSTNAME".into(), sandbox::hostname(&self.pod)));
+        env.push(("HOSTNAME".into(), self.hostname()));
         let own = env::environment(
             &self.facts(),
             container,
@@ -70,6 +70,7 @@ impl Worker {
                 ("pod".to_owned(), self.uid.clone()),
                 ("container".to_owned(), container.name.clone()),
                 ("attempt".to_owned(), attempt.to_string()),
+                ("image".to_owned(), image.digest.to_string()),
             ]
             .into(),
             root: Rootfs {
@@ -139,31 +140,56 @@ impl Worker {
         Ok(mounts)
     }
 
-    /// Returns who is ended first when memory runs out (upstream: pkg/kubelet/qos/policy.go).
+    /// Returns who is ended first when memory runs out.
     fn oom_score_adj(&self, container: &Container) -> i32 {
-        let requests = container
-            .resources
-            .as_ref()
-            .and_then(|resources| resources.requests.clone())
-            .unwrap_or_default();
-        let limits = container
-            .resources
-            .as_ref()
-            .and_then(|resources| resources.limits.clone())
-            .unwrap_or_default();
-        if requests.is_empty() && limits.is_empty() {
-            return 1000;
-        }
-        let total = self.shared.allocatable.get("memory").copied().unwrap_or(0) / 1000;
-        let asked = requests
-            .get("memory")
-            .and_then(quantity::units)
-            .unwrap_or(0);
-        if total <= 0 {
-            return 999;
-        }
-        (1000 - 1000 * asked / total).clamp(3, 999) as i32
+        let memory = self.shared.allocatable.get("memory").copied().unwrap_or(0) / 1000;
+        let spec = self.pod.spec.as_ref();
+        let is_critical = spec.and_then(|spec| spec.priority) >= Some(NODE_CRITICAL);
+        let sidecar = container.restart_policy.as_deref() == Some("Always");
+        let least = match sidecar {
+            // Upstream: a sidecar stands at least as well as what it serves.
+            true => self.app_containers().iter().map(asked).min(),
+            false => None,
+        };
+        let status = self.pod.status.as_ref();
+        let class = match is_critical {
+            true => "Guaranteed",
+            false => status
+                .and_then(|status| status.qos_class.as_deref())
+                .unwrap_or("BestEffort"),
+        };
+        standing(class, asked(container), least, memory)
     }
+}
+
+/// Priority of `system-node-critical` (Kubernetes: Pod Priority and Preemption).
+const NODE_CRITICAL: i32 = 2_000_001_000;
+
+/// Returns the memory that a container asked for, in bytes.
+fn asked(container: &Container) -> i64 {
+    let requests = container
+        .resources
+        .as_ref()
+        .and_then(|resources| resources.requests.as_ref());
+    requests
+        .and_then(|requests| requests.get("memory"))
+        .and_then(quantity::units)
+        .unwrap_or(0)
+}
+
+/// Returns the value for proc_pid_oom_score_adj(5) (upstream: pkg/kubelet/qos/policy.go,
+/// GetContainerOOMScoreAdjust). `least` is what the app container that asked
+/// for least asked for, for a sidecar beside it.
+fn standing(class: &str, asked: i64, least: Option<i64>, memory: i64) -> i32 {
+    match class {
+        "Guaranteed" => return -997,
+        "BestEffort" => return 1000,
+        _ if memory <= 0 => return 999,
+        _ => {}
+    }
+    let of = |bytes: i64| 1000 - 1000 * i128::from(bytes) / i128::from(memory);
+    let own = least.map_or(of(asked), |least| of(asked).min(of(least)));
+    own.clamp(3, 999) as i32
 }
 
 fn new_id() -> String {
@@ -291,4 +317,28 @@ fn signal_number(name: &str) -> Option<i32> {
                 .filter(|number| (1..=64).contains(number));
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_ended_first_is_upstreams() {
+        #[track_caller]
+        fn check(class: &str, asked_mib: i64, least_mib: Option<i64>, expected: i32) {
+            let bytes = |mib: i64| mib << 20;
+            let memory = bytes(8192);
+            let value = standing(class, bytes(asked_mib), least_mib.map(bytes), memory);
+            assert_eq!(value, expected, "{class} {asked_mib} {least_mib:?}");
+        }
+        check("Guaranteed", 64, None, -997);
+        check("BestEffort", 0, None, 1000);
+        check("Burstable", 0, None, 999);
+        check("Burstable", 1, None, 999);
+        check("Burstable", 2048, None, 750);
+        check("Burstable", 100_000, None, 3);
+        check("Burstable", 0, Some(4096), 500);
+        check("Burstable", 4096, Some(0), 500);
+    }
 }

@@ -50,6 +50,7 @@ impl Worker {
         self.release_sandbox().await;
         self.remove_files();
         self.shared.tokens.forget(&self.uid);
+        self.shared.pins.release(&self.uid);
         if !self.gone && !self.delete_object().await {
             return Next::At(Instant::now() + Duration::from_secs(1));
         }

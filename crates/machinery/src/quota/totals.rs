@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use coracle_machinery::quantity::Quantity;
 use serde_json::Value;
+
+use crate::quantity::Quantity;
 
 /// Amounts by resource name.
 pub type Amounts = BTreeMap<String, Quantity>;

@@ -1,0 +1,386 @@
+//! The network as containers and the host meet it: names asked by a resolver
+//! in a container, Services of every type, balancers, and policies, which
+//! `coracle why` explains.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::process::Command;
+use std::time::Duration;
+
+use coracle_tests::lab::{self, Lab};
+use coracle_tests::private::in_private_network;
+use coracle_tests::wait::until;
+use serde_json::{Value, json};
+
+const NODE_PORT: u16 = 31_485;
+const UDP_PORT: u16 = 31_486;
+/// The host's name server of these cases, and the one name it knows.
+const UPSTREAM: (Ipv4Addr, u16) = (Ipv4Addr::new(127, 0, 0, 53), 53);
+const OUTSIDE_NAME: &str = "far.example.test";
+const OUTSIDE_ADDRESS: [u8; 4] = [192, 0, 2, 77];
+
+/// Pods that answer HTTP with their names, and echo datagrams.
+fn servers(replicas: u32) -> Value {
+    let script = "mkdir -p /tmp/w && hostname > /tmp/w/index.html && udpsvd 0.0.0.0 8053 cat & \
+                  mkdir -p /tmp/w && hostname > /tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w";
+    let container = json!({
+        "name": "c", "image": lab::IMAGE, "command": ["sh", "-c", script],
+        "ports": [{"name": "http", "containerPort": 8080}, {"name": "echo", "containerPort": 8053, "protocol": "UDP"}],
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
+    });
+    let labels = json!({"app": "web"});
+    json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "web"},
+        "spec": {
+            "serviceName": "members", "replicas": replicas, "podManagementPolicy": "Parallel",
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {
+                "terminationGracePeriodSeconds": 1, "containers": [container],
+            }},
+        },
+    })
+}
+
+fn service(name: &str, more: Value) -> Value {
+    let mut spec = json!({
+        "selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
+    });
+    lab::merge(&mut spec, more);
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec})
+}
+
+/// Waits until a command in the client's container says this.
+fn says(lab: &Lab, script: &str, expected: &str) {
+    until(script, || {
+        let said = lab.inside("client", "c", script);
+        match said.contains(expected) {
+            true => Ok(()),
+            false => Err(said),
+        }
+    });
+}
+
+/// Answers the one name that is known outside (RFC 1035, section 4).
+fn upstream() {
+    let socket = UdpSocket::bind(UPSTREAM).expect("the network is this test's own");
+    std::thread::spawn(move || {
+        let mut buffer = [0; 512];
+        while let Ok((length, client)) = socket.recv_from(&mut buffer) {
+            let answer = answer(&buffer[..length]);
+            let _ = socket.send_to(&answer, client);
+        }
+    });
+    let file = std::env::temp_dir().join(format!("coracle-resolv-{}", std::process::id()));
+    let text = format!("nameserver {}\n", UPSTREAM.0);
+    std::fs::write(&file, text).expect("a file for the test");
+    let covered = Command::new("mount")
+        .arg("--bind")
+        .args([file.as_os_str(), "/etc/resolv.conf".as_ref()])
+        .status();
+    assert!(covered.is_ok_and(|status| status.success()));
+    let _ = std::fs::remove_file(&file);
+}
+
+fn answer(query: &[u8]) -> Vec<u8> {
+    let mut name = Vec::new();
+    let mut at = 12;
+    while let Some(length) = query.get(at).copied().map(usize::from).filter(|&n| n > 0) {
+        name.push(String::from_utf8_lossy(&query[at + 1..at + 1 + length]).into_owned());
+        at += 1 + length;
+    }
+    let question = &query[12..at + 5];
+    let is_known = name.join(".") == OUTSIDE_NAME;
+    let wants_address = question[question.len() - 4..question.len() - 2] == [0, 1];
+    let mut answer = query[..2].to_vec();
+    let code = if is_known { 0 } else { 3 };
+    let count = u8::from(is_known && wants_address);
+    answer.extend([0x81, 0x80 | code, 0, 1, 0, count, 0, 0, 0, 0]);
+    answer.extend(question);
+    if count > 0 {
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+        answer.extend(OUTSIDE_ADDRESS);
+    }
+    answer
+}
+
+fn names(lab: &Lab) {
+    let vip = lab.object("service", "web")["spec"]["clusterIP"].clone();
+    let vip = vip.as_str().expect("an address").to_owned();
+    let first = lab.object("pod", "web-0")["status"]["podIP"].clone();
+    let first = first.as_str().expect("an address").to_owned();
+    let ask = |kind: &str, name: &str| format!("nslookup -type={kind} {name}");
+    says(lab, &ask("a", "web.default.svc.cluster.local"), &vip);
+    says(lab, &ask("a", "members.default.svc.cluster.local"), &first);
+    says(
+        lab,
+        &ask("a", "web-0.members.default.svc.cluster.local"),
+        &first,
+    );
+    let srv = "_http._tcp.members.default.svc.cluster.local";
+    says(
+        lab,
+        &ask("srv", srv),
+        "8080 web-0.members.default.svc.cluster.local",
+    );
+    let dashed = first.replace('.', "-");
+    says(
+        lab,
+        &ask("a", &format!("{dashed}.default.pod.cluster.local")),
+        &first,
+    );
+    says(
+        lab,
+        &format!("nslookup {vip}"),
+        "web.default.svc.cluster.local",
+    );
+    says(
+        lab,
+        &format!("nslookup {first}"),
+        "web-0.members.default.svc.cluster.local",
+    );
+    let outside = Ipv4Addr::from(OUTSIDE_ADDRESS).to_string();
+    says(
+        lab,
+        &ask("a", "alias.default.svc.cluster.local"),
+        OUTSIDE_NAME,
+    );
+    says(lab, &ask("a", OUTSIDE_NAME), &outside);
+    says(lab, &ask("a", "no.such.name.test"), "NXDOMAIN");
+    // Short names, by the search domains of the container's resolv.conf.
+    says(lab, "wget -qO- -T 5 http://web/", "web-");
+    says(lab, "wget -qO- -T 5 http://web-1.members:8080/", "web-1");
+    says(lab, "wget -qO- -T 5 http://web.default.svc/", "web-");
+}
+
+/// Asks a Service so often from the client; returns who answered.
+fn who_answers(lab: &Lab, url: &str, times: u32) -> BTreeSet<String> {
+    let script = format!("for i in $(seq {times}); do wget -qO- -T 5 {url}; done");
+    let said = lab.inside("client", "c", &script);
+    said.lines().map(str::to_owned).collect()
+}
+
+fn services(lab: &Lab) {
+    assert_eq!(who_answers(lab, "http://web/", 30).len(), 2);
+    assert_eq!(who_answers(lab, "http://sticky/", 15).len(), 1);
+    // A pod reaches itself by its own Service.
+    let own = "for i in $(seq 12); do wget -qO- -T 5 http://web/; done | sort -u | wc -l";
+    assert_eq!(lab.inside("web-0", "c", own), "2");
+    // With an internal policy of Local the only node's pods answer.
+    assert!(!who_answers(lab, "http://near/", 1).is_empty());
+    let port = format!("http://{}:{NODE_PORT}/", lab_node(lab));
+    assert!(!who_answers(lab, &port, 1).is_empty());
+}
+
+fn lab_node(lab: &Lab) -> String {
+    let nodes = lab.kubectl(&[
+        "get",
+        "nodes",
+        "-o",
+        "jsonpath={.items[0].status.addresses[0].address}",
+    ]);
+    nodes.trim().to_owned()
+}
+
+fn fetch(address: SocketAddr) -> Result<String, String> {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    };
+    match ask() {
+        Ok(text) if text.contains(" 200 ") => Ok(text),
+        Ok(text) => Err(text),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn from_the_host(lab: &Lab) {
+    let local = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+    until("the node port answers", || {
+        fetch(local(NODE_PORT)).map(drop)
+    });
+    until("datagrams come back", || {
+        let socket = UdpSocket::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+        let wait = Some(Duration::from_secs(1));
+        socket
+            .set_read_timeout(wait)
+            .map_err(|error| error.to_string())?;
+        socket
+            .send_to(b"hello", local(UDP_PORT))
+            .map_err(|error| error.to_string())?;
+        let mut buffer = [0; 16];
+        let length = socket
+            .recv(&mut buffer)
+            .map_err(|error| error.to_string())?;
+        match &buffer[..length] {
+            b"hello" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    // Two balancers that want the same port have it at two addresses.
+    let mut addresses = BTreeSet::new();
+    for name in ["balanced", "balanced-too"] {
+        let service = lab.until("service", name, |service| {
+            service["status"]["loadBalancer"]["ingress"][0]["ip"].is_string()
+        });
+        let ip = service["status"]["loadBalancer"]["ingress"][0]["ip"].clone();
+        let ip: Ipv4Addr = ip
+            .as_str()
+            .and_then(|ip| ip.parse().ok())
+            .expect("an address");
+        until(&format!("{name} answers"), || {
+            fetch((ip, 9090).into()).map(drop)
+        });
+        addresses.insert(ip);
+    }
+    assert_eq!(addresses.len(), 2, "{addresses:?}");
+    let status = lab.cluster.run(&["status"]);
+    for ip in addresses {
+        assert!(status.contains(&format!("{ip}:9090")), "{status}");
+    }
+}
+
+fn policy(name: &str, spec: Value) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": name}, "spec": spec,
+    })
+}
+
+/// A policy with this spec alone is in force: may the client reach the server?
+fn check(lab: &Lab, spec: Value, open: bool) {
+    lab.apply(&[policy("p", spec.clone())]);
+    let first = lab.object("pod", "web-0")["status"]["podIP"].clone();
+    let first = first.as_str().expect("an address");
+    let script = format!("wget -qO- -T 2 http://{first}:8080/");
+    until(&format!("{spec} allows: {open}"), || {
+        let said = lab.inside("client", "c", &script);
+        match said == "web-0" {
+            reached if reached == open => Ok(()),
+            _ => Err(said),
+        }
+    });
+    // What is told is what happens.
+    let output = lab
+        .cluster
+        .command(&["why", "pod/client", "--to", "pod/web-0", "--port", "8080"])
+        .output()
+        .expect("the program was built");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.success(), open, "{spec}: {told}");
+    assert!(open || told.contains("p"), "{told}");
+}
+
+fn policies(lab: &Lab) {
+    let client = lab.object("pod", "client")["status"]["podIP"].clone();
+    let client = client.as_str().expect("an address").to_owned();
+    let to_web = |rule: Value| json!({"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"], "ingress": [rule]});
+    let from = |peer: Value| to_web(json!({"from": [peer]}));
+    let deny = json!({"podSelector": {"matchLabels": {"app": "web"}}, "policyTypes": ["Ingress"]});
+    check(lab, deny.clone(), false);
+    // The node's probes pass, whatever is denied.
+    lab.ready(&["web-0"]);
+    check(
+        lab,
+        from(json!({"podSelector": {"matchLabels": {"app": "client"}}})),
+        true,
+    );
+    check(
+        lab,
+        from(json!({"podSelector": {"matchLabels": {"app": "other"}}})),
+        false,
+    );
+    check(
+        lab,
+        from(
+            json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "default"}}}),
+        ),
+        true,
+    );
+    check(
+        lab,
+        from(
+            json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}),
+        ),
+        false,
+    );
+    check(lab, to_web(json!({"ports": [{"port": "http"}]})), true);
+    check(
+        lab,
+        to_web(json!({"ports": [{"port": 8000, "endPort": 8079}]})),
+        false,
+    );
+    check(
+        lab,
+        to_web(json!({"ports": [{"port": 8000, "endPort": 8080}]})),
+        true,
+    );
+    check(lab, from(json!({"ipBlock": {"cidr": "10.0.0.0/8"}})), true);
+    check(
+        lab,
+        from(json!({"ipBlock": {"cidr": "10.0.0.0/8", "except": [format!("{client}/32")]}})),
+        false,
+    );
+    let egress = |rules: Value| json!({"podSelector": {"matchLabels": {"app": "client"}}, "policyTypes": ["Egress"], "egress": rules});
+    check(lab, egress(json!([])), false);
+    check(
+        lab,
+        egress(json!([{"to": [{"podSelector": {"matchLabels": {"app": "web"}}}]}])),
+        true,
+    );
+    // Names are not told either, until that is allowed.
+    let ask = "nslookup -type=a web.default.svc.cluster.local";
+    assert!(
+        !lab.inside("client", "c", &format!("timeout 3 {ask}"))
+            .contains("10.96.")
+    );
+    let dns = json!({
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    });
+    check(
+        lab,
+        egress(json!([{"to": [dns], "ports": [{"protocol": "UDP", "port": 53}]}])),
+        false,
+    );
+    says(lab, ask, "10.96.");
+    lab.kubectl(&["delete", "networkpolicy", "p"]);
+}
+
+#[test]
+fn containers_and_the_host_reach_what_objects_say() {
+    in_private_network("containers_and_the_host_reach_what_objects_say", || {
+        upstream();
+        let Some(lab) = Lab::new("network") else {
+            return;
+        };
+        let node_port =
+            json!([{"name": "http", "port": 80, "targetPort": "http", "nodePort": NODE_PORT}]);
+        let udp =
+            json!([{"port": 53, "targetPort": "echo", "protocol": "UDP", "nodePort": UDP_PORT}]);
+        let balanced =
+            json!({"type": "LoadBalancer", "ports": [{"port": 9090, "targetPort": "http"}]});
+        lab.apply(&[
+            servers(2),
+            lab::pod("client", json!({}), json!({})),
+            service("web", json!({"type": "NodePort", "ports": node_port})),
+            service("members", json!({"clusterIP": "None", "ports": [{"name": "http", "port": 8080, "targetPort": "http"}]})),
+            service("sticky", json!({"sessionAffinity": "ClientIP"})),
+            service("near", json!({"internalTrafficPolicy": "Local"})),
+            service("echo", json!({"type": "NodePort", "ports": udp})),
+            service("balanced", balanced.clone()),
+            service("balanced-too", balanced),
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "alias"},
+                "spec": {"type": "ExternalName", "externalName": OUTSIDE_NAME}}),
+        ]);
+        lab.ready(&["web-0", "web-1", "client"]);
+        names(&lab);
+        services(&lab);
+        from_the_host(&lab);
+        policies(&lab);
+    });
+}
