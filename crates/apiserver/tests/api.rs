@@ -450,3 +450,42 @@ async fn bad_bodies_are_refused_and_nothing_more() {
     }
     assert_eq!(fixture.call("GET", MAPS, None).await.0, 200);
 }
+
+/// A pod without a grace is marked, then taken away; whoever sees the mark may
+/// be faster, as a node is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_another_finishes_is_still_one() {
+    const PODS: &str = "/api/v1/namespaces/default/pods";
+    let fixture = fixture();
+    let account = json!({"metadata": {"name": "default"}});
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    fixture.ok("POST", accounts, Some(account)).await;
+    let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(fixture.client(), "default");
+    let mut events = pods
+        .watch(&WatchParams::default(), "0")
+        .await
+        .unwrap()
+        .boxed();
+    let rival = fixture.client();
+    let follower = tokio::spawn(async move {
+        let pods: Api<k8s_openapi::api::core::v1::Pod> = Api::namespaced(rival, "default");
+        let now = DeleteParams::default().grace_period(0);
+        while let Some(Ok(event)) = events.next().await {
+            if let WatchEvent::Modified(pod) = event
+                && pod.metadata.deletion_timestamp.is_some()
+            {
+                let _ = pods.delete(&pod.metadata.name.unwrap(), &now).await;
+            }
+        }
+    });
+    for number in 0..200 {
+        let name = format!("p{number}");
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+            "spec": {"containers": [{"name": "c", "image": "i"}], "automountServiceAccountToken": false},
+        });
+        fixture.ok("POST", PODS, Some(pod)).await;
+        fixture.ok("DELETE", &format!("{PODS}/{name}"), None).await;
+    }
+    follower.abort();
+}
