@@ -107,7 +107,12 @@ impl Cluster {
 
     /// Returns a command of ours for this cluster.
     pub fn command(&self, args: &[&str]) -> Command {
-        let program = built("coracle");
+        self.command_of(&built("coracle"), args)
+    }
+
+    /// Returns a command of another build of ours for this cluster.
+    pub fn command_of(&self, program: &Path, args: &[&str]) -> Command {
+        let program = program.to_owned();
         let mut words = self.before.iter().map(PathBuf::from).chain([program]);
         let mut command = Command::new(words.next().expect("there is the program itself"));
         command.args(words).args(args);

@@ -8,8 +8,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
+use coracle_tests::cluster::repository;
 use coracle_tests::lab::{self, Lab};
 use coracle_tests::private::in_private_network;
+use coracle_tests::site;
+use coracle_tests::skip;
 use coracle_tests::wait::until;
 use serde_json::{Value, json};
 
@@ -22,11 +25,15 @@ const OUTSIDE_ADDRESS: [u8; 4] = [192, 0, 2, 77];
 
 /// Pods that answer HTTP with their names, and echo datagrams.
 fn servers(replicas: u32) -> Value {
-    let script = "mkdir -p /tmp/w && hostname > /tmp/w/index.html && udpsvd 0.0.0.0 8053 cat & \
-                  mkdir -p /tmp/w && hostname > /tmp/w/index.html && exec httpd -f -p 8080 -h /tmp/w";
+    let script = "mkdir -p /tmp/w; hostname > /tmp/w/index.html; exec httpd -f -p 8080 -h /tmp/w";
+    let echo = json!({
+        "name": "echo", "image": "site:1", "imagePullPolicy": "Never", "env": [{"name": "PORT", "value": "8053"}],
+        "ports": [{"name": "echo", "containerPort": 8053, "protocol": "UDP"}],
+    });
     let container = json!({
         "name": "c", "image": lab::IMAGE, "command": ["sh", "-c", script],
-        "ports": [{"name": "http", "containerPort": 8080}, {"name": "echo", "containerPort": 8053, "protocol": "UDP"}],
+        "ports": [{"name": "http", "containerPort": 8080}
+        ],
         "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
     });
     let labels = json!({"app": "web"});
@@ -36,7 +43,7 @@ fn servers(replicas: u32) -> Value {
             "serviceName": "members", "replicas": replicas, "podManagementPolicy": "Parallel",
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": {
-                "terminationGracePeriodSeconds": 1, "containers": [container],
+                "terminationGracePeriodSeconds": 1, "containers": [container, echo],
             }},
         },
     })
@@ -147,28 +154,39 @@ fn names(lab: &Lab) {
     );
     says(lab, &ask("a", OUTSIDE_NAME), &outside);
     says(lab, &ask("a", "no.such.name.test"), "NXDOMAIN");
-    // Short names, by the search domains of the container's resolv.conf.
-    says(lab, "wget -qO- -T 5 http://web/", "web-");
-    says(lab, "wget -qO- -T 5 http://web-1.members:8080/", "web-1");
-    says(lab, "wget -qO- -T 5 http://web.default.svc/", "web-");
+    // A short name, by the search domains of the container's resolv.conf.
+    says(lab, &ask("a", "web"), &vip);
+}
+
+/// A shell command that fetches a page: `wget` would look up the port's name,
+/// which a static program cannot.
+fn fetching(place: &str) -> String {
+    format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | timeout 3 nc {place} | tail -n 1")
 }
 
 /// Asks a Service so often from the client; returns who answered.
-fn who_answers(lab: &Lab, url: &str, times: u32) -> BTreeSet<String> {
-    let script = format!("for i in $(seq {times}); do wget -qO- -T 5 {url}; done");
+fn who_answers(lab: &Lab, place: &str, times: u32) -> BTreeSet<String> {
+    let script = format!("for i in $(seq {times}); do {}; done", fetching(place));
     let said = lab.inside("client", "c", &script);
     said.lines().map(str::to_owned).collect()
 }
 
 fn services(lab: &Lab) {
-    assert_eq!(who_answers(lab, "http://web/", 30).len(), 2);
-    assert_eq!(who_answers(lab, "http://sticky/", 15).len(), 1);
+    let place = |name: &str| {
+        let service = lab.object("service", name);
+        let vip = service["spec"]["clusterIP"].as_str();
+        format!("{} 80", vip.expect("an address"))
+    };
+    assert_eq!(who_answers(lab, &place("web"), 30).len(), 2);
+    let kept = who_answers(lab, &place("sticky"), 15);
+    assert_eq!(kept.len(), 1, "{kept:?}");
     // A pod reaches itself by its own Service.
-    let own = "for i in $(seq 12); do wget -qO- -T 5 http://web/; done | sort -u | wc -l";
-    assert_eq!(lab.inside("web-0", "c", own), "2");
+    let web = fetching(&place("web"));
+    let own = format!("for i in $(seq 20); do {web}; done | sort -u | wc -l");
+    assert_eq!(lab.inside("web-0", "c", &own), "2");
     // With an internal policy of Local the only node's pods answer.
-    assert!(!who_answers(lab, "http://near/", 1).is_empty());
-    let port = format!("http://{}:{NODE_PORT}/", lab_node(lab));
+    assert!(!who_answers(lab, &place("near"), 1).is_empty());
+    let port = format!("{} {NODE_PORT}", lab_node(lab));
     assert!(!who_answers(lab, &port, 1).is_empty());
 }
 
@@ -212,12 +230,12 @@ fn from_the_host(lab: &Lab) {
         socket
             .send_to(b"hello", local(UDP_PORT))
             .map_err(|error| error.to_string())?;
-        let mut buffer = [0; 16];
+        let mut buffer = [0; 64];
         let length = socket
             .recv(&mut buffer)
             .map_err(|error| error.to_string())?;
         match &buffer[..length] {
-            b"hello" => Ok(()),
+            answer if answer.ends_with(b" hello") => Ok(()),
             other => Err(format!("{other:?}")),
         }
     });
@@ -256,7 +274,7 @@ fn check(lab: &Lab, spec: Value, open: bool) {
     lab.apply(&[policy("p", spec.clone())]);
     let first = lab.object("pod", "web-0")["status"]["podIP"].clone();
     let first = first.as_str().expect("an address");
-    let script = format!("wget -qO- -T 2 http://{first}:8080/");
+    let script = fetching(&format!("{first} 8080"));
     until(&format!("{spec} allows: {open}"), || {
         let said = lab.inside("client", "c", &script);
         match said == "web-0" {
@@ -351,6 +369,44 @@ fn policies(lab: &Lab) {
     lab.kubectl(&["delete", "networkpolicy", "p"]);
 }
 
+/// A real client in a container, which knows the cluster by its own token, and
+/// the API by its address and by its name.
+fn the_api_from_inside(lab: &Lab) {
+    let program = repository().join("target/oracles/kubectl");
+    if !program.exists() {
+        return skip("run `cargo xtask oracles` first");
+    }
+    let context = lab.cluster.home().join("ctl");
+    std::fs::create_dir_all(&context).expect("a folder for the test");
+    std::fs::copy(program, context.join("kubectl")).expect("it is there");
+    let dockerfile = format!("FROM {}\nCOPY kubectl /bin/kubectl\n", lab::IMAGE);
+    std::fs::write(context.join("Dockerfile"), dockerfile).expect("a file for the test");
+    lab.cluster
+        .run(&["image", "build", "--quiet", "-t", "ctl:1", "ctl"]);
+    let account =
+        |kind: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "reader"}});
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "reader"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": "default"}],
+    });
+    let image = json!({"image": "ctl:1", "imagePullPolicy": "Never"});
+    let account_name = json!({"serviceAccountName": "reader"});
+    lab.apply(&[
+        account("ServiceAccount"),
+        binding,
+        lab::pod("ctl", account_name, image),
+    ]);
+    lab.ready(&["ctl"]);
+    let by_name = "d=/var/run/secrets/kubernetes.io/serviceaccount; kubectl --server https://kubernetes.default \
+                   --certificate-authority $d/ca.crt --token $(cat $d/token) get pod client -o name";
+    for script in ["kubectl get pod client -o name", by_name] {
+        assert_eq!(lab.inside("ctl", "c", script), "pod/client", "{script}");
+    }
+    let refused = lab.inside("ctl", "c", "kubectl delete pod client");
+    assert!(refused.contains("Forbidden"), "{refused}");
+}
+
 #[test]
 fn containers_and_the_host_reach_what_objects_say() {
     in_private_network("containers_and_the_host_reach_what_objects_say", || {
@@ -358,6 +414,7 @@ fn containers_and_the_host_reach_what_objects_say() {
         let Some(lab) = Lab::new("network") else {
             return;
         };
+        site::build(&lab.cluster);
         let node_port =
             json!([{"name": "http", "port": 80, "targetPort": "http", "nodePort": NODE_PORT}]);
         let udp =
@@ -381,6 +438,7 @@ fn containers_and_the_host_reach_what_objects_say() {
         names(&lab);
         services(&lab);
         from_the_host(&lab);
+        the_api_from_inside(&lab);
         policies(&lab);
     });
 }

@@ -5,6 +5,7 @@
 //!   images/              layers and blobs, shared by all clusters
 //!   clusters/NAME/
 //!     format             version of this layout, a number
+//!     version            the coracle that used it last
 //!     lock               held by the command that changes the cluster
 //!     network.json       what it has of the host's network
 //!     pki/               authority, certificates, keys (0600)
@@ -15,9 +16,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-
-/// The version of the layout above that this build writes.
-pub const FORMAT: u32 = 1;
 
 /// The folder that holds every cluster and the image store.
 #[derive(Debug, Clone)]

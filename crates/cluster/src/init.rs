@@ -36,6 +36,13 @@ pub(crate) const NEXT: &str = "next";
 /// How long processes get to end by themselves when the cluster stops.
 const STOP_GRACE: Duration = Duration::from_secs(3);
 
+/// How long a process that is replaced may take before it is ended.
+const REPLACE_GRACE: Duration = Duration::from_secs(10);
+
+/// The same for one beside which its successor works already: it ends with the
+/// last connection that it carries.
+const OVERLAP_GRACE: Duration = Duration::from_secs(3600);
+
 /// A process that lived this long starts anew without a delay: it is not one
 /// that cannot start.
 const HEALTHY: Duration = Duration::from_secs(1);
@@ -71,6 +78,10 @@ pub struct ProcessConfig {
     pub args: Vec<String>,
     /// Names of the listeners it gets.
     pub listeners: Vec<String>,
+    /// Whether the next version starts at once while this one finishes what it
+    /// has under way; otherwise it starts when this one has ended.
+    #[serde(default)]
+    pub overlaps: bool,
 }
 
 /// Runs `coracle init`: reads its [`Config`] from standard input, makes the
@@ -145,6 +156,8 @@ fn run(mut config: Config) -> Result<(), Failure> {
         executable,
         running: HashMap::new(),
         due: Vec::new(),
+        leaving: HashMap::new(),
+        is_upgrading: false,
     };
     for index in 0..config.processes.len() {
         keeper.start(index)?;
@@ -197,6 +210,18 @@ struct Keeper<'a> {
     running: HashMap<i32, Running>,
     /// Processes to start again: when, which, after how many failures in a row.
     due: Vec<(Instant, usize, u32)>,
+    /// Processes of the version before that were asked to end.
+    leaving: HashMap<i32, Leaving>,
+    /// Whether the new executable still lies where it was found.
+    is_upgrading: bool,
+}
+
+/// A process that was asked to end.
+struct Leaving {
+    /// When it is ended.
+    until: Instant,
+    /// The process that starts after it; `None` where that runs already.
+    next: Option<usize>,
 }
 
 impl Keeper<'_> {
@@ -276,17 +301,17 @@ impl Keeper<'_> {
                 }
             }
             self.start_due();
+            self.end_late();
         }
     }
 
     /// Waits for a signal or the next start; returns whether a signal came.
     fn wait(&self, signals: BorrowedFd<'_>) -> io::Result<bool> {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let timeout = self
-            .due
-            .iter()
-            .map(|(at, ..)| at.saturating_duration_since(Instant::now()))
-            .min();
+        let due = self.due.iter().map(|(at, ..)| *at);
+        let late = self.leaving.values().map(|leaving| leaving.until);
+        let next = due.chain(late).min();
+        let timeout = next.map(|at| at.saturating_duration_since(Instant::now()));
         let timeout = timeout.map(|left| Timespec {
             tv_sec: left.as_secs() as i64,
             tv_nsec: i64::from(left.subsec_nanos()),
@@ -315,15 +340,60 @@ impl Keeper<'_> {
                 return;
             }
         }
-        // The open file is enough; what is gone cannot be taken twice.
-        let _ = std::fs::remove_file(&next);
-        for pid in self.running.keys() {
-            let _ = sys::kill(*pid, libc::SIGTERM);
+        self.is_upgrading = true;
+        let now = Instant::now();
+        for (pid, running) in std::mem::take(&mut self.running) {
+            let _ = sys::kill(pid, libc::SIGTERM);
+            let overlaps = self.config.processes[running.index].overlaps;
+            let leaving = match overlaps {
+                true => Leaving {
+                    until: now + OVERLAP_GRACE,
+                    next: None,
+                },
+                false => Leaving {
+                    until: now + REPLACE_GRACE,
+                    next: Some(running.index),
+                },
+            };
+            self.leaving.insert(pid, leaving);
+            if overlaps {
+                self.due.push((now, running.index, 0));
+            }
+        }
+        self.start_due();
+        self.settle();
+    }
+
+    /// Removes the file of the new version when every process runs it: whoever
+    /// laid it down waits for that.
+    fn settle(&mut self) {
+        if self.is_upgrading && self.leaving.values().all(|leaving| leaving.next.is_none()) {
+            self.is_upgrading = false;
+            let _ = std::fs::remove_file(format!("{}/run/{NEXT}", root::CLUSTER));
+        }
+    }
+
+    /// Ends what was asked to end and did not.
+    fn end_late(&mut self) {
+        let now = Instant::now();
+        for (pid, leaving) in &mut self.leaving {
+            if leaving.until <= now {
+                let _ = sys::kill(*pid, libc::SIGKILL);
+                leaving.until = now + REPLACE_GRACE;
+            }
         }
     }
 
     fn reap(&mut self) {
         while let Some(reaped) = sys::reap() {
+            if let Some(left) = self.leaving.remove(&reaped.pid) {
+                if let Some(index) = left.next {
+                    self.due.push((Instant::now(), index, 0));
+                    self.start_due();
+                    self.settle();
+                }
+                continue;
+            }
             let Some(died) = self.running.remove(&reaped.pid) else {
                 continue;
             };
@@ -356,11 +426,13 @@ impl Keeper<'_> {
 
     /// Asks every process inside to end and waits for a short while.
     fn stop(&mut self) {
-        for pid in self.running.keys() {
+        for pid in self.running.keys().chain(self.leaving.keys()) {
             let _ = sys::kill(*pid, libc::SIGTERM);
         }
         let until = Instant::now() + STOP_GRACE;
-        self.wait_for(until, |keeper| keeper.running.is_empty());
+        self.wait_for(until, |keeper| {
+            keeper.running.is_empty() && keeper.leaving.is_empty()
+        });
         // -1 is every process of this pid namespace but pid 1 itself, kill(2).
         let _ = sys::kill(-1, libc::SIGTERM);
         self.wait_for(until, |_| sys::kill(-1, 0).is_err());
@@ -370,6 +442,7 @@ impl Keeper<'_> {
         while Instant::now() < until {
             while let Some(reaped) = sys::reap() {
                 self.running.remove(&reaped.pid);
+                self.leaving.remove(&reaped.pid);
             }
             if done(self) {
                 return;

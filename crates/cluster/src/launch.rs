@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use coracle_runtime::Delegation;
 
-use crate::home::{ClusterDir, FORMAT, Home};
+use crate::build;
+use crate::gateway::start_gateway;
+use crate::home::{ClusterDir, Home};
 use crate::idmap::IdMap;
 use crate::init::{self, ProcessConfig};
 use crate::lock::{Lock, LockError};
@@ -19,7 +21,7 @@ use crate::record::{Process, Record};
 use crate::sys;
 
 /// How long a stopping cluster may take before it is ended.
-const STOP_GRACE: Duration = Duration::from_secs(8);
+pub(crate) const STOP_GRACE: Duration = Duration::from_secs(8);
 
 /// How long a command waits for another that changes the same cluster.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
@@ -35,11 +37,18 @@ pub enum LaunchError {
         /// Why.
         source: io::Error,
     },
-    /// The folder was written by a newer version.
-    #[error("{} has format {found}, this version of coracle knows {FORMAT} and older", path.display())]
+    /// The folder was written by a newer build.
+    #[error(
+        "cluster {name} was last used by {}: its data has format {found}, this is coracle {} and knows {} and older",
+        version.as_ref().map_or("a newer coracle".to_owned(), |version| format!("coracle {version}")),
+        build::version(),
+        build::format()
+    )]
     TooNew {
-        /// The cluster's folder.
-        path: PathBuf,
+        /// The cluster.
+        name: String,
+        /// The build that used it last, if it said so.
+        version: Option<String>,
         /// The format found.
         found: String,
     },
@@ -67,7 +76,7 @@ pub enum LaunchError {
     },
 }
 
-fn file(path: &Path) -> impl FnOnce(io::Error) -> LaunchError + '_ {
+pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> LaunchError + '_ {
     move |source| LaunchError::File {
         path: path.to_owned(),
         source,
@@ -101,15 +110,26 @@ impl Home {
 
 impl ClusterDir {
     /// Makes the cluster's folders where they are missing, owned by user 0 of
-    /// `ids`, and checks their format.
+    /// `ids`, and brings those of an older build forward.
     ///
     /// # Errors
-    /// Fails if a folder cannot be made or a newer version wrote it.
+    /// Fails if a folder cannot be made or a newer build wrote it; of a new
+    /// cluster nothing is left then.
     pub fn prepare(&self, home: &Home, ids: &IdMap) -> Result<(), LaunchError> {
         home.prepare(ids)?;
+        let is_new = !self.path().exists();
+        self.make(ids).inspect_err(|_| {
+            if is_new && !self.exists() {
+                // The error that is told is the first one.
+                let _ = fs::remove_dir_all(self.path());
+            }
+        })
+    }
+
+    fn make(&self, ids: &IdMap) -> Result<(), LaunchError> {
         make_dir(self.path(), 0o700)?;
         ids.own(self.path()).map_err(file(self.path()))?;
-        self.check_format(ids)?;
+        self.migrate(ids)?;
         for path in [
             self.pki(),
             self.data(),
@@ -121,35 +141,6 @@ impl ClusterDir {
             ids.own(&path).map_err(file(&path))?;
         }
         Ok(())
-    }
-
-    /// Checks that this version knows the format of the cluster's folder.
-    ///
-    /// # Errors
-    /// Fails if a newer version wrote it.
-    pub fn check_version(&self) -> Result<(), LaunchError> {
-        let path = self.path().join("format");
-        match fs::read_to_string(&path) {
-            Ok(text) => match text.trim().parse::<u32>() {
-                Ok(found) if found <= FORMAT => Ok(()),
-                _ => Err(LaunchError::TooNew {
-                    path: self.path().to_owned(),
-                    found: text.trim().into(),
-                }),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(LaunchError::File { path, source }),
-        }
-    }
-
-    fn check_format(&self, ids: &IdMap) -> Result<(), LaunchError> {
-        self.check_version()?;
-        let path = self.path().join("format");
-        if path.exists() {
-            return Ok(());
-        }
-        fs::write(&path, format!("{FORMAT}\n")).map_err(file(&path))?;
-        ids.own(&path).map_err(file(&path))
     }
 
     /// Takes the lock of the cluster; waits a while if another command holds it.
@@ -179,7 +170,7 @@ impl ClusterDir {
     }
 }
 
-fn make_dir(path: &Path, mode: u32) -> Result<(), LaunchError> {
+pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), LaunchError> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(mode)
@@ -227,6 +218,8 @@ impl Launch<'_> {
             gateway: None,
             api: self.api,
             ids: self.ids.clone(),
+            version: build::version().into(),
+            predecessor: None,
         };
         let gateway = start_gateway(self.cluster, init).inspect_err(|_| {
             let _ = sys::kill(init.pid, libc::SIGKILL);
@@ -311,53 +304,6 @@ fn read_report(lines: impl BufRead) -> Result<Process, LaunchError> {
     Err(LaunchError::Namespaces { message })
 }
 
-/// Starts the gateway's keeper for the cluster whose pid 1 is `init`.
-///
-/// # Errors
-/// Fails if its socket cannot be made or the process cannot be started.
-pub fn start_gateway(cluster: &ClusterDir, init: Process) -> Result<Process, LaunchError> {
-    let path = cluster.run().join("gateway.sock");
-    let _ = fs::remove_file(&path);
-    let listener = listen(&path).map_err(file(&path))?;
-    // User 0 inside is not the one who makes the socket; the folder keeps all others out.
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).map_err(file(&path))?;
-    let mut command = own_command(&["gateway", cluster.name()]);
-    command
-        .env(
-            init::DESCRIPTORS,
-            format!("gateway={}", listener.as_raw_fd()),
-        )
-        .env("CORACLE_INIT", init.pid.to_string())
-        .stdin(Stdio::null())
-        .stdout(open_log(cluster, "gateway")?)
-        .stderr(open_log(cluster, "gateway")?);
-    inherit(&mut command, [listener.as_fd()].into_iter());
-    // SAFETY: setsid is async-signal-safe and touches no memory of the parent.
-    unsafe { command.pre_exec(sys::setsid) };
-    let child = command.spawn().map_err(|source| LaunchError::Spawn {
-        process: "gateway",
-        source,
-    })?;
-    Process::of(child.id() as i32).ok_or(LaunchError::Spawn {
-        process: "gateway",
-        source: io::Error::other("it ended at once"),
-    })
-}
-
-/// Listens on a socket of whole messages, whose path may be longer than an
-/// address can hold (unix(7): 108 bytes), by way of its folder's descriptor.
-fn listen(path: &Path) -> io::Result<OwnedFd> {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-    let folder = fs::File::open(path.parent().unwrap_or(Path::new("/")))?;
-    let name = path.file_name().unwrap_or_default();
-    let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-    rustix::net::bind(&socket, &SocketAddrUnix::new(&short)?)?;
-    rustix::net::listen(&socket, 16)?;
-    Ok(socket)
-}
-
 /// Ends a pid 1 of the cluster that no record names: whoever started it was
 /// interrupted before it could write one.
 fn end_stray(cluster: &ClusterDir) -> Result<(), LaunchError> {
@@ -401,49 +347,7 @@ pub fn stop(cluster: &ClusterDir, record: &Record) -> Result<(), LaunchError> {
     Ok(())
 }
 
-/// Hands this very binary to a running cluster: pid 1 restarts the engine and
-/// the data plane with it, containers run on. Returns when pid 1 has taken it.
-///
-/// # Errors
-/// Fails if the file cannot be laid down or pid 1 does not take it.
-pub fn upgrade(cluster: &ClusterDir, record: &Record) -> Result<(), LaunchError> {
-    let path = cluster.run().join(init::NEXT);
-    let partial = path.with_extension("partial");
-    fs::copy("/proc/self/exe", &partial).map_err(file(&partial))?;
-    let mode = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(&partial, mode).map_err(file(&partial))?;
-    record.ids.own(&partial).map_err(file(&partial))?;
-    fs::rename(&partial, &path).map_err(file(&path))?;
-    let failed = |source| LaunchError::Spawn {
-        process: "the new version",
-        source,
-    };
-    signal(record.init, init::UPGRADE).map_err(failed)?;
-    let until = Instant::now() + STOP_GRACE;
-    while path.exists() {
-        if Instant::now() >= until {
-            let _ = fs::remove_file(&path);
-            return Err(failed(io::ErrorKind::TimedOut.into()));
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    Ok(())
-}
-
-/// Ends the gateway of a running cluster and starts this binary in its place.
-///
-/// # Errors
-/// Fails if the new one cannot be started or the record not be written.
-pub fn replace_gateway(cluster: &ClusterDir, record: &mut Record) -> Result<(), LaunchError> {
-    if let Some(gateway) = record.gateway {
-        let _ = signal(gateway, libc::SIGKILL);
-        gone(gateway, Duration::from_secs(2));
-    }
-    record.gateway = Some(start_gateway(cluster, record.init)?);
-    record.write(cluster).map_err(file(&cluster.run()))
-}
-
-fn signal(process: Process, signal: libc::c_int) -> io::Result<()> {
+pub(crate) fn signal(process: Process, signal: libc::c_int) -> io::Result<()> {
     if process.is_alive() {
         sys::kill(process.pid, signal)
     } else {
@@ -452,7 +356,7 @@ fn signal(process: Process, signal: libc::c_int) -> io::Result<()> {
 }
 
 /// Waits until a process is gone; returns whether it is.
-fn gone(process: Process, within: Duration) -> bool {
+pub(crate) fn gone(process: Process, within: Duration) -> bool {
     let until = Instant::now() + within;
     while process.is_alive() {
         if Instant::now() >= until {
@@ -475,13 +379,13 @@ pub fn remove_files(cluster: &ClusterDir) -> Result<(), LaunchError> {
 }
 
 /// Returns a command that runs this very binary with other arguments.
-fn own_command(args: &[&str]) -> Command {
+pub(crate) fn own_command(args: &[&str]) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.arg0("coracle").args(args);
     command
 }
 
-fn open_log(cluster: &ClusterDir, name: &str) -> Result<fs::File, LaunchError> {
+pub(crate) fn open_log(cluster: &ClusterDir, name: &str) -> Result<fs::File, LaunchError> {
     let path = cluster.logs().join(format!("{name}.log"));
     fs::OpenOptions::new()
         .create(true)
@@ -491,7 +395,7 @@ fn open_log(cluster: &ClusterDir, name: &str) -> Result<fs::File, LaunchError> {
 }
 
 /// Lets the command's process inherit the descriptors.
-fn inherit<'a>(command: &mut Command, fds: impl Iterator<Item = BorrowedFd<'a>>) {
+pub(crate) fn inherit<'a>(command: &mut Command, fds: impl Iterator<Item = BorrowedFd<'a>>) {
     let fds: Vec<RawFd> = fds.map(|fd| fd.as_raw_fd()).collect();
     // SAFETY: the closure makes only async-signal-safe calls, on descriptors
     // that the caller keeps open until the process was spawned.

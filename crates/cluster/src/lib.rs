@@ -6,6 +6,8 @@
 //! It does not know what its processes do and speaks no Kubernetes.
 
 pub mod apart;
+pub mod build;
+pub mod gateway;
 pub mod home;
 pub mod host_network;
 pub mod idmap;
@@ -14,11 +16,13 @@ pub mod keeper;
 pub mod kubeconfig;
 pub mod launch;
 pub mod lock;
+mod migrate;
 pub mod pki;
 pub mod probe;
 pub mod record;
 mod root;
 mod sys;
+pub mod upgrade;
 
 pub use home::{ClusterDir, Home};
 pub use host_network::HostNetwork;

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use coracle_client::{Cache, Key, Outcome, Queue, key_of};
 use coracle_machinery::kind::Kind;
@@ -23,6 +24,12 @@ use serde_json::Value;
 
 use crate::context::Context;
 use crate::pods;
+
+/// Resources whose objects may come to use more or less.
+const CHANGING: [&str; 2] = ["services", "persistentvolumeclaims"];
+/// How long to wait with a recount that is not urgent, so that it does not meet
+/// requests that admission has charged and that are not stored yet.
+const LATER: Duration = Duration::from_secs(2);
 
 type Meta = PartialObjectMeta<DynamicObject>;
 
@@ -46,20 +53,34 @@ pub async fn run(context: Context) {
     });
     controller.quotas.ready().await;
     controller.pods.ready().await;
+    // Admission charges what is new: recounting then would race with it.
     let own = controller.clone();
-    controller
-        .quotas
-        .on_change(move |quota| own.queue.add(key_of(&**quota)));
+    controller.quotas.on_change(move |quota| {
+        if !is_settled(quota) {
+            own.queue.add(key_of(&**quota));
+        }
+    });
     let own = controller.clone();
-    controller
-        .pods
-        .on_change(move |pod| own.touched(&pod.namespace().unwrap_or_default()));
+    controller.pods.on_change(move |pod| {
+        let key = key_of(&**pod);
+        if own.pods.of(&key).is_none() || !is_counted(pod, Timestamp::now()) {
+            own.touched(&key.namespace);
+        }
+    });
     let queue = controller.queue.clone();
     coracle_client::run("resourcequota", queue, 2, move |key| {
         let controller = controller.clone();
         async move { controller.reconcile(&key).await }
     })
     .await;
+}
+
+/// Returns whether a quota's status is of its present limits.
+fn is_settled(quota: &ResourceQuota) -> bool {
+    let status = quota.status.as_ref();
+    let known = status.and_then(|status| status.hard.as_ref());
+    let hard = quota.spec.as_ref().and_then(|spec| spec.hard.as_ref());
+    known.is_some() && known == hard && status.is_some_and(|status| status.used.is_some())
 }
 
 /// Returns the limits of a quota as numbers.
@@ -140,8 +161,11 @@ impl Controller {
                     .await?,
             );
         }
-        self.write(&quota, &hard, &used).await?;
-        Ok(Outcome::Done)
+        match self.write(&quota, &hard, &used).await? {
+            // Heals a count that a request under way has made wrong.
+            true => Ok(Outcome::Again(LATER)),
+            false => Ok(Outcome::Done),
+        }
     }
 
     /// Sums up what the objects of one resource use in a namespace.
@@ -157,7 +181,7 @@ impl Controller {
             .iter()
             .find(|kind| kind.group == group && kind.plural == plural && kind.is_stored());
         if let Some(kind) = known.filter(|_| (group, plural) == ("", "pods")) {
-            return Ok(sum(hard, spec, &self.pods_of(kind, namespace)));
+            return Ok(sum(hard, spec, &self.pods_of(kind, namespace).await?));
         }
         let Some(resource) = self.observe(group, plural).await? else {
             // Not served: nothing can be made of it either.
@@ -179,12 +203,20 @@ impl Controller {
         Ok(sum(hard, spec, &objects))
     }
 
-    fn pods_of(&self, kind: &'static Kind, namespace: &str) -> Vec<(&'static Kind, Value)> {
+    /// Returns the pods as the API has them now: the cache may be a moment behind
+    /// what admission has charged.
+    async fn pods_of(
+        &self,
+        kind: &'static Kind,
+        namespace: &str,
+    ) -> Result<Vec<(&'static Kind, Value)>, kube::Error> {
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let now = Timestamp::now();
-        let counted = |pod: &Arc<Pod>| is_counted(pod, now);
-        let pods = self.pods.within(namespace).into_iter().filter(counted);
-        pods.map(|pod| (kind, serde_json::to_value(&*pod).unwrap_or_default()))
-            .collect()
+        let pods = api.list(&ListParams::default()).await?.items;
+        let counted = pods.into_iter().filter(|pod| is_counted(pod, now));
+        Ok(counted
+            .map(|pod| (kind, serde_json::to_value(pod).unwrap_or_default()))
+            .collect())
     }
 
     /// Watches a resource from now on, if it is served.
@@ -220,8 +252,14 @@ impl Controller {
         pin_mut!(events);
         while let Some(event) = events.next().await {
             match event {
-                Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => {
+                Ok(watcher::Event::Delete(object)) => {
                     self.touched(&object.namespace().unwrap_or_default());
+                }
+                // A Service may change its type, a claim its size.
+                Ok(watcher::Event::Apply(object)) if CHANGING.contains(&&*resource.plural) => {
+                    for quota in self.quotas.within(&object.namespace().unwrap_or_default()) {
+                        self.queue.add_after(key_of(&*quota), LATER);
+                    }
                 }
                 // What went before it was watched is seen by counting again.
                 Ok(watcher::Event::InitDone) => {
@@ -236,18 +274,19 @@ impl Controller {
         }
     }
 
+    /// Writes the status; returns whether there was anything to write.
     async fn write(
         &self,
         quota: &ResourceQuota,
         hard: &Amounts,
         used: &Amounts,
-    ) -> Result<(), kube::Error> {
+    ) -> Result<bool, kube::Error> {
         let status = serde_json::to_value(&quota.status).unwrap_or_default();
         let same = |part: &str, wanted: &Amounts| {
             status.get(part).is_some_and(Value::is_object) && totals::read(&status[part]) == *wanted
         };
         if same("hard", hard) && same("used", used) {
-            return Ok(());
+            return Ok(false);
         }
         let mut changed = serde_json::to_value(quota).unwrap_or_default();
         changed["status"] = serde_json::json!({"hard": text(hard), "used": text(used)});
@@ -262,7 +301,7 @@ impl Controller {
             .await
         {
             Err(error) if !coracle_client::is_not_found(&error) => Err(error),
-            _ => Ok(()),
+            _ => Ok(true),
         }
     }
 }

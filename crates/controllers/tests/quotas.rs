@@ -22,7 +22,8 @@ async fn used(world: &World, expected: &Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quota_counts_refuses_and_is_given_back() {
     let world = world::empty();
-    let hard = json!({"pods": "2", "requests.cpu": "1", "count/secrets": "5", "services": "1"});
+    // One Service, `kubernetes`, is in every cluster.
+    let hard = json!({"pods": "2", "requests.cpu": "1", "count/secrets": "5", "services": "2"});
     let quota = json!({"metadata": {"name": "small"}, "spec": {"hard": hard}});
     world
         .until("serviceaccounts/default", "made", Value::is_object)
@@ -31,7 +32,7 @@ async fn a_quota_counts_refuses_and_is_given_back() {
     world.create("pods", pod("early")).await;
     world.create("resourcequotas", quota).await;
     let counts = |pods: &str, cpu: &str, services: &str| json!({"count/secrets": "0", "pods": pods, "requests.cpu": cpu, "services": services});
-    used(&world, &counts("1", "200m", "0")).await;
+    used(&world, &counts("1", "200m", "1")).await;
     world.create("pods", pod("second")).await;
     let refused = world
         .try_call(
@@ -46,10 +47,10 @@ async fn a_quota_counts_refuses_and_is_given_back() {
     assert!(refused.contains(words), "{refused}");
     let service = json!({"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
     world.create("services", service).await;
-    used(&world, &counts("2", "400m", "1")).await;
+    used(&world, &counts("2", "400m", "2")).await;
     world.delete("pods/early").await;
     world.delete("services/s").await;
-    used(&world, &counts("1", "200m", "0")).await;
+    used(&world, &counts("1", "200m", "1")).await;
     world.create("pods", pod("third")).await;
 }
 

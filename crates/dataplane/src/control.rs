@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::host::HostPorts;
 use crate::{Config, Options, Report};
@@ -48,7 +49,8 @@ pub async fn run(process: Process) -> io::Result<()> {
         host,
         report,
     };
-    let running = tokio::spawn(crate::run(options));
+    // Its listeners close when this conversation ends.
+    let running = AbortOnDropHandle::new(tokio::spawn(crate::run(options)));
     let saved = Arc::new(parking_lot::Mutex::new(saved));
     loop {
         let (stream, _) = control.accept().await?;

@@ -14,6 +14,7 @@ mod egress;
 mod forward;
 pub mod host;
 pub mod ingress;
+pub mod leave;
 mod pipe;
 pub mod report;
 mod socket;
@@ -28,7 +29,9 @@ pub use report::Report;
 
 use host::HostPorts;
 
-/// How long to wait before a refused listener is tried again.
+/// How long to wait before a refused listener is tried again: soon, for the
+/// data plane before this one may be about to close it; then at leisure.
+const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY: Duration = Duration::from_secs(2);
 
 /// What a data plane lives on.
@@ -61,6 +64,7 @@ pub async fn run(options: Options) {
             return;
         }
     };
+    let mut pause = RETRY_FIRST;
     loop {
         let wanted = config.borrow_and_update().clone();
         names.apply(wanted.dns.as_ref()).await;
@@ -73,7 +77,7 @@ pub async fn run(options: Options) {
         let failing = board.failing();
         tokio::select! {
             changed = config.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(RETRY), if failing => {}
+            () = tokio::time::sleep(pause), if failing => pause = RETRY.min(pause * 2),
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Asked to end, it takes connections as before, but tells each client that it
 //! comes back no more (`Connection: close`), and goes when all have left or
-//! none has said anything for a while.
+//! none has said anything for a while. Datagrams are sent back.
 //!
 //! Called as `site ask ADDRESS:PORT` it prints what a server says first.
 
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long connections get to leave by themselves.
@@ -43,7 +43,9 @@ async fn main() -> io::Result<()> {
     let port = std::env::var("PORT")
         .ok()
         .and_then(|port| port.parse().ok());
-    let listener = TcpListener::bind(("0.0.0.0", port.unwrap_or(8080))).await?;
+    let place = ("0.0.0.0", port.unwrap_or(8080));
+    let listener = TcpListener::bind(place).await?;
+    tokio::spawn(echo(UdpSocket::bind(place).await?));
     let mut terminated = signal(SignalKind::terminate())?;
     let accepting = {
         let state = state.clone();
@@ -69,6 +71,17 @@ async fn main() -> io::Result<()> {
     let _ = tokio::time::timeout(LEAVE_WITHIN, left).await;
     accepting.abort();
     Ok(())
+}
+
+/// Sends every datagram back, with our name before it.
+async fn echo(socket: UdpSocket) {
+    let name = std::env::var("HOSTNAME").unwrap_or_default();
+    let mut buffer = vec![0; 2048];
+    while let Ok((length, client)) = socket.recv_from(&mut buffer).await {
+        let text = [name.as_bytes(), b" ", &buffer[..length]].concat();
+        // A client that has gone is no matter of ours.
+        let _ = socket.send_to(&text, client).await;
+    }
 }
 
 /// Answers requests of one connection until either side wants no more.

@@ -117,7 +117,7 @@ pub async fn collection(
         revision: revision.to_string(),
         ..ListMeta::default()
     };
-    respond::list(context, kind, &meta, &gone)
+    respond::list(context, kind, &meta, gone)
 }
 
 impl Options {

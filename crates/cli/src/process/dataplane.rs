@@ -7,13 +7,16 @@ use std::sync::Arc;
 use coracle_cluster::init;
 use coracle_dataplane::control::{self, Process};
 use coracle_dataplane::host::Client;
+use coracle_dataplane::leave;
 use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::paths;
 
-/// Carries traffic as the engine configures it.
+/// Carries traffic as the engine configures it. Asked to end (SIGTERM), it
+/// closes its listeners and carries what is under way to the end.
 pub fn main() -> anyhow::Result<()> {
-    super::log();
+    super::log::into(paths::log("dataplane"));
     rustix::thread::set_name(c"coracle-data")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -24,12 +27,16 @@ pub fn main() -> anyhow::Result<()> {
         let _ = std::fs::remove_file(&socket);
         // SAFETY: pid 1 handed over this descriptor, nothing else owns it here.
         let saved = init::descriptor(init::MEMORY).map(|fd| unsafe { File::from_raw_fd(fd) });
-        control::run(Process {
+        let process = Process {
             control: UnixListener::bind(socket)?,
             saved,
             host: Arc::new(Client::new(paths::gateway_socket())),
-        })
-        .await?;
+        };
+        let mut asked_to_end = signal(SignalKind::terminate())?;
+        tokio::select! {
+            result = control::run(process) => result?,
+            _ = asked_to_end.recv() => leave::wait().await,
+        }
         Ok(())
     })
 }

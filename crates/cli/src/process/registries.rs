@@ -18,29 +18,45 @@ use futures::future::BoxFuture;
 use tokio::net::TcpStream;
 use tokio::time::{Duration, timeout};
 
+use super::succession::Predecessor;
 use crate::registries::RegistryFlags;
 
 /// A registry that is silent for this long is given up.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 
 /// The host's side: what the data plane gets, and registries.
-pub struct Host(pub Direct);
+pub struct Host {
+    /// Sockets of this process's own.
+    pub direct: Direct,
+    /// Sockets of the gateway before this one.
+    pub before: Predecessor,
+}
 
 impl HostPorts for Host {
     fn bind(&self, proto: Proto, address: SocketAddr) -> BoxFuture<'_, io::Result<OwnedFd>> {
-        self.0.bind(proto, address)
+        async move {
+            match self.before.socket(proto, address).await {
+                Some(fd) => Ok(fd),
+                None => self.direct.bind(proto, address).await,
+            }
+        }
+        .boxed()
     }
 
     fn release(&self, proto: Proto, address: SocketAddr) -> BoxFuture<'_, io::Result<()>> {
-        self.0.release(proto, address)
+        async move {
+            self.before.release(proto, address).await;
+            self.direct.release(proto, address).await
+        }
+        .boxed()
     }
 
     fn dial(&self, proto: Proto, address: SocketAddr) -> BoxFuture<'_, io::Result<OwnedFd>> {
-        self.0.dial(proto, address)
+        self.direct.dial(proto, address)
     }
 
     fn resolve<'a>(&'a self, query: &'a [u8]) -> BoxFuture<'a, io::Result<Vec<u8>>> {
-        self.0.resolve(query)
+        self.direct.resolve(query)
     }
 
     fn dial_registry<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<OwnedFd>> {

@@ -72,6 +72,14 @@ struct MetricValue {
     value: String,
 }
 
+/// What upstream's client says of a group that nobody serves.
+const NOT_SERVED: &str = "no custom metrics API (custom.metrics.k8s.io) registered";
+
+/// Returns whether an answer is not one of the API's: no such path.
+fn is_unserved(message: &str) -> bool {
+    message.trim() == "404 page not found"
+}
+
 impl Source {
     /// Returns a source that asks through `client`.
     pub fn new(client: Client) -> Source {
@@ -84,6 +92,7 @@ impl Source {
             .map_err(|error| error.to_string())?;
         let result: Result<T, kube::Error> = self.client.request(request).await;
         result.map_err(|error| match error {
+            kube::Error::Api(status) if is_unserved(&status.message) => NOT_SERVED.into(),
             kube::Error::Api(status) => status.message.clone(),
             other => other.to_string(),
         })
@@ -106,6 +115,11 @@ impl Source {
             escape(selector)
         );
         let list: List<PodMetrics> = self.get(&path).await.map_err(|error| {
+            let error = if error == NOT_SERVED {
+                "the server could not find the requested resource (get pods.metrics.k8s.io)".into()
+            } else {
+                error
+            };
             format!("unable to fetch metrics from resource metrics API: {error}")
         })?;
         if list.items.is_empty() {

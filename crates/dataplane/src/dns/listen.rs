@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
@@ -28,7 +29,7 @@ pub(super) async fn udp(
     address: SocketAddr,
     answerer: Arc<Answerer>,
 ) -> io::Result<JoinHandle<()>> {
-    let socket = Arc::new(UdpSocket::bind(address).await?);
+    let socket = Arc::new(bind(address)?);
     let waiting = Arc::new(Semaphore::new(WAITING_MAX));
     Ok(tokio::spawn(async move {
         let mut buffer = vec![0; 4096];
@@ -57,6 +58,20 @@ pub(super) async fn udp(
             }
         }
     }))
+}
+
+/// Binds a socket beside one that still waits for a name server's answer: the
+/// newer one gets the questions.
+fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?;
+    sockopt::set_socket_reuseaddr(&fd, true)?;
+    rustix::net::bind(&fd, &address)?;
+    UdpSocket::from_std(fd.into())
 }
 
 /// Answers connections until the task is ended.

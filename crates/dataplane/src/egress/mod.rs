@@ -20,7 +20,7 @@ use crate::config::{self, Proto};
 use crate::host::HostPorts;
 use crate::pipe::{pipe, reset};
 use crate::report::{Board, Refusal};
-use crate::socket;
+use crate::{leave, socket};
 
 const NAME: &str = "egress";
 const BREATHE: Duration = Duration::from_millis(20);
@@ -105,7 +105,7 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, source)) => {
                 let (config, host, board) = (config.clone(), host.clone(), board.clone());
-                tokio::spawn(async move {
+                leave::carry(async move {
                     carry(stream, source, &config, &*host, &board).await;
                 });
             }

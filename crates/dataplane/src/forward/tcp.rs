@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::{Route, Targets};
 use crate::pipe::{pipe, reset};
-use crate::socket;
+use crate::{leave, socket};
 
 /// A target on this machine answers at once, or is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -35,7 +35,7 @@ async fn accept(listener: TcpListener, route: Arc<Route>) {
         match listener.accept().await {
             Ok((stream, client)) => {
                 let targets = route.get();
-                tokio::spawn(async move { forward(stream, client, &targets).await });
+                leave::carry(async move { forward(stream, client, &targets).await });
             }
             Err(error) => {
                 tracing::warn!(%error, "connection not accepted");

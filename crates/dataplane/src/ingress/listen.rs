@@ -9,17 +9,23 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU16;
 use std::time::Duration;
 
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::body::Payload;
 use super::header::Origin;
 use super::proxy::{Gate, Proxy};
+use crate::leave;
 
 /// A client that says nothing for so long is let go (nginx' keepalive_timeout).
 const SILENCE: Duration = Duration::from_secs(75);
@@ -51,7 +57,7 @@ async fn accept(listener: TcpListener, port: u16, server: Server) {
         match listener.accept().await {
             Ok((stream, client)) => {
                 let server = server.clone();
-                tokio::spawn(async move { serve(stream, client, port, server).await });
+                leave::carry(async move { serve(stream, client, port, server).await });
             }
             Err(error) => {
                 tracing::warn!(%error, "connection not accepted");
@@ -95,14 +101,41 @@ where
         .http2()
         .timer(TokioTimer::new())
         .adaptive_window(true);
-    let service = service_fn(move |request| {
-        let (gate, proxy) = (gate.clone(), proxy.clone());
-        async move { Ok::<_, Infallible>(proxy.answer(&gate, request).await) }
+    let last = Arc::new(Notify::new());
+    let told = last.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (gate, proxy, last) = (gate.clone(), proxy.clone(), last.clone());
+        async move {
+            let version = request.version();
+            let mut response = proxy.answer(&gate, request).await;
+            if leave::is_near() {
+                end_after(&mut response, version, &last);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
-    if let Err(error) = builder
-        .serve_connection_with_upgrades(stream, service)
-        .await
-    {
+    let conversation = builder.serve_connection_with_upgrades(stream, service);
+    let mut conversation = std::pin::pin!(conversation);
+    let result = tokio::select! {
+        result = conversation.as_mut() => result,
+        () = told.notified() => {
+            conversation.as_mut().graceful_shutdown();
+            conversation.await
+        }
+    };
+    if let Err(error) = result {
         tracing::debug!(%error, "conversation with a client ended");
+    }
+}
+
+/// Says with an answer that it is the connection's last. A client that is idle
+/// is not cut off: its next request may be under way.
+fn end_after(response: &mut Response<Payload>, version: Version, last: &Notify) {
+    if version == Version::HTTP_2 {
+        last.notify_one();
+    } else if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // RFC 9112, section 9.6.
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
 }

@@ -25,6 +25,7 @@ use super::page;
 use super::pool::{Age, Lease, Pool};
 use super::route::{Found, Router, plain_host};
 use crate::config::{self, Backend, HttpRoute, Protocol};
+use crate::leave;
 
 /// A server on this machine accepts at once, or is not there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -237,7 +238,7 @@ impl Proxy {
                     "the server changed its protocol unasked",
                 );
             };
-            tokio::spawn(join(client, server));
+            leave::carry(join(client, server));
             let switch = HeaderValue::from_static("upgrade");
             parts.headers.insert(CONNECTION, switch);
             parts
