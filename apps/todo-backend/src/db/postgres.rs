@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all, join3};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_postgres::config::{Host, SslMode};
@@ -334,12 +334,20 @@ async fn transaction(
     } else {
         "BEGIN"
     };
-    client.batch_execute(begin).await?;
-    let mut all = Vec::with_capacity(batch.len());
-    for statement in batch {
-        all.push(rows(client, statement).await?);
-    }
-    client.batch_execute("COMMIT").await?;
+    // All of it leaves at once and is worked through in order: one journey
+    // instead of one for each, and no row stays locked while words travel. When
+    // a statement fails the server refuses what follows and turns the COMMIT
+    // into a ROLLBACK; the first error is the true one.
+    let statements = join_all(batch.iter().map(|statement| rows(client, statement)));
+    let (begun, all, ended) = join3(
+        client.batch_execute(begin),
+        statements,
+        client.batch_execute("COMMIT"),
+    )
+    .await;
+    begun?;
+    let all = all.into_iter().collect::<Result<_, _>>()?;
+    ended?;
     Ok(all)
 }
 
