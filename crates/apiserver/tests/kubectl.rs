@@ -48,7 +48,7 @@ struct Step(&'static str, &'static str, bool, &'static [&'static str]);
 
 const STEPS: &[Step] = &[
     // Without controllers an orphaned object keeps its finalizer, so none waits for it.
-    Step("version", "", true, &["Server Version: v1.36"]),
+    Step("version", "", true, &["Server Version", "v1.36"]),
     Step("api-resources", "", true, &["deployments", "apps/v1"]),
     Step("api-versions", "", true, &["networking.k8s.io/v1"]),
     Step("cluster-info", "", true, &["control plane"]),
@@ -198,7 +198,12 @@ const STEPS: &[Step] = &[
         &["terminationGracePeriodSeconds"],
     ),
     Step("label deploy web -n kt tier=front", "", true, &["labeled"]),
-    Step("annotate deploy web -n kt note=x", "", true, &["annotated"]),
+    Step(
+        "annotate deploy web -n kt note=x",
+        "",
+        true,
+        &["web annotate"],
+    ),
     Step("scale deploy web -n kt --replicas=3", "", true, &["scaled"]),
     Step(
         "set image deploy/web -n kt web=example.test/web:2",
