@@ -393,6 +393,8 @@ fn operation(kind: &Kind, verb: &str) -> Value {
             "apply-patch+yaml",
         ]
         .iter()
+        // Custom resources do not take it, and kubectl looks here before it sends one.
+        .filter(|form| kind.custom.is_none() || !form.starts_with("strategic"))
         .map(|form| (format!("application/{form}"), patch.clone()))
         .collect();
         operation["requestBody"] = json!({"content": content});

@@ -393,6 +393,15 @@ async fn a_definition_serves_its_objects_at_once_and_takes_them_along() {
         .ok("GET", "/apis/sea.test/v2/namespaces/default/boats/b", None)
         .await;
     assert_eq!(other["apiVersion"], "sea.test/v2");
+    let document = fixture
+        .ok("GET", "/openapi/v3/apis/sea.test/v1", None)
+        .await;
+    let text = document.to_string();
+    assert!(text.contains("application/merge-patch+json"));
+    assert!(
+        !text.contains("strategic-merge-patch"),
+        "not for custom objects"
+    );
     let status = fixture
         .ok(
             "PATCH",
