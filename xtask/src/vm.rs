@@ -99,11 +99,11 @@ fn built(words: &[&str]) -> anyhow::Result<PathBuf> {
     let output = command.stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "cargo {words:?} failed");
     let text = String::from_utf8(output.stdout)?;
-    let programs = text.lines().filter_map(|line| {
+    let mut programs = text.lines().rev().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         Some(PathBuf::from(message["executable"].as_str()?))
     });
-    programs.last().context("cargo built no program")
+    programs.next().context("cargo built no program")
 }
 
 /// Copies a program without what only a debugger reads.

@@ -1,6 +1,7 @@
 //! `coracle start`: brings the cluster up and writes the kubeconfig.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use coracle_cluster::init::{self, ProcessConfig};
@@ -264,12 +265,16 @@ impl Start {
     }
 }
 
+/// How long a slow or busy machine gets for what takes a moment elsewhere.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Waits until the API says that it is ready. Its socket is open already, so
 /// the first request waits by itself; a restarting engine is asked again.
 async fn wait_for_api(target: &Target, record: &Record) -> Outcome {
     let client: Client = target.client(record).await?;
     let mut last = None;
-    for _ in 0..100 {
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
         let request = http::Request::get("/readyz").body(Vec::new())?;
         match client.request_text(request).await {
             Ok(_) => return Ok(()),
@@ -278,7 +283,7 @@ async fn wait_for_api(target: &Target, record: &Record) -> Outcome {
         if !record.init.is_alive() {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let error = last.map_or_else(|| "it ended".to_owned(), |error| error.to_string());
     Err(anyhow::anyhow!(
@@ -295,7 +300,7 @@ async fn wait_for_controllers(target: &Target, record: &Record) -> Outcome {
     let there = await_condition(accounts, "default", |found: Option<&ServiceAccount>| {
         found.is_some()
     });
-    match tokio::time::timeout(std::time::Duration::from_secs(10), there).await {
+    match tokio::time::timeout(PATIENCE, there).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(anyhow::Error::from(error).into()),
         Err(_) => Err(anyhow::anyhow!(
