@@ -153,7 +153,9 @@ impl Node {
         Kubelet::new(self.shared.clone(), self.workers.clone())
     }
 
-    /// Registers the node, adopts what runs and follows the pods, for ever.
+    /// Registers the node, adopts what runs and follows the pods, for ever; it
+    /// returns only when the API takes no more writes because the disk was full,
+    /// and the disk has room again. Everything is to be started anew then.
     pub async fn run(self) {
         let status = tokio::spawn(node_status::run(self.shared.clone(), self.caches.of()));
         self.shared.ready().await;
@@ -183,7 +185,7 @@ impl Node {
         ));
         tokio::spawn(metrics::keep_scrapes(self.kubelet()));
         tokio::spawn(eviction::keep(self.shared.clone(), self.workers.clone()));
-        // The status task runs for ever; a panic there ends the node visibly.
+        // A panic there ends the node visibly.
         if let Err(error) = status.await {
             tracing::error!(%error, "the node's status is no longer kept");
         }

@@ -376,7 +376,7 @@ async fn wait_for_controllers(target: &Target, record: &Record) -> Outcome {
     let there = await_condition(accounts, "default", |found: Option<&ServiceAccount>| {
         found.is_some()
     });
-    match tokio::time::timeout(Duration::from_secs(10), there).await {
+    match tokio::time::timeout(API_WITHIN, there).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(anyhow::Error::from(error).into()),
         Err(_) => Err(anyhow::anyhow!(

@@ -190,7 +190,12 @@ fn start_residents(
             );
         }
     });
-    tokio::spawn(node.run());
+    tokio::spawn(async move {
+        node.run().await;
+        // Pid 1 starts this process again; the pods go on.
+        tracing::error!("the node has ended; the engine starts anew");
+        std::process::exit(1);
+    });
     Ok(())
 }
 
