@@ -30,6 +30,7 @@ type Measure = fn(&mut Table) -> anyhow::Result<()>;
 const THEMES: &[(&str, Measure)] = &[
     ("api", api::measure),
     ("cluster", cluster),
+    ("pods", pods::measure),
     ("images", images::images),
     ("network", network::measure),
     ("charts", charts::measure),
@@ -61,6 +62,5 @@ fn cluster(table: &mut Table) -> anyhow::Result<()> {
     let cluster = Cluster::new("bench");
     life::api_ready(&cluster, table)?;
     life::application_served(&cluster, table)?;
-    cpu::idle(&cluster, table)?;
-    pods::start_times(&cluster, table)
+    cpu::idle(&cluster, table)
 }

@@ -193,7 +193,8 @@ pub fn merge(into: &mut Value, from: Value) {
     }
 }
 
-fn busybox() -> Option<std::path::PathBuf> {
+/// Returns busybox of this machine, if it is there and static; else a loud line.
+pub fn busybox() -> Option<std::path::PathBuf> {
     let places = ["/usr/bin/busybox", "/bin/busybox"];
     let found = places.into_iter().find(|place| Path::new(place).exists());
     let is_static = found.is_some_and(|path| {

@@ -1,5 +1,5 @@
 //! A network of a test's own, in which any port is free, with an address that
-//! stands for a machine outside the cluster.
+//! stands for a machine outside the cluster. What it mounts is its own too.
 
 use std::net::Ipv4Addr;
 use std::process::Command;

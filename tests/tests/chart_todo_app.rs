@@ -833,6 +833,46 @@ fn the_environment_and_annotations_are_given() {
     }
 }
 
+/// Every key that a profile hands out is read by one of the programs: the
+/// applications behind the documents ignored half of theirs.
+#[test]
+fn no_key_of_a_profile_is_dead() {
+    let engines = Engines::find();
+    let apps = concat!(env!("CARGO_MANIFEST_DIR"), "/../apps");
+    let read = |path: &str| std::fs::read_to_string(format!("{apps}/{path}")).expect(path);
+    let sources = read("todo-backend/src/config.rs") + &read("todo-frontend/src/config.rs");
+    let check = |files: &[&str], set: &str| {
+        let mut arguments: Vec<&str> = files.iter().flat_map(|file| ["-f", *file]).collect();
+        arguments.extend(["--set", set]);
+        let objects = engines.render(&arguments);
+        let mut keys: Vec<String> = Vec::new();
+        for object in &objects {
+            let data = object["data"].as_object().into_iter().flatten();
+            keys.extend(data.map(|(key, _)| key.replace('-', "_").to_uppercase()));
+            let containers = object.pointer("/spec/template/spec/containers");
+            let containers = containers.and_then(Value::as_array).into_iter().flatten();
+            let env = containers.filter_map(|one| one["env"].as_array()).flatten();
+            keys.extend(env.filter_map(|one| Some(one["name"].as_str()?.to_owned())));
+        }
+        assert!(keys.len() > 3, "{files:?}");
+        for key in keys {
+            let name = key.strip_suffix("_FILE").unwrap_or(&key);
+            assert!(
+                sources.contains(&format!("\"{name}\"")),
+                "{files:?}: nobody reads {key}"
+            );
+        }
+    };
+    check(
+        &["profiles/000-ingress-autoscaling.yaml"],
+        "secrets.cohereApiKey=c",
+    );
+    check(&["profiles/001-kubernetes-deployment.yaml"], SECRETS_001);
+    check(&["profiles/002-cloud-native.yaml"], SECRETS_002);
+    check(&["profiles/003-local-k8s.yaml"], SECRETS_003);
+    check(&["profiles/004-k8s-deployment.yaml"], SECRETS_004);
+}
+
 /// HELM-1 to HELM-3 and HELM-7: files and helpers that the documents name.
 #[test]
 fn the_chart_has_the_files_of_the_documents() {
@@ -933,6 +973,10 @@ fn refusals_use_the_words_of_the_documents() {
         Some("Request cannot exceed limit"),
     );
     check_001(
+        "frontend.resources.requests.memory=512Mi",
+        Some("Request cannot exceed limit"),
+    );
+    check_001(
         "frontend.resources.requests.memory=512Mi,validation.allowEqualMemory=true",
         None,
     );
@@ -1017,7 +1061,51 @@ fn refusals_use_the_words_of_the_documents() {
         &["--set", "database.mode=cloud"],
         Some(r#"database.mode is "cloud", expected embedded or external"#),
     );
+    for (set, component) in [
+        ("frontend.replicas=0", "frontend"),
+        ("frontend.replicaCount=0", "frontend"),
+        ("backend.replicas=0", "backend"),
+        ("backend.replicaCount=0", "backend"),
+    ] {
+        let words = format!("At least 1 {component} replica required");
+        check(&["--set", set], Some(&words));
+    }
+    check(
+        &["--set", "backend.enabled=false,backend.replicaCount=0"],
+        None,
+    );
     check(&[], None);
+}
+
+#[test]
+fn both_spellings_are_taken() {
+    let engines = Engines::find();
+    let of = |set: &str, pointer: &str| {
+        let objects = engines.render(&["--set", set]);
+        find(&objects, "Deployment", "todo-frontend")
+            .pointer(pointer)
+            .cloned()
+    };
+    let (count, policy) = (
+        "/spec/replicas",
+        "/spec/template/spec/containers/0/imagePullPolicy",
+    );
+    assert_eq!(of("frontend.replicas=3", count), Some(json!(3)));
+    assert_eq!(of("frontend.replicaCount=3", count), Some(json!(3)));
+    assert_eq!(
+        of("frontend.replicas=3,frontend.replicaCount=3", count),
+        Some(json!(3))
+    );
+    assert_eq!(
+        of("global.imagePullPolicy=Always", policy),
+        Some(json!("Always"))
+    );
+    let both = "global.imagePullPolicy=Always,frontend.image.pullPolicy=Never";
+    assert_eq!(
+        of(both, policy),
+        Some(json!("Never")),
+        "the component's own wins"
+    );
 }
 
 #[test]

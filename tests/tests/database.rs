@@ -31,7 +31,7 @@ fn profile(name: &'static str) -> Profile {
 
 /// The backend's pods: how many are ready, and how often any was restarted.
 fn backends(installed: &Installed) -> (usize, i64) {
-    let list = installed.kubectl(&["get", "pods", "-l", "app=backend", "-o", "json"]);
+    let list = installed.kubectl(&["get", "pods", "-A", "-l", "app=backend", "-o", "json"]);
     let list: Value = serde_json::from_str(&list).expect("it is JSON");
     let statuses = || {
         let pods = list["items"].as_array().into_iter().flatten();
@@ -75,6 +75,51 @@ fn an_outage_of_the_database_restarts_nothing_and_heals_alone() {
                 ready => Err(format!("{ready:?}")),
             });
             assert_eq!(backends(&installed).1, 0, "a backend was restarted");
+        },
+    );
+}
+
+/// Documents 003 and 004 have one path for every probe: there a pod stays
+/// ready without its database and says that it is degraded.
+#[test]
+fn an_outage_degrades_where_one_path_serves_every_probe() {
+    let profile = Profile {
+        name: "degraded",
+        files: &["003-local-k8s.yaml"],
+        tag: "latest",
+        database: true,
+        values: |database, _| {
+            json!({"secrets": {
+                "databaseUrl": database,
+                "jwtSecret": "a secret of at least thirty-two bytes",
+                "geminiApiKey": "gemini-of-the-test",
+            }})
+        },
+    };
+    case(
+        "an_outage_degrades_where_one_path_serves_every_probe",
+        || {
+            let mut installed = Installed::new(&profile);
+            let mut ann = sign_up(Visitor::new(([127, 0, 0, 1], 30000).into()), "ann");
+            let mut told = |status: &str, database: &str| {
+                until(status, || {
+                    let answer = ann.get("/status/live").map_err(|error| error.to_string())?;
+                    let live: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+                    match live["status"] == status && live["database"] == database {
+                        true => Ok(()),
+                        false => Err(answer.body),
+                    }
+                });
+            };
+            told("healthy", "connected");
+            installed.postgres.as_mut().expect("it was wanted").stop();
+            told("degraded", "disconnected");
+            // Longer than the readiness probe of the document takes to give up.
+            std::thread::sleep(std::time::Duration::from_secs(15));
+            assert_eq!(backends(&installed), (1, 0), "the pod stays as it is");
+            installed.postgres.as_mut().expect("it was wanted").resume();
+            told("healthy", "connected");
+            assert_eq!(backends(&installed), (1, 0), "the pod stays as it is");
         },
     );
 }

@@ -120,13 +120,26 @@ fn links(lab: &Lab) {
     }
 }
 
+/// How much each of two pods writes to its log: `FLOOD_BYTES`, or a hundred megabytes.
+fn flood_bytes() -> u64 {
+    let set = std::env::var("FLOOD_BYTES").ok();
+    set.and_then(|text| text.parse().ok())
+        .unwrap_or(100_000_000)
+}
+
 #[test]
 fn floods_stay_bounded() {
     in_private_network("floods_stay_bounded", || {
         let Some(lab) = Lab::new("flood") else { return };
-        // Far more than is kept: a hundred megabytes in lines, and as much in one line.
-        let lines = "yes 'a line of a flood that has some sixty letters, more or less' | head -c 100000000; echo; echo end of lines";
-        let one = "head -c 100000000 /dev/zero | tr '\\0' x; echo; echo end of one";
+        // Far more than is kept, in lines and in one line.
+        let lines = format!(
+            "yes 'a line of a flood that has some sixty letters, more or less' | head -c {}; echo; echo end of lines",
+            flood_bytes()
+        );
+        let one = format!(
+            "head -c {} /dev/zero | tr '\\0' x; echo; echo end of one",
+            flood_bytes()
+        );
         let once = json!({"restartPolicy": "Never"});
         let fill = "dd if=/dev/zero of=/full/f bs=1M count=8; sleep 3600";
         let empty = json!({"volumes": [{"name": "full", "emptyDir": {"sizeLimit": "4Mi"}}]});
@@ -136,8 +149,8 @@ fn floods_stay_bounded() {
         let mut writing = shell("dd if=/dev/zero of=/tmp/f bs=1M count=8; sleep 3600");
         writing["resources"] = json!({"limits": {"ephemeral-storage": "4Mi"}});
         lab.apply(&[
-            pod("lines", once.clone(), shell(lines)),
-            pod("one", once, shell(one)),
+            pod("lines", once.clone(), shell(&lines)),
+            pod("one", once, shell(&one)),
             pod("fills", empty, filling),
             pod("writes", json!({}), writing),
         ]);

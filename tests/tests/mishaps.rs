@@ -3,14 +3,17 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use coracle_tests::cluster::{Cluster, built};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use coracle_tests::cluster::{Cluster, built, repository};
 use coracle_tests::mishap::Said;
 use coracle_tests::private::in_private_network;
 use coracle_tests::skip;
 use coracle_tests::wait::until;
+use rcgen::{CertificateParams, DnType, Issuer, KeyPair};
 
 /// Writes a chart of one template into the cluster's home and returns its folder.
 fn chart(cluster: &Cluster, name: &str, template: &str) -> String {
@@ -47,13 +50,25 @@ fn image(cluster: &Cluster) {
     for name in ["todo-backend", "todo-frontend"] {
         fs::copy(built(name), folder.join(name)).expect("it was built");
     }
+    if let Some(busybox) = coracle_tests::lab::busybox() {
+        fs::copy(busybox, folder.join("busybox")).expect("a file for the test");
+    }
     fs::write(
         folder.join("Dockerfile"),
-        "FROM scratch\nCOPY todo-backend todo-frontend /\nENTRYPOINT [\"/todo-backend\"]\n",
+        "FROM scratch\nCOPY . /\nENTRYPOINT [\"/todo-backend\"]\n",
     )
     .expect("a file for the test");
     let folder = folder.display().to_string();
     cluster.run(&["image", "build", "-t", "boat:1", &folder]);
+}
+
+/// Returns whether containers' limits are kept here.
+fn has_limits(cluster: &Cluster) -> bool {
+    let facts: serde_json::Value =
+        serde_json::from_str(&Said::by(cluster, &["doctor", "-o", "json"]).text)
+            .unwrap_or_default();
+    let mut findings = facts["findings"].as_array().into_iter().flatten();
+    findings.any(|one| one["name"] == "cgroups" && one["state"] == "good")
 }
 
 #[test]
@@ -117,6 +132,51 @@ fn data_of_a_newer_version() {
     fs::write(folder.join("format"), "1\n").expect("a file for the test");
 }
 
+/// Runs commands of ours in a mount namespace in which the home is a small disk.
+fn on_a_small_disk(cluster: &Cluster, kibibytes: u32, commands: &str) -> Option<Said> {
+    let home = cluster.home().join("home");
+    fs::create_dir_all(&home).expect("a folder for the test");
+    let script = format!(
+        "mount -t tmpfs -o size={kibibytes}k none {} || exit 77; {commands}",
+        home.display()
+    );
+    let output = Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "--",
+            "sh",
+            "-c",
+            &script,
+        ])
+        .env("CORACLE", built("coracle"))
+        .env("CORACLE_HOME", &home)
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .output()
+        .expect("unshare is part of every Linux");
+    let said = Said::from(output);
+    (said.code != Some(77)).then_some(said)
+}
+
+#[test]
+fn a_full_disk() {
+    let cluster = Cluster::new("mishaps-full");
+    let Some(said) = on_a_small_disk(&cluster, 300, "$CORACLE start") else {
+        return skip("no file system can be mounted");
+    };
+    said.check(
+        "start",
+        4,
+        &["the disk is full", "a cluster needs", "coracle image prune"],
+    );
+    let build = "printf 'FROM scratch\nCOPY big /\n' > $CORACLE_HOME/../Dockerfile; \
+                 head -c 900000 /dev/urandom > $CORACLE_HOME/../big; \
+                 $CORACLE image build -t big:1 $CORACLE_HOME/.. && exit 1; $CORACLE delete";
+    let said = on_a_small_disk(&cluster, 300, build).expect("it could be mounted before");
+    said.check("image build and delete", 0, &["no space left on the disk"]);
+}
+
 #[test]
 fn no_user_namespaces() {
     let cluster = Cluster::new("mishaps-userns");
@@ -154,11 +214,14 @@ fn in_a_cluster() {
         Said::by(&cluster, &["start"]).check("start", 1, &["is not a kubeconfig", "kubeconfig"]);
         fs::remove_file(cluster.kubeconfig()).expect("it was made");
         cluster.run(&["start"]);
+        an_expired_certificate(&cluster);
         image(&cluster);
         charts_and_values(&cluster);
         containers(&cluster);
         objects(&cluster);
         processes(&cluster);
+        a_reboot(&cluster);
+        an_engine_that_cannot_start(&cluster);
         two_at_once(&cluster);
     });
 }
@@ -230,13 +293,25 @@ fn containers(cluster: &Cluster) {
     let probe = chart(cluster, "probe", &deployment("probe", probe));
     let big = "image: \"boat:1\", resources: {requests: {memory: 640Gi}}";
     let big = chart(cluster, "big", &deployment("big", big));
-    for folder in [&crash, &missing, &probe, &big] {
+    let hungry = "image: \"boat:1\", command: [/busybox, dd, if=/dev/zero, of=/dev/null, bs=200M, count=2], resources: {limits: {memory: 32Mi}}";
+    let hungry = chart(cluster, "hungry", &deployment("hungry", hungry));
+    for folder in [&crash, &missing, &probe, &big, &hungry] {
         // It is only asked why afterwards; the wait is cut short.
         Said::by(cluster, &["up", folder, "--timeout", "1"]);
     }
     why(cluster, "deploy/crash", &["exit code", "| "]);
     why(cluster, "deploy/program", &["/nope", "command and args"]);
     why(cluster, "deploy/probe", &["is not ready", "asks port 3001"]);
+    if fs::exists(cluster.home().join("boat/busybox")).unwrap_or(false) && has_limits(cluster) {
+        why(
+            cluster,
+            "deploy/hungry",
+            &[
+                "used more memory than its limit of 32Mi",
+                "raise resources.limits.memory",
+            ],
+        );
+    }
     why(
         cluster,
         "deploy/big",
@@ -314,6 +389,111 @@ fn processes(cluster: &Cluster) {
     cluster.run(&["start"]);
 }
 
+/// Returns the cluster's own folder.
+fn folder(cluster: &Cluster) -> PathBuf {
+    cluster.home().join("home/clusters/mishaps")
+}
+
+/// The administrator's certificate ran out while nobody looked: our own
+/// commands renew it, `start` puts the new one into the kubeconfig.
+fn an_expired_certificate(cluster: &Cluster) {
+    let pki = folder(cluster).join("pki");
+    let read = |name: &str| fs::read_to_string(pki.join(name)).expect("the cluster was started");
+    let authority = KeyPair::from_pem(&read("ca.key")).expect("it is a key");
+    let issuer = Issuer::from_ca_cert_pem(&read("ca.crt"), authority).expect("it is an authority");
+    let key = KeyPair::generate().expect("a key for the test");
+    let mut params = CertificateParams::default();
+    params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "coracle-admin");
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, "system:masters");
+    let expired = params.signed_by(&key, &issuer).expect("it can be signed");
+    let config = cluster.kubeconfig();
+    let text = fs::read_to_string(&config).expect("the cluster was started");
+    let encoded = |name: &str| BASE64_STANDARD.encode(read(name));
+    let worn = text
+        .replace(
+            &encoded("admin.crt"),
+            &BASE64_STANDARD.encode(expired.pem()),
+        )
+        .replace(
+            &encoded("admin.key"),
+            &BASE64_STANDARD.encode(key.serialize_pem()),
+        );
+    assert_ne!(text, worn, "the kubeconfig holds the certificate");
+    fs::write(&config, worn).expect("it is ours");
+    fs::write(pki.join("admin.crt"), expired.pem()).expect("it is ours");
+    fs::write(pki.join("admin.key"), key.serialize_pem()).expect("it is ours");
+
+    let said: Said = match cluster.kubectl_command(&["get", "nodes"]).output() {
+        Ok(output) => output.into(),
+        Err(_) => return skip("kubectl is not on the machine"),
+    };
+    assert_ne!(said.code, Some(0), "{}", said.text);
+    Said::by(cluster, &["status"]).check("status", 0, &["running"]);
+    Said::by(cluster, &["start"]).check("start", 0, &["mishaps runs"]);
+    cluster.kubectl(&["get", "nodes"]);
+}
+
+/// After a reboot the files of the cluster name processes that are others now.
+fn a_reboot(cluster: &Cluster) {
+    cluster.run(&["stop"]);
+    let run = folder(cluster).join("run");
+    // This very process, but of another boot.
+    let stat = fs::read_to_string("/proc/self/stat").expect("it is Linux");
+    let fields: Vec<&str> = stat
+        .rsplit_once(')')
+        .expect("its name is in brackets")
+        .1
+        .split_whitespace()
+        .collect();
+    let other = serde_json::json!({
+        "pid": std::process::id(), "start_ticks": fields[19].parse::<u64>().expect("a number"), "boot": 1,
+    });
+    let record = serde_json::json!({
+        "init": other, "gateway": other, "api": "127.0.0.1:6443",
+        "ids": {"kind": "single", "uid": 0, "gid": 0},
+    });
+    fs::write(run.join("init.json"), other.to_string()).expect("a file for the test");
+    fs::write(run.join("cluster.json"), record.to_string()).expect("a file for the test");
+    Said::by(cluster, &["status"]).check("status", 0, &["mishaps: stopped"]);
+    Said::by(cluster, &["kubectl", "get", "pods"]).check(
+        "kubectl",
+        3,
+        &["does not run", "coracle start"],
+    );
+    Said::by(cluster, &["start"]).check("start", 0, &["mishaps answers at"]);
+}
+
+/// The store's file is none any more: the engine's own words are the reason,
+/// within seconds, and `delete` helps.
+fn an_engine_that_cannot_start(cluster: &Cluster) {
+    cluster.run(&["stop"]);
+    let store = folder(cluster).join("data/store");
+    let kept = cluster.home().join("kept");
+    fs::rename(&store, &kept).expect("it was made");
+    fs::create_dir(&store).expect("a folder for the test");
+    for entry in fs::read_dir(&kept).expect("it is there").flatten() {
+        fs::write(store.join(entry.file_name()), "no database").expect("a file for the test");
+    }
+    Said::by(cluster, &["start"]).check(
+        "start",
+        1,
+        &[
+            "the engine of cluster mishaps does not stay up: ",
+            "engine.log",
+        ],
+    );
+    cluster.run(&["stop"]);
+    fs::remove_dir_all(&store).expect("it was made");
+    fs::rename(&kept, &store).expect("it was there");
+    cluster.run(&["start"]);
+}
+
 /// A second `up` waits for the first and says so.
 fn two_at_once(cluster: &Cluster) {
     let home = cluster.home();
@@ -365,4 +545,30 @@ fn two_at_once(cluster: &Cluster) {
     );
     assert!(said.1.contains("nothing has changed"), "{}", said.1);
     fs::remove_file(home.join("coracle.yaml")).expect("it was made");
+}
+
+/// The table of the documentation names the function of each case here, and
+/// quotes what it looks for.
+#[test]
+fn the_table_says_what_is_tried() {
+    let table = fs::read_to_string(repository().join("docs/mishaps.md")).expect("it is there");
+    let source = include_str!("mishaps.rs");
+    let mut rows = 0;
+    for row in table.lines().filter(|line| line.starts_with("| ")).skip(2) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [_, said, name] = cells[..] else {
+            panic!("three columns: {row}");
+        };
+        let name = name.trim_matches('`');
+        let at = source
+            .find(&format!("fn {name}("))
+            .unwrap_or_else(|| panic!("there is no {name}: {row}"));
+        let body = &source[at..];
+        let body = &body[..body.find("\n}\n").unwrap_or(body.len())];
+        for quoted in said.split('`').skip(1).step_by(2) {
+            assert!(body.contains(quoted), "{name} does not look for {quoted:?}");
+        }
+        rows += 1;
+    }
+    assert!(rows >= 20, "{rows} rows");
 }

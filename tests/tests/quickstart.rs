@@ -1,9 +1,9 @@
-//! The commands of a minikube quickstart, unedited, with this binary under the
-//! name `minikube`; and what `up` does when it is done again.
+//! The commands of minikube and Helm quickstarts, unedited, with this binary
+//! under the names `minikube`, `helm` and `kubectl` (which calls the user's
+//! own); and what `up` does when it is done again.
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use coracle_tests::cluster::{Cluster, built, repository};
@@ -23,8 +23,14 @@ docker build -t web:1 web
 docker images | grep web
 minikube image build -t web:2 web
 minikube image load web:2
+minikube image ls --format table | grep web:2
 minikube addons enable ingress
 minikube addons enable metrics-server
+minikube addons list | grep ingress
+minikube profile list | grep minikube
+minikube config set memory 4096
+minikube node list
+minikube update-context
 kubectl create deployment web --image=web:1
 kubectl expose deployment web --type=NodePort --port=3000
 kubectl rollout status deployment/web --timeout=60s
@@ -39,33 +45,99 @@ kubectl rollout status deployment/web --timeout=60s
 kubectl rollout undo deployment/web
 kubectl rollout status deployment/web --timeout=60s
 minikube kubectl -- get services web
+kubectl top nodes
+kubectl port-forward service/web 38123:3000 > forward & forward=$!
+for i in $(seq 100); do curl -sf http://127.0.0.1:38123/api/health && break; sleep 0.1; done
+kill $forward
 minikube service web --url > url
 minikube ip
-minikube service list
+minikube service list | grep web
 minikube stop
 minikube status && exit 1
 minikube start
 kubectl rollout status deployment/web --timeout=60s
 "#;
 
-/// Lays a folder for PATH in which the program has another name.
-fn named(cluster: &Cluster) -> PathBuf {
+/// The chart of a README, through its life.
+const CHART: &str = r#"
+set -e
+minikube start
+minikube image load web:1
+helm version --short
+helm lint web-chart
+helm template web web-chart | grep 'image: web:1'
+helm install web web-chart --namespace shop --create-namespace --wait --timeout 60s
+helm list -n shop | grep deployed
+helm status web -n shop | grep 'STATUS: deployed'
+helm get values web -n shop
+kubectl get pods -n shop
+kubectl describe pods -n shop | grep 'Image:.*web:1'
+kubectl logs deploy/web -n shop | grep listening
+helm upgrade web web-chart -n shop --set replicas=2 --wait --timeout 60s
+kubectl get deploy web -n shop -o jsonpath='{.spec.replicas}' | grep 2
+helm upgrade --install web web-chart -n shop -f values-prod.yaml --atomic --timeout 60s
+helm history web -n shop | grep superseded
+helm rollback web 1 -n shop --wait
+kubectl rollout status deploy/web -n shop --timeout=60s
+kubectl get deploy web -n shop -o jsonpath='{.spec.replicas}' | grep 1
+minikube service web -n shop --url
+helm uninstall web -n shop
+helm list -n shop -q | grep web && exit 1
+kubectl get deploy -n shop 2>&1 | grep 'No resources'
+"#;
+
+/// What has no counterpart, and a part of what is said.
+const REFUSED: [(&str, &str); 9] = [
+    ("minikube dashboard", "there is no dashboard yet"),
+    ("minikube ssh", "exec -it POD -- sh"),
+    ("minikube ssh -- docker images", "minikube image ls"),
+    (
+        "minikube mount /a:/b",
+        "hostPath volumes live in the cluster",
+    ),
+    ("minikube podman-env", "docker-env"),
+    ("minikube cache add web:1", "minikube image load"),
+    ("minikube pause", "minikube stop"),
+    ("minikube start --nodes 3", "one node"),
+    ("minikube addons enable istio", "install the chart"),
+];
+
+/// Lays a folder for PATH in which the program has other names, before the
+/// user's own kubectl.
+fn named(cluster: &Cluster) -> String {
     let folder = cluster.home().join("bin");
     fs::create_dir_all(&folder).expect("a folder for the test");
-    std::os::unix::fs::symlink(built("coracle"), folder.join("minikube")).expect("it is new");
-    let fetched = repository().join("target/oracles/kubectl");
-    if fetched.exists() {
-        std::os::unix::fs::symlink(fetched, folder.join("kubectl")).expect("it is new");
+    for name in ["minikube", "helm", "kubectl"] {
+        std::os::unix::fs::symlink(built("coracle"), folder.join(name)).expect("it is new");
     }
-    folder
+    let fetched = repository().join("target/oracles");
+    format!("{}:{}", folder.display(), fetched.display())
 }
 
-fn script(cluster: &Cluster, bin: &Path, text: &str) -> std::process::Output {
+/// Lays a chart that serves the page of the image `web:1`.
+fn write_chart(cluster: &Cluster) {
+    let chart = cluster.home().join("web-chart");
+    fs::create_dir_all(chart.join("templates")).expect("a folder for the test");
+    let template = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: {{ .Release.Name }}}\nspec:\n  replicas: {{ .Values.replicas }}\n  selector: {matchLabels: {app: {{ .Release.Name }}}}\n  template:\n    metadata: {labels: {app: {{ .Release.Name }}}}\n    spec:\n      containers:\n        - name: web\n          image: {{ .Values.image }}\n          ports: [{containerPort: 3000}]\n          readinessProbe: {httpGet: {path: /api/health, port: 3000}, periodSeconds: 1}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: {{ .Release.Name }}}\nspec:\n  type: NodePort\n  selector: {app: {{ .Release.Name }}}\n  ports: [{port: 3000}]\n";
+    for (name, text) in [
+        (
+            "web-chart/Chart.yaml",
+            "apiVersion: v2\nname: web\nversion: 0.1.0\n",
+        ),
+        ("web-chart/values.yaml", "image: web:1\nreplicas: 1\n"),
+        ("web-chart/templates/all.yaml", template),
+        ("values-prod.yaml", "replicas: 3\n"),
+    ] {
+        fs::write(cluster.home().join(name), text).expect("a file for the test");
+    }
+}
+
+fn script(cluster: &Cluster, bin: &str, text: &str) -> std::process::Output {
     let path = std::env::var("PATH").unwrap_or_default();
     Command::new("bash")
         .args(["-c", text])
         .current_dir(cluster.home())
-        .env("PATH", format!("{}:{path}", bin.display()))
+        .env("PATH", format!("{bin}:{path}"))
         .env("CORACLE_HOME", cluster.home().join("home"))
         .env("KUBECONFIG", cluster.kubeconfig())
         .env("HOME", cluster.home())
@@ -89,6 +161,7 @@ fn a_quickstart_runs_unedited() {
         fs::copy(built("todo-frontend"), web.join("todo-frontend")).expect("it was built");
         let dockerfile = "FROM scratch\nCOPY todo-frontend /todo-frontend\nENV BACKEND_URL=http://nowhere:8000\nENTRYPOINT [\"/todo-frontend\"]\n";
         fs::write(web.join("Dockerfile"), dockerfile).expect("a file for the test");
+        write_chart(&cluster);
         let output = script(&cluster, &bin, QUICKSTART);
         assert!(
             output.status.success(),
@@ -97,6 +170,21 @@ fn a_quickstart_runs_unedited() {
             String::from_utf8_lossy(&output.stderr)
         );
         let url = fs::read_to_string(cluster.home().join("url")).expect("it was written");
+        let output = script(&cluster, &bin, CHART);
+        assert!(
+            output.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        for (line, expected) in REFUSED {
+            let output = script(&cluster, &bin, line);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(
+                !output.status.success() && said.contains(expected),
+                "{line}: {said}"
+            );
+        }
         let address: SocketAddr = url
             .trim()
             .strip_prefix("http://")

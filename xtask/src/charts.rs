@@ -67,16 +67,42 @@ pub fn ours(chart: &Path, values: &[PathBuf], level: helm::Level) -> Outcome {
     ))
 }
 
-/// Runs Helm.
-pub fn theirs(binary: &Path, chart: &Path, values: &[PathBuf]) -> anyhow::Result<Outcome> {
+/// Runs Helm with a verb of one or more words.
+pub fn theirs(
+    binary: &Path,
+    verb: &str,
+    chart: &Path,
+    values: &[PathBuf],
+) -> anyhow::Result<Outcome> {
+    outcome(Command::new(binary), verb, chart, values)
+}
+
+/// Runs a binary of ours as Helm.
+pub fn program(
+    binary: &Path,
+    verb: &str,
+    chart: &Path,
+    values: &[PathBuf],
+) -> anyhow::Result<Outcome> {
     let mut command = Command::new(binary);
-    command.args(["template", "release-name"]).arg(chart);
+    command.arg("helm");
+    outcome(command, verb, chart, values)
+}
+
+fn outcome(
+    mut command: Command,
+    verb: &str,
+    chart: &Path,
+    values: &[PathBuf],
+) -> anyhow::Result<Outcome> {
+    command.args(verb.split_whitespace()).arg(chart);
     for file in values {
         command.arg("-f").arg(file);
     }
     let output = command.output()?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
-        return Ok(Ok(String::from_utf8_lossy(&output.stdout).into_owned()));
+        return Ok(Ok(printed));
     }
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     // Warnings stand before the error.
@@ -84,5 +110,5 @@ pub fn theirs(binary: &Path, chart: &Path, values: &[PathBuf]) -> anyhow::Result
         Some(at) => text[at + 7..].to_owned(),
         None => text,
     };
-    Ok(Err(error))
+    Ok(Err(format!("{printed}{error}")))
 }

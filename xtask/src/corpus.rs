@@ -1,38 +1,40 @@
-//! `cargo xtask corpus DIR [--values] [--helm VERSION] [--only TEXT] [--verbose]`:
-//! renders every chart
-//! below a folder with Helm and with our engine and compares.
+//! `cargo xtask corpus DIR [--values] [--helm VERSION] [--program PATH]
+//! [--verb "show all"] [--only TEXT] [--verbose]`: renders every chart and every
+//! archive below a folder with Helm and with our engine and compares.
 //!
-//! Prints equal / compared and the unequal ones. Output that differs between
-//! two runs of Helm is compared after masking what differs.
+//! `--program` compares a built binary, called as `helm`, instead of the engine
+//! alone; then `--verb` may be another verb than `template`. Prints equal /
+//! compared and the unequal ones. Output that differs between two runs of Helm
+//! is compared after masking what differs.
 
-use crate::charts::{Outcome, ours, theirs};
+use crate::charts::{Outcome, ours, program, theirs};
 use crate::oracles;
 use coracle_helm::Level;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+const USAGE: &str = "usage: cargo xtask corpus DIR [--values] [--helm VERSION] \
+     [--program PATH [--verb VERB]] [--only TEXT] [--verbose]";
+
 /// Runs the comparison.
 pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     let Some(folder) = arguments.first() else {
-        anyhow::bail!(
-            "usage: cargo xtask corpus DIR [--values] [--helm VERSION] [--verbose] [--only TEXT]"
-        );
+        anyhow::bail!(USAGE);
     };
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-    let only = arguments
-        .iter()
-        .position(|argument| argument == "--only")
-        .and_then(|at| arguments.get(at + 1));
-    let version = arguments
-        .iter()
-        .position(|argument| argument == "--helm")
-        .and_then(|at| arguments.get(at + 1))
-        .map_or("4.2.3", String::as_str);
-    let binary = oracles::find("helm", version)?;
+    let after = |flag: &str| {
+        let at = arguments.iter().position(|argument| argument == flag)?;
+        arguments.get(at + 1).map(String::as_str)
+    };
+    let version = after("--helm").unwrap_or("4.2.3");
     let mut charts = Vec::new();
     find_charts(Path::new(folder), &mut charts);
     charts.sort();
     let mut tally = Tally {
+        helm: oracles::find("helm", version)?,
+        program: after("--program").map(PathBuf::from),
+        verb: after("--verb").unwrap_or("template release-name").into(),
+        verbose: has("--verbose"),
         level: match version.split_once('.') {
             Some(("3", _)) => Level::V3,
             _ if version.starts_with("4.1.") => Level::V4_1,
@@ -41,13 +43,13 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
         ..Tally::default()
     };
     for chart in charts {
-        if only.is_some_and(|only| !chart.to_string_lossy().contains(only.as_str())) {
+        if after("--only").is_some_and(|only| !chart.to_string_lossy().contains(only)) {
             continue;
         }
-        tally.compare(&binary, &chart, &[], has("--verbose"))?;
+        tally.compare(&chart, &[])?;
         if has("--values") {
             for values in values_files(&chart) {
-                tally.compare(&binary, &chart, &[values], has("--verbose"))?;
+                tally.compare(&chart, &[values])?;
             }
         }
     }
@@ -55,7 +57,8 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Folders with a `Chart.yaml`; what lies inside a chart is part of it.
+/// Folders with a `Chart.yaml`, and archives; what lies inside a chart is part
+/// of it.
 fn find_charts(folder: &Path, charts: &mut Vec<PathBuf>) {
     if folder.join("Chart.yaml").is_file() {
         charts.push(folder.to_owned());
@@ -65,28 +68,56 @@ fn find_charts(folder: &Path, charts: &mut Vec<PathBuf>) {
         return;
     };
     for entry in entries.flatten() {
+        let path = entry.path();
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            find_charts(&entry.path(), charts);
+            find_charts(&path, charts);
+        } else if path.extension().is_some_and(|ending| ending == "tgz") {
+            charts.push(path);
         }
     }
 }
 
-/// Values files that the chart's own project tests with.
+/// Folders where projects keep values for their tests and examples.
+const VALUES_FOLDERS: &[&str] = &[
+    "ci", "profiles", "examples", "example", "test", "tests", "values",
+];
+
+/// Values files that the chart's own project tests with or shows.
 fn values_files(chart: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
-    for (folder, ending) in [("ci", "values.yaml"), ("profiles", ".yaml")] {
-        let Ok(entries) = std::fs::read_dir(chart.join(folder)) else {
-            continue;
-        };
-        let paths = entries.flatten().map(|entry| entry.path());
-        files.extend(paths.filter(|path| path.to_string_lossy().ends_with(ending)));
+    for entry in std::fs::read_dir(chart).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_more = name.starts_with("values") || name.ends_with("values.yaml");
+        if VALUES_FOLDERS.contains(&name.as_str()) && path.is_dir() {
+            yaml_files(&path, name == "profiles", &mut files);
+        } else if is_more && name.ends_with(".yaml") && name != "values.yaml" {
+            files.push(path);
+        }
     }
     files.sort();
     files
 }
 
+/// Files below a folder that are called values; any YAML file if `all`.
+fn yaml_files(folder: &Path, all: bool, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if path.is_dir() && name != "templates" {
+            yaml_files(&path, all, files);
+        } else if name.ends_with(".yaml") && (all || name.contains("values")) {
+            files.push(path);
+        }
+    }
+}
+
 #[derive(Default)]
 struct Tally {
+    helm: PathBuf,
+    program: Option<PathBuf>,
+    verb: String,
+    verbose: bool,
     level: Level,
     compared: usize,
     equal: usize,
@@ -98,32 +129,27 @@ struct Tally {
 }
 
 impl Tally {
-    fn compare(
-        &mut self,
-        binary: &Path,
-        chart: &Path,
-        values: &[PathBuf],
-        verbose: bool,
-    ) -> anyhow::Result<()> {
+    fn compare(&mut self, chart: &Path, values: &[PathBuf]) -> anyhow::Result<()> {
         let start = Instant::now();
-        let expected = theirs(binary, chart, values)?;
+        let expected = theirs(&self.helm, &self.verb, chart, values)?;
         self.theirs += start.elapsed();
         let start = Instant::now();
-        let got = ours(chart, values, self.level);
+        let got = match &self.program {
+            Some(path) => program(path, &self.verb, chart, values)?,
+            None => ours(chart, values, self.level),
+        };
         self.ours += start.elapsed();
         self.compared += 1;
         let mut name = chart.display().to_string();
         for file in values {
-            name.push_str(&format!(
-                " -f {}",
-                file.file_name().unwrap_or_default().to_string_lossy()
-            ));
+            let file = file.strip_prefix(chart).unwrap_or(file);
+            name.push_str(&format!(" -f {}", file.display()));
         }
-        if self.judge(binary, chart, values, &expected, &got)? {
+        if self.judge(chart, values, &expected, &got)? {
             return Ok(());
         }
         let difference = first_difference(&expected, &got);
-        if verbose {
+        if self.verbose {
             println!("--- {name}\n{difference}\n");
         }
         self.unequal.push(name);
@@ -132,7 +158,6 @@ impl Tally {
 
     fn judge(
         &mut self,
-        binary: &Path,
         chart: &Path,
         values: &[PathBuf],
         expected: &Outcome,
@@ -144,7 +169,7 @@ impl Tally {
                 Ok(true)
             }
             (Ok(expected), Ok(got)) => {
-                let Ok(again) = theirs(binary, chart, values)? else {
+                let Ok(again) = theirs(&self.helm, &self.verb, chart, values)? else {
                     return Ok(false);
                 };
                 if &again == expected || !equal_but_for(expected, &again, got) {
@@ -153,7 +178,7 @@ impl Tally {
                 self.masked += 1;
                 Ok(true)
             }
-            (Err(expected), Err(got)) if expected.trim_end() == got.trim_end() => {
+            (Err(expected), Err(got)) if refused_alike(expected, got, self.program.is_some()) => {
                 self.refused += 1;
                 Ok(true)
             }
@@ -173,6 +198,17 @@ impl Tally {
             self.compared
         );
         println!("time: helm {:.2?}, ours {:.2?}", self.theirs, self.ours);
+    }
+}
+
+/// Whether two refusals say the same. The binary says more below Helm's words,
+/// and leaves Helm's advice to debug away.
+fn refused_alike(expected: &str, got: &str, says_more: bool) -> bool {
+    let expected = expected.trim_end();
+    let advice = "\n\nUse --debug flag to render out invalid YAML";
+    match says_more {
+        true => got.starts_with(expected.strip_suffix(advice).unwrap_or(expected).trim_end()),
+        false => expected == got.trim_end(),
     }
 }
 

@@ -46,7 +46,7 @@ pub fn run() -> anyhow::Result<()> {
 }
 
 /// Builds the release binary and returns where it is.
-fn build(root: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn build(root: &Path) -> anyhow::Result<PathBuf> {
     let text = output(
         Command::new(env!("CARGO"))
             .args(["build", "--release", "--locked", "-p", "coracle"])

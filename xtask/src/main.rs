@@ -8,15 +8,21 @@ mod facts;
 mod fuzz;
 mod licences;
 mod oracles;
+mod picture;
 mod protobuf_facts;
 mod replay;
+mod soak;
+mod vm;
 
 const USAGE: &str = "usage: cargo xtask CHORE
   oracles                           fetch the helm and kubectl that tests compare with
   corpus DIR [--values]             render every chart below DIR with helm and with ours
   dist                              make what is handed to users: binary, checksum, completions, man pages
+  picture [PROGRAM]                 draw what `up` and `status` print, for the README
+  soak [seeds|kill|load|upgrade] …  draw, kill, ask and upgrade far more often than every change does
   fuzz [SECONDS] [NAME]             run the fuzz targets
   replay FOLDER [OPTIONS]           compare recorded API answers with ours, area by area
+  vm-test                           run the runtime's suite and a cluster on a distribution's kernel in QEMU
   licences                          list the licences of all dependencies, refuse unknown ones
   facts DEFINITIONS_JSON GO_SOURCES make the schema facts of the built-in kinds
   protobuf-facts GO_SOURCES         make the protobuf tags of the built-in kinds";
@@ -32,6 +38,9 @@ fn main() -> anyhow::Result<()> {
         Some((chore, rest)) if chore == "corpus" => corpus::run(rest),
         Some((chore, rest)) if chore == "replay" => replay::run(rest),
         Some((chore, rest)) if chore == "fuzz" => fuzz::run(rest),
+        Some((chore, _)) if chore == "vm-test" => vm::run(),
+        Some((chore, rest)) if chore == "picture" => picture::run(rest),
+        Some((chore, rest)) if chore == "soak" => soak::run(rest),
         Some((chore, _)) if chore == "dist" => dist::run(),
         Some((chore, _)) if chore == "licences" => licences::run(),
         _ => {

@@ -71,7 +71,7 @@ pub const KEYS: &[Key] = &[
     ),
     secret(
         "BETTER_AUTH_SECRET",
-        "signs tokens when JWT_SECRET is absent; always verifies",
+        "signs tokens when JWT_SECRET is absent; always verifies; marks links",
     ),
     secret("JWT_SECRET", "signs tokens"),
     open("JWT_ALGORITHM", "HS256", "signature algorithm of tokens"),
@@ -334,6 +334,8 @@ pub struct Config {
     pub pool_overflow: u32,
     /// Signing secret first, then those that only verify.
     pub auth_secrets: Vec<Secret>,
+    /// Marks links that work without a session.
+    pub link_secret: Secret,
     /// Pinned algorithm.
     pub algorithm: Algorithm,
     /// Life of a session.
@@ -491,7 +493,7 @@ impl Reader {
 fn build(reader: &mut Reader, hostname: String) -> Result<Config, ConfigError> {
     let environment = read_environment(reader)?;
     let production = environment == Environment::Production;
-    let auth_secrets = read_auth_secrets(reader, production)?;
+    let (auth_secrets, link_secret) = read_auth_secrets(reader, production)?;
     let port = reader.number("PORT", "a port number")?;
     let (providers, ai_local) = read_providers(reader)?;
     let config = Config {
@@ -502,6 +504,7 @@ fn build(reader: &mut Reader, hostname: String) -> Result<Config, ConfigError> {
         pool_size: reader.number("DATABASE_POOL_SIZE", "a number")?,
         pool_overflow: reader.number("DATABASE_MAX_OVERFLOW", "a number")?,
         auth_secrets,
+        link_secret,
         algorithm: Algorithm::parse(reader.text("JWT_ALGORITHM"))
             .ok_or_else(|| reader.invalid("JWT_ALGORITHM", "HS256, HS384 or HS512"))?,
         session_life: read_session_life(reader)?,
@@ -577,7 +580,11 @@ const PLACEHOLDERS: &[&str] = &[
     "your-secret-key-here",
 ];
 
-fn read_auth_secrets(reader: &mut Reader, production: bool) -> Result<Vec<Secret>, ConfigError> {
+/// Returns the secrets of tokens, the one that signs first, and that of links.
+fn read_auth_secrets(
+    reader: &mut Reader,
+    production: bool,
+) -> Result<(Vec<Secret>, Secret), ConfigError> {
     let jwt = reader.secret("JWT_SECRET");
     let better = reader.secret("BETTER_AUTH_SECRET");
     if let (Some(jwt), Some(better)) = (&jwt, &better)
@@ -586,9 +593,10 @@ fn read_auth_secrets(reader: &mut Reader, production: bool) -> Result<Vec<Secret
         let note = "JWT_SECRET and BETTER_AUTH_SECRET differ: JWT_SECRET signs, both verify";
         reader.notes.push(note.to_owned());
     }
+    let links = better.clone().or_else(|| jwt.clone());
     let mut secrets: Vec<Secret> = jwt.into_iter().chain(better).collect();
     secrets.dedup();
-    let Some(signing) = secrets.first() else {
+    let (Some(signing), Some(links)) = (secrets.first(), links) else {
         return Err(ConfigError::Missing("BETTER_AUTH_SECRET (or JWT_SECRET)"));
     };
     let weak = signing.reveal().len() < 32;
@@ -602,7 +610,7 @@ fn read_auth_secrets(reader: &mut Reader, production: bool) -> Result<Vec<Secret
         let note = "the signing secret is short or well known; use 32 random characters";
         reader.notes.push(note.to_owned());
     }
-    Ok(secrets)
+    Ok((secrets, links))
 }
 
 fn read_session_life(reader: &Reader) -> Result<Duration, ConfigError> {

@@ -164,6 +164,40 @@ impl Connection {
         Ok(&self.buffer)
     }
 
+    /// Reads until the buffer is this long.
+    async fn fill(&mut self, length: usize) -> anyhow::Result<()> {
+        self.buffer
+            .reserve(length.saturating_sub(self.buffer.len()));
+        while self.buffer.len() < length {
+            let read = self.stream.read_buf(&mut self.buffer).await?;
+            anyhow::ensure!(read > 0, "the server closed the connection");
+        }
+        Ok(())
+    }
+
+    /// Reads a body that comes in chunks (RFC 9112, section 7.1).
+    async fn chunks(&mut self, start: usize) -> anyhow::Result<Vec<u8>> {
+        let (mut at, mut body) = (start, Vec::new());
+        loop {
+            while find(&self.buffer[at..], b"\r\n").is_none() {
+                self.fill(self.buffer.len() + 1).await?;
+            }
+            let line = at + find(&self.buffer[at..], b"\r\n").unwrap_or_default();
+            let size = std::str::from_utf8(&self.buffer[at..line])?;
+            let size = usize::from_str_radix(size.trim(), 16).context("the size of a chunk")?;
+            at = line + 2;
+            self.fill(at + size + 2).await?;
+            body.extend_from_slice(&self.buffer[at..at + size]);
+            at += size + 2;
+            if size == 0 {
+                return Ok(body);
+            }
+            // What has been taken need not be kept.
+            self.buffer.drain(..at);
+            at = 0;
+        }
+    }
+
     async fn answer(&mut self) -> anyhow::Result<Vec<u8>> {
         self.buffer.clear();
         let end = loop {
@@ -174,21 +208,25 @@ impl Connection {
             anyhow::ensure!(read > 0, "the server closed the connection");
         };
         let head = String::from_utf8_lossy(&self.buffer[..end]).to_ascii_lowercase();
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length:"))
-            .and_then(|text| text.trim().parse::<usize>().ok())
-            .with_context(|| format!("an answer of known length, not {head}"))?;
-        self.buffer.reserve(length);
-        while self.buffer.len() < end + length {
-            let read = self.stream.read_buf(&mut self.buffer).await?;
-            anyhow::ensure!(read > 0, "the server closed the connection");
-        }
-        let body = self.buffer.split_off(end);
+        let body = match header(&head, "content-length:") {
+            Some(length) => {
+                let length: usize = length.parse().context("content-length")?;
+                self.fill(end + length).await?;
+                self.buffer.split_off(end)
+            }
+            None => self.chunks(end).await?,
+        };
         let ok = head.starts_with("http/1.1 2");
         anyhow::ensure!(ok, "{head}{}", String::from_utf8_lossy(&body));
         Ok(body)
     }
+}
+
+/// The value of a header in a head of lower case letters.
+fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+    head.lines()
+        .find_map(|line| line.strip_prefix(name))
+        .map(str::trim)
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

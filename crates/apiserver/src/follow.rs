@@ -66,3 +66,52 @@ impl Follower {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coracle_store::{Expect, Options, WriteOptions};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn one_who_fell_behind_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            watch_queue_max: 4,
+            ..Options::default()
+        };
+        let store: Store<Stored> = Store::open(&folder.path().join("store"), options).unwrap();
+        let kind = coracle_machinery::kinds::by_plural("", "v1", "configmaps").unwrap();
+        let put = async |name: &str| {
+            let object =
+                json!({"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": name}});
+            let (key, value) = (format!("/x/{name}"), Stored::draft(kind, &object));
+            store
+                .put(key, value, Expect::Absent, WriteOptions::default())
+                .await
+                .unwrap();
+        };
+        let mut follower = Follower::new("/x/");
+        let mut known = std::collections::BTreeSet::new();
+        let mut restarts = 0;
+        let mut show = |change: Change<'_>| match change {
+            Change::Restart => {
+                known.clear();
+                restarts += 1;
+            }
+            Change::Is(key, _) => drop(known.insert(key.to_owned())),
+            Change::Gone(key) => drop(known.remove(key)),
+        };
+        follower.catch_up(&store, &mut show);
+        put("a").await;
+        follower.catch_up(&store, &mut show);
+        for name in ["b", "c", "d", "e", "f", "g", "h"] {
+            put(name).await;
+        }
+        follower.catch_up(&store, &mut show);
+        put("i").await;
+        follower.catch_up(&store, &mut show);
+        assert_eq!(known.len(), 9, "{known:?}");
+        assert_eq!(restarts, 2);
+    }
+}

@@ -4,12 +4,16 @@
 //! listing parses anything. Meaning of the fields is `machinery`'s.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use coracle_machinery::kind::Kind;
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::resource;
+use crate::row::KeptRow;
+use crate::table;
 
 /// What is known of an object without parsing it.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +43,11 @@ pub struct Stored {
     /// Where the revision ends: managed fields are spliced in here. Before the
     /// commit, where the revision is to be put.
     split: usize,
+    /// Where the metadata ends, its brace included.
+    metadata_end: usize,
     managed: Bytes,
+    /// The row of tables, once one was asked for.
+    row: OnceLock<Option<Box<KeptRow>>>,
 }
 
 const METADATA: &str = "\"metadata\":{\"resourceVersion\":\"";
@@ -58,13 +66,15 @@ impl Stored {
     /// As [`Stored::draft`], with managed fields that are JSON already.
     #[must_use]
     pub fn draft_with(kind: &Kind, object: &Value, managed: Bytes) -> Stored {
-        let (bytes, split) = serialise(object);
+        let (bytes, split, metadata_end) = serialise(object);
         Stored {
             meta: Meta::of(kind, object),
             revision: 0,
             bytes,
             split,
+            metadata_end,
             managed,
+            row: OnceLock::new(),
         }
     }
 
@@ -86,13 +96,28 @@ impl Stored {
 
     /// Appends the metadata as JSON, managed fields included.
     pub fn write_metadata(&self, out: &mut Vec<u8>) {
-        const OPEN: &[u8] = b"\"metadata\":";
-        // Kind and version, which contain no brace, stand before it.
-        let start = memchr::memmem::find(&self.bytes, OPEN).map_or(0, |at| at + OPEN.len());
-        let end = start + object_length(&self.bytes[start..]);
+        let start = self.metadata_start();
         out.extend_from_slice(&self.bytes[start..self.split]);
         self.write_managed(out);
-        out.extend_from_slice(&self.bytes[self.split..end]);
+        out.extend_from_slice(&self.bytes[self.split..self.metadata_end]);
+    }
+
+    fn metadata_start(&self) -> usize {
+        // The opening brace is the first after the one of the object itself:
+        // kind and version, which contain none, stand before it.
+        memchr::memchr(b'{', &self.bytes[1..]).map_or(0, |at| at + 1)
+    }
+
+    /// Appends the object's row of a table, its closing brace left off.
+    pub fn write_row(&self, kind: &'static Kind, now: Timestamp, out: &mut Vec<u8>) {
+        let kept = self
+            .row
+            .get_or_init(|| KeptRow::of(kind, &self.to_plain_value(), now).map(Box::new));
+        if let Some(kept) = kept {
+            return kept.write(now, out);
+        }
+        out.extend_from_slice(&to_vec(&table::row_at(kind, &self.to_plain_value(), now)));
+        out.pop();
     }
 
     fn write_managed(&self, out: &mut Vec<u8>) {
@@ -100,12 +125,6 @@ impl Stored {
             out.extend_from_slice(b",\"managedFields\":");
             out.extend_from_slice(&self.managed);
         }
-    }
-
-    /// Bytes of the object as JSON, about.
-    #[must_use]
-    pub fn length(&self) -> usize {
-        self.bytes.len() + self.managed.len() + 20
     }
 
     /// Returns the object as JSON, managed fields included.
@@ -184,6 +203,7 @@ impl Stored {
         bytes.extend_from_slice(&self.bytes[..start]);
         bytes.extend_from_slice(digits.as_bytes());
         bytes.extend_from_slice(&self.bytes[rest..]);
+        self.metadata_end = self.metadata_end + bytes.len() - self.bytes.len();
         self.bytes = Bytes::from(bytes);
         self.split = start + digits.len() + 1;
         self.revision = revision;
@@ -217,7 +237,8 @@ fn remove_revision(object: &mut Value) {
     }
 }
 
-fn serialise(object: &Value) -> (Bytes, usize) {
+/// Returns the JSON, where the revision goes and where the metadata ends.
+fn serialise(object: &Value) -> (Bytes, usize, usize) {
     let empty = Map::new();
     let map = object.as_object().unwrap_or(&empty);
     let metadata = map
@@ -242,6 +263,7 @@ fn serialise(object: &Value) -> (Bytes, usize) {
         }
     }
     out.push(b'}');
+    let metadata_end = out.len();
     for (key, value) in map {
         if !matches!(key.as_str(), "kind" | "apiVersion" | "metadata") {
             out.push(b',');
@@ -249,7 +271,7 @@ fn serialise(object: &Value) -> (Bytes, usize) {
         }
     }
     out.push(b'}');
-    (Bytes::from(out), split)
+    (Bytes::from(out), split, metadata_end)
 }
 
 fn member(out: &mut Vec<u8>, key: &str, value: &Value) {
@@ -314,6 +336,8 @@ impl coracle_store::Value for Stored {
         let text = std::str::from_utf8(object).map_err(|error| error.to_string())?;
         let start = text.find(METADATA).ok_or("the object has no metadata")? + METADATA.len();
         let digits = text[start..].find('"').ok_or("the revision does not end")?;
+        let metadata = text.find(METADATA).unwrap_or_default() + "\"metadata\":".len();
+        let metadata_end = metadata + object_length(&object[metadata..]);
         let meta = resource::of_key(key).map_or_else(
             || Meta::of(&resource::UNKNOWN, &value),
             |kind| Meta::of(kind, &value),
@@ -323,7 +347,9 @@ impl coracle_store::Value for Stored {
             revision,
             bytes: Bytes::copy_from_slice(object),
             split: start + digits + 1,
+            metadata_end,
             managed: Bytes::copy_from_slice(managed),
+            row: OnceLock::new(),
         })
     }
 

@@ -1,16 +1,20 @@
 //! Writes answers: objects, lists and tables in the form the client asked for,
 //! and errors as `Status`.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use coracle_machinery::convert;
 use coracle_machinery::kind::Kind;
 use http::{HeaderValue, Response, StatusCode, header};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::accept::{self, Encoding, Form, Shape};
 use crate::body::{self, Body};
 use crate::context::Context;
 use crate::object::{Stored, to_vec};
+use crate::pieces::Pieces;
 use crate::rules;
 use crate::status::{ApiError, ApiResult};
 use crate::table;
@@ -212,18 +216,17 @@ pub fn list(
     context: &Context,
     kind: &'static Kind,
     meta: &ListMeta,
-    items: &[std::sync::Arc<Stored>],
+    items: Vec<Arc<Stored>>,
 ) -> ApiResult<Response<Body>> {
     let form = accept::choose(&context.headers)?;
     let shaped = match form.shape {
         Shape::Plain => {
-            return encoded(StatusCode::OK, form.encoding, list_json(kind, meta, items));
+            return list_json(kind, meta, items, form.encoding);
         }
         Shape::Table(version) => {
             let include = include_object(context)?;
             if include != Include::Object && has_plain_metadata(kind) && !items.is_empty() {
-                let json = table_json(kind, version, include, meta, items);
-                return encoded(StatusCode::OK, form.encoding, json);
+                return table_json(kind, version, include, meta, items, form.encoding);
             }
             let values: Vec<Value> = items.iter().map(|item| served(kind, item)).collect();
             table_of(kind, version, include, meta, &values, true)
@@ -254,13 +257,8 @@ pub fn list(
     encoded(StatusCode::OK, form.encoding, Bytes::from(to_vec(&shaped)))
 }
 
-/// Joins stored bytes. Items of built-in lists carry neither kind nor version.
 /// Joins custom objects. Their items keep kind and version.
-fn custom_list_json(
-    kind: &'static Kind,
-    meta: &ListMeta,
-    items: &[std::sync::Arc<Stored>],
-) -> Bytes {
+fn custom_list_json(kind: &'static Kind, meta: &ListMeta, items: &[Arc<Stored>]) -> Bytes {
     let mut metadata = meta.to_value();
     metadata["continue"] = json!(meta.continue_token);
     let items: Vec<Value> = items.iter().map(|item| served(kind, item)).collect();
@@ -269,9 +267,19 @@ fn custom_list_json(
     })))
 }
 
-fn list_json(kind: &'static Kind, meta: &ListMeta, items: &[std::sync::Arc<Stored>]) -> Bytes {
+/// Answers with stored bytes. Items of built-in lists carry neither kind nor version.
+fn list_json(
+    kind: &'static Kind,
+    meta: &ListMeta,
+    items: Vec<Arc<Stored>>,
+    encoding: Encoding,
+) -> ApiResult<Response<Body>> {
     if kind.custom.is_some() {
-        return custom_list_json(kind, meta, items);
+        return encoded(
+            StatusCode::OK,
+            encoding,
+            custom_list_json(kind, meta, &items),
+        );
     }
     let head = format!(
         "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
@@ -285,21 +293,30 @@ fn list_json(kind: &'static Kind, meta: &ListMeta, items: &[std::sync::Arc<Store
         kind.api_version()
     )
     .len();
-    let length: usize = items.iter().map(|item| item.length()).sum();
-    let mut out = Vec::with_capacity(head.len() + length + 2);
-    out.extend_from_slice(head.as_bytes());
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
+    let write = move |item: &Stored, out: &mut Vec<u8>| {
         if kind.stored_as.is_some() {
             out.extend_from_slice(&strip_type(served(kind, item)));
         } else {
-            item.write_from(type_length, &mut out);
+            item.write_from(type_length, out);
         }
+    };
+    joined(
+        Pieces::new(head.into_bytes(), items, b"]}", write),
+        encoding,
+    )
+}
+
+/// Answers with joined objects: JSON as it is written, the rest as a whole.
+fn joined<W>(pieces: Pieces<W>, encoding: Encoding) -> ApiResult<Response<Body>>
+where
+    W: FnMut(&Stored, &mut Vec<u8>) + Send + 'static,
+{
+    if encoding != Encoding::Json {
+        return encoded(StatusCode::OK, encoding, pieces.whole());
     }
-    out.extend_from_slice(b"]}");
-    Bytes::from(out)
+    let mut response = Response::new(pieces.body());
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    Ok(response)
 }
 
 fn strip_type(mut value: Value) -> Vec<u8> {
@@ -380,34 +397,30 @@ fn table_json(
     version: &str,
     include: Include,
     meta: &ListMeta,
-    items: &[std::sync::Arc<Stored>],
-) -> Bytes {
+    items: Vec<Arc<Stored>>,
+    encoding: Encoding,
+) -> ApiResult<Response<Body>> {
     let table = table_of(kind, version, include, meta, &[], true);
-    let mut out = Vec::with_capacity(1024 * (items.len() + 4));
-    out.push(b'{');
+    let mut head = b"{".to_vec();
     for part in ["kind", "apiVersion", "metadata", "columnDefinitions"] {
-        out.extend_from_slice(format!("\"{part}\":{},", table[part]).as_bytes());
+        head.extend_from_slice(format!("\"{part}\":{},", table[part]).as_bytes());
     }
-    out.extend_from_slice(b"\"rows\":[");
+    head.extend_from_slice(b"\"rows\":[");
     let object = format!(
         ",\"object\":{{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/{version}\",\"metadata\":"
     );
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        let row = to_vec(&table::row(kind, &item.to_plain_value()));
-        out.extend_from_slice(&row[..row.len() - 1]);
+    let now = Timestamp::now();
+    let write = move |item: &Stored, out: &mut Vec<u8>| {
+        item.write_row(kind, now, out);
         if include == Include::Metadata {
             out.extend_from_slice(object.as_bytes());
-            item.write_metadata(&mut out);
+            item.write_metadata(out);
             out.extend_from_slice(b"}}");
         } else {
             out.extend_from_slice(b",\"object\":null}");
         }
-    }
-    out.extend_from_slice(b"]}");
-    Bytes::from(out)
+    };
+    joined(Pieces::new(head, items, b"]}", write), encoding)
 }
 
 /// Go's nil slices: what upstream builds by appending is `null` when empty.

@@ -12,7 +12,12 @@ pub fn columns(kind: &'static Kind) -> Value {
 
 /// Returns the row of an object, without the object itself.
 pub fn row(kind: &'static Kind, object: &Value) -> Value {
-    let row = table::row(kind, object, Timestamp::now());
+    row_at(kind, object, Timestamp::now())
+}
+
+/// Returns the row of an object as it is at a time.
+pub fn row_at(kind: &'static Kind, object: &Value, now: Timestamp) -> Value {
+    let row = table::row(kind, object, now);
     let mut value = json!({"cells": row.cells});
     if !row.conditions.is_empty() {
         value["conditions"] = json!(row.conditions);

@@ -143,11 +143,28 @@ pub fn command(words: &str, cluster: &str) -> String {
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Failure {
+        let cause = plain(error.into());
+        let is_full = cause.chain().any(|cause| {
+            let error = cause.downcast_ref::<std::io::Error>();
+            error.is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
+        });
         Failure {
-            code: 1,
-            cause: error.into(),
-            hint: None,
+            code: if is_full { 4 } else { 1 },
+            cause,
+            hint: is_full.then(|| {
+                "the disk is full; free some space (coracle image prune), or name another folder: export CORACLE_HOME=DIR".into()
+            }),
             told: false,
         }
     }
+}
+
+/// Returns the API's own words where it answered with a refusal; the error
+/// that carries them prints its fields besides.
+fn plain(error: anyhow::Error) -> anyhow::Error {
+    let refusal = match error.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) if !status.message.is_empty() => status.message.clone(),
+        _ => return error,
+    };
+    anyhow::Error::msg(refusal)
 }

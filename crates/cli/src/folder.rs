@@ -1,13 +1,18 @@
 //! Files of a folder, read into memory.
 
 use std::collections::BTreeSet;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use coracle_helm::File;
+use coracle_helm::ignore::Rules;
+
+use crate::disk::path_error;
 
 /// Folders nest at most this deep: a link may lead back up.
 const DEPTH_MAX: usize = 40;
+/// Largest file of a chart that Helm takes.
+const FILE_BYTES_MAX: u64 = 5 * 1024 * 1024;
 
 /// Everything below a folder; links are followed, as Helm does.
 #[derive(Debug, Default)]
@@ -21,38 +26,134 @@ pub struct Folder {
 impl Folder {
     /// Reads a folder.
     pub fn read(root: &Path) -> anyhow::Result<Folder> {
-        let mut folder = Folder::default();
-        folder.collect(root, root, 0)?;
-        Ok(folder)
+        Walk::of(root, None).run()
     }
 
-    fn collect(&mut self, root: &Path, here: &Path, depth: usize) -> anyhow::Result<()> {
+    /// Reads the folder of a chart; what its `.helmignore` names is not even
+    /// opened.
+    pub fn of_chart(root: &Path) -> anyhow::Result<Folder> {
+        let rules = std::fs::read(root.join(".helmignore")).unwrap_or_default();
+        let rules = Rules::parse(&rules).map_err(|message| anyhow::anyhow!(message))?;
+        Walk::of(root, Some(rules)).run()
+    }
+}
+
+struct Walk<'w> {
+    root: &'w Path,
+    rules: Option<Rules>,
+    found: Folder,
+}
+
+impl<'w> Walk<'w> {
+    fn of(root: &'w Path, rules: Option<Rules>) -> Walk<'w> {
+        Walk {
+            root,
+            rules,
+            found: Folder::default(),
+        }
+    }
+
+    fn run(mut self) -> anyhow::Result<Folder> {
+        self.folder(self.root, 0)?;
+        Ok(self.found)
+    }
+
+    fn folder(&mut self, here: &Path, depth: usize) -> anyhow::Result<()> {
         anyhow::ensure!(
             depth < DEPTH_MAX,
             "{} is nested too deep; does a link lead in a circle?",
             here.display()
         );
-        let entries = std::fs::read_dir(here)
-            .with_context(|| format!("could not read {}", here.display()))?;
+        let entries = std::fs::read_dir(here).map_err(|error| path_error("open", here, &error))?;
         let mut paths: Vec<PathBuf> = entries
             .map(|entry| Ok(entry?.path()))
             .collect::<std::io::Result<_>>()?;
         paths.sort();
         for path in paths {
-            let name = path
-                .strip_prefix(root)
-                .unwrap_or(&path)
-                .to_string_lossy()
-                .into_owned();
-            if path.is_dir() {
-                self.folders.insert(name);
-                self.collect(root, &path, depth + 1)?;
-                continue;
-            }
-            let data = std::fs::read(&path)
-                .with_context(|| format!("could not read {}", path.display()))?;
-            self.files.push(File::new(name, data));
+            self.entry(&path, depth)?;
         }
         Ok(())
     }
+
+    fn entry(&mut self, path: &Path, depth: usize) -> anyhow::Result<()> {
+        let name = path.strip_prefix(self.root).unwrap_or(path);
+        let name = name.to_string_lossy().into_owned();
+        let metadata = metadata(path)?;
+        let rules = self.rules.as_ref();
+        if metadata.is_dir() {
+            if rules.is_some_and(|rules| rules.ignores_folder(&name)) {
+                return Ok(());
+            }
+            self.found.folders.insert(name);
+            return self.folder(path, depth + 1);
+        }
+        if rules.is_some_and(|rules| rules.ignores(&name)) {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            metadata.is_file(),
+            "cannot load irregular file {} as it has file mode type bits set",
+            absolute(path)
+        );
+        anyhow::ensure!(
+            metadata.len() <= FILE_BYTES_MAX,
+            "chart file {:?} is larger than the maximum file size {FILE_BYTES_MAX}",
+            path.file_name().unwrap_or_default().to_string_lossy()
+        );
+        let data = std::fs::read(path).map_err(|error| {
+            anyhow::anyhow!(
+                "error reading /{name}: {}",
+                path_error("open", absolute(path), &error)
+            )
+        })?;
+        self.found.files.push(File::new(name, data));
+        Ok(())
+    }
+}
+
+fn absolute(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.display().to_string()
+}
+
+/// What a path leads to; a link that leads nowhere is named, and where it ends.
+fn metadata(path: &Path) -> anyhow::Result<Metadata> {
+    std::fs::metadata(path).map_err(|error| {
+        if !path.is_symlink() {
+            return path_error("lstat", absolute(path), &error);
+        }
+        anyhow::anyhow!(
+            "error evaluating symlink {}: {}",
+            absolute(path),
+            path_error("lstat", first_missing(path), &error)
+        )
+    })
+}
+
+/// The first part of where a link leads that is not there.
+fn first_missing(link: &Path) -> PathBuf {
+    let Ok(target) = std::fs::read_link(link) else {
+        return link.to_owned();
+    };
+    let absolute = std::path::absolute(link).unwrap_or_else(|_| link.to_owned());
+    let mut here = match target.is_absolute() {
+        true => PathBuf::from("/"),
+        false => absolute.parent().map(Path::to_owned).unwrap_or_default(),
+    };
+    for part in target.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                here.pop();
+            }
+            std::path::Component::Normal(name) => here.push(name),
+            _ => {}
+        }
+        if !here.exists() {
+            return match here.is_symlink() && here != absolute {
+                true => first_missing(&here),
+                false => here,
+            };
+        }
+    }
+    here
 }

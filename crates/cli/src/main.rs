@@ -5,6 +5,7 @@
 
 mod chart;
 mod commands;
+mod disk;
 mod facts;
 mod failure;
 mod folder;

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 use coracle_helm::Values;
 
+use crate::disk::path_error;
 use crate::failure::Failure;
 
 /// Values of the user; later ones win, flags win over files.
@@ -47,8 +47,7 @@ impl ValueFlags {
                     std::io::Read::read_to_end(&mut std::io::stdin(), &mut text)?;
                     text
                 }
-                false => std::fs::read(path)
-                    .with_context(|| format!("could not read values {}", path.display()))?,
+                false => std::fs::read(path).map_err(|error| path_error("open", path, &error))?,
             };
             values.add_file(&path.display().to_string(), &text)?;
         }
@@ -63,7 +62,8 @@ impl ValueFlags {
         }
         for text in &self.set_file {
             values.set_file(text, &|path| {
-                std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
+                std::fs::read_to_string(path)
+                    .map_err(|error| path_error("open", path, &error).to_string())
             })?;
         }
         for text in &self.set_literal {

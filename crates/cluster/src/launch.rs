@@ -113,9 +113,20 @@ impl ClusterDir {
     /// `ids`, and brings those of an older build forward.
     ///
     /// # Errors
-    /// Fails if a folder cannot be made or a newer build wrote it.
+    /// Fails if a folder cannot be made or a newer build wrote it; of a new
+    /// cluster nothing is left then.
     pub fn prepare(&self, home: &Home, ids: &IdMap) -> Result<(), LaunchError> {
         home.prepare(ids)?;
+        let is_new = !self.path().exists();
+        self.make(ids).inspect_err(|_| {
+            if is_new && !self.exists() {
+                // The error that is told is the first one.
+                let _ = fs::remove_dir_all(self.path());
+            }
+        })
+    }
+
+    fn make(&self, ids: &IdMap) -> Result<(), LaunchError> {
         make_dir(self.path(), 0o700)?;
         ids.own(self.path()).map_err(file(self.path()))?;
         self.migrate(ids)?;

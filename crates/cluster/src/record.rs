@@ -1,7 +1,7 @@
 //! The record of a running cluster: which process is its pid 1.
 //!
 //! A process id alone can be reused; with its start time it names one process
-//! since boot (proc(5), field 22 of `stat`).
+//! since boot (proc(5), field 22 of `stat`), and with the boot one for ever.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +19,21 @@ pub struct Process {
     pub pid: i32,
     /// Start time in clock ticks since boot.
     pub start_ticks: u64,
+    /// The beginning of the boot's id; 0 if an older version did not note it.
+    #[serde(default)]
+    pub boot: u64,
+}
+
+/// Returns the beginning of the id that the kernel gave to this boot
+/// (random(4)); 0 where it is not told.
+fn boot() -> u64 {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: String = id
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .take(16)
+        .collect();
+    u64::from_str_radix(&digits, 16).unwrap_or(0)
 }
 
 impl Process {
@@ -33,12 +48,16 @@ impl Process {
         Some(Process {
             pid,
             start_ticks: fields.get(19)?.parse().ok()?,
+            boot: boot(),
         })
     }
 
     /// Returns whether this very process still runs.
     pub fn is_alive(&self) -> bool {
-        Process::of(self.pid).as_ref() == Some(self)
+        Process::of(self.pid).is_some_and(|now| {
+            let is_same_boot = self.boot == 0 || self.boot == now.boot;
+            is_same_boot && self.start_ticks == now.start_ticks
+        })
     }
 }
 
@@ -122,5 +141,12 @@ mod tests {
             }
             .is_alive()
         );
+        let before_a_reboot = Process {
+            boot: own.boot ^ 1,
+            ..own
+        };
+        assert!(!before_a_reboot.is_alive());
+        let of_an_older_version = Process { boot: 0, ..own };
+        assert!(of_an_older_version.is_alive());
     }
 }

@@ -32,6 +32,17 @@ pub fn process(
 ///
 /// In Helm's words, naming what is missing.
 pub fn check(chart: &Chart) -> Result<(), String> {
+    check_folder(chart).map_err(|missing| {
+        format!("an error occurred while checking for chart dependencies. You may need to run 'helm dependency build' to fetch missing dependencies: {missing}")
+    })
+}
+
+/// As [`check`], in the words of `helm package`.
+///
+/// # Errors
+///
+/// Names what is missing.
+pub fn check_folder(chart: &Chart) -> Result<(), String> {
     let missing: Vec<&str> = chart
         .metadata
         .dependencies
@@ -43,7 +54,7 @@ pub fn check(chart: &Chart) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "an error occurred while checking for chart dependencies. You may need to run 'helm dependency build' to fetch missing dependencies: found in Chart.yaml, but missing in charts/ directory: {}",
+        "found in Chart.yaml, but missing in charts/ directory: {}",
         missing.join(", ")
     ))
 }

@@ -23,6 +23,8 @@ pub struct RenderError {
     pub values: Vec<(String, Option<Origin>)>,
     /// What to do.
     pub remedy: Option<String>,
+    /// What templates wrote, by path, when it cannot be read.
+    pub written: Vec<(String, String)>,
 }
 
 /// The steps of a rendering.
@@ -89,14 +91,15 @@ impl RenderError {
             explanation: None,
             values: Vec::new(),
             remedy: None,
+            written: Vec::new(),
         })
     }
 
     /// Returns what `helm template` prints after `Error: `.
     pub fn template_text(&self) -> String {
-        let text = self.helm.trim_end();
+        let text = &self.helm;
         match self.step {
-            Step::Dependencies | Step::Schema => text.to_owned(),
+            Step::Dependencies | Step::Schema => text.trim_end().to_owned(),
             _ => format!("{text}\n\nUse --debug flag to render out invalid YAML"),
         }
     }

@@ -72,6 +72,11 @@ impl Rules {
         self.ignores_entry(path, false)
     }
 
+    /// Whether the folder itself is ignored, whatever is around it.
+    pub fn ignores_folder(&self, path: &str) -> bool {
+        self.ignores_entry(path, true)
+    }
+
     fn ignores_entry(&self, path: &str, is_folder: bool) -> bool {
         for pattern in &self.patterns {
             let found = pattern.matches(path);

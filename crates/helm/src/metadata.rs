@@ -121,7 +121,7 @@ fn boolean(value: &yaml::Value, field: &str) -> Result<bool, String> {
 }
 
 impl Dependency {
-    fn to_document(&self) -> yaml::Value {
+    pub(crate) fn to_document(&self) -> yaml::Value {
         let mut map = yaml::Map::new();
         map.insert("name".into(), self.name.clone().into_yaml());
         map.insert("repository".into(), self.repository.clone().into_yaml());

@@ -4,7 +4,7 @@
 //! `pkg/chart/v2/util/save.go` of Helm.
 
 use crate::chart::Chart;
-use crate::{dependencies, metadata::Metadata};
+use crate::metadata::Metadata;
 use coracle_gotemplate::semver::Version;
 use coracle_goyaml as yaml;
 
@@ -32,7 +32,7 @@ pub struct Archive {
 ///
 /// # Errors
 ///
-/// In Helm's words, when a version is none or a dependency is missing.
+/// In Helm's words, when a version is none.
 pub fn pack(chart: &Chart, changes: &Changes) -> Result<Archive, String> {
     let mut metadata = chart.metadata.clone();
     if let Some(version) = &changes.version {
@@ -42,7 +42,6 @@ pub fn pack(chart: &Chart, changes: &Changes) -> Result<Archive, String> {
     if let Some(version) = &changes.app_version {
         metadata.app_version.clone_from(version);
     }
-    dependencies::check(chart)?;
     let gzip = flate2::GzBuilder::new()
         .comment("Helm")
         .write(Vec::new(), flate2::Compression::best());

@@ -284,7 +284,9 @@ impl Job<'_> {
         let (texts, notes) = self.execute(&chart, coalesced, &plain)?;
         let (manifests, hooks) = manifest::sort(&texts, self.rules).map_err(|bad| {
             let traced = self.trace(&chart, &plain, &bad.path);
-            explain::manifest(self.chart, self.values, &bad, traced)
+            let mut error = explain::manifest(self.chart, self.values, &bad, traced);
+            error.written = texts.clone().into_iter().collect();
+            error
         })?;
         let crds = chart.crds().into_iter().map(|file| Manifest {
             path: file.name.clone(),

@@ -57,8 +57,12 @@ pub fn show(chart: &Chart, part: Part) -> Vec<u8> {
 }
 
 /// Returns a table, as `helm dependency list` prints it; `status` says how a
-/// dependency lies in `charts/`.
-pub fn dependency_table(chart: &Chart, status: &dyn Fn(&Dependency) -> String) -> String {
+/// dependency lies in `charts/`, and no column gets wider than `width_max`.
+pub fn dependency_table(
+    chart: &Chart,
+    status: &dyn Fn(&Dependency) -> String,
+    width_max: usize,
+) -> String {
     let mut rows = vec![["NAME", "VERSION", "REPOSITORY", "STATUS"].map(str::to_owned)];
     for dependency in &chart.metadata.dependencies {
         rows.push([
@@ -71,8 +75,8 @@ pub fn dependency_table(chart: &Chart, status: &dyn Fn(&Dependency) -> String) -
     let mut widths = [0; 4];
     for row in &mut rows {
         for (cell, width) in row.iter_mut().zip(&mut widths) {
-            if cell.chars().count() > COLUMN_MAX {
-                let head: String = cell.chars().take(COLUMN_MAX - 3).collect();
+            if cell.chars().count() > width_max {
+                let head: String = cell.chars().take(width_max.saturating_sub(3)).collect();
                 *cell = format!("{head}...");
             }
             *width = cell.chars().count().max(*width);
@@ -90,9 +94,6 @@ pub fn dependency_table(chart: &Chart, status: &dyn Fn(&Dependency) -> String) -
     }
     out
 }
-
-/// The widest a column gets.
-const COLUMN_MAX: usize = 80;
 
 /// How an unpacked dependency lies in the chart.
 pub fn unpacked_status(chart: &Chart, dependency: &Dependency) -> &'static str {

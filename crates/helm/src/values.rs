@@ -67,7 +67,7 @@ pub enum ValuesError {
         message: String,
     },
     /// A flag's argument is broken.
-    #[error("failed parsing {flag} data{}: {message}", quoted_suffix(flag, text))]
+    #[error("failed parsing {flag} data{}{message}", separator(flag, text))]
     Flag {
         /// The flag.
         flag: &'static str,
@@ -78,11 +78,13 @@ pub enum ValuesError {
     },
 }
 
-fn quoted_suffix(flag: &str, text: &str) -> String {
-    if flag == "--set-json" && text.trim_start().starts_with('{') {
-        return " JSON".into();
+/// Helm quotes bad JSON instead of saying what is wrong.
+fn separator(flag: &str, text: &str) -> &'static str {
+    match flag {
+        "--set-json" if text.trim_start().starts_with('{') => " JSON: ",
+        "--set-json" => " ",
+        _ => ": ",
     }
-    String::new()
 }
 
 impl Values {

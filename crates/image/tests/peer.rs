@@ -11,6 +11,7 @@ use std::process::Command;
 use chroot::{Chroot, busybox};
 use coracle_image::Image;
 use coracle_image::archive::{LoadOptions, load_file};
+use coracle_image::tar::{Kind, Member};
 use support::{CLUSTER, context, request, test_store, tree};
 
 const FILES: &[(&str, &str)] = &[
@@ -27,7 +28,13 @@ const FILES: &[(&str, &str)] = &[
     ("dir/sub/d.txt", "D"),
     ("dir/link", "-> c.txt"),
     ("skip.log", "S"),
-    (".dockerignore", "*.log\n"),
+    ("docs/a.md", "A"),
+    ("docs/keep.md", "K"),
+    ("docs/deep/b.md", "B"),
+    (
+        ".dockerignore",
+        "# not these\n*.log\n**/*.md\n!docs/keep.md\n",
+    ),
 ];
 
 fn installed() -> bool {
@@ -108,6 +115,22 @@ fn configuration(image: &Image) -> serde_json::Value {
     })
 }
 
+/// Writes an archive, plain and compressed, for ADD to unpack.
+fn archives(context: &Path) {
+    let mut owned = Member::new("f", Kind::File, 0o640);
+    (owned.uid, owned.gid) = (5, 6);
+    let tar = support::Tar::default()
+        .dir("d/", 0o750)
+        .member(owned, "content")
+        .link("d/l", Kind::Symlink, "../f")
+        .link("h", Kind::HardLink, "f")
+        .finish();
+    std::fs::write(context.join("x.tar"), &tar).expect("writes");
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut gz, &tar).expect("compresses");
+    std::fs::write(context.join("x.tgz"), gz.finish().expect("compresses")).expect("writes");
+}
+
 #[test]
 fn images_agree_with_another_builder() {
     let Some(busybox) = busybox().filter(|_| installed()) else {
@@ -115,6 +138,7 @@ fn images_agree_with_another_builder() {
     };
     let context = context(FILES);
     std::fs::copy(busybox, context.path().join("rootfs/bin/busybox")).expect("copies");
+    archives(context.path());
     let mut differences = Vec::new();
     for text in DOCKERFILES {
         let text = format!("FROM scratch AS base\nCOPY rootfs /\n{text}");
@@ -180,5 +204,9 @@ const DOCKERFILES: &[&str] = &[
     "RUN echo hi > /f && mkdir -m 750 /d && busybox touch /d/x && busybox chmod 4711 /d/x && busybox ln /d/x /hard && busybox ln -s d /s\nRUN busybox rm /f && busybox rm -r /d && mkdir /d && echo n > /d/n\n",
     "USER app\nWORKDIR /home/app\nCOPY a.txt a\nUSER 7:8\nFROM scratch\nCOPY --from=base /bin/busybox /b\nCOPY --from=0 --chown=3:4 /etc /e\nCOPY --from=base /home/app/a /\n",
     "EXPOSE 80 53/udp\nEXPOSE 8080\nVOLUME /data\nVOLUME [\"/m\", \"/n\"]\nSTOPSIGNAL SIGQUIT\nHEALTHCHECK --interval=30s --timeout=3s --start-period=1m --retries=2 CMD [\"/x\", \"y\"]\nENTRYPOINT [\"/x\"]\nCMD [\"a\", \"b\"]\nUSER 1001:1001\n",
+    "ADD x.tar /t/\nADD x.tgz /g/\nADD a.txt /plain/\nCOPY x.tar /kept.tar\n",
+    "COPY --chmod=640 a.txt /c/\nCOPY --chmod=750 run.sh /run\nCOPY --chown=app a.txt /app\nADD --chown=5:6 b.txt /own/\n",
+    "ARG A=1\nRUN echo $A > /a\nFROM base AS second\nARG A\nRUN echo \"[$A]\" > /a\nARG B=two\nENV B=${B:-none} C=${D:-fallback} E=${B:+set}\nRUN echo $B $C $E > /b\nFROM second\nCOPY --from=0 /etc/group /g\nRUN echo \"[$B]\" > /c\n",
+    "SHELL [\"/bin/busybox\", \"sh\", \"-c\"]\nRUN echo one > /one; echo \"two  words\" \\\n  > /two\nWORKDIR rel\nWORKDIR ative\nRUN pwd > /where\nUSER app\nRUN id -u > /tmp-user || true\n",
     "HEALTHCHECK CMD check it\nENTRYPOINT exec it\nCMD run it\nSHELL [\"/bin/sh\", \"-ec\"]\nRUN echo $0 > /zero\n",
 ];

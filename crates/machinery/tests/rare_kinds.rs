@@ -384,3 +384,147 @@ fn admission_policies() {
         ],
     );
 }
+
+#[test]
+fn systems_and_claims_of_pods() {
+    let check = |spec: Value, expected: &[&str]| {
+        let mut whole = json!({"containers": [{"name": "c", "image": "i"}]});
+        for (name, value) in spec.as_object().into_iter().flatten() {
+            whole[name.as_str()] = value.clone();
+        }
+        create("v1", "Pod", json!({"spec": whole}), expected);
+    };
+    check(
+        json!({"os": {"name": "windows"}, "hostPID": true, "securityContext": {"runAsUser": 1}}),
+        &[
+            "spec.hostPID: Forbidden: cannot be set for a windows pod",
+            "spec.securityContext.runAsUser: Forbidden: cannot be set for a windows pod",
+        ],
+    );
+    check(
+        json!({"os": {"name": "linux"}, "securityContext": {"windowsOptions": {"runAsUserName": ""}}}),
+        &[
+            "spec.securityContext.windowsOptions.runAsUserName: Invalid value: \"\": runAsUserName cannot be an empty string",
+            "spec.securityContext.windowsOptions: Forbidden: windows options cannot be set for a linux pod",
+        ],
+    );
+    check(
+        json!({"resourceClaims": [{"name": "a"}],
+            "containers": [{"name": "c", "image": "i", "resources": {"claims": [{"name": "b"}]}}]}),
+        &[
+            "spec.resourceClaims[0]: Invalid value: {\"Name\":\"a\",\"ResourceClaimName\":null,\"ResourceClaimTemplateName\":null}: must specify one of: `resourceClaimName`, `resourceClaimTemplateName`",
+            "spec.containers[0].resources.claims[0]: Not found: \"b\": must be one of the names in pod.spec.resourceClaims: a",
+        ],
+    );
+    check(
+        json!({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone",
+            "whenUnsatisfiable": "DoNotSchedule", "matchLabelKeys": ["a"]}]}),
+        &[
+            "spec.topologySpreadConstraints[0].matchLabelKeys: Forbidden: must not be specified when labelSelector is not set",
+        ],
+    );
+}
+
+#[test]
+fn sources_of_volumes() {
+    let check = |source: Value, expected: &[&str]| {
+        let mut volume = source;
+        volume["name"] = json!("v");
+        let spec = json!({"containers": [{"name": "c", "image": "i"}], "volumes": [volume]});
+        create("v1", "Pod", json!({"spec": spec}), expected);
+    };
+    check(
+        json!({"iscsi": {"targetPortal": "p", "iqn": "iqn.2001-04.com.example:a", "lun": 256, "chapAuthSession": true}}),
+        &[
+            "spec.volumes[0].iscsi.lun: Invalid value: 256: must be between 0 and 255, inclusive",
+            "spec.volumes[0].iscsi.secretRef: Required value",
+        ],
+    );
+    check(
+        json!({"iscsi": {"targetPortal": "p", "iqn": "eui.12", "lun": 0}}),
+        &["spec.volumes[0].iscsi.iqn: Invalid value: \"eui.12\": must be valid format"],
+    );
+    check(
+        json!({"fc": {"targetWWNs": ["a"]}}),
+        &["spec.volumes[0].fc.lun: Required value: lun is required if targetWWNs is specified"],
+    );
+    check(
+        json!({"flocker": {"datasetName": "a/b"}}),
+        &["spec.volumes[0].flocker.datasetName: Invalid value: \"a/b\": must not contain '/'"],
+    );
+    check(
+        json!({"quobyte": {"registry": "host", "volume": "v"}}),
+        &[
+            "spec.volumes[0].quobyte.registry: Invalid value: \"host\": must be a host:port pair or multiple pairs separated by commas",
+        ],
+    );
+}
+
+#[test]
+fn persistent_volumes_and_attachments() {
+    let with = |source: Value| {
+        let mut spec = json!({"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"]});
+        for (name, value) in source.as_object().into_iter().flatten() {
+            spec[name.as_str()] = value.clone();
+        }
+        json!({"spec": spec})
+    };
+    create(
+        "v1",
+        "PersistentVolume",
+        with(
+            json!({"csi": {"driver": "d", "volumeHandle": "h", "nodeStageSecretRef": {"name": "s"}}}),
+        ),
+        &["spec.csi.nodeStageSecretRef.namespace: Required value"],
+    );
+    let inline = with(json!({"hostPath": {"path": "/a"}, "storageClassName": "c"}));
+    create(
+        "storage.k8s.io/v1",
+        "VolumeAttachment",
+        json!({"spec": {"attacher": "a", "nodeName": "n", "source": {"inlineVolumeSpec": inline["spec"]}}}),
+        &[
+            "spec.source.inlineVolumeSpec.capacity: Forbidden: may not be specified in the context of inline volumes",
+            "spec.source.inlineVolumeSpec.csi: Required value: has to be specified in the context of inline volumes",
+            "spec.source.inlineVolumeSpec.storageClassName: Forbidden: may not be specified in the context of inline volumes",
+        ],
+    );
+}
+
+#[test]
+fn quota_scopes() {
+    let with = |expressions: Value| json!({"spec": {"hard": {"pods": "1"}, "scopeSelector": {"matchExpressions": expressions}}});
+    create(
+        "v1",
+        "ResourceQuota",
+        with(json!([{"scopeName": "BestEffort", "operator": "In", "values": ["a"]}])),
+        &[
+            "spec.scopeSelector.matchExpressions.operator: Invalid value: \"In\": must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity",
+        ],
+    );
+    create(
+        "v1",
+        "ResourceQuota",
+        with(json!([{"scopeName": "PriorityClass", "operator": "In"}])),
+        &[
+            "spec.scopeSelector.matchExpressions.values: Required value: must be at least one value when `operator` is 'In' or 'NotIn' for scope selector",
+        ],
+    );
+}
+
+#[test]
+fn selectors_get_the_values_of_own_labels() {
+    let (kind, mut object) = read(
+        "v1",
+        "Pod",
+        json!({"metadata": {"name": "x", "labels": {"v": "1"}}, "spec": {
+            "containers": [{"name": "c", "image": "i"}],
+            "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone",
+                "whenUnsatisfiable": "DoNotSchedule", "matchLabelKeys": ["v", "w"],
+                "labelSelector": {"matchLabels": {"a": "b"}}}]}}),
+    );
+    strategy::prepare_create(kind, &mut object, now());
+    assert_eq!(
+        object["spec"]["topologySpreadConstraints"][0]["labelSelector"]["matchExpressions"],
+        json!([{"key": "v", "operator": "In", "values": ["1"]}])
+    );
+}

@@ -29,15 +29,40 @@ fn generated_patches_end_as_with_kubectl() {
             .and_then(|text| text.parse().ok())
             .unwrap_or(default)
     };
-    let folder = tempfile::tempdir().expect("a temporary folder");
     let first = number("CORACLE_ORACLE_SEED", 1);
+    let seeds = first..first + number("CORACLE_ORACLE_CASES", 12);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    // Most of a case is the start of kubectl.
+    let differences: Vec<String> = std::thread::scope(|scope| {
+        let parts: Vec<_> = (0..threads)
+            .map(|part| {
+                let (seeds, kubectl) = (seeds.clone().skip(part).step_by(threads), &kubectl);
+                scope.spawn(move || compare(kubectl, seeds))
+            })
+            .collect();
+        let parts = parts.into_iter();
+        parts
+            .flat_map(|part| part.join().expect("a part that ends"))
+            .collect()
+    });
+    assert!(
+        differences.is_empty(),
+        "{} differ, first:\n{}",
+        differences.len(),
+        differences.join("\n\n")
+    );
+}
+
+/// Compares the cases of some seeds and tells of those that differ.
+fn compare(kubectl: &str, seeds: impl Iterator<Item = u64>) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let kind = kinds::by_kind("apps", "v1", "Deployment").expect("a built-in kind");
     let mut differences = Vec::new();
-    for seed in first..first + number("CORACLE_ORACLE_CASES", 12) {
+    for seed in seeds {
         let mut random = Random(seed);
         let document = deployment(&mut random);
         let change = deployment_patch(&mut random, &document);
-        let expected = ask_kubectl(&kubectl, folder.path(), &document, &change);
-        let kind = kinds::by_kind("apps", "v1", "Deployment").expect("a built-in kind");
+        let expected = ask_kubectl(kubectl, folder.path(), &document, &change);
         let found = patch::strategic_patch(kind.schema(), &document, &change)
             .map_err(|error| error.to_string());
         if !same(&expected, &found) {
@@ -48,12 +73,7 @@ fn generated_patches_end_as_with_kubectl() {
             ));
         }
     }
-    assert!(
-        differences.is_empty(),
-        "{} differ, first:\n{}",
-        differences.len(),
-        differences.join("\n\n")
-    );
+    differences
 }
 
 fn print(result: &Result<Value, String>) -> String {

@@ -110,7 +110,11 @@ fn dependency(dependency: &Dependency) -> Value {
     Value::Object(out)
 }
 
+/// A list without files is Go's nil.
 fn files(files: &[File]) -> Value {
+    if files.is_empty() {
+        return Value::Null;
+    }
     let entry = |file: &File| json!({"name": file.name, "data": STANDARD.encode(&file.data)});
     Value::Array(files.iter().map(entry).collect())
 }

@@ -49,6 +49,7 @@ pub use error::{ConflictError, Contested, OwnershipError, ReleaseError};
 pub use event::{Change, Event, Row, Tell};
 pub use explain::{Cause, explain, explain_object};
 pub use install::install;
+pub use json::map_to_json;
 pub use json::{from_json, to_json, to_yaml_text};
 pub use list::Listing;
 pub use look::{

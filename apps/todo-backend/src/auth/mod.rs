@@ -2,4 +2,5 @@
 
 pub mod caller;
 pub mod jwt;
+pub mod links;
 pub mod password;

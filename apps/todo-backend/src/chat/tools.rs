@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::db::{Database, DbError};
 use crate::http::tasks::draft_of;
-use crate::model::tasks::{self, Draft, Filter, Task};
+use crate::model::tasks::{self, Draft, Filter, Priority, Task};
 
 /// Deletions in one turn that nobody confirmed.
 const DELETIONS_MAX: usize = 1;
@@ -42,7 +42,7 @@ pub const TOOLS: [Tool; 6] = [
     Tool {
         name: "list_tasks",
         description: "List the user's tasks. Use it to find the task_id of a task known by its name.",
-        schema: r#"{"type":"object","properties":{"status":{"type":"string","enum":["all","pending","completed"]},"search":{"type":"string","description":"Part of title or description"}}}"#,
+        schema: r#"{"type":"object","properties":{"status":{"type":"string","enum":["all","pending","completed"]},"priority":{"type":"string","enum":["low","medium","high","urgent"]},"search":{"type":"string","description":"Part of title or description"}}}"#,
         reads_only: true,
     },
     Tool {
@@ -60,7 +60,7 @@ pub const TOOLS: [Tool; 6] = [
     Tool {
         name: "update_task",
         description: "Change a task; only the fields given are changed.",
-        schema: r#"{"type":"object","properties":{"task_id":{"type":"integer"},"title":{"type":"string"},"description":{"type":"string"},"priority":{"type":"string","enum":["low","medium","high","urgent"]},"due_date":{"type":["string","null"]},"tags":{"type":"array","items":{"type":"string"}}},"required":["task_id"]}"#,
+        schema: r#"{"type":"object","properties":{"task_id":{"type":"integer"},"title":{"type":"string"},"description":{"type":"string"},"priority":{"type":"string","enum":["low","medium","high","urgent"]},"completed":{"type":"boolean","description":"false opens a task that was done"},"due_date":{"type":["string","null"]},"tags":{"type":"array","items":{"type":"string"}}},"required":["task_id"]}"#,
         reads_only: false,
     },
     Tool {
@@ -176,12 +176,20 @@ impl Toolbox {
                 return Err(ToolError::Invalid(text.to_owned()));
             }
         };
+        let priority = match arguments.get("priority").and_then(Json::as_str) {
+            None | Some("") => None,
+            Some(word) => Some(Priority::parse(word).ok_or_else(|| {
+                let text = "priority must be low, medium, high or urgent";
+                ToolError::Invalid(text.to_owned())
+            })?),
+        };
         let text = arguments
             .get("search")
             .and_then(Json::as_str)
             .map(ToOwned::to_owned);
         let filter = Filter {
             completed,
+            priority,
             text,
             limit: 100,
             ..Filter::default()

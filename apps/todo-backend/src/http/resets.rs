@@ -50,7 +50,13 @@ pub async fn forgot(
     take(&state, &format!("forgot {client} {email}"), 3)?;
     if let Some(user) = users::by_email(state.database(), &email).await? {
         let token = new_token()?;
-        resets::remember(state.database(), &user.id, &token).await?;
+        resets::remember(
+            state.database(),
+            &state.config().link_secret,
+            &user.id,
+            &token,
+        )
+        .await?;
         let link = format!(
             "{}/reset-password?token={token}",
             link_base(&state.config(), &headers)
@@ -78,7 +84,7 @@ pub async fn reset(
     let password = new_password_of(&body)?;
     take(&state, &format!("reset {client}"), 5)?;
     let hash = password::hash(password).await;
-    if resets::redeem(state.database(), &token, &hash).await? {
+    if resets::redeem(state.database(), &state.config().link_secret, &token, &hash).await? {
         return Ok(Json(json!({"message": "the password is changed, sign in"})));
     }
     Err(ApiError::new(

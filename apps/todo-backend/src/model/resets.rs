@@ -1,9 +1,10 @@
 //! One-time tokens that set a new password.
 //!
-//! Only a hash of the token is kept: who reads the table cannot use it.
+//! Only a mark of the token is kept: who reads the table cannot use it, and
+//! another `BETTER_AUTH_SECRET` ends every token.
 
-use ring::digest;
-
+use crate::auth::links;
+use crate::config::Secret;
 use crate::db::value::At;
 use crate::db::{Database, DbError};
 use crate::sql;
@@ -12,34 +13,37 @@ use crate::time::{Millis, now};
 /// Life of a token.
 const LIFE_MS: Millis = 24 * 3_600_000;
 
-fn hash(token: &str) -> String {
-    let hash = digest::digest(&digest::SHA256, token.as_bytes());
-    hash.as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+fn hash(secret: &Secret, token: &str) -> String {
+    links::mark(secret, &format!("password {token}"))
 }
 
 /// Remembers a token for a user.
 ///
 /// # Errors
 /// As [`DbError`] says.
-pub async fn remember(database: &Database, user_id: &str, token: &str) -> Result<(), DbError> {
+pub async fn remember(
+    database: &Database,
+    secret: &Secret,
+    user_id: &str,
+    token: &str,
+) -> Result<(), DbError> {
     let insert = sql!(
         "INSERT INTO password_resets (token_hash, user_id, expires_at) VALUES (?1, ?2, ?3)",
-        hash(token),
+        hash(secret, token),
         user_id,
         At(now() + LIFE_MS),
     );
     database.run(vec![insert]).await.map(|_| ())
 }
 
-/// Uses a token up and sets the password; returns whether it was good.
+/// Uses a token up, and with it all others of its user, and sets the password;
+/// returns whether it was good.
 ///
 /// # Errors
 /// As [`DbError`] says; the token is then still good.
 pub async fn redeem(
     database: &Database,
+    secret: &Secret,
     token: &str,
     password_hash: &str,
 ) -> Result<bool, DbError> {
@@ -47,13 +51,15 @@ pub async fn redeem(
     let set = sql!(
         "UPDATE users SET password_hash = ?2 WHERE id = (SELECT user_id FROM password_resets \
          WHERE token_hash = ?1 AND used_at IS NULL AND expires_at > ?3) RETURNING id",
-        hash(token),
+        hash(secret, token),
         password_hash,
         At(at),
     );
     let spend = sql!(
-        "UPDATE password_resets SET used_at = ?2 WHERE token_hash = ?1 AND used_at IS NULL",
-        hash(token),
+        "UPDATE password_resets SET used_at = ?2 WHERE used_at IS NULL AND user_id = \
+         (SELECT user_id FROM password_resets WHERE token_hash = ?1 AND used_at IS NULL \
+         AND expires_at > ?2)",
+        hash(secret, token),
         At(at),
     );
     let rows = database.run(vec![set, spend]).await?;

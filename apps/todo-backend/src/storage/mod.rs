@@ -8,8 +8,7 @@ pub mod sniff;
 
 use std::path::PathBuf;
 
-use ring::hmac;
-
+use crate::auth::links;
 use crate::http::AppState;
 use crate::time::Millis;
 use sniff::Kind;
@@ -116,17 +115,8 @@ fn is_location(location: &str) -> bool {
 
 /// Returns the signature that opens a file until an instant without a session.
 pub fn signature(state: &AppState, location: &str, until: Millis) -> String {
-    let config = state.config();
-    let secret = config
-        .auth_secrets
-        .first()
-        .map_or("", |secret| secret.reveal());
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-    let tag = hmac::sign(&key, format!("upload {location} {until}").as_bytes());
-    tag.as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let text = format!("upload {location} {until}");
+    links::mark(&state.config().link_secret, &text)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::support::{SECRET, Settings, until};
+use crate::support::{SECRET, Server, Settings, until};
 
 const OTHER: &str = "fedcba9876543210fedcba9876543210";
 
@@ -56,6 +56,54 @@ fn secrets_sign_and_verify() {
         .without("BETTER_AUTH_SECRET")
         .with("JWT_SECRET", SECRET);
     assert_eq!(status_with(alone, &token).0, 200);
+}
+
+/// Links without a session end with BETTER_AUTH_SECRET, whatever signs tokens.
+#[test]
+fn the_secret_marks_links() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let path = folder.path().display();
+    let settings = |secret: &str| {
+        Settings::new()
+            .with("DATABASE_URL", &format!("sqlite://{path}/todo.db"))
+            .with("UPLOADS_DIR", &format!("{path}/uploads"))
+            .with("JWT_SECRET", "fedcba9876543210fedcba98765432ff")
+            .with("BETTER_AUTH_SECRET", secret)
+    };
+    let server = settings(SECRET).start();
+    let ann = server.sign_up("ann@example.com");
+    ann.add("With a file");
+    let stored = ann
+        .upload("/api/tasks/1/attachments", "a.txt", b"hello")
+        .expect(201);
+    let link = stored["signed_url"].as_str().expect("a link").to_owned();
+    let forgot = json!({"email": "ann@example.com"});
+    server
+        .post("/api/auth/forgot-password", forgot.clone())
+        .expect(202);
+    server.post("/api/auth/forgot-password", forgot).expect(202);
+    let mut tokens = Vec::new();
+    until("both mails are there", || {
+        let mails = ann.get("/api/dev/outbox").expect(200).to_string();
+        tokens = mails
+            .split("token=")
+            .skip(1)
+            .filter_map(|rest| rest.split('\\').next())
+            .map(ToOwned::to_owned)
+            .collect();
+        tokens.len() == 2
+    });
+    let reset = |server: &Server, token: &str| {
+        let body = json!({"token": token, "password": "password-2"});
+        server.post("/api/auth/reset-password", body).status
+    };
+    assert_eq!(server.get(&link).status, 200);
+    let changed = settings(OTHER).start();
+    assert_eq!(changed.get(&link).status, 404);
+    assert_eq!(reset(&changed, &tokens[0]), 400);
+    drop(changed);
+    assert_eq!(reset(&server, &tokens[0]), 200);
+    assert_eq!(reset(&server, &tokens[1]), 400, "one of them is enough");
 }
 
 #[test]

@@ -250,5 +250,5 @@ pub fn component_statuses(context: &Context, kind: &'static Kind) -> ApiResult<R
         return Err(ApiError::not_found(kind, context.name()));
     }
     let meta = respond::ListMeta::default();
-    respond::list(context, kind, &meta, &[])
+    respond::list(context, kind, &meta, Vec::new())
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use coracle_machinery::kind::Kind;
-use coracle_store::{Expect, WriteError};
+use coracle_store::{Expect, Store, WriteError};
 use http::{Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -117,7 +117,7 @@ pub async fn collection(
         revision: revision.to_string(),
         ..ListMeta::default()
     };
-    respond::list(context, kind, &meta, &gone)
+    respond::list(context, kind, &meta, gone)
 }
 
 impl Options {
@@ -404,19 +404,31 @@ async fn take(
     marked: &Value,
     live: &Value,
 ) -> Result<u64, WriteError> {
+    let store = &context.core.store;
+    let key = resource::key(kind, &stored.meta.namespace, &stored.meta.name);
     let mut revision = stored.revision;
-    if is_graceful(kind) && marked != live {
+    let is_marked = is_graceful(kind) && marked != live;
+    if is_marked {
         revision = write::put(&context.core, kind, marked, Expect::Revision(revision))
             .await?
             .revision;
     }
-    let key = resource::key(kind, &stored.meta.namespace, &stored.meta.name);
-    let deleted = context
-        .core
-        .store
-        .delete(key, Expect::Revision(revision), write::store_options(kind))
-        .await?;
-    Ok(deleted.revision)
+    let options = write::store_options(kind);
+    match store
+        .delete(key.clone(), Expect::Revision(revision), options)
+        .await
+    {
+        Ok(deleted) => Ok(deleted.revision),
+        // Whoever saw the mark may have taken it away in between: that it is
+        // gone is what was asked for.
+        Err(_) if is_marked && !is_there(store, &key, stored) => Ok(revision),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_there(store: &Store<Stored>, key: &str, stored: &Stored) -> bool {
+    let found = store.get(key);
+    found.is_some_and(|found| found.meta.uid == stored.meta.uid)
 }
 
 fn finalizers_after(kind: &Kind, live: &Value, options: &Options) -> Vec<String> {

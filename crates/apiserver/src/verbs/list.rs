@@ -38,7 +38,7 @@ struct Request {
 pub fn run(context: &Context, kind: &'static Kind) -> ApiResult<Response<Body>> {
     let request = Request::read(context, kind)?;
     let (meta, items) = request.collect(context)?;
-    respond::list(context, kind, &meta, &items)
+    respond::list(context, kind, &meta, items)
 }
 
 impl Request {

@@ -65,7 +65,7 @@ impl Check {
             [name, path] => (Some(name.as_str()), path),
             _ => return Err(Failure::usage("name one chart")),
         };
-        let chart = chart::load(path.as_ref())?;
+        let chart = chart::named(path)?;
         let chart_name = chart.name().to_owned();
         let release = Release {
             namespace: self.namespace.clone(),

@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
-use super::Cli;
+use super::command_line;
 use crate::failure::Outcome;
 
 /// Print the completions of a shell.
@@ -24,7 +24,7 @@ impl Completions {
     /// Prints the script.
     pub fn run(&self) -> Outcome {
         let mut text = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "coracle", &mut text);
+        clap_complete::generate(self.shell, &mut command_line(), "coracle", &mut text);
         print!("{}", String::from_utf8_lossy(&text));
         Ok(())
     }
@@ -41,7 +41,7 @@ impl Man {
     /// Writes the pages.
     pub fn run(&self) -> Outcome {
         std::fs::create_dir_all(&self.folder)?;
-        clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), &self.folder)?;
+        clap_mangen::generate_to(command_line().disable_help_subcommand(true), &self.folder)?;
         Ok(())
     }
 }

@@ -1,14 +1,18 @@
 //! `coracle dependency`: what a chart needs, and bringing it from this disk.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
+use coracle_helm::dependencies::is_compatible;
 use coracle_helm::package::{Changes, pack};
 use coracle_helm::show::{archive_status, dependency_table, unpacked_status};
-use coracle_helm::{Chart, Dependency as Needed};
+use coracle_helm::{Chart, Dependency as Needed, Lock};
 
+use super::release::source::Fetching;
 use crate::chart;
+use crate::disk::path_error;
 use crate::failure::{Failure, Outcome};
 
 /// List or bring the charts that a chart needs.
@@ -29,27 +33,51 @@ enum Verb {
         /// Folder of the chart.
         #[arg(default_value = ".")]
         chart: PathBuf,
+        /// Widest column.
+        #[arg(long, default_value_t = 80)]
+        max_col_width: usize,
     },
-    /// Bring dependencies of this disk (file://…) into charts/.
-    #[command(alias = "update", alias = "up")]
-    Build {
-        /// Folder of the chart.
-        #[arg(default_value = ".")]
-        chart: PathBuf,
-    },
+    /// Bring the versions of Chart.lock into charts/, from this disk (file://…).
+    Build(Bring),
+    /// Bring dependencies of this disk (file://…) into charts/ and write Chart.lock.
+    #[command(alias = "up")]
+    Update(Bring),
+}
+
+#[derive(Debug, Args)]
+struct Bring {
+    /// Folder of the chart.
+    #[arg(default_value = ".")]
+    chart: PathBuf,
+    /// Accepted: no index of a repository is read.
+    #[arg(long, hide = true)]
+    skip_refresh: bool,
+    #[command(flatten)]
+    fetching: Fetching,
 }
 
 impl Dependency {
     /// Runs the verb.
     pub fn run(&self) -> Outcome {
         match &self.verb {
-            Verb::List { chart } => list(chart),
-            Verb::Build { chart } => build(chart),
+            Verb::List {
+                chart,
+                max_col_width,
+            } => list(chart, *max_col_width),
+            Verb::Build(bring) => {
+                bring.fetching.check()?;
+                build(&bring.chart, &mut std::io::stdout())
+            }
+            Verb::Update(bring) => {
+                bring.fetching.check()?;
+                update(&bring.chart, &mut std::io::stdout())
+            }
         }
     }
 }
 
-fn list(path: &Path) -> Outcome {
+fn list(path: &Path, width_max: usize) -> Outcome {
+    std::fs::metadata(path).map_err(|error| path_error("stat", path, &error))?;
     let chart = chart::load(path)?;
     let folder = path.join("charts");
     if chart.metadata.dependencies.is_empty() {
@@ -57,7 +85,7 @@ fn list(path: &Path) -> Outcome {
         return Ok(());
     }
     let status = |dependency: &Needed| status(&folder, &chart, dependency);
-    println!("{}", dependency_table(&chart, &status));
+    println!("{}", dependency_table(&chart, &status, width_max));
     for entry in entries(&folder) {
         let is_archive = entry
             .extension()
@@ -123,54 +151,178 @@ fn status(folder: &Path, chart: &Chart, dependency: &Needed) -> String {
     unpacked_status(chart, dependency).into()
 }
 
-/// Packs what lies on this disk into `charts/`.
-fn build(path: &Path) -> Outcome {
+/// Brings what `Chart.lock` says; without one, what `Chart.yaml` says.
+fn build(path: &Path, out: &mut dyn Write) -> Outcome {
     let chart = chart::load(path)?;
-    let folder = path.join("charts");
-    let mut elsewhere = Vec::new();
+    let Some(text) = &chart.lock else {
+        return update(path, out);
+    };
+    let lock = Lock::parse(text).map_err(|message| anyhow::anyhow!(message))?;
+    if !lock.fits(&chart.metadata.dependencies) {
+        let [lock, chart] = file_names(&chart);
+        return Err(anyhow::anyhow!("the lock file ({lock}) is out of sync with the dependencies file ({chart}). Please update the dependencies").into());
+    }
+    bring(path, &chart, &lock.dependencies, out)
+}
+
+fn file_names(chart: &Chart) -> [&'static str; 2] {
+    match chart.metadata.api_version.as_str() {
+        "v1" => ["requirements.lock", "requirements.yaml"],
+        _ => ["Chart.lock", "Chart.yaml"],
+    }
+}
+
+/// Settles versions, brings them and writes the lock.
+pub fn update(path: &Path, out: &mut dyn Write) -> Outcome {
+    let chart = chart::load(path)?;
+    let wanted = &chart.metadata.dependencies;
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let locked = settle(path, &chart)?;
+    bring(path, &chart, &locked, out)?;
+    let lock = Lock::new(wanted, locked, jiff::Timestamp::now().to_string());
+    let old = chart
+        .lock
+        .as_deref()
+        .and_then(|text| Lock::parse(text).ok());
+    if old.is_some_and(|old| old.digest == lock.digest) {
+        return Ok(());
+    }
+    let target = path.join(file_names(&chart)[0]);
+    std::fs::write(&target, lock.to_text())
+        .with_context(|| format!("could not write {}", target.display()))?;
+    Ok(())
+}
+
+/// The exact version of each dependency.
+fn settle(path: &Path, chart: &Chart) -> Result<Vec<Needed>, Failure> {
+    let (mut locked, mut missing, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
     for dependency in &chart.metadata.dependencies {
+        let version = match dependency.repository.strip_prefix("file://") {
+            Some(place) => local(path, place)?.metadata.version,
+            None if dependency.repository.is_empty() => dependency.version.clone(),
+            None => match there(chart, dependency) {
+                Some(found) => found.metadata.version.clone(),
+                None => {
+                    let Needed {
+                        name, repository, ..
+                    } = dependency;
+                    elsewhere.push(format!("{name} from {repository}"));
+                    continue;
+                }
+            },
+        };
+        let range = &dependency.version;
+        let is_local = dependency.repository.starts_with("file://");
+        if is_local && !range.is_empty() && !is_compatible(range, &version) {
+            let Needed {
+                name, repository, ..
+            } = dependency;
+            missing.push(format!(
+                "{name:?} (repository {repository:?}, version {range:?})"
+            ));
+        }
+        locked.push(Needed {
+            name: dependency.name.clone(),
+            repository: dependency.repository.clone(),
+            version,
+            ..Needed::default()
+        });
+    }
+    if !missing.is_empty() {
+        return Err(anyhow::anyhow!("can't get a valid version for {} subchart(s): {}. Make sure a matching chart version exists in the repo, or change the version constraint in Chart.yaml", missing.len(), missing.join(", ")).into());
+    }
+    if !elsewhere.is_empty() {
+        return Err(Failure::from(anyhow::anyhow!(
+            "charts are not downloaded: {}",
+            elsewhere.join(", ")
+        ))
+        .hint("put their archives into charts/"));
+    }
+    Ok(locked)
+}
+
+/// The chart at `file://PLACE`.
+fn local(path: &Path, place: &str) -> Result<Chart, Failure> {
+    let source = match Path::new(place).is_absolute() {
+        true => PathBuf::from(place),
+        false => path.join(place),
+    };
+    if !source.exists() {
+        let source = std::path::absolute(&source)?;
+        return Err(anyhow::anyhow!("directory {} not found", plain(&source).display()).into());
+    }
+    chart::load(&source)
+}
+
+/// A path without `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => {
+                out.pop();
+            }
+            part => out.push(part),
+        }
+    }
+    out
+}
+
+/// What lies in `charts/` already.
+fn there<'c>(chart: &'c Chart, dependency: &Needed) -> Option<&'c Chart> {
+    chart.dependencies.iter().find(|child| {
+        child.name() == dependency.name
+            && is_compatible(&dependency.version, &child.metadata.version)
+    })
+}
+
+/// Packs what lies on this disk into `charts/`.
+fn bring(path: &Path, chart: &Chart, locked: &[Needed], out: &mut dyn Write) -> Outcome {
+    let folder = path.join("charts");
+    writeln!(out, "Saving {} charts", locked.len())?;
+    let mut archives = Vec::new();
+    for dependency in locked {
         let Some(place) = dependency.repository.strip_prefix("file://") else {
-            let there = !matches!(
-                status(&folder, &chart, dependency).as_str(),
-                "missing" | "wrong version" | "corrupt"
-            );
-            if !there && !dependency.repository.is_empty() {
-                elsewhere.push(format!(
-                    "{} from {}",
-                    dependency.name, dependency.repository
-                ));
+            if dependency.repository.is_empty() {
+                writeln!(
+                    out,
+                    "Dependency {} did not declare a repository. Assuming it exists in the charts directory",
+                    dependency.name
+                )?;
+            }
+            if there(chart, dependency).is_none() {
+                let Needed { name, version, .. } = dependency;
+                return Err(Failure::from(anyhow::anyhow!(
+                    "{name} {version} is not in {}, and charts are not downloaded",
+                    folder.display()
+                ))
+                .hint("put its archive there"));
             }
             continue;
         };
-        let source = path.join(place);
-        let found = chart::load(&source)
-            .with_context(|| format!("dependency {} at {}", dependency.name, source.display()))?;
-        let range = &dependency.version;
-        let version = &found.metadata.version;
-        if !range.is_empty() && !coracle_helm::dependencies::is_compatible(range, version) {
-            return Err(Failure::from(anyhow::anyhow!(
-                "can't get a valid version for dependency {}: {} has {version}, wanted {range}",
-                dependency.name,
-                source.display()
-            )));
+        let found = local(path, place)?;
+        if !is_compatible(&dependency.version, &found.metadata.version) {
+            return Err(anyhow::anyhow!(
+                "can't get a valid version for dependency {}",
+                dependency.name
+            )
+            .into());
         }
         let archive = pack(&found, &Changes::default()).map_err(|error| anyhow::anyhow!(error))?;
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("could not make {}", folder.display()))?;
+        archives.push((dependency, archive));
+    }
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("could not make {}", folder.display()))?;
+    writeln!(out, "Deleting outdated charts")?;
+    for (dependency, archive) in archives {
         remove_older(&folder, &dependency.name, &archive.name)?;
         let target = folder.join(&archive.name);
         std::fs::write(&target, &archive.bytes)
             .with_context(|| format!("could not write {}", target.display()))?;
-        println!("Saving {} from {}", archive.name, source.display());
     }
-    if elsewhere.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::from(anyhow::anyhow!(
-        "charts are not downloaded yet: {}",
-        elsewhere.join(", ")
-    ))
-    .hint("put their archives into charts/, for instance with helm dependency build"))
+    Ok(())
 }
 
 /// Other versions of the same chart would be loaded too.

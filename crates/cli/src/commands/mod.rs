@@ -97,12 +97,21 @@ enum Command {
     /// Start the cluster.
     Start(start::Start),
     /// Stop the cluster; its data and images stay.
+    #[command(
+        after_help = "Examples:\n  coracle stop                    containers end; volumes, images and releases stay\n  coracle stop --cluster second   another cluster of yours\n  coracle start                   go on"
+    )]
     Stop,
     /// Remove the cluster and everything that belongs to it.
+    #[command(
+        after_help = "Examples:\n  coracle delete                    releases, volumes, keys, logs, its kubeconfig entry\n  coracle delete --cluster second   another cluster of yours\n\nLayers of images stay while another cluster uses them. To keep the cluster and\nremove the application alone: coracle down"
+    )]
     Delete,
     /// Show the cluster and what runs in it.
     Status(status::Status),
     /// Print the address at which the cluster's ports answer.
+    #[command(
+        after_help = "Examples:\n  curl http://$(coracle ip):30080\n  coracle ip --cluster second   a second cluster has an address of its own"
+    )]
     Ip,
     /// Print the URLs of a Service.
     Service(access::Service),
@@ -113,7 +122,7 @@ enum Command {
     /// Build, pull, push, load, save, tag, inspect, list and remove images.
     Image(image::Image),
     /// Render a chart as `helm template` does.
-    Template(template::Template),
+    Template(Box<template::Placed>),
     /// Install a chart as a release.
     Install(Box<release::Placed<release::Install>>),
     /// Upgrade a release to another chart or other values.
@@ -166,6 +175,7 @@ pub fn run() -> ExitCode {
     match program().as_str() {
         "helm" => return helm::run(std::env::args_os()),
         "minikube" => return minikube::run(),
+        "kubectl" => return kubectl::run(),
         _ => {}
     }
     match parse().and_then(|cli| dispatch(&cli)) {
@@ -181,9 +191,54 @@ fn program() -> String {
     name.to_string_lossy().into_owned()
 }
 
+/// Commands in the order in which people meet them.
+const ORDER: [&str; 27] = [
+    "up",
+    "down",
+    "status",
+    "logs",
+    "why",
+    "service",
+    "forward",
+    "kubectl",
+    "start",
+    "stop",
+    "delete",
+    "ip",
+    "doctor",
+    "image",
+    "check",
+    "template",
+    "lint",
+    "install",
+    "upgrade",
+    "rollback",
+    "uninstall",
+    "list",
+    "history",
+    "get",
+    "test",
+    "show",
+    "package",
+];
+
+/// Returns the command line with its commands in order; the others follow.
+fn command_line() -> clap::Command {
+    let mut command = Cli::command();
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|one| one.get_name().to_owned())
+        .collect();
+    for name in names {
+        let place = ORDER.iter().position(|known| *known == name);
+        command = command.mut_subcommand(name, |one| one.display_order(place.unwrap_or(100)));
+    }
+    command
+}
+
 /// Parses the command line, over the defaults that the user has set.
 fn parse() -> Result<Cli, Failure> {
-    let mut command = Cli::command();
+    let mut command = command_line();
     for (key, value) in config::defaults()? {
         // Parsing happens once in a process; clap wants texts that stay.
         let value: &'static str = value.leak();

@@ -1,13 +1,18 @@
 //! `coracle package`: a chart as an archive; the same chart gives the same
 //! bytes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
+use coracle_helm::dependencies;
 use coracle_helm::package::{Changes, pack};
+use coracle_helm::semver::Version;
 
+use super::dependency;
+use super::release::source::Fetching;
 use crate::chart;
+use crate::disk::path_error;
 use crate::failure::{Failure, Outcome};
 
 /// Pack a chart folder into NAME-VERSION.tgz.
@@ -28,6 +33,14 @@ pub struct Package {
     /// Folder to write to.
     #[arg(long, short, default_value = ".")]
     destination: PathBuf,
+    /// Bring dependencies of this disk into charts/ first.
+    #[arg(long, short = 'u')]
+    dependency_update: bool,
+    /// Sign the archive (not supported).
+    #[arg(long, hide = true)]
+    sign: bool,
+    #[command(flatten)]
+    fetching: Fetching,
 }
 
 impl Package {
@@ -46,19 +59,40 @@ impl Package {
             app_version: self.app_version.clone(),
             modified,
         };
-        for path in &self.charts {
-            let chart = chart::load(path)?;
-            let archive = pack(&chart, &changes).map_err(|error| anyhow::anyhow!(error))?;
-            std::fs::create_dir_all(&self.destination)
-                .with_context(|| format!("could not make {}", self.destination.display()))?;
-            let target = std::path::absolute(self.destination.join(&archive.name))?;
-            std::fs::write(&target, &archive.bytes)
-                .with_context(|| format!("could not write {}", target.display()))?;
-            println!(
-                "Successfully packaged chart and saved it to: {}",
-                target.display()
-            );
+        self.fetching.check()?;
+        if self.sign {
+            return Err(Failure::usage("archives are not signed: leave --sign away"));
         }
+        for path in &self.charts {
+            self.one(path, &changes)?;
+        }
+        Ok(())
+    }
+
+    fn one(&self, path: &Path, changes: &Changes) -> Outcome {
+        std::fs::metadata(path).map_err(|error| path_error("stat", path, &error))?;
+        if self.dependency_update {
+            dependency::update(path, &mut std::io::sink())?;
+        }
+        let chart = chart::load(path)?;
+        let words = |message: String| anyhow::anyhow!(message);
+        if let Some(version) = &changes.version {
+            Version::parse(version).map_err(words)?;
+        }
+        dependencies::check_folder(&chart).map_err(words)?;
+        let archive = pack(&chart, changes).map_err(words)?;
+        std::fs::create_dir_all(&self.destination)
+            .with_context(|| format!("could not make {}", self.destination.display()))?;
+        let target = match self.destination.as_os_str() == "." {
+            true => std::path::absolute(&archive.name)?,
+            false => self.destination.join(&archive.name),
+        };
+        std::fs::write(&target, &archive.bytes)
+            .with_context(|| format!("could not write {}", target.display()))?;
+        println!(
+            "Successfully packaged chart and saved it to: {}",
+            target.display()
+        );
         Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! `coracle show`: parts of a chart, as `helm show` prints them.
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use coracle_helm::Chart;
 use coracle_helm::show::{self, Part};
+use coracle_machinery::jsonpath::JsonPath;
 
-use crate::chart;
+use super::release::{ChartFlags, source};
 use crate::failure::Outcome;
 
 /// Show a chart, its values, README or definitions.
@@ -19,7 +20,12 @@ pub struct Show {
     #[arg(value_enum)]
     part: What,
     /// Folder or archive of the chart.
-    chart: PathBuf,
+    chart: String,
+    /// Of values: what this template takes of them, {.image.tag}.
+    #[arg(long, value_name = "TEMPLATE")]
+    jsonpath: Option<String>,
+    #[command(flatten)]
+    flags: ChartFlags,
 }
 
 /// A part of a chart.
@@ -40,7 +46,10 @@ enum What {
 impl Show {
     /// Prints the part.
     pub fn run(&self) -> Outcome {
-        let chart = chart::load(&self.chart)?;
+        let chart = source::load(&self.chart, &self.flags)?;
+        if let (What::Values, Some(template)) = (self.part, &self.jsonpath) {
+            return self.select(&chart, template);
+        }
         let part = match self.part {
             What::All => Part::All,
             What::Chart => Part::Chart,
@@ -49,6 +58,15 @@ impl Show {
             What::Crds => Part::Crds,
         };
         std::io::stdout().write_all(&show::show(&chart, part))?;
+        Ok(())
+    }
+    /// Prints what a template takes of the values.
+    fn select(&self, chart: &Chart, template: &str) -> Outcome {
+        let path = JsonPath::parse(template)
+            .map_err(|error| anyhow::anyhow!("error parsing jsonpath {template}: {error}"))?;
+        let values = coracle_release::map_to_json(&chart.values);
+        let text = path.render(&values.into());
+        print!("{}", text.map_err(|error| anyhow::anyhow!("{error}"))?);
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! `coracle start`: brings the cluster up and writes the kubeconfig.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use coracle_cluster::gateway::{self, start_gateway};
@@ -16,9 +18,13 @@ use kube::{Api, Client};
 
 use super::progress::{Progress, Step};
 use super::target::{Target, kubeconfig_path};
-use super::{Global, advice, block_on};
+use super::{Global, advice, block_on, doctor};
 use crate::failure::{Failure, Outcome, command};
-use crate::process::{certificates, gateway_cgroups};
+use crate::process::{certificates, cgroups};
+
+/// How long a cluster may take until its API answers, and how long one answer.
+const API_WITHIN: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The port that the API is given where it is free.
 const API_PORT: u16 = 6443;
@@ -30,7 +36,8 @@ const API_PORT: u16 = 6443;
   coracle start --cluster second   another one beside it
   coracle start --upgrade          let a running cluster use this version of coracle
 
-Starting a cluster that runs mends what is missing: its gateway, its kubeconfig.")]
+Starting a cluster that runs mends what is missing or has expired: its gateway,
+its certificates, the kubeconfig.")]
 pub struct Start {
     /// Bring up the API server alone, without controllers and node.
     #[arg(long)]
@@ -85,7 +92,14 @@ impl Start {
                 step.skipped(&runs(target, &record));
                 return Ok(record);
             }
-            Ok((record, false)) => record,
+            Ok((record, false)) => {
+                if let Some(advice) = doctor::cgroup_advice() {
+                    step.line(&format!(
+                        "· containers run without limits; with them: {advice}"
+                    ));
+                }
+                record
+            }
             Err(failure) => {
                 step.failed();
                 return Err(failure);
@@ -116,6 +130,7 @@ impl Start {
     /// Starts the cluster; tells whether another command had done so meanwhile.
     fn launch(&self, target: &Target) -> Result<(Record, bool), Failure> {
         advice::check_binary()?;
+        doctor::check_disk(target.home.path())?;
         let ids = IdMap::choose();
         target
             .dir
@@ -134,7 +149,8 @@ impl Start {
         let (names, addresses) = certificates::subjects(target.dir.name(), &plan);
         Pki::prepare(&target.dir.pki(), &ids, &names, &addresses)?;
         let (uid, gid) = ids.root();
-        let delegation = Delegation::create(&gateway_cgroups(target.dir.name()), uid, gid).ok();
+        let name = cgroups::choose(&target.dir, &ids)?;
+        let delegation = Delegation::create(&name, uid, gid).ok();
         let launched = Launch {
             home: &target.home,
             cluster: &target.dir,
@@ -287,26 +303,70 @@ fn runs(target: &Target, record: &Record) -> String {
 
 /// Waits until the API says that it is ready. Its socket is open already, so
 /// the first request waits by itself; a restarting engine is asked again.
+///
+/// An engine that ends again and again will never answer: its own last words
+/// are the reason.
 async fn wait_for_api(target: &Target, record: &Record) -> Outcome {
     let client: Client = target.client(record).await?;
-    let mut last = None;
-    for _ in 0..100 {
+    let mut log = EngineLog::from_now(&target.dir.logs());
+    let mut last = "it is silent".to_owned();
+    let until = Instant::now() + API_WITHIN;
+    while Instant::now() < until && record.init.is_alive() {
         let request = http::Request::get("/readyz").body(Vec::new())?;
-        match client.request_text(request).await {
-            Ok(_) => return Ok(()),
-            Err(error) => last = Some(error),
+        match tokio::time::timeout(LOOK_AGAIN, client.request_text(request)).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => {
+                last = error.to_string();
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(_) => {}
         }
-        if !record.init.is_alive() {
-            break;
+        if let Some(words) = log.ended_again() {
+            return Err(anyhow::anyhow!(
+                "the engine of cluster {} does not stay up: {words}",
+                target.dir.name()
+            )
+            .into());
         }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    let error = last.map_or_else(|| "it ended".to_owned(), |error| error.to_string());
     Err(anyhow::anyhow!(
-        "the API of cluster {} does not answer: {error}",
+        "the API of cluster {} does not answer: {last}",
         target.dir.name()
     )
     .into())
+}
+
+/// What the engine's log says from now on.
+struct EngineLog {
+    path: PathBuf,
+    from: usize,
+}
+
+impl EngineLog {
+    fn from_now(logs: &Path) -> EngineLog {
+        let path = logs.join("engine.log");
+        let from = std::fs::read(&path).map_or(0, |bytes| bytes.len());
+        EngineLog { path, from }
+    }
+
+    /// Returns the engine's last words, if it has ended more than once.
+    fn ended_again(&mut self) -> Option<String> {
+        let bytes = std::fs::read(&self.path).ok()?;
+        let text = String::from_utf8_lossy(bytes.get(self.from..)?).into_owned();
+        last_words(&text)
+    }
+}
+
+/// Returns what a process said before it ended for the second time.
+fn last_words(log: &str) -> Option<String> {
+    if log.matches("engine ended with").count() < 2 {
+        return None;
+    }
+    let words = log
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("coracle engine: "));
+    Some(words.unwrap_or("it says nothing").to_owned())
 }
 
 /// Waits until the controllers have made the ServiceAccount without which no
@@ -316,7 +376,7 @@ async fn wait_for_controllers(target: &Target, record: &Record) -> Outcome {
     let there = await_condition(accounts, "default", |found: Option<&ServiceAccount>| {
         found.is_some()
     });
-    match tokio::time::timeout(std::time::Duration::from_secs(10), there).await {
+    match tokio::time::timeout(Duration::from_secs(10), there).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(anyhow::Error::from(error).into()),
         Err(_) => Err(anyhow::anyhow!(
@@ -324,5 +384,21 @@ async fn wait_for_controllers(target: &Target, record: &Record) -> Outcome {
             target.dir.name()
         )
         .into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_ends_twice_has_said_why() {
+        let check = |log: &str, expected: Option<&str>| {
+            assert_eq!(last_words(log).as_deref(), expected, "{log}");
+        };
+        let once = "coracle engine: no space\ncoracle init: engine ended with exit code 1, starting again in 0ns\n";
+        check("", None);
+        check(once, None);
+        check(&once.repeat(2), Some("no space"));
     }
 }

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 
 use coracle_cluster::pki::Pki;
 use coracle_cluster::{ClusterDir, Home, HostNetwork, Record, kubeconfig};
+use coracle_netdev::AddressPlan;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::Global;
 use crate::failure::Failure;
+use crate::process::certificates;
 use coracle_release::why::similar;
 
 /// The cluster that a command acts on.
@@ -83,7 +85,13 @@ impl Target {
 
     /// Returns the entry by which clients reach the cluster.
     pub fn entry(&self, record: &Record) -> Result<kubeconfig::Entry, Failure> {
-        let pki = Pki::at(&self.dir.pki());
+        let mut pki = Pki::at(&self.dir.pki());
+        if pki.days_left("admin").is_none_or(|days| days < 1) {
+            // The engine renews in good time, but not while nothing runs.
+            let (names, addresses) =
+                certificates::subjects(self.dir.name(), &AddressPlan::default());
+            pki = Pki::prepare(&self.dir.pki(), &record.ids, &names, &addresses)?;
+        }
         Ok(kubeconfig::Entry {
             name: self.dir.name().to_owned(),
             server: format!("https://{}", record.api),

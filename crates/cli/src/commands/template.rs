@@ -8,27 +8,30 @@ use anyhow::Context;
 use clap::Args;
 use coracle_helm::print::{self, Parts};
 use coracle_helm::{
-    Capabilities, KubeVersion, Level, NoCluster, Options, Release, Rendered, render_with,
+    Capabilities, KubeVersion, Level, Lookup, NoCluster, Options, Release, RenderError, Rendered,
+    render_with,
 };
+use coracle_release::{DryRun, check_name};
 
-use crate::chart;
+use super::release::{ChartFlags, Naming, Where, dry_run, source};
 use crate::failure::{Failure, Outcome};
 use crate::values::ValueFlags;
 
 /// Render a chart as `helm template` does.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  coracle template charts/todo-app\n  coracle template todo charts/todo-app -f production.yaml --set backend.replicaCount=3\n  coracle template charts/todo-app --show-only templates/service.yaml\n  coracle template charts/todo-app --output-dir rendered"
 )]
 pub struct Template {
     /// Name of the release and the chart, or the chart alone.
-    #[arg(required = true, num_args = 1..=2, value_name = "[NAME] CHART")]
+    #[arg(required = true, num_args = 1.., value_name = "[NAME] CHART")]
     names: Vec<String>,
     #[command(flatten)]
+    naming: Naming,
+    #[command(flatten)]
+    chart: ChartFlags,
+    #[command(flatten)]
     values: ValueFlags,
-    /// Namespace of the release.
-    #[arg(long, short, default_value = "default")]
-    namespace: String,
     /// Kubernetes version that the chart sees.
     #[arg(long)]
     kube_version: Option<String>,
@@ -62,15 +65,33 @@ pub struct Template {
     /// Which release of Helm to equal: 4.2, 4.1 or 3.
     #[arg(long, default_value = "4.2", value_parser = level)]
     helm_level: Level,
-    /// Asks a server in Helm; templates are rendered without one here.
-    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "client")]
-    dry_run: Option<String>,
-    /// Asks a server in Helm; templates are rendered without one here.
+    /// As if installing, without a cluster (client) or asking one (server).
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "client", value_parser = dry_run)]
+    dry_run: Option<DryRun>,
+    /// The same as --dry-run=server.
     #[arg(long, hide = true)]
     validate: bool,
-    /// Says more in Helm.
-    #[arg(long, hide = true)]
+}
+
+/// The command with the flags that helm has for every command.
+#[derive(Debug, Args)]
+pub struct Placed {
+    #[command(flatten)]
+    at: Where,
+    /// Print what templates wrote, even if it is no YAML.
+    #[arg(long)]
     debug: bool,
+    #[command(flatten)]
+    template: Template,
+}
+
+impl Placed {
+    /// Prints the manifest, or writes it.
+    pub fn run(&self) -> Outcome {
+        let namespace = self.at.namespace.as_deref();
+        self.template
+            .run(namespace.unwrap_or("default"), self.debug)
+    }
 }
 
 fn level(text: &str) -> Result<Level, String> {
@@ -83,52 +104,63 @@ fn level(text: &str) -> Result<Level, String> {
 }
 
 impl Template {
+    /// Whether templates see a cluster: what it serves, and its objects by
+    /// `lookup`.
+    pub fn asks_server(&self) -> bool {
+        self.validate || self.dry_run == Some(DryRun::Server)
+    }
+
     /// Prints the manifest, or writes it.
-    pub fn run(&self) -> Outcome {
-        let (name, path) = match self.names.as_slice() {
-            [path] => ("release-name", path),
-            [name, path] => (name.as_str(), path),
-            _ => return Err(Failure::usage("name one chart")),
-        };
-        if self.validate || self.dry_run.as_deref() == Some("server") {
+    pub fn run(&self, namespace: &str, debug: bool) -> Outcome {
+        if self.asks_server() {
             return Err(Failure::usage("template asks no server")
                 .hint("ask one with: coracle check CHART --context NAME"));
         }
-        let chart = chart::load(path.as_ref())?;
+        let capabilities = Capabilities::of(self.helm_level);
+        self.run_with(namespace, debug, capabilities, &NoCluster)
+    }
+
+    /// The same with what a cluster says.
+    pub fn run_with(
+        &self,
+        namespace: &str,
+        debug: bool,
+        seen: Capabilities,
+        lookup: &dyn Lookup,
+    ) -> Outcome {
+        let capabilities = self.capabilities(seen)?;
+        let (name, chart) = self
+            .naming
+            .name_and_chart(&self.names, Some("release-name"))?;
+        check_name(&name).map_err(|error| anyhow::anyhow!("release name check failed: {error}"))?;
+        let chart = source::load(chart, &self.chart)?;
         let values = self.values.read()?;
         let release = Release {
-            namespace: self.namespace.clone(),
+            namespace: namespace.to_owned(),
             is_install: !self.is_upgrade,
-            ..Release::named(name)
+            ..Release::named(&*name)
         };
         let options = Options {
             level: self.helm_level,
             skip_schema_validation: self.skip_schema_validation,
             ..Options::default()
         };
-        let capabilities = self.capabilities()?;
-        let rendered = render_with(
-            &chart,
-            &values,
-            &release,
-            &capabilities,
-            &NoCluster,
-            options,
-        )
-        .map_err(|error| Failure::from(anyhow::anyhow!("{}", error.report().trim_end())))?;
+        let rendered = render_with(&chart, &values, &release, &capabilities, lookup, options);
+        let rendered = rendered.map_err(|error| refused(&error, debug))?;
         for warning in &rendered.warnings {
             eprintln!("{warning}");
         }
         match &self.output_dir {
-            Some(folder) => self.write(folder, name, &rendered),
+            Some(folder) => self.write(folder, &name, &rendered),
             None => self.print(&rendered),
         }
     }
 
-    fn capabilities(&self) -> Result<Capabilities, Failure> {
-        let mut capabilities = Capabilities::of(self.helm_level);
+    fn capabilities(&self, mut capabilities: Capabilities) -> Result<Capabilities, Failure> {
         if let Some(version) = &self.kube_version {
-            capabilities.kube_version = KubeVersion::parse(version).map_err(Failure::usage)?;
+            capabilities.kube_version = KubeVersion::parse(version).map_err(|message| {
+                Failure::usage(format!("invalid kube version '{version}': {message}"))
+            })?;
         }
         let more = self.api_versions.iter().cloned();
         capabilities.api_versions.extend(more);
@@ -155,13 +187,18 @@ impl Template {
 
     /// Writes one file per template; says which.
     fn write(&self, folder: &Path, name: &str, rendered: &Rendered) -> Outcome {
-        let folder = match self.release_name {
+        let below = match self.release_name {
             true => folder.join(name),
             false => folder.to_owned(),
         };
         let mut written = BTreeSet::new();
+        let definitions: Vec<&str> = rendered.crds.iter().map(|crd| &*crd.path).collect();
         for (path, text) in print::files(rendered, self.parts()) {
-            let target = folder.join(&path);
+            // Helm knows no release where it writes definitions.
+            let target = match definitions.contains(&&*path) {
+                true => folder.join(&path),
+                false => below.join(&path),
+            };
             if let Some(parent) = target.parent() {
                 std::fs::create_dir_all(parent)
                     .with_context(|| format!("could not make {}", parent.display()))?;
@@ -178,8 +215,32 @@ impl Template {
             written.insert(path);
             println!("wrote {}", target.display());
         }
-        // Helm prints the empty manifest's line break.
-        println!();
-        Ok(())
+        // Everything is in the files: Helm prints the line break of an empty
+        // manifest, and finds nothing to show of it.
+        match self.show_only.first() {
+            Some(pattern) => {
+                Err(anyhow::anyhow!("could not find template {pattern} in chart").into())
+            }
+            None => {
+                println!();
+                Ok(())
+            }
+        }
     }
+}
+
+/// Makes the failure of a refusal; says what templates wrote if all is to be
+/// said.
+fn refused(error: &RenderError, debug: bool) -> Failure {
+    if debug {
+        for (path, text) in &error.written {
+            if !text.trim().is_empty() {
+                println!("---\n# Source: {path}\n{text}");
+            }
+        }
+        if error.written.is_empty() {
+            println!();
+        }
+    }
+    Failure::from(anyhow::anyhow!("{}", error.report().trim_end()))
 }

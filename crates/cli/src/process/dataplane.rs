@@ -16,7 +16,7 @@ use super::paths;
 /// Carries traffic as the engine configures it. Asked to end (SIGTERM), it
 /// closes its listeners and carries what is under way to the end.
 pub fn main() -> anyhow::Result<()> {
-    super::log();
+    super::log::into(paths::log("dataplane"));
     rustix::thread::set_name(c"coracle-data")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

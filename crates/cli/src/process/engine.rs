@@ -29,7 +29,7 @@ const DOMAIN: &str = "cluster.local";
 
 /// Runs the engine of cluster `name` until it is asked to end.
 pub fn main(name: &str, api_only: bool) -> anyhow::Result<()> {
-    super::log();
+    super::log::into(paths::log("engine"));
     rustix::thread::set_name(c"coracle-engine")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -8,6 +8,7 @@ use anyhow::Context;
 use coracle_cluster::{Home, HostNetwork, Record, init, keeper};
 use coracle_dataplane::host::{self, Direct, Policy, Resolver};
 
+use super::cgroups;
 use super::registries::Host;
 use super::succession::Predecessor;
 
@@ -15,7 +16,7 @@ use super::succession::Predecessor;
 pub fn keeper(name: &str) -> anyhow::Result<()> {
     let cluster = Home::from_environment()?.cluster(name);
     keeper::keep(name, || {
-        if let Some(delegation) = coracle_runtime::Delegation::find(&delegation_name(name))
+        if let Some(delegation) = coracle_runtime::Delegation::find(&cgroups::name(&cluster))
             && let Err(error) = delegation.remove()
         {
             eprintln!("coracle gateway: cgroups were not removed: {error}");
@@ -25,16 +26,12 @@ pub fn keeper(name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the name of a cluster's cgroups.
-pub fn delegation_name(cluster: &str) -> String {
-    format!("coracle-{cluster}")
-}
-
 /// Binds ports, dials out, asks the host's resolver and reaches registries on
 /// request.
 pub fn worker(name: &str) -> anyhow::Result<()> {
-    super::log();
-    let folder = Home::from_environment()?.cluster(name).path().to_owned();
+    let cluster = Home::from_environment()?.cluster(name);
+    super::log::into(cluster.logs().join("gateway.log"));
+    let folder = cluster.path().to_owned();
     let fd = init::descriptor("gateway").context("no gateway socket was inherited")?;
     // SAFETY: the keeper handed over this descriptor, nothing else owns it here.
     let listener = unsafe { OwnedFd::from_raw_fd(fd) };

@@ -2,9 +2,11 @@
 
 mod builder;
 pub mod certificates;
+pub mod cgroups;
 mod dataplane;
 mod engine;
 mod gateway;
+mod log;
 pub mod paths;
 mod registries;
 mod succession;
@@ -12,7 +14,6 @@ mod succession;
 use std::process::ExitCode;
 
 pub use builder::{BuildJob, Job, JobEvent, run_job};
-pub use gateway::delegation_name as gateway_cgroups;
 
 /// Runs the process that the command line names, if it names one.
 ///
@@ -53,15 +54,4 @@ fn finish(name: &str, result: anyhow::Result<()>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Logs to standard error, which is the process's log file; `CORACLE_LOG` filters.
-fn log() {
-    let filter = std::env::var("CORACLE_LOG")
-        .unwrap_or_else(|_| "info,kube=warn,kube_client=warn,hyper=warn".into());
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .init();
 }

@@ -22,3 +22,8 @@ pub fn dataplane_socket() -> PathBuf {
 pub fn gateway_socket() -> PathBuf {
     cluster().join("run/gateway.sock")
 }
+
+/// The log of a process.
+pub fn log(process: &str) -> PathBuf {
+    cluster().join("logs").join(format!("{process}.log"))
+}

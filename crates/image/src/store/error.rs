@@ -22,7 +22,7 @@ pub enum StoreError {
     },
     /// The disk is full.
     #[error(
-        "no space left on the disk of the image store at {path}; remove images with `coracle image rm`, or free space"
+        "no space left on the disk of the image store; remove images with `coracle image rm`, or free space"
     )]
     DiskFull {
         /// The file that found no room.

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Object, child, each};
-use crate::default::value;
+use crate::default::{child_or_new, value};
 
 /// Defaults of the webhooks of either configuration.
 pub fn webhooks(object: &mut Object, mutating: bool) {
@@ -28,7 +28,7 @@ pub fn webhooks(object: &mut Object, mutating: bool) {
 
 /// Defaults of a `ValidatingAdmissionPolicy` or `MutatingAdmissionPolicy`.
 pub fn policy(object: &mut Object) {
-    let Some(spec) = child(object, "spec") else {
+    let Some(spec) = child_or_new(object, "spec") else {
         return;
     };
     value(spec, "failurePolicy", || "Fail");

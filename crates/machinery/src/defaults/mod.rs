@@ -47,7 +47,7 @@ pub fn apply(kind: &Kind, object: &mut Object) {
         ("storage.k8s.io", "CSIDriver") => storage::driver(object),
         ("storage.k8s.io", "VolumeAttachment") => storage::attachment(object),
         ("scheduling.k8s.io", "PriorityClass") => {
-            text(object, "preemptionPolicy", "PreemptLowerPriority");
+            crate::default::value(object, "preemptionPolicy", || "PreemptLowerPriority");
         }
         ("discovery.k8s.io", "EndpointSlice") => networking::endpoint_slice(object),
         (

@@ -22,6 +22,68 @@ pub(super) fn create(object: &mut Value) {
     if let Some(map) = object.as_object_mut() {
         map.insert("status".into(), status);
     }
+    own_label_values(object);
+}
+
+/// Selectors that ask for the pod's own values of some labels get them, as far
+/// as the pod has such labels.
+fn own_label_values(object: &mut Value) {
+    let labels = object["metadata"]["labels"].clone();
+    let Some(spec) = object.get_mut("spec") else {
+        return;
+    };
+    for kind in ["podAffinity", "podAntiAffinity"] {
+        let mut terms = |list: &str, inner: Option<&str>| {
+            let found = spec.pointer_mut(&format!("/affinity/{kind}/{list}"));
+            for term in found.and_then(Value::as_array_mut).into_iter().flatten() {
+                let term = match inner {
+                    Some(inner) => term.get_mut(inner),
+                    None => Some(term),
+                };
+                if let Some(term) = term {
+                    select_own(term, "matchLabelKeys", "In", &labels);
+                    select_own(term, "mismatchLabelKeys", "NotIn", &labels);
+                }
+            }
+        };
+        terms("requiredDuringSchedulingIgnoredDuringExecution", None);
+        let preferred = "preferredDuringSchedulingIgnoredDuringExecution";
+        terms(preferred, Some("podAffinityTerm"));
+    }
+    let constraints = spec.get_mut("topologySpreadConstraints");
+    for constraint in constraints
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        select_own(constraint, "matchLabelKeys", "In", &labels);
+    }
+}
+
+fn select_own(term: &mut Value, keys: &str, operator: &str, labels: &Value) {
+    let Some(keys) = term[keys].as_array().cloned() else {
+        return;
+    };
+    let Some(selector) = term.get_mut("labelSelector").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let values = keys
+        .iter()
+        .filter_map(|key| Some((key, labels.get(key.as_str()?)?)))
+        .map(|(key, value)| json!({"key": key, "operator": operator, "values": [value]}));
+    let added: Vec<Value> = values.collect();
+    if added.is_empty() {
+        return;
+    }
+    let expressions = selector
+        .entry("matchExpressions")
+        .or_insert_with(|| Value::Array(Vec::new()));
+    if !expressions.is_array() {
+        *expressions = Value::Array(Vec::new());
+    }
+    if let Some(list) = expressions.as_array_mut() {
+        list.extend(added);
+    }
 }
 
 /// Through `resize` only the containers' resources change.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::pod;
-use super::{At, Causes, labels, meta, names, resources};
+use super::{At, Bad, Causes, labels, meta, names, resources};
 use crate::path::Path;
 
 /// Most bytes of data in a ConfigMap or Secret.
@@ -329,6 +329,12 @@ const SCOPES: [&str; 7] = [
     "VolumeAttributesClass",
 ];
 
+/// Scopes that leave nothing between them.
+const CONFLICTS: [(&str, &str); 2] = [
+    ("BestEffort", "NotBestEffort"),
+    ("Terminating", "NotTerminating"),
+];
+
 fn quota_scopes(spec: &At<'_>, causes: &mut Causes) {
     let scopes = spec.field("scopes");
     let hard: Vec<&str> = spec.field("hard").entries().map(|(name, _)| name).collect();
@@ -347,40 +353,87 @@ fn quota_scopes(spec: &At<'_>, causes: &mut Causes) {
         }
         set.push(text.to_owned());
     }
-    for (one, other) in [
-        ("BestEffort", "NotBestEffort"),
-        ("Terminating", "NotTerminating"),
-    ] {
+    for (one, other) in CONFLICTS {
         let has = |name: &str| set.iter().any(|scope| scope == name);
         if has(one) && has(other) {
             causes.invalid(&scopes.path, scopes.value, "conflicting scopes");
         }
     }
-    let selector = spec.field("scopeSelector");
-    for expression in selector.field("matchExpressions").items() {
-        scope_expression(&expression, causes);
+    scope_selector(&spec.field("scopeSelector"), &hard, causes);
+}
+
+/// Scopes that are asked for by name alone.
+const BARE_SCOPES: [&str; 5] = [
+    "BestEffort",
+    "CrossNamespacePodAffinity",
+    "NotBestEffort",
+    "NotTerminating",
+    "Terminating",
+];
+const BARE: &str = "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
+
+/// Causes name the list of expressions, not the expression.
+fn scope_selector(selector: &At<'_>, hard: &[&str], causes: &mut Causes) {
+    let expressions = selector.field("matchExpressions");
+    let at = |name: &'static str| expressions.path.field(name);
+    let mut set = Vec::new();
+    for expression in expressions.items() {
+        let scope = expression.field("scopeName").text();
+        if !SCOPES.contains(&scope) {
+            causes.invalid(&at("scopeName"), scope, "unsupported scope");
+        }
+        for resource in hard {
+            if !resource.contains('/') && !tracks(scope, resource) {
+                let detail = "unsupported scope applied to resource";
+                let shown = Bad::raw(scope_selector_shown(&expressions));
+                causes.invalid(&expressions.path, shown, detail);
+            }
+        }
+        let (operator, values) = (
+            expression.field("operator").text(),
+            expression.field("values"),
+        );
+        if BARE_SCOPES.contains(&scope) && operator != "Exists" {
+            causes.invalid(&at("operator"), operator, BARE);
+        }
+        match operator {
+            "In" | "NotIn" if values.is_empty() => causes.required(
+                &at("values"),
+                "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector",
+            ),
+            "Exists" | "DoesNotExist" if !values.is_empty() => causes.invalid(
+                &at("values"),
+                values.value,
+                "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector",
+            ),
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            other => causes.invalid(&at("operator"), other, "not a valid selector operator"),
+        }
+        set.push(scope.to_owned());
+    }
+    for (one, other) in CONFLICTS {
+        let has = |name: &str| set.iter().any(|scope| scope == name);
+        if has(one) && has(other) {
+            let shown = scope_selector_shown(&expressions);
+            let list = shown.trim_start_matches("{\"MatchExpressions\":");
+            let list = Bad::raw(list.strip_suffix('}').unwrap_or(list));
+            causes.invalid(&expressions.path, list, "conflicting scopes");
+        }
     }
 }
 
-fn scope_expression(expression: &At<'_>, causes: &mut Causes) {
-    let scope = expression.field("scopeName");
-    if !SCOPES.contains(&scope.text()) {
-        causes.invalid(&scope.path, scope.text(), "unsupported scope");
-    }
-    let (operator, values) = (expression.field("operator"), expression.field("values"));
-    match operator.text() {
-        "In" | "NotIn" if values.is_empty() => causes.required(
-            &values.path,
-            "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector",
-        ),
-        "Exists" | "DoesNotExist" if !values.is_empty() => causes.invalid(
-            &values.path,
-            values.value,
-            "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector",
-        ),
-        "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-        other => causes.invalid(&operator.path, other, "not a valid selector operator"),
-    }
+/// A selector of scopes as upstream's internal type prints it.
+fn scope_selector_shown(expressions: &At<'_>) -> String {
+    let parts: Vec<String> = expressions
+        .items()
+        .map(|one| {
+            format!(
+                "{{\"ScopeName\":{},\"Operator\":{},\"Values\":{}}}",
+                one.value["scopeName"], one.value["operator"], one.value["values"]
+            )
+        })
+        .collect();
+    format!("{{\"MatchExpressions\":[{}]}}", parts.join(","))
 }
 
 /// Whether a scope makes sense for a resource.

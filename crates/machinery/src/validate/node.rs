@@ -12,7 +12,13 @@ pub(super) fn node(object: &At<'_>, causes: &mut Causes) {
     for range in ranges.items() {
         ip::legacy_range(&range.path, range.text(), causes);
     }
-    if ranges.len() > 2 {
+    let families: Vec<Option<bool>> = ranges
+        .items()
+        .map(|range| Some(ip::Range::sloppy(range.text())?.address.is_ipv4()))
+        .collect();
+    let dual = matches!(families.as_slice(), [Some(one), Some(other)] if one != other);
+    let readable = families.iter().all(Option::is_some);
+    if ranges.len() > 1 && readable && !dual {
         let detail = "may specify no more than one CIDR for each IP family";
         causes.invalid(&ranges.path, ranges.value, detail);
     }

@@ -5,16 +5,18 @@ mod env;
 mod probe;
 mod scheduling;
 mod security;
+mod source;
+mod system;
 mod update;
 mod volume;
 mod warning;
 
 use serde_json::Value;
 
-use super::{At, Causes, ip, labels, names, resources};
+use super::{At, Bad, Causes, ip, labels, names, resources};
 
 pub(super) use update::{status, update as update_spec, update_ephemeral, update_resources};
-pub(super) use volume::source_fields;
+pub(super) use volume::{no_backsteps, source_fields};
 pub(super) use warning::warnings;
 
 /// A pod: its spec, and what holds for pods but not for templates.
@@ -115,7 +117,8 @@ pub(super) fn spec(spec: &At<'_>, causes: &mut Causes) {
     scheduling::tolerations(&spec.field("tolerations"), causes);
     host_aliases(&spec.field("hostAliases"), causes);
     resources::overhead(&spec.field("overhead"), causes);
-    operating_system(spec, causes);
+    resource_claims(spec, causes);
+    system::system(spec, causes);
 }
 
 fn pod_level_resources(at: &At<'_>, causes: &mut Causes) {
@@ -233,6 +236,10 @@ fn referenced_names(spec: &At<'_>, causes: &mut Causes) {
             causes.invalid_text(&at.path, at.text(), names::subdomain(at.text()));
         }
     }
+    let over = spec.field("hostnameOverride");
+    if over.is_set() {
+        causes.invalid_text(&over.path, over.text(), names::subdomain(over.text()));
+    }
     for name in ["hostname", "subdomain"] {
         let at = spec.field(name);
         if !at.is_empty() {
@@ -252,16 +259,68 @@ fn host_aliases(aliases: &At<'_>, causes: &mut Causes) {
     }
 }
 
-fn operating_system(spec: &At<'_>, causes: &mut Causes) {
-    let os = spec.field("os");
-    if !os.is_set() {
-        return;
+/// The claims that a pod's containers may use.
+fn resource_claims(spec: &At<'_>, causes: &mut Causes) {
+    let claims = spec.field("resourceClaims");
+    let mut known: Vec<String> = Vec::new();
+    for claim in claims.items() {
+        let name = claim.field("name");
+        if name.is_empty() {
+            causes.required(&name.path, "");
+        } else if known.iter().any(|known| known == name.text()) {
+            causes.duplicate(&name.path, name.text());
+        } else {
+            causes.invalid_text(&name.path, name.text(), names::label(name.text()));
+            known.push(name.text().to_owned());
+        }
+        let (own, template) = (
+            claim.field("resourceClaimName"),
+            claim.field("resourceClaimTemplateName"),
+        );
+        let detail = match (own.is_set(), template.is_set()) {
+            (true, true) => {
+                "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            }
+            (false, false) => {
+                "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
+            }
+            _ => "",
+        };
+        if !detail.is_empty() {
+            let shown = format!(
+                "{{\"Name\":{},\"ResourceClaimName\":{},\"ResourceClaimTemplateName\":{}}}",
+                name.value, own.value, template.value
+            );
+            causes.invalid(&claim.path, Bad::raw(shown), detail);
+        }
+        for at in [&own, &template] {
+            if at.is_set() {
+                causes.invalid_text(&at.path, at.text(), names::subdomain(at.text()));
+            }
+        }
     }
-    let name = os.field("name");
-    match name.text() {
-        "" => causes.required(&name.path, "cannot be empty"),
-        "linux" | "windows" => {}
-        other => causes.not_supported(&os.path, other, &["linux", "windows"]),
+    known.sort();
+    for list in ["initContainers", "containers"] {
+        for container in spec.field(list).items() {
+            let resources = container.field("resources");
+            used_claims(&resources.field("claims"), &known, causes);
+        }
+    }
+}
+
+fn used_claims(claims: &At<'_>, known: &[String], causes: &mut Causes) {
+    for claim in claims.items() {
+        let name = claim.field("name");
+        if name.is_empty() || known.iter().any(|known| known == name.text()) {
+            continue;
+        }
+        let listed = match known.is_empty() {
+            true => " which is empty".to_owned(),
+            false => format!(": {}", known.join(", ")),
+        };
+        let detail = format!("must be one of the names in pod.spec.resourceClaims{listed}");
+        let bad = Some(Bad::from(name.text()));
+        causes.push(super::Reason::NotFound, &claim.path, bad, &detail);
     }
 }
 

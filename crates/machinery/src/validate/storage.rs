@@ -50,6 +50,44 @@ pub(super) fn persistent_volume(object: &At<'_>, causes: &mut Causes) {
     volume_spec(&object.field("spec"), causes);
 }
 
+/// A spec that stands in an attachment instead of in a volume of its own.
+fn inline_spec(spec: &At<'_>, causes: &mut Causes) {
+    const HERE: &str = "in the context of inline volumes";
+    let forbid = |name: &'static str, causes: &mut Causes| {
+        let at = spec.field(name);
+        let given = match name {
+            "capacity" | "storageClassName" => !at.is_empty(),
+            _ => at.is_set(),
+        };
+        if given {
+            causes.forbidden(&at.path, &format!("may not be specified {HERE}"));
+        }
+    };
+    forbid("claimRef", causes);
+    forbid("capacity", causes);
+    let driver = spec.field("csi");
+    if !driver.is_set() {
+        causes.required(&driver.path, &format!("has to be specified {HERE}"));
+    }
+    let modes = spec.field("accessModes");
+    if modes.is_empty() {
+        causes.required(&modes.path, "");
+    }
+    access_modes(&modes, causes);
+    let policy = spec.field("persistentVolumeReclaimPolicy");
+    if !matches!(policy.text(), "" | "Retain") {
+        causes.forbidden(&policy.path, &format!("may only be Retain {HERE}"));
+    }
+    forbid("nodeAffinity", causes);
+    sources(spec, causes);
+    forbid("storageClassName", causes);
+    let mode = spec.field("volumeMode");
+    if mode.is_set() && mode.text() != "Filesystem" {
+        let detail = format!("may not specify volumeMode other than Filesystem {HERE}");
+        causes.forbidden(&mode.path, &detail);
+    }
+}
+
 fn volume_spec(spec: &At<'_>, causes: &mut Causes) {
     let modes = spec.field("accessModes");
     if modes.is_empty() {
@@ -128,12 +166,32 @@ fn sources(spec: &At<'_>, causes: &mut Causes) {
                 if handle.is_empty() {
                     causes.required(&handle.path, "");
                 }
+                for name in CSI_SECRETS {
+                    secret_reference(&source.field(name), true, causes);
+                }
+            }
+            "iscsi" => secret_reference(&source.field("secretRef"), false, causes),
+            "storageos" => secret_reference(&source.field("secretRef"), true, causes),
+            "azureFile" => {
+                let namespace = source.field("secretNamespace");
+                if namespace.is_set() && namespace.is_empty() {
+                    causes.required(&namespace.path, "");
+                }
+            }
+            "glusterfs" => {
+                let namespace = source.field("endpointsNamespace");
+                if namespace.is_set() && namespace.is_empty() {
+                    let detail =
+                        "if the endpointnamespace is set, it must be a valid namespace name";
+                    causes.invalid(&namespace.path, "", detail);
+                }
             }
             "local" => {
                 let path = source.field("path");
                 if path.is_empty() {
                     causes.required(&path.path, "");
                 }
+                pod::no_backsteps(&path.path, path.text(), causes);
                 let affinity = spec.field("nodeAffinity");
                 if !affinity.is_set() {
                     let detail = "Local volume requires node affinity";
@@ -146,6 +204,28 @@ fn sources(spec: &At<'_>, causes: &mut Causes) {
     }
     if !found {
         causes.required(&spec.path, "must specify a volume type");
+    }
+}
+
+/// Secrets that a CSI driver may be given.
+const CSI_SECRETS: [&str; 5] = [
+    "controllerPublishSecretRef",
+    "controllerExpandSecretRef",
+    "nodePublishSecretRef",
+    "nodeStageSecretRef",
+    "nodeExpandSecretRef",
+];
+
+/// A reference to a Secret, and to its namespace where one is needed.
+fn secret_reference(reference: &At<'_>, with_namespace: bool, causes: &mut Causes) {
+    if !reference.is_set() {
+        return;
+    }
+    for name in ["name", "namespace"] {
+        let at = reference.field(name);
+        if at.is_empty() && (name == "name" || with_namespace) {
+            causes.required(&at.path, "");
+        }
     }
 }
 
@@ -422,6 +502,14 @@ fn driver_name(at: &At<'_>, causes: &mut Causes) {
         causes.required(&at.path, "");
         return;
     }
+    driver_form(at, causes);
+}
+
+/// The form of a driver's name, if one is given.
+pub(super) fn driver_form(at: &At<'_>, causes: &mut Causes) {
+    if at.is_empty() {
+        return;
+    }
     if at.len() > 63 {
         causes.too_long(&at.path, 63);
     }
@@ -507,11 +595,10 @@ fn storage_capacity(object: &At<'_>, causes: &mut Causes) {
     labels::selector(&object.field("nodeTopology"), causes);
     let class = object.field("storageClassName");
     causes.invalid_text(&class.path, class.text(), names::subdomain(class.text()));
-    for name in ["capacity", "maximumVolumeSize"] {
-        let at = object.field(name);
-        if at.is_set() && resources::amount(at.value).signum() < 0 {
-            causes.invalid(&at.path, resources::shown(at.value), names::NOT_NEGATIVE);
-        }
+    let capacity = object.field("capacity");
+    if capacity.is_set() && resources::amount(capacity.value).signum() < 0 {
+        let shown = resources::shown(capacity.value);
+        causes.invalid(&capacity.path, shown, names::NOT_NEGATIVE);
     }
 }
 
@@ -536,7 +623,7 @@ fn attachment(object: &At<'_>, causes: &mut Causes) {
             causes.required(&volume.path, "must specify non empty persistentVolumeName");
         }
         (false, true) => {}
-        (true, false) => volume_spec(&inline, causes),
+        (true, false) => inline_spec(&inline, causes),
     }
     if volume.is_set() {
         causes.invalid_text(&volume.path, volume.text(), names::subdomain(volume.text()));

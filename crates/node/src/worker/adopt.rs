@@ -16,7 +16,8 @@ impl Worker {
             .into_iter()
             .chain(self.app_containers())
             .collect();
-        self.recall(&containers);
+        let found: Vec<String> = adopted.iter().map(|run| container_id(run.id())).collect();
+        self.recall(&containers, &found);
         self.recall_doom();
         let address = std::fs::read(self.paths.dir.join("sandbox.json"))
             .ok()
@@ -74,8 +75,9 @@ impl Worker {
         })
     }
 
-    /// Takes over what the pod's status says of the time before.
-    fn recall(&mut self, containers: &[Container]) {
+    /// Takes over what the pod's status says of the time before; `found` are
+    /// the containers that run on.
+    fn recall(&mut self, containers: &[Container], found: &[String]) {
         let status = self.pod.status.clone().unwrap_or_default();
         let known: Vec<_> = status
             .container_statuses
@@ -103,7 +105,13 @@ impl Worker {
             let running = before
                 .state
                 .as_ref()
-                .and_then(|state| state.running.clone());
+                .and_then(|state| state.running.clone())
+                .filter(|_| {
+                    !before
+                        .container_id
+                        .as_ref()
+                        .is_some_and(|id| found.contains(id))
+                });
             state.ended = terminated.or(earlier).or_else(|| {
                 // It ran and is not among the adopted: it ended unseen.
                 running.map(|running| ContainerStateTerminated {

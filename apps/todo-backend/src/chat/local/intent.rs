@@ -13,6 +13,10 @@ pub enum Intent {
     Add(Map<String, Json>),
     /// See tasks.
     List(Which),
+    /// See tasks of a priority.
+    Important(&'static str),
+    /// Find tasks by words.
+    Search(String),
     /// Mark done.
     Complete(Target),
     /// Delete.
@@ -29,6 +33,8 @@ pub enum Intent {
     No,
     /// Hello.
     Greeting,
+    /// Thank you.
+    Thanks,
     /// What can you do.
     Help,
     /// None of these.
@@ -71,10 +77,15 @@ pub fn parse(message: &str, now: &Zoned) -> Intent {
     if let Some(intent) = short_answer(&lower) {
         return intent;
     }
-    if let Some(intent) = deletion(&text, &lower).or_else(|| completion(&text, &lower)) {
+    let deed = deletion(&text, &lower)
+        .or_else(|| reopening(&text))
+        .or_else(|| completion(&text, &lower))
+        .or_else(|| description(&text));
+    if let Some(intent) = deed {
         return intent;
     }
     change(&text, &lower, now)
+        .or_else(|| search(&text))
         .or_else(|| question(&lower))
         .or_else(|| addition(&text, &lower, now))
         .unwrap_or(Intent::Unknown)
@@ -148,6 +159,9 @@ fn short_answer(lower: &str) -> Option<Intent> {
         | "good morning"
         | "good evening" => Intent::Greeting,
         "help" | "what can you do" | "madad" | "مدد" => Intent::Help,
+        "thanks" | "thank you" | "thanks a lot" | "thank you very much" | "shukriya" | "شکریہ" => {
+            Intent::Thanks
+        }
         _ => return numbers_only(lower),
     };
     Some(intent)
@@ -215,7 +229,11 @@ fn completion(text: &str, lower: &str) -> Option<Intent> {
         let rest = DONE.iter().find_map(|end| strip_end(rest, end))?;
         return Some(Intent::Complete(target(rest)));
     }
-    const STARTS: [&str; 12] = [
+    const STARTS: [&str; 16] = [
+        "i have done ",
+        "i've done ",
+        "i did ",
+        "close ",
         "complete ",
         "finish ",
         "check off ",
@@ -250,6 +268,76 @@ fn completion(text: &str, lower: &str) -> Option<Intent> {
     ];
     let rest = ENDS.iter().find_map(|end| lower.strip_suffix(end))?;
     Some(Intent::Complete(target(rest)))
+}
+
+/// "mark task 3 as not done", "reopen task 3"
+fn reopening(text: &str) -> Option<Intent> {
+    const STARTS: [&str; 6] = [
+        "reopen ",
+        "re-open ",
+        "undo ",
+        "uncheck ",
+        "uncomplete ",
+        "restore ",
+    ];
+    const ENDS: [&str; 10] = [
+        " as incomplete",
+        " as not complete",
+        " as not completed",
+        " as not done",
+        " as undone",
+        " as unfinished",
+        " as pending",
+        " as open",
+        " as todo",
+        " not done",
+    ];
+    let marked = || {
+        ENDS.iter()
+            .find_map(|end| strip_end(strip_start(text, "mark ")?, end))
+    };
+    let rest = STARTS
+        .iter()
+        .find_map(|start| strip_start(text, start))
+        .or_else(marked)?;
+    Some(Intent::Update(
+        target(rest),
+        object(json!({"completed": false})),
+    ))
+}
+
+/// "add a note to task 1: by train"
+fn description(text: &str) -> Option<Intent> {
+    const STARTS: [&str; 6] = [
+        "add a description to ",
+        "add description to ",
+        "add a note to ",
+        "add note to ",
+        "add notes to ",
+        "describe ",
+    ];
+    let rest = STARTS.iter().find_map(|start| strip_start(text, start))?;
+    let (what, words) = rest.split_once(':')?;
+    let words = unquoted(words.trim());
+    let changes = object(json!({"description": words}));
+    (!words.is_empty()).then(|| Intent::Update(target(what), changes))
+}
+
+/// "find milk"
+fn search(text: &str) -> Option<Intent> {
+    const STARTS: [&str; 6] = [
+        "search for ",
+        "search ",
+        "find ",
+        "look for ",
+        "show me tasks about ",
+        "show tasks about ",
+    ];
+    let rest = STARTS.iter().find_map(|start| strip_start(text, start))?;
+    match target(rest) {
+        Target::Name(words) if !words.is_empty() => Some(Intent::Search(words)),
+        _ => None,
+    }
 }
 
 /// "change task 1 to X", "rename X to Y", "set priority of task 2 to high"
@@ -287,9 +375,14 @@ fn change(text: &str, lower: &str, now: &Zoned) -> Option<Intent> {
             object(json!({"due_date": due_text(value, now)?})),
         ));
     }
-    let what = what_lower
-        .strip_prefix("the title of ")
-        .map_or_else(|| what.to_owned(), ToOwned::to_owned);
+    let named = ["the title of ", "title of ", "the name of ", "name of "]
+        .iter()
+        .find_map(|start| what_lower.strip_prefix(start));
+    let what = named.map_or_else(|| what.to_owned(), ToOwned::to_owned);
+    let what = ["'s title", " title", "'s name", " name"]
+        .iter()
+        .find_map(|end| strip_end(&what, end).map(ToOwned::to_owned))
+        .unwrap_or(what);
     let title = capitalised(unquoted(value));
     (!title.is_empty()).then(|| Intent::Update(target(&what), object(json!({"title": title}))))
 }
@@ -313,7 +406,9 @@ fn question(lower: &str) -> Option<Intent> {
     if COUNTS.iter().any(|start| lower.contains(start)) && !lower.starts_with("add") {
         return Some(Intent::Stats);
     }
-    const STARTS: [&str; 12] = [
+    const STARTS: [&str; 14] = [
+        "kya ",
+        "کیا ",
         "show",
         "list",
         "what",
@@ -327,11 +422,37 @@ fn question(lower: &str) -> Option<Intent> {
         "give me",
         "are there",
     ];
-    const ENDS: [&str; 6] = ["dikhao", "dikha do", "batao", "دکھاؤ", "دکھا دو", "بتاؤ"];
+    const ENDS: [&str; 10] = [
+        "dikhao",
+        "dikha do",
+        "batao",
+        "baqi hai",
+        "baqi hain",
+        "دکھاؤ",
+        "دکھا دو",
+        "بتاؤ",
+        "باقی ہے",
+        "باقی ہیں",
+    ];
     let asked = STARTS.iter().any(|start| lower.starts_with(start))
         || ENDS.iter().any(|end| lower.ends_with(end));
     let bare = ["pending", "completed", "overdue", "all tasks"].contains(&lower);
-    (asked || bare).then(|| Intent::List(which(lower)))
+    if !asked && !bare {
+        return None;
+    }
+    let priority = [
+        ("urgent", "urgent"),
+        ("high priority", "high"),
+        ("high-priority", "high"),
+        ("important", "high"),
+        ("medium priority", "medium"),
+        ("low priority", "low"),
+    ];
+    let important = priority.iter().find(|(words, _)| lower.contains(words));
+    Some(important.map_or_else(
+        || Intent::List(which(lower)),
+        |(_, priority)| Intent::Important(priority),
+    ))
 }
 
 fn which(lower: &str) -> Which {
@@ -361,7 +482,11 @@ fn which(lower: &str) -> Which {
 }
 
 fn addition(text: &str, lower: &str, now: &Zoned) -> Option<Intent> {
-    const STARTS: [&str; 34] = [
+    const STARTS: [&str; 38] = [
+        "naya kaam: ",
+        "naya kaam ",
+        "نیا کام: ",
+        "نیا کام ",
         "add a new task to ",
         "add a new task called ",
         "add a new task: ",
@@ -400,7 +525,13 @@ fn addition(text: &str, lower: &str, now: &Zoned) -> Option<Intent> {
     if let Some(rest) = STARTS.iter().find_map(|start| strip_start(text, start)) {
         return draft(rest, now);
     }
-    const ENDS: [&str; 8] = [
+    const ENDS: [&str; 14] = [
+        " yaad dilana",
+        " yaad dilao",
+        " yaad rakhna",
+        " یاد دلانا",
+        " یاد دلاؤ",
+        " یاد رکھنا",
         " add karo",
         " add kar do",
         " shamil karo",
@@ -411,7 +542,12 @@ fn addition(text: &str, lower: &str, now: &Zoned) -> Option<Intent> {
         " لکھ لو",
     ];
     let rest = ENDS.iter().find_map(|end| lower.strip_suffix(end))?;
-    draft(text.get(..rest.len()).unwrap_or(rest), now)
+    let rest = text.get(..rest.len()).unwrap_or(rest);
+    let rest = ["mujhe ", "مجھے "]
+        .iter()
+        .find_map(|start| strip_start(rest, start))
+        .unwrap_or(rest);
+    draft(rest, now)
 }
 
 /// Title, date, priority and tags of a new task.
@@ -681,6 +817,14 @@ mod tests {
         check("doodh add karo", add(json!({"title": "Doodh"})));
         check("دودھ شامل کرو", add(json!({"title": "دودھ"})));
         check("باقی کام دکھاؤ", Intent::List(Which::Pending));
+        check("kya baqi hai?", Intent::List(Which::Pending));
+        check("کیا باقی ہے؟", Intent::List(Which::Pending));
+        check("نیا کام: دودھ خریدنا", add(json!({"title": "دودھ خریدنا"})));
+        check(
+            "mujhe doodh lena yaad dilana",
+            add(json!({"title": "Doodh lena"})),
+        );
+        check("شکریہ", Intent::Thanks);
         check("کام 3 مکمل کرو", Intent::Complete(Target::Id(3)));
         check("task 2 hata do", Intent::Delete(Target::Id(2)));
         check("کام نمبر 2 حذف کر دو", Intent::Delete(Target::Id(2)));
@@ -715,6 +859,35 @@ mod tests {
                 object(json!({"due_date": "2026-01-06T23:59:00Z"})),
             ),
         );
+        let reopened = |id| Intent::Update(Target::Id(id), object(json!({"completed": false})));
+        check("mark task 3 as incomplete", reopened(3));
+        check("Mark task 3 as not done.", reopened(3));
+        check("reopen task 4", reopened(4));
+        check("I have done task 3", Intent::Complete(Target::Id(3)));
+        check(
+            "mark all tasks as complete",
+            Intent::Complete(Target::Every("all")),
+        );
+        let titled =
+            |id, title: &str| Intent::Update(Target::Id(id), object(json!({"title": title})));
+        check("update task 1 title to buy fruit", titled(1, "Buy fruit"));
+        check("change task 1's title to buy fruit", titled(1, "Buy fruit"));
+        check(
+            "Change the title of task 5 to Buy oat milk",
+            titled(5, "Buy oat milk"),
+        );
+        check(
+            "add a note to task 1: from the market",
+            Intent::Update(
+                Target::Id(1),
+                object(json!({"description": "from the market"})),
+            ),
+        );
+        check("find milk", Intent::Search("milk".to_owned()));
+        check("search for the report", Intent::Search("report".to_owned()));
+        check("show high priority tasks", Intent::Important("high"));
+        check("what is urgent?", Intent::Important("urgent"));
+        check("Thank you!", Intent::Thanks);
         check("the weather is nice", Intent::Unknown);
         check("", Intent::Unknown);
         check("ß".repeat(9000).as_str(), Intent::Unknown);

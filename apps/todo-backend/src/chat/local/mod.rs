@@ -69,6 +69,9 @@ impl Assistant<'_> {
         match intent {
             Intent::Add(arguments) => self.add(arguments).await,
             Intent::List(which) => self.list(which).await,
+            Intent::Important(priority) => self.find("priority", priority.to_owned()).await,
+            Intent::Search(words) => self.find("search", words).await,
+            Intent::Thanks => Ok(self.speech.welcome()),
             Intent::Complete(target) => self.on_target("complete_task", target, Map::new()).await,
             Intent::Delete(target) => self.on_target("delete_task", target, Map::new()).await,
             Intent::Update(target, changes) => self.on_target("update_task", target, changes).await,
@@ -123,6 +126,18 @@ impl Assistant<'_> {
         Ok(self.speech.listed(which, &tasks))
     }
 
+    /// Lists what one argument of the tool picks.
+    async fn find(&mut self, argument: &str, value: String) -> Result<String, ToolError> {
+        let mut arguments = Map::new();
+        arguments.insert(argument.to_owned(), value.clone().into());
+        let tasks = self.run("list_tasks", arguments).await?;
+        let tasks = tasks.as_array().cloned().unwrap_or_default();
+        if tasks.is_empty() {
+            return Ok(self.speech.not_found(&value));
+        }
+        Ok(self.speech.listed(Which::All, &tasks))
+    }
+
     async fn stats(&mut self) -> Result<String, ToolError> {
         let stats = self.run("get_stats", Map::new()).await?;
         Ok(self.speech.counted(&stats))
@@ -160,12 +175,22 @@ impl Assistant<'_> {
         mut arguments: Map<String, Json>,
     ) -> Result<String, ToolError> {
         arguments.insert("task_id".to_owned(), id.into());
+        let reopens = arguments.get("completed") == Some(&Json::Bool(false));
         let result = self.run(tool, arguments).await?;
-        Ok(self.speech.done(&result))
+        Ok(if reopens {
+            self.speech.reopened(&result)
+        } else {
+            self.speech.done(&result)
+        })
     }
 
     /// Acting on many is never done without a yes.
     async fn on_every(&mut self, tool: &str, status: &str) -> Result<String, ToolError> {
+        // What is done already is not done again.
+        let status = match (tool, status) {
+            ("complete_task", "all") => "pending",
+            _ => status,
+        };
         let tasks = self
             .run("list_tasks", object(json!({"status": status})))
             .await?;

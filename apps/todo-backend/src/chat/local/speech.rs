@@ -56,6 +56,18 @@ impl Speech {
         }
     }
 
+    pub fn reopened(self, result: &Json) -> String {
+        let (id, title) = (&result["task_id"], title(result));
+        match self {
+            Self::English => format!("Task {id}, “{title}”, is open again."),
+            Self::Urdu => format!("کام نمبر {id} “{title}” دوبارہ کھل گیا۔"),
+        }
+    }
+
+    pub fn welcome(self) -> String {
+        self.pick("You are welcome.", "خوش رہیں۔").to_owned()
+    }
+
     pub fn listed(self, which: Which, tasks: &[Json]) -> String {
         if tasks.is_empty() {
             let english = match which {

@@ -11,7 +11,7 @@ use coracle_runtime::Delegation;
 use super::super::target::Target;
 use super::finding::Finding;
 use crate::failure::command;
-use crate::process::gateway_cgroups;
+use crate::process::cgroups;
 
 /// Looks at every cluster.
 pub fn look(target: &Target) -> Vec<Finding> {
@@ -33,6 +33,7 @@ pub fn look(target: &Target) -> Vec<Finding> {
 /// Records, sockets and cgroups of clusters whose processes are gone.
 fn leftovers(clusters: &[ClusterDir]) -> Finding {
     let mut names = Vec::new();
+    let mut groups_left = Vec::new();
     let mut files: Vec<PathBuf> = Vec::new();
     for cluster in clusters {
         if Record::read(cluster).is_some() {
@@ -45,9 +46,11 @@ fn leftovers(clusters: &[ClusterDir]) -> Finding {
             .map(|entry| entry.path())
             .filter(|path| !path.is_dir() && !path.ends_with("init.json"))
             .collect();
-        let cgroups = Delegation::find(&gateway_cgroups(cluster.name())).is_some();
-        if cgroups || !left.is_empty() {
+        let groups = cgroups::name(cluster);
+        let group = Delegation::find(&groups).map(|_| groups);
+        if group.is_some() || !left.is_empty() {
             names.push(cluster.name().to_owned());
+            groups_left.extend(group);
             files.extend(left);
         }
     }
@@ -60,8 +63,8 @@ fn leftovers(clusters: &[ClusterDir]) -> Finding {
     )
     .remedy("coracle doctor --fix, or just start it again")
     .mended_by(move || {
-        for name in &names {
-            if let Some(delegation) = Delegation::find(&gateway_cgroups(name)) {
+        for name in &groups_left {
+            if let Some(delegation) = Delegation::find(name) {
                 delegation.remove()?;
             }
         }

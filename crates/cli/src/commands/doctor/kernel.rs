@@ -177,6 +177,33 @@ fn ids() -> Finding {
     }
 }
 
+/// What gives a cluster of an ordinary user cgroups of its own.
+const IN_A_SCOPE: &str = "systemd-run --user --scope -p Delegate=yes -- coracle start";
+
+/// Returns what a user can do who could have limits and has none: a session of
+/// systemd gives cgroups away on request.
+pub fn cgroup_advice() -> Option<&'static str> {
+    let has_session = std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|folder| {
+        std::path::Path::new(&folder)
+            .join("systemd/private")
+            .exists()
+    });
+    let is_unified = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    if is_root() || !has_session || !is_unified {
+        return None;
+    }
+    let (uid, gid) = IdMap::choose().root();
+    let name = format!("coracle-advice-{}", std::process::id());
+    match Delegation::create(&name, uid, gid) {
+        Ok(delegation) => {
+            // It was only tried.
+            let _ = delegation.remove();
+            None
+        }
+        Err(_) => Some(IN_A_SCOPE),
+    }
+}
+
 /// Makes a cgroup and removes it again.
 fn cgroups() -> Finding {
     let version = if std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
@@ -211,7 +238,7 @@ fn cgroups() -> Finding {
                 format!("{version}, containers run without limits: {error}"),
             );
             if version == "v2" && !is_root() {
-                finding.remedy("systemd-run --user --scope -p Delegate=yes -- coracle start")
+                finding.remedy(IN_A_SCOPE)
             } else if is_root() {
                 finding.remedy("is this inside a container? Mount /sys/fs/cgroup writable there")
             } else {

@@ -10,9 +10,12 @@ use std::time::{Duration, SystemTime};
 use super::super::image::size;
 use super::super::target::Target;
 use super::finding::Finding;
+use crate::failure::Failure;
 
 /// Disk space below which images do not fit.
 const DISK: u64 = 2 << 30;
+/// Below this not even a cluster of nothing can write what it must, in bytes.
+const DISK_LEAST: u64 = 0x0400_0000;
 /// Memory below which applications do not fit.
 const MEMORY: u64 = 512 << 20;
 
@@ -90,6 +93,25 @@ fn home(target: &Target) -> Finding {
     }
 }
 
+/// Refuses to start a cluster where it could write next to nothing.
+pub fn check_disk(home: &Path) -> Result<(), Failure> {
+    let place = home.ancestors().find(|place| place.exists());
+    let Some(stat) = place.and_then(|place| rustix::fs::statvfs(place).ok()) else {
+        return Ok(());
+    };
+    let free = stat.f_bavail * stat.f_frsize;
+    if free >= DISK_LEAST {
+        return Ok(());
+    }
+    Err(Failure::machine(format!(
+        "the disk is full: {} free in {}, a cluster needs {}",
+        size(free),
+        home.display(),
+        size(DISK_LEAST)
+    ))
+    .hint("free some space (coracle image prune), or name another folder: export CORACLE_HOME=DIR"))
+}
+
 fn disk(path: &Path) -> Finding {
     let mut place = path;
     while !place.exists() {
@@ -115,7 +137,7 @@ fn disk(path: &Path) -> Finding {
         .remedy("remove files there, or name another folder: export CORACLE_HOME=DIR");
     }
     match free {
-        0..0x0400_0000 => Finding::bad("disk", says)
+        0..DISK_LEAST => Finding::bad("disk", says)
             .remedy("coracle image prune, or name another folder: export CORACLE_HOME=DIR"),
         _ if free < DISK => Finding::fair("disk", says)
             .remedy("coracle image ls shows what takes it; coracle image rm NAME gives it back"),

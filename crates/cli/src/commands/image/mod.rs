@@ -26,6 +26,13 @@ use crate::process::{Job, JobEvent, run_job};
 
 /// Build, pull, push, load, save, tag, inspect, list and remove images.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  coracle image build -t web:1 .       from a Dockerfile; workloads that name web:1 roll
+  coracle image load web.tar           what `docker save` wrote
+  coracle image pull redis:7           with the logins of Docker and Podman
+  coracle image push registry/web:1
+  coracle image ls
+  coracle image check web:1            size, user, health check, secrets")]
 pub struct Image {
     #[command(subcommand)]
     action: Action,

@@ -70,7 +70,9 @@ pub fn enable(name: &str) -> Outcome {
             eprintln!("✓ The '{name}' addon is enabled ({says})");
             Ok(())
         }
+        Some(("dashboard", _)) => Err(Failure::from(anyhow::anyhow!("there is no dashboard yet"))
+            .hint("see everything at once: coracle status --cluster minikube --watch")),
         _ => Err(Failure::from(anyhow::anyhow!("there is no addon {name}"))
-            .hint("install its chart instead: coracle install NAME CHART")),
+            .hint("what is built in: minikube addons list; for others install the chart: helm install NAME CHART")),
     }
 }

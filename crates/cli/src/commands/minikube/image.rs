@@ -27,13 +27,38 @@ pub fn run(minikube: &Minikube, words: &[OsString]) -> Outcome {
     {
         return load(minikube, name);
     }
-    let words = words.iter().map(|word| match word.to_str() {
-        // minikube's words for the same.
-        Some("list") => "ls".into(),
-        Some("remove") => "rm".into(),
-        _ => word.clone(),
-    });
+    let words = in_our_words(words);
     minikube.ours(std::iter::once(OsString::from("image")).chain(words))
+}
+
+/// Returns words for `coracle image`: minikube's own ones are replaced, those
+/// about its machines and formats have no meaning here.
+fn in_our_words(words: &[OsString]) -> Vec<OsString> {
+    let mut ours: Vec<OsString> = Vec::new();
+    let mut words = words.iter().peekable();
+    while let Some(word) = words.next() {
+        match word.to_str() {
+            Some("list") if ours.is_empty() => ours.push("ls".into()),
+            Some("remove" | "unload") if ours.is_empty() => ours.push("rm".into()),
+            Some("--daemon" | "--remote" | "--all" | "--overwrite" | "--pull") => {}
+            Some("--format") => match words.next().and_then(|format| format.to_str()) {
+                Some("json") => ours.extend(["-o".into(), "json".into()]),
+                Some("yaml") => ours.extend(["-o".into(), "yaml".into()]),
+                _ => {}
+            },
+            Some("--format=json") => ours.extend(["-o".into(), "json".into()]),
+            Some("--format=yaml") => ours.extend(["-o".into(), "yaml".into()]),
+            Some(text) if text.starts_with("--format=") => {}
+            Some(text) if text.starts_with("--overwrite=") || text.starts_with("--daemon=") => {}
+            Some("--build-opt") => {
+                if let Some(option) = words.next() {
+                    ours.push(format!("--{}", option.to_string_lossy()).into());
+                }
+            }
+            _ => ours.push(word.clone()),
+        }
+    }
+    ours
 }
 
 fn load(minikube: &Minikube, name: &str) -> Outcome {
@@ -93,4 +118,29 @@ fn is_here(minikube: &Minikube, name: &str) -> Result<bool, Failure> {
     Ok(events
         .iter()
         .any(|event| matches!(event, JobEvent::Image { name, .. } if *name == wanted)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minikubes_words_become_ours() {
+        let check = |line: &str, expected: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let ours: Vec<String> = in_our_words(&words)
+                .into_iter()
+                .filter_map(|word| word.into_string().ok())
+                .collect();
+            assert_eq!(ours.join(" "), expected, "{line}");
+        };
+        check("ls --format table", "ls");
+        check("list --format=json", "ls -o json");
+        check("unload web:1", "rm web:1");
+        check("load web.tar --daemon=false", "load web.tar");
+        check(
+            "build -t web:1 --build-opt target=run .",
+            "build -t web:1 --target=run .",
+        );
+    }
 }

@@ -7,6 +7,7 @@
 mod addons;
 mod docker_env;
 mod image;
+mod refused;
 mod start;
 
 use std::ffi::OsString;
@@ -31,7 +32,6 @@ const NOT_FOUND: u8 = 85;
 #[command(
     name = "minikube",
     version = coracle_cluster::build::version(),
-    disable_help_subcommand = true,
     after_help = "This is coracle under another name: pods are containers of this machine, without a\nvirtual machine and without Docker. Flags about drivers, sizes and runtimes have no\nmeaning here; they are accepted and said."
 )]
 struct Minikube {
@@ -175,6 +175,22 @@ enum Command {
         #[arg(long)]
         short: bool,
     },
+    /// List the nodes: there is one.
+    Node {
+        /// `list`.
+        action: String,
+        /// What else minikube would take.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    /// Print the completions of a shell.
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// What minikube has and there is no need for; says so.
+    #[command(external_subcommand)]
+    Other(Vec<String>),
 }
 
 /// Reads the command line as minikube's and runs the command.
@@ -204,15 +220,17 @@ impl Minikube {
             Command::Image { words } => image::run(self, words)?,
             Command::Kubectl { words } => self.ours(
                 std::iter::once(OsString::from("kubectl"))
-                    .chain(words.iter().filter(|word| *word != "--").cloned()),
+                    .chain(after_dashes(words).iter().cloned()),
             )?,
             Command::Addons { action } => addons::run(action)?,
             Command::Tunnel { .. } => self.tunnel()?,
             Command::DockerEnv { unset, .. } => docker_env::print(&self.profile, *unset)?,
-            Command::Profile { .. } => self.profiles()?,
+            Command::Profile { name, output } => {
+                self.profile(name.as_deref(), output.as_deref())?
+            }
             Command::Config { words } => config(words),
             Command::UpdateContext => self.ours(["config", "use-context"])?,
-            Command::Ssh { .. } => return Err(no_machine()),
+            Command::Ssh { words } => return Err(refused::ssh(words)),
             Command::Logs { follow, length } => {
                 let length = length.to_string();
                 let mut words = vec!["logs", "--engine", "--tail", &length];
@@ -222,6 +240,17 @@ impl Minikube {
             Command::Dashboard { .. } => {
                 return Err(Failure::from(anyhow::anyhow!("there is no dashboard yet"))
                     .hint("see everything at once: coracle status --cluster minikube --watch"));
+            }
+            Command::Node { action, .. } => self.node(action)?,
+            Command::Completion { shell } => {
+                let mut text = Vec::new();
+                let mut command = Minikube::command();
+                clap_complete::generate(*shell, &mut command, "minikube", &mut text);
+                print!("{}", String::from_utf8_lossy(&text));
+            }
+            Command::Other(words) => refused::answer(words)?,
+            Command::Version { short: true } => {
+                println!("v{}", coracle_cluster::build::version());
             }
             Command::Version { .. } => {
                 println!(
@@ -298,7 +327,7 @@ impl Minikube {
             Some(name) if name != "list" => {
                 self.ours(["service", name, "--url", "--namespace", namespace])
             }
-            _ => self.ours(["kubectl", "get", "services", "--all-namespaces"]),
+            _ => self.ours(["service"]),
         }
     }
 
@@ -306,7 +335,7 @@ impl Minikube {
     fn tunnel(&self) -> Outcome {
         Target::of(&self.global())?.require_running()?;
         eprintln!("no tunnel is needed: LoadBalancers answer at their addresses already");
-        self.ours(["kubectl", "get", "services", "--all-namespaces"])?;
+        self.ours(["service"])?;
         eprintln!("press Ctrl-C to end");
         crate::interrupt::uninstall();
         loop {
@@ -314,17 +343,57 @@ impl Minikube {
         }
     }
 
-    fn profiles(&self) -> Outcome {
+    /// Lists the clusters. Choosing one for later commands is the shell's affair.
+    fn profile(&self, name: Option<&str>, output: Option<&str>) -> Outcome {
+        match name {
+            None => {
+                println!("{}", self.profile);
+                return Ok(());
+            }
+            Some("list") => {}
+            Some(name) => {
+                return Err(Failure::usage(
+                    "a profile is not remembered from one command to the next",
+                )
+                .hint(format!("export MINIKUBE_PROFILE={name}, or add: -p {name}")));
+            }
+        }
         let home = Home::from_environment()?;
+        let states: Vec<(String, &str)> = home
+            .clusters()
+            .into_iter()
+            .map(|name| {
+                let running = Record::read(&home.cluster(&name)).is_some();
+                (name, if running { "OK" } else { "Stopped" })
+            })
+            .collect();
+        if output == Some("json") {
+            let valid: Vec<_> = states
+                .iter()
+                .map(|(name, state)| serde_json::json!({"Name": name, "Status": state}))
+                .collect();
+            println!("{}", serde_json::json!({"invalid": [], "valid": valid}));
+            return Ok(());
+        }
         println!(
             "{:<20} {:<10} {:<10} STATUS",
             "PROFILE", "DRIVER", "RUNTIME"
         );
-        for name in home.clusters() {
-            let running = Record::read(&home.cluster(&name)).is_some();
-            let state = if running { "OK" } else { "Stopped" };
+        for (name, state) in states {
             println!("{name:<20} {:<10} {:<10} {state}", "none", "coracle");
         }
+        Ok(())
+    }
+
+    fn node(&self, action: &str) -> Outcome {
+        if action != "list" {
+            return Err(Failure::usage("a cluster has one node here").hint(
+                "for several machines: coracle up --context NAME, on a cluster that has them",
+            ));
+        }
+        let target = Target::of(&self.global())?;
+        target.require_running()?;
+        println!("{}\t{}", self.profile, target.host());
         Ok(())
     }
 }
@@ -336,9 +405,13 @@ fn config(words: &[String]) {
     }
 }
 
-fn no_machine() -> Failure {
-    Failure::from(anyhow::anyhow!("there is no virtual machine to log into"))
-        .hint("look into a pod: minikube kubectl -- exec -it POD -- sh")
+/// Returns the words for kubectl: those after the first `--`, if there is one
+/// before them. Another one is kubectl's own.
+fn after_dashes(words: &[OsString]) -> &[OsString] {
+    match words.split_first() {
+        Some((first, rest)) if first == "--" => rest,
+        _ => words,
+    }
 }
 
 #[cfg(test)]
@@ -376,6 +449,13 @@ mod tests {
             "minikube logs -f",
             "minikube delete --all --purge",
             "minikube version --short",
+            "minikube help",
+            "minikube node list",
+            "minikube completion bash",
+            "minikube mount /a:/b --uid 1000",
+            "minikube cache add web:1",
+            "minikube ssh -- docker images",
+            "minikube profile demo",
         ] {
             check(line);
         }

@@ -95,7 +95,8 @@ fn wait(text: &str) -> Result<Wait, String> {
     }
 }
 
-fn dry_run(text: &str) -> Result<DryRun, String> {
+/// Reads `--dry-run`.
+pub fn dry_run(text: &str) -> Result<DryRun, String> {
     match text {
         "client" | "true" => Ok(DryRun::Client),
         "server" => Ok(DryRun::Server),

@@ -1,13 +1,12 @@
 //! `coracle install`: the first revision of a release.
 
-use std::path::Path;
-
 use clap::Args;
-use coracle_helm::{Capabilities, Chart, File, KubeVersion, NoCluster, Release, Values, render};
+use coracle_helm::KubeVersion;
 use coracle_release::{DryRun, Options, Record, Source, install};
 
 use super::answer::{self, Shown};
 use super::flags::{Applying, Common, Format, Output, labels};
+use super::naming::Naming;
 use super::place::{Manner, Place};
 use super::source::{ChartFlags, source};
 use super::tell::Teller;
@@ -22,14 +21,10 @@ use crate::values::ValueFlags;
 )]
 pub struct Install {
     /// Name of the release and the chart's folder or archive.
-    #[arg(required = true, num_args = 1..=2, value_name = "[NAME] CHART")]
+    #[arg(required = true, num_args = 1.., value_name = "[NAME] CHART")]
     pub names: Vec<String>,
-    /// Make a name of the chart's.
-    #[arg(long, short)]
-    pub generate_name: bool,
-    /// Template of the name.
-    #[arg(long, value_name = "TEMPLATE")]
-    pub name_template: Option<String>,
+    #[command(flatten)]
+    pub naming: Naming,
     /// Take the name of a release that failed or was removed with its history kept.
     #[arg(long)]
     pub replace: bool,
@@ -151,70 +146,8 @@ impl Deploying {
 }
 
 impl Install {
-    fn name_and_chart(&self) -> Result<(String, &str), Failure> {
-        let given = match self.names.as_slice() {
-            [name, chart] => Some((name.clone(), chart.as_str())),
-            [_] => None,
-            _ => return Err(Failure::usage("name a release and a chart")),
-        };
-        if let Some(given) = given {
-            let refuse = |flag: &str| {
-                Failure::from(anyhow::anyhow!("cannot set {flag} and also specify a name"))
-            };
-            if self.generate_name {
-                return Err(refuse("--generate-name"));
-            }
-            if self.name_template.is_some() {
-                return Err(refuse("--name-template"));
-            }
-            return Ok(given);
-        }
-        let chart = self.names[0].as_str();
-        if let Some(template) = &self.name_template {
-            return Ok((template_name(template)?, chart));
-        }
-        if !self.generate_name {
-            return Err(
-                anyhow::anyhow!("must either provide a name or specify --generate-name").into(),
-            );
-        }
-        Ok((generated(chart), chart))
-    }
-}
-
-/// Makes a name from the chart's and the time.
-fn generated(chart: &str) -> String {
-    let path = Path::new(chart);
-    let base = path.file_name().map(|base| base.to_string_lossy());
-    let base = base.as_deref().unwrap_or("chart").split('.').next();
-    let base = base.filter(|base| !base.is_empty()).unwrap_or("chart");
-    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    format!("{base}-{}", seconds.map_or(0, |since| since.as_secs()))
-}
-
-/// Fills a template of a name: the notes of a chart that has nothing else.
-fn template_name(template: &str) -> Result<String, Failure> {
-    let chart = Chart::load(vec![
-        File::new(
-            "Chart.yaml",
-            &b"apiVersion: v2\nname: name-template\nversion: 0.0.0\n"[..],
-        ),
-        File::new("templates/NOTES.txt", template.as_bytes()),
-    ])?;
-    let rendered = render(
-        &chart,
-        &Values::default(),
-        &Release::named("name"),
-        &Capabilities::default(),
-        &NoCluster,
-    );
-    let rendered = rendered.map_err(|error| anyhow::anyhow!("{}", error.report().trim_end()))?;
-    Ok(rendered.notes)
-}
-
-impl Install {
     async fn perform(&self, place: &Place) -> Result<Record, Failure> {
-        let (name, chart) = self.name_and_chart()?;
+        let (name, chart) = self.naming.name_and_chart(&self.names, None)?;
         let mut options = self.deploying.options()?;
         options.replace = self.replace;
         let source = self.deploying.source(place, &name, chart)?;
@@ -223,6 +156,12 @@ impl Install {
 }
 
 impl Verb for Install {
+    fn is_offline(&self) -> bool {
+        // Words that make no sense are refused before anybody is asked.
+        self.deploying.applying.dry_run == Some(DryRun::Client)
+            || self.naming.name_and_chart(&self.names, None).is_err()
+    }
+
     async fn run(&self, place: &Place) -> Outcome {
         let record = self.perform(place).await;
         let record = record.map_err(|failure| match place.manner {

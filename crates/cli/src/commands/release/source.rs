@@ -1,6 +1,5 @@
 //! The chart and values that flags name.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use clap::Args;
@@ -15,34 +14,84 @@ use crate::values::ValueFlags;
 /// Flags that say where a chart comes from; only folders and archives do.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ChartFlags {
-    /// Version that the chart must have.
+    /// Version that the chart should have.
     #[arg(long, value_name = "RANGE")]
     pub version: Option<String>,
+    /// Bring dependencies of this disk into charts/ first.
+    #[arg(long)]
+    pub dependency_update: bool,
+    #[command(flatten)]
+    pub fetching: Fetching,
+}
+
+/// Helm's flags for fetching charts. Nothing is fetched, so most of them mean
+/// nothing; what would be a promise is refused.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Fetching {
     /// Address of a chart repository (not supported: name a folder or archive).
     #[arg(long, hide = true)]
-    pub repo: Option<String>,
+    repo: Option<String>,
+    /// Check a signature (not supported).
+    #[arg(long, hide = true)]
+    verify: bool,
+    /// Accepted.
+    #[arg(long, hide = true)]
+    keyring: Option<String>,
+    /// Accepted.
+    #[arg(long, hide = true)]
+    ca_file: Option<String>,
+    /// Accepted.
+    #[arg(long, hide = true)]
+    cert_file: Option<String>,
+    /// Accepted.
+    #[arg(long, hide = true)]
+    key_file: Option<String>,
+    /// Accepted.
+    #[arg(long, hide = true)]
+    username: Option<String>,
+    /// Accepted.
+    #[arg(long, hide = true)]
+    password: Option<String>,
+    /// Accepted.
+    #[arg(long, hide = true)]
+    pass_credentials: bool,
+    /// Accepted.
+    #[arg(long, hide = true)]
+    plain_http: bool,
+    /// Accepted.
+    #[arg(long, hide = true)]
+    insecure_skip_tls_verify: bool,
     /// Accepted; versions of a folder are what they are.
     #[arg(long, hide = true)]
-    pub devel: bool,
-    /// Accepted; dependencies must be in charts/.
-    #[arg(long, hide = true)]
-    pub dependency_update: bool,
+    devel: bool,
+}
+
+impl Fetching {
+    /// Refuses what is not done.
+    pub fn check(&self) -> Result<(), Failure> {
+        if let Some(repository) = &self.repo {
+            return Err(
+                Failure::usage(format!("charts are not fetched from {repository}"))
+                    .hint("fetch the archive first and name it, or a chart's folder"),
+            );
+        }
+        if self.verify {
+            return Err(Failure::usage(
+                "signatures of charts are not checked: leave --verify away",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Loads the chart that a command names.
 pub fn load(reference: &str, flags: &ChartFlags) -> Result<Chart, Failure> {
-    if flags.repo.is_some() || reference.contains("://") {
-        return Err(anyhow::anyhow!("chart {reference}: only folders and .tgz archives can be installed, not repositories or registries")
-            .into());
+    flags.fetching.check()?;
+    let path = chart::locate(reference)?;
+    if flags.dependency_update && path.is_dir() {
+        crate::commands::dependency::update(&path, &mut std::io::sink())?;
     }
-    let path = Path::new(reference);
-    if !path.exists() {
-        let failure = Failure::from(anyhow::anyhow!("path {reference:?} not found"));
-        return Err(failure.hint(
-            "name a chart's folder or its .tgz archive; charts of repositories must be fetched first",
-        ));
-    }
-    let chart = chart::load(path)?;
+    let chart = chart::load(&path)?;
     for warning in &chart.warnings {
         eprintln!("{warning}");
     }
@@ -50,12 +99,12 @@ pub fn load(reference: &str, flags: &ChartFlags) -> Result<Chart, Failure> {
         && version != &chart.metadata.version
         && !coracle_helm::dependencies::is_compatible(version, &chart.metadata.version)
     {
-        return Err(anyhow::anyhow!(
-            "chart {} has version {}, --version asks for {version}",
+        // Helm takes a chart of this disk whatever its version.
+        eprintln!(
+            "warning: chart {} has version {}, --version asks for {version}",
             chart.name(),
             chart.metadata.version
-        )
-        .into());
+        );
     }
     if chart.metadata.deprecated {
         eprintln!("level=WARN msg=\"this chart is deprecated\"");

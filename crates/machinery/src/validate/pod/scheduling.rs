@@ -114,6 +114,34 @@ fn pod_term(term: &At<'_>, causes: &mut Causes) {
         causes.required(&key.path, "can not be empty");
     }
     causes.invalid_text(&key.path, key.text(), names::qualified(key.text()));
+    let selector = term.field("labelSelector");
+    let (same, other) = (
+        term.field("matchLabelKeys"),
+        term.field("mismatchLabelKeys"),
+    );
+    for keys in [&same, &other] {
+        label_keys(keys, &selector, causes);
+    }
+    for key in same.items() {
+        if other.items().any(|other| other.text() == key.text()) {
+            let detail = "exists in both matchLabelKeys and mismatchLabelKeys";
+            causes.invalid(&key.path, key.text(), detail);
+        }
+    }
+}
+
+/// Keys of labels whose values are those of the pod itself.
+fn label_keys(keys: &At<'_>, selector: &At<'_>, causes: &mut Causes) {
+    if keys.is_empty() {
+        return;
+    }
+    if !selector.is_set() {
+        let detail = "must not be specified when labelSelector is not set";
+        causes.forbidden(&keys.path, detail);
+    }
+    for key in keys.items() {
+        causes.invalid_text(&key.path, key.text(), names::qualified(key.text()));
+    }
 }
 
 /// A pod's `topologySpreadConstraints`.
@@ -145,7 +173,9 @@ pub(super) fn spread(constraints: &At<'_>, causes: &mut Causes) {
                 causes.one_of(&policy, &["Honor", "Ignore"]);
             }
         }
-        labels::selector(&constraint.field("labelSelector"), causes);
+        let selector = constraint.field("labelSelector");
+        label_keys(&constraint.field("matchLabelKeys"), &selector, causes);
+        labels::selector(&selector, causes);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Security contexts of pods and containers.
 
 use super::super::{At, Bad, Causes, names};
-use super::volume;
+use super::{system, volume};
 
 /// Form that the name of a kernel parameter has.
 const SYSCTL: &str = "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
@@ -29,6 +29,11 @@ pub(super) fn pod(spec: &At<'_>, causes: &mut Causes) {
     if policy.is_set() {
         causes.one_of(&policy, &["Merge", "Strict"]);
     }
+    let change = context.field("seLinuxChangePolicy");
+    if change.is_set() {
+        causes.one_of(&change, &["MountOption", "Recursive"]);
+    }
+    system::windows_options(&context.field("windowsOptions"), causes);
     profile(&context.field("seccompProfile"), "seccomp", causes);
     profile(&context.field("appArmorProfile"), "AppArmor", causes);
     host_users(spec, causes);
@@ -137,6 +142,7 @@ pub(super) fn container(context: &At<'_>, causes: &mut Causes) {
     if proc_mount.is_set() {
         causes.one_of(&proc_mount, &["Default", "Unmasked"]);
     }
+    system::windows_options(&context.field("windowsOptions"), causes);
     profile(&context.field("seccompProfile"), "seccomp", causes);
     profile(&context.field("appArmorProfile"), "AppArmor", causes);
     if context.field("allowPrivilegeEscalation").value == &serde_json::Value::Bool(false) {

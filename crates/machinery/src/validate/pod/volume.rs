@@ -1,7 +1,7 @@
 //! Volumes of a pod, and the sources that persistent volumes share.
 
 use super::super::{At, Causes, labels, names, resources, storage};
-use super::env;
+use super::{env, source};
 use crate::path::Path;
 
 /// Sources in the order in which upstream looks at them.
@@ -56,6 +56,7 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("vsphereVolume", &["volumePath"]),
     ("quobyte", &["registry", "volume"]),
     ("azureDisk", &["diskName", "diskURI"]),
+    ("storageos", &["volumeName"]),
     ("portworxVolume", &["volumeID"]),
     ("scaleIO", &["gateway", "system", "volumeName"]),
     ("csi", &["driver"]),
@@ -114,7 +115,7 @@ pub(super) fn volumes<'a>(volumes: &At<'a>, causes: &mut Causes) -> Volumes<'a> 
             path: volumes.path.index(index),
         };
         let mut own = Causes::default();
-        let kind = source(&volume, &mut own);
+        let kind = chosen_source(&volume, &mut own);
         let name = volume.field("name");
         let text = value["name"].as_str().unwrap_or_default();
         if text.is_empty() {
@@ -134,7 +135,7 @@ pub(super) fn volumes<'a>(volumes: &At<'a>, causes: &mut Causes) -> Volumes<'a> 
     sound
 }
 
-fn source(volume: &At<'_>, causes: &mut Causes) -> Option<&'static str> {
+fn chosen_source(volume: &At<'_>, causes: &mut Causes) -> Option<&'static str> {
     let mut found = None;
     for name in SOURCES {
         let at = volume.field(name);
@@ -179,7 +180,7 @@ pub(in super::super) fn source_fields(kind: &str, at: &At<'_>, causes: &mut Caus
                 causes.invalid(&path.path, path.text(), "must be an absolute path");
             }
         }
-        _ => {}
+        _ => source::source(kind, at, causes),
     }
 }
 
@@ -259,7 +260,7 @@ pub(super) fn descending(path: &Path<'_>, text: &str, causes: &mut Causes) {
 }
 
 /// A path without `..`.
-pub(super) fn no_backsteps(path: &Path<'_>, text: &str, causes: &mut Causes) {
+pub(in super::super) fn no_backsteps(path: &Path<'_>, text: &str, causes: &mut Causes) {
     if text.split('/').any(|part| part == "..") {
         causes.invalid(path, text, "must not contain '..'");
     }

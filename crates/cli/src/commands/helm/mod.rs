@@ -4,13 +4,18 @@
 //! Main function: [`run`]. What the verbs do stands in `release`; flags that
 //! only Helm has are read here.
 
+mod about;
+mod template;
+mod words;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use coracle_helm::Level;
 
+use self::about::{Env, Version};
+use self::template::HelmTemplate;
 use super::block_on;
 use super::dependency::Dependency;
 use super::lint::Lint;
@@ -20,7 +25,6 @@ use super::release::{
     Upgrade, Verb,
 };
 use super::show::Show;
-use super::template::Template;
 use crate::failure::Outcome;
 
 /// The Kubernetes package manager, as coracle has it.
@@ -122,7 +126,7 @@ enum Command {
     /// Run the tests of a release.
     Test(Test),
     /// Render templates.
-    Template(Template),
+    Template(Box<HelmTemplate>),
     /// Look for what is wrong with a chart.
     Lint(HelmLint),
     /// Show what a chart says of itself.
@@ -159,27 +163,6 @@ struct HelmLint {
     quiet: bool,
 }
 
-/// Print the version.
-#[derive(Debug, Clone, Args)]
-struct Version {
-    /// The number alone.
-    #[arg(long)]
-    short: bool,
-    /// Template of the output: {{.Version}}, {{.GitCommit}}, ...
-    #[arg(long)]
-    template: Option<String>,
-    /// Accepted.
-    #[arg(long, short, hide = true)]
-    client: bool,
-}
-
-/// Print the environment.
-#[derive(Debug, Clone, Args)]
-struct Env {
-    /// One variable.
-    name: Option<String>,
-}
-
 /// Runs a command line of Helm's: the program's name first.
 pub fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
     run_for(words, None)
@@ -187,16 +170,20 @@ pub fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
 
 /// As [`run`]; `own` says which cluster is meant if the words do not.
 fn run_for(words: impl Iterator<Item = OsString>, own: Option<&super::Global>) -> ExitCode {
-    let words: Vec<OsString> = words.filter_map(plain).collect();
-    let helm = match Helm::try_parse_from(words) {
+    let given: Vec<OsString> = words.collect();
+    let words: Vec<OsString> = given.iter().cloned().filter_map(words::plain).collect();
+    let parsed = Helm::try_parse_from(&words);
+    for line in words::deprecations(&given) {
+        eprintln!("{line}");
+    }
+    let helm = match parsed {
         Ok(helm) => helm,
-        Err(error) if !error.use_stderr() => {
-            let _ = error.print();
+        Err(error) if is_help(&error) => {
+            print!("{}", error.render());
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            let text = error.render().to_string();
-            eprintln!("Error: {}", text.trim_start_matches("error: ").trim_end());
+            eprintln!("Error: {}", words::refusal(&error, &words));
             return ExitCode::FAILURE;
         }
     };
@@ -206,33 +193,14 @@ fn run_for(words: impl Iterator<Item = OsString>, own: Option<&super::Global>) -
     }
 }
 
-/// Helm takes `--flag=true` and `--flag=false` where a flag has no value.
-fn plain(word: OsString) -> Option<OsString> {
-    const WITH_VALUE: &[&str] = &[
-        "--wait",
-        "--dry-run",
-        "--server-side",
-        "--set",
-        "--set-string",
-        "--set-literal",
-        "--set-json",
-        "--set-file",
-        "--labels",
-        "--description",
-        "--namespace",
-        "--filter",
-        "--selector",
-    ];
-    let text = word.to_str()?.to_owned();
-    match text.split_once('=') {
-        Some((flag, value)) if flag.starts_with("--") && !WITH_VALUE.contains(&flag) => match value
-        {
-            "true" => Some(flag.into()),
-            "false" => None,
-            _ => Some(word),
-        },
-        _ => Some(word),
-    }
+fn is_help(error: &clap::Error) -> bool {
+    use clap::error::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | ErrorKind::MissingSubcommand
+    )
 }
 
 impl Helm {
@@ -251,7 +219,11 @@ impl Helm {
             Command::Status(verb) => self.verb(verb, own),
             Command::Get(verb) => self.verb(verb, own),
             Command::Test(verb) => self.verb(verb, own),
-            Command::Template(template) => template.run(),
+            Command::Template(template) => {
+                self.at_place(own, !template.asks_server(), async |place| {
+                    template.run(place).await
+                })
+            }
             Command::Lint(lint) => lint.lint.run(lint.quiet),
             Command::Show(show) => show.run(),
             Command::Package(package) => package.run(),
@@ -262,6 +234,17 @@ impl Helm {
     }
 
     fn verb(&self, verb: &impl Verb, own: Option<&super::Global>) -> Outcome {
+        let offline = verb.is_offline();
+        self.at_place(own, offline, async |place| verb.run(place).await)
+    }
+
+    /// Does something where the flags say.
+    fn at_place(
+        &self,
+        own: Option<&super::Global>,
+        offline: bool,
+        work: impl AsyncFnOnce(&Place) -> Outcome,
+    ) -> Outcome {
         let global = &self.global;
         let cluster = HelmCluster {
             kubeconfig: global.kubeconfig.clone(),
@@ -276,139 +259,12 @@ impl Helm {
         };
         block_on(async {
             let namespace = global.namespace.clone();
-            let offline = verb.is_offline();
             let place = match own.filter(|_| !cluster.is_named()) {
                 Some(own) => Place::of_own(own, namespace, global.debug, offline).await?,
                 None => Place::of_helm(&cluster, namespace, global.debug, offline).await?,
             };
-            verb.run(&place).await
+            work(&place).await
         })
-    }
-}
-
-impl Version {
-    /// Prints the version of Helm whose rules are followed.
-    fn run(&self) -> Outcome {
-        let [version, commit, go] = Level::default().rules().helm;
-        if let Some(template) = &self.template {
-            let filled = [
-                ("Version", version),
-                ("GitCommit", commit),
-                ("GitTreeState", "clean"),
-                ("GoVersion", go),
-            ]
-            .iter()
-            .fold(template.clone(), |text, (name, value)| {
-                text.replace(&format!("{{{{.{name}}}}}"), value)
-                    .replace(&format!("{{{{ .{name} }}}}"), value)
-            });
-            print!("{filled}");
-            return Ok(());
-        }
-        if self.short {
-            println!("{version}+g{}", &commit[..7]);
-        } else {
-            println!(
-                "version.BuildInfo{{Version:{version:?}, GitCommit:{commit:?}, GitTreeState:\"clean\", GoVersion:{go:?}, KubeClientVersion:\"v1.{}\"}}",
-                Level::default().rules().kube_minor
-            );
-        }
-        Ok(())
-    }
-}
-
-impl Env {
-    fn run(&self, global: &Global) -> Outcome {
-        let variable = |name: &str| std::env::var(name).unwrap_or_default();
-        let home = |kind: &str, default: &str| {
-            let own = variable(&format!("HELM_{kind}_HOME"));
-            if !own.is_empty() {
-                return own;
-            }
-            let base = variable(&format!("XDG_{kind}_HOME"));
-            if base.is_empty() {
-                format!("{}/{default}/helm", variable("HOME"))
-            } else {
-                format!("{base}/helm")
-            }
-        };
-        let (cache, config, data) = (
-            home("CACHE", ".cache"),
-            home("CONFIG", ".config"),
-            home("DATA", ".local/share"),
-        );
-        let or = |name: &str, default: String| {
-            let own = variable(name);
-            if own.is_empty() { default } else { own }
-        };
-        let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        let variables = [
-            ("HELM_BIN", std::env::args().next().unwrap_or_default()),
-            ("HELM_BURST_LIMIT", or("HELM_BURST_LIMIT", "100".into())),
-            ("HELM_CACHE_HOME", cache.clone()),
-            ("HELM_CONFIG_HOME", config.clone()),
-            (
-                "HELM_CONTENT_CACHE",
-                or("HELM_CONTENT_CACHE", format!("{cache}/content")),
-            ),
-            ("HELM_DATA_HOME", data.clone()),
-            ("HELM_DEBUG", global.debug.to_string()),
-            ("HELM_KUBEAPISERVER", text(&global.kube_apiserver)),
-            ("HELM_KUBEASGROUPS", global.kube_as_group.join(",")),
-            ("HELM_KUBEASUSER", text(&global.kube_as_user)),
-            ("HELM_KUBECAFILE", variable("HELM_KUBECAFILE")),
-            ("HELM_KUBECONTEXT", text(&global.kube_context)),
-            (
-                "HELM_KUBEINSECURE_SKIP_TLS_VERIFY",
-                global.kube_insecure_skip_tls_verify.to_string(),
-            ),
-            (
-                "HELM_KUBETLS_SERVER_NAME",
-                text(&global.kube_tls_server_name),
-            ),
-            // A token is not for listings.
-            ("HELM_KUBETOKEN", String::new()),
-            ("HELM_MAX_HISTORY", or("HELM_MAX_HISTORY", "10".into())),
-            (
-                "HELM_NAMESPACE",
-                global.namespace.clone().unwrap_or_else(|| "default".into()),
-            ),
-            (
-                "HELM_PLUGINS",
-                or("HELM_PLUGINS", format!("{data}/plugins")),
-            ),
-            ("HELM_QPS", or("HELM_QPS", "0.00".into())),
-            (
-                "HELM_REGISTRY_CONFIG",
-                or(
-                    "HELM_REGISTRY_CONFIG",
-                    format!("{config}/registry/config.json"),
-                ),
-            ),
-            (
-                "HELM_REPOSITORY_CACHE",
-                or("HELM_REPOSITORY_CACHE", format!("{cache}/repository")),
-            ),
-            (
-                "HELM_REPOSITORY_CONFIG",
-                or(
-                    "HELM_REPOSITORY_CONFIG",
-                    format!("{config}/repositories.yaml"),
-                ),
-            ),
-        ];
-        match &self.name {
-            None => {
-                for (name, value) in &variables {
-                    println!("{name}=\"{value}\"");
-                }
-            }
-            Some(wanted) => {
-                let found = variables.iter().find(|(name, _)| name == wanted);
-                println!("{}", found.map_or("", |(_, value)| value));
-            }
-        }
-        Ok(())
     }
 }
 
