@@ -1,6 +1,7 @@
 //! Nobody who asks is left without an answer: under constant load through a
 //! node port and through the Ingress, a rolling update, scaling, a pod that is
 //! deleted, an engine that is killed, and many changes of the kernel's table.
+//! What pods lose that do not end gracefully is counted beside it.
 //!
 //! `CORACLE_LOAD_REQUESTS` raises the number of requests.
 
@@ -16,6 +17,7 @@ use coracle_tests::wait::until;
 use serde_json::{Value, json};
 
 const NODE_PORT: u16 = 31_480;
+const ABRUPT_PORT: u16 = 31_487;
 
 /// Requests that must have been answered in each chapter.
 fn requests() -> u64 {
@@ -181,6 +183,67 @@ fn everything(case: &Case) {
     });
 }
 
+/// The same site without a probe, a hook or time to end.
+fn abrupt() -> Value {
+    let mut objects = site::objects(ABRUPT_PORT);
+    let items = objects["items"].as_array_mut().expect("a list");
+    items.retain(|item| item["kind"] != "Ingress");
+    let labels = json!({"app": "abrupt"});
+    for item in items {
+        item["metadata"]["name"] = "abrupt".into();
+        if item["kind"] == "Service" {
+            item["spec"]["selector"] = labels.clone();
+            continue;
+        }
+        item["spec"]["selector"] = json!({"matchLabels": labels});
+        let template = &mut item["spec"]["template"];
+        template["metadata"]["labels"] = labels.clone();
+        template["spec"]["terminationGracePeriodSeconds"] = 0.into();
+        let container = template["spec"]["containers"][0].as_object_mut();
+        let container = container.expect("a container");
+        container.retain(|key, _| key != "readinessProbe" && key != "lifecycle");
+    }
+    objects
+}
+
+/// Pods that leave at once cost requests: how many is counted and said, and
+/// those that come after them are answered.
+fn what_is_lost_is_counted(case: &Case) {
+    site::apply(&case.cluster, &abrupt());
+    case.kubectl(&["rollout", "status", "deploy/abrupt", "--timeout=60s"]);
+    let address = ([127, 0, 0, 1], ABRUPT_PORT).into();
+    let ask = |name, keeps| client(name, address, keeps, keeps);
+    until("it answers", || {
+        let load = Load::start(&[ask("", false)]);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let failed = load.failures();
+        load.end();
+        match failed.first() {
+            None => Ok(()),
+            Some(failure) => Err(failure.clone()),
+        }
+    });
+    let load = Load::start(&[ask("a connection each", false), ask("kept, POST", true)]);
+    let answered = |more: u64| {
+        let wanted = load.answered() + more;
+        until("requests are answered", || {
+            match load.answered() >= wanted {
+                true => Ok(()),
+                false => Err(format!("{} of {wanted}", load.answered())),
+            }
+        });
+    };
+    for turn in ["2", "3", "4"] {
+        case.kubectl(&["set", "env", "deploy/abrupt", &format!("TURN={turn}")]);
+        case.kubectl(&["rollout", "status", "deploy/abrupt", "--timeout=60s"]);
+        answered(200);
+    }
+    eprintln!("pods that leave at once, replaced three times:");
+    for line in load.end() {
+        eprintln!("  {line}");
+    }
+}
+
 #[test]
 fn nobody_is_left_without_an_answer() {
     if !repository().join("target/oracles/kubectl").exists() {
@@ -201,5 +264,6 @@ fn nobody_is_left_without_an_answer() {
         for line in load.end() {
             eprintln!("{line}");
         }
+        what_is_lost_is_counted(&case);
     });
 }

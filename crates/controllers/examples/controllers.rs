@@ -2,6 +2,9 @@
 //! HTTP on a port of loopback, everyone being the administrator: for comparing
 //! what controllers make of objects with what others recorded.
 //! `cargo run -p coracle-controllers --example controllers -- 127.0.0.1:8001`
+//! prints where it listens.
+
+use std::io::Write;
 
 use coracle_apiserver::{ApiServer, Config, Identity};
 use coracle_client::Caches;
@@ -15,7 +18,9 @@ type Error = Box<dyn std::error::Error>;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let address = std::env::args().nth(1).ok_or("usage: serve ADDRESS")?;
+    let address = std::env::args()
+        .nth(1)
+        .ok_or("usage: controllers ADDRESS")?;
     let folder = tempfile::tempdir()?;
     let mut config = Config::new(folder.path().to_owned(), [7; 32]);
     // As an API server started without flags.
@@ -36,6 +41,7 @@ async fn main() -> Result<(), Error> {
     let context = Context::new(Caches::new(client(manager)), "no authority", as_user);
     tokio::spawn(coracle_controllers::start(context));
     let listener = tokio::net::TcpListener::bind(address).await?;
+    writeln!(std::io::stdout(), "http://{}", listener.local_addr()?)?;
     loop {
         let (stream, _) = listener.accept().await?;
         let service = TowerToHyperService::new(server.service(Identity::admin()));

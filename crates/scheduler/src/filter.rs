@@ -22,7 +22,7 @@ pub fn choose(
     load: impl Fn(&str) -> Load,
     needs: &Needs,
 ) -> Result<Arc<Node>, String> {
-    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    let mut refusal = Refusal::new(pod, nodes.len());
     let mut fitting = Vec::new();
     for node in nodes {
         let load = load(&node.name_any());
@@ -30,54 +30,119 @@ pub fn choose(
         if failures.is_empty() {
             fitting.push(((free_cpu(node, &load), -load.pods), node.clone()));
         }
-        for failure in failures {
-            *reasons.entry(failure).or_default() += 1;
+        if !failures.is_empty() {
+            refusal.add(failures);
         }
     }
     match fitting.into_iter().max_by_key(|(score, _)| *score) {
         Some((_, node)) => Ok(node),
-        None => Err(refusal(nodes.len(), &reasons)),
+        None => Err(refusal.sentence()),
     }
 }
 
 /// Returns upstream's sentence for a pod that fits no node whatever the nodes are.
-pub fn refused_everywhere(nodes: usize, reason: &str) -> String {
-    if nodes == 0 {
-        return refusal(0, &BTreeMap::new());
-    }
-    format!("0/{nodes} nodes are available: {reason}.")
+pub fn refused_everywhere(pod: &Pod, nodes: usize, reason: &str) -> String {
+    let mut refusal = Refusal::new(pod, nodes);
+    refusal.everywhere = Some(reason.to_owned());
+    refusal.sentence()
 }
 
-/// Returns upstream's sentence: `0/1 nodes are available: 1 Insufficient cpu. …`.
-fn refusal(nodes: usize, reasons: &BTreeMap<String, usize>) -> String {
-    if nodes == 0 {
-        return "no nodes available to schedule pods".into();
+/// A reason of one node, and whether fewer pods on the node would help.
+type Failure = (String, bool);
+
+/// Why a pod fits no node, in upstream's sentence: the reasons of the filters,
+/// then those of preemption, of which there is none here (upstream:
+/// framework.FitError, framework/preemption).
+struct Refusal<'a> {
+    pod: &'a Pod,
+    nodes: usize,
+    reasons: BTreeMap<String, usize>,
+    everywhere: Option<String>,
+    /// Nodes on which fewer pods would help.
+    full: usize,
+}
+
+impl<'a> Refusal<'a> {
+    fn new(pod: &'a Pod, nodes: usize) -> Self {
+        Refusal {
+            pod,
+            nodes,
+            reasons: BTreeMap::new(),
+            everywhere: None,
+            full: 0,
+        }
     }
-    let mut counted: Vec<String> = reasons
-        .iter()
-        .map(|(reason, count)| format!("{count} {reason}"))
+
+    /// Adds the reasons of one node.
+    fn add(&mut self, failures: Vec<Failure>) {
+        self.full += usize::from(failures.iter().all(|(_, is_full)| *is_full));
+        for (reason, _) in failures {
+            *self.reasons.entry(reason).or_default() += 1;
+        }
+    }
+
+    fn sentence(&self) -> String {
+        if self.nodes == 0 {
+            return "no nodes available to schedule pods".into();
+        }
+        let intro = format!("0/{} nodes are available", self.nodes);
+        let reasons = match &self.everywhere {
+            Some(reason) => reason.clone(),
+            None => counted(
+                self.reasons
+                    .iter()
+                    .map(|(reason, count)| (*count, &**reason)),
+            ),
+        };
+        let spec = self.pod.spec.as_ref();
+        let preemption = match spec.and_then(|spec| spec.preemption_policy.as_deref()) {
+            Some("Never") => "not eligible due to preemptionPolicy=Never.".to_owned(),
+            _ => {
+                let helpless = self.nodes - self.full.min(self.nodes);
+                let outcomes = [
+                    (self.full, "No preemption victims found for incoming pod"),
+                    (helpless, "Preemption is not helpful for scheduling"),
+                ];
+                format!("{intro}: {}.", counted(outcomes))
+            }
+        };
+        format!("{intro}: {reasons}. no new claims to deallocate, preemption: {preemption}")
+    }
+}
+
+/// Joins reasons with their counts, ordered as texts.
+fn counted<'a>(reasons: impl IntoIterator<Item = (usize, &'a str)>) -> String {
+    let mut parts: Vec<String> = reasons
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, reason)| format!("{count} {reason}"))
         .collect();
-    counted.sort();
-    format!("0/{nodes} nodes are available: {}.", counted.join(", "))
+    parts.sort();
+    parts.join(", ")
 }
 
 /// Returns why the pod does not fit the node; empty if it does.
 ///
 /// As upstream's filters, the first kind of reason that applies is the only one told.
-fn failures(pod: &Pod, node: &Node, load: &Load, needs: &Needs) -> Vec<String> {
-    let checks: [&dyn Fn() -> Vec<String>; 6] = [
+fn failures(pod: &Pod, node: &Node, load: &Load, needs: &Needs) -> Vec<Failure> {
+    let checks: [&dyn Fn() -> Vec<Failure>; 6] = [
         &|| unschedulable(pod, node),
         &|| taints(pod, node),
         &|| selectors(pod, node),
         &|| host_ports(pod, load),
         &|| resources(pod, node, load),
-        &|| needs.failures(node),
+        &|| needs.failures(node).into_iter().map(helpless).collect(),
     ];
     checks
         .iter()
         .map(|check| check())
         .find(|failures| !failures.is_empty())
         .unwrap_or_default()
+}
+
+/// A reason that fewer pods on the node would not remove.
+fn helpless(reason: impl Into<String>) -> Failure {
+    (reason.into(), false)
 }
 
 fn tolerations(pod: &Pod) -> &[Toleration] {
@@ -87,7 +152,7 @@ fn tolerations(pod: &Pod) -> &[Toleration] {
         .unwrap_or_default()
 }
 
-fn unschedulable(pod: &Pod, node: &Node) -> Vec<String> {
+fn unschedulable(pod: &Pod, node: &Node) -> Vec<Failure> {
     if node.spec.as_ref().and_then(|spec| spec.unschedulable) != Some(true) {
         return Vec::new();
     }
@@ -102,34 +167,28 @@ fn unschedulable(pod: &Pod, node: &Node) -> Vec<String> {
     {
         return Vec::new();
     }
-    vec!["node(s) were unschedulable".into()]
+    vec![helpless("node(s) were unschedulable")]
 }
 
-fn taints(pod: &Pod, node: &Node) -> Vec<String> {
+fn taints(pod: &Pod, node: &Node) -> Vec<Failure> {
     let taints = node
         .spec
         .iter()
         .flat_map(|spec| spec.taints.iter().flatten());
     let untolerated = taints
         .filter(|taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute"))
-        .find(|taint| {
+        .any(|taint| {
             !tolerations(pod)
                 .iter()
                 .any(|toleration| tolerates(toleration, taint))
         });
-    untolerated
-        .map(|taint| {
-            format!(
-                "node(s) had untolerated taint(s) {{{}: {}}}",
-                taint.key,
-                taint.value.as_deref().unwrap_or("")
-            )
-        })
-        .into_iter()
-        .collect()
+    match untolerated {
+        true => vec![helpless("node(s) had untolerated taint(s)")],
+        false => Vec::new(),
+    }
 }
 
-fn selectors(pod: &Pod, node: &Node) -> Vec<String> {
+fn selectors(pod: &Pod, node: &Node) -> Vec<Failure> {
     if pod
         .spec
         .as_ref()
@@ -137,7 +196,9 @@ fn selectors(pod: &Pod, node: &Node) -> Vec<String> {
     {
         return Vec::new();
     }
-    vec!["node(s) didn't match Pod's node affinity/selector".into()]
+    vec![helpless(
+        "node(s) didn't match Pod's node affinity/selector",
+    )]
 }
 
 /// Returns the ports of its node that a pod asks for.
@@ -161,7 +222,7 @@ pub(crate) fn host_ports_of(pod: &Pod) -> Vec<HostPort> {
         .collect()
 }
 
-fn host_ports(pod: &Pod, load: &Load) -> Vec<String> {
+fn host_ports(pod: &Pod, load: &Load) -> Vec<Failure> {
     let wanted = host_ports_of(pod);
     let clash = wanted.iter().any(|(number, protocol, ip)| {
         load.ports
@@ -173,7 +234,8 @@ fn host_ports(pod: &Pod, load: &Load) -> Vec<String> {
             })
     });
     if clash {
-        vec!["node(s) didn't have free ports for the requested pod ports".into()]
+        let reason = "node(s) didn't have free ports for the requested pod ports";
+        vec![(reason.into(), true)]
     } else {
         Vec::new()
     }
@@ -196,16 +258,18 @@ fn free_cpu(node: &Node, load: &Load) -> i128 {
     get(&allocatable(node)) - get(&load.requested)
 }
 
-fn resources(pod: &Pod, node: &Node, load: &Load) -> Vec<String> {
+fn resources(pod: &Pod, node: &Node, load: &Load) -> Vec<Failure> {
     let have = allocatable(node);
     let get = |amounts: &Amounts, name: &str| amounts.get(name).copied().unwrap_or(0);
     let mut failures = Vec::new();
     if load.pods + 1 > get(&have, "pods") {
-        failures.push("Too many pods".to_owned());
+        failures.push(("Too many pods".to_owned(), true));
     }
     for (name, wanted) in pod_requests(pod) {
         if wanted > 0 && wanted + get(&load.requested, &name) > get(&have, &name) {
-            failures.push(format!("Insufficient {name}"));
+            // What the empty node does not have no other pod gives back.
+            let is_full = wanted <= get(&have, &name);
+            failures.push((format!("Insufficient {name}"), is_full));
         }
     }
     failures
@@ -252,7 +316,51 @@ mod tests {
         }
         let nodes = std::slice::from_ref(node);
         let result = choose(pod, nodes, |name| ledger.load(name), &Needs::default());
-        assert_eq!(result.map(drop), expected.map_err(String::from));
+        let filters = |text: String| match text.split_once(" no new claims") {
+            Some((filters, _)) => filters.to_owned(),
+            None => text,
+        };
+        let result = result.map(drop).map_err(filters);
+        assert_eq!(result, expected.map_err(String::from));
+    }
+
+    /// Texts of Kubernetes 1.35 and 1.36, as its users have shown them.
+    #[test]
+    fn the_sentence_tells_what_preemption_would_bring() {
+        let full = |reason: &str| vec![(reason.to_owned(), true)];
+        let check = |spec: Value, failures: &[Vec<Failure>], expected: &str| {
+            let pod = pod(spec);
+            let mut refusal = Refusal::new(&pod, failures.len());
+            failures.iter().for_each(|one| refusal.add(one.clone()));
+            assert_eq!(refusal.sentence(), expected);
+        };
+        let taint = vec![helpless("node(s) had untolerated taint(s)")];
+        check(
+            json!({}),
+            &[
+                taint.clone(),
+                full("Insufficient cpu"),
+                full("Insufficient cpu"),
+            ],
+            "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. no new claims to deallocate, \
+             preemption: 0/3 nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod.",
+        );
+        check(
+            json!({}),
+            &[taint],
+            "0/1 nodes are available: 1 node(s) had untolerated taint(s). no new claims to deallocate, \
+             preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.",
+        );
+        check(
+            json!({"preemptionPolicy": "Never"}),
+            &[full("Too many pods")],
+            "0/1 nodes are available: 1 Too many pods. no new claims to deallocate, \
+             preemption: not eligible due to preemptionPolicy=Never.",
+        );
+        assert_eq!(
+            refused_everywhere(&pod(json!({})), 0, "x"),
+            "no nodes available to schedule pods"
+        );
     }
 
     #[test]
@@ -321,7 +429,7 @@ mod tests {
             &pod(json!({})),
             &tainted,
             &[],
-            Err("0/1 nodes are available: 1 node(s) had untolerated taint(s) {dedicated: gpu}."),
+            Err("0/1 nodes are available: 1 node(s) had untolerated taint(s)."),
         );
         check(
             &pod(

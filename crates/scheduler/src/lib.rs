@@ -155,7 +155,7 @@ impl Scheduler {
         let needs = match Needs::of(&pod, &self.storage) {
             Ok(needs) => needs,
             Err(reason) => {
-                let text = filter::refused_everywhere(nodes.len(), &reason);
+                let text = filter::refused_everywhere(&pod, nodes.len(), &reason);
                 self.refuse(&pod, &text).await?;
                 return Ok(Outcome::Done);
             }
@@ -275,6 +275,7 @@ impl Scheduler {
             reason: Some("Unschedulable".into()),
             message: Some(message.into()),
             last_transition_time: Some(now()),
+            observed_generation: pod.metadata.generation,
             ..Default::default()
         };
         let patch = json!({"status": {"conditions": [condition]}});
