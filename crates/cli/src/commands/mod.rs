@@ -113,7 +113,7 @@ enum Command {
     /// Build, pull, push, load, save, tag, inspect, list and remove images.
     Image(image::Image),
     /// Render a chart as `helm template` does.
-    Template(template::Placed),
+    Template(Box<template::Placed>),
     /// Install a chart as a release.
     Install(Box<release::Placed<release::Install>>),
     /// Upgrade a release to another chart or other values.
