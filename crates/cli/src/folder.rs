@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs::Metadata;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use coracle_helm::File;
 use coracle_helm::ignore::Rules;
@@ -100,15 +102,30 @@ impl<'w> Walk<'w> {
             "chart file {:?} is larger than the maximum file size {FILE_BYTES_MAX}",
             path.file_name().unwrap_or_default().to_string_lossy()
         );
-        let data = std::fs::read(path).map_err(|error| {
-            anyhow::anyhow!(
-                "error reading /{name}: {}",
-                path_error("open", absolute(path), &error)
-            )
+        let data = read_whole(path, metadata.len()).map_err(|error| {
+            let error = path_error("open", absolute(path), &error);
+            anyhow::anyhow!("error reading /{name}: {error}")
         })?;
         self.found.files.push(File::new(name, data));
         Ok(())
     }
+}
+
+/// Reads a file of a known length into memory that can be shared.
+fn read_whole(path: &Path, length: u64) -> std::io::Result<Arc<[u8]>> {
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let mut data: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
+    let mut file = std::fs::File::open(path)?;
+    let mut rest = Vec::new();
+    if let Some(data) = Arc::get_mut(&mut data) {
+        file.read_exact(data)?;
+        file.read_to_end(&mut rest)?;
+    }
+    if rest.is_empty() {
+        return Ok(data);
+    }
+    // It grew meanwhile, or has no length, as files of /proc.
+    Ok([&data, &*rest].concat().into())
 }
 
 fn absolute(path: &Path) -> String {

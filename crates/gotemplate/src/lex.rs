@@ -196,6 +196,9 @@ impl<'a> Lexer<'a> {
     }
 
     fn peek(&self) -> Option<char> {
+        if let Some(byte) = self.rest().first().filter(|byte| byte.is_ascii()) {
+            return Some(char::from(*byte));
+        }
         match decode_char(self.rest()) {
             (_, 0) => None,
             (c, _) => Some(c.unwrap_or('\u{FFFD}')),
@@ -204,7 +207,10 @@ impl<'a> Lexer<'a> {
 
     fn next(&mut self) -> Option<char> {
         let c = self.peek()?;
-        self.pos += decode_char(self.rest()).1;
+        self.pos += match c.is_ascii() {
+            true => 1,
+            false => decode_char(self.rest()).1,
+        };
         self.line += usize::from(c == '\n');
         Some(c)
     }
@@ -438,10 +444,22 @@ impl<'a> Lexer<'a> {
         self.emit(ItemType::Space)
     }
 
-    fn lex_identifier(&mut self) -> Step<'a> {
-        while is_alphanumeric(self.peek()) {
+    /// Skips letters, digits and underscores.
+    fn skip_word(&mut self) {
+        loop {
+            let rest = self.rest();
+            let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+            self.pos += rest.iter().take_while(|byte| plain(byte)).count();
+            // What is no ASCII may be a letter, too.
+            if !is_alphanumeric(self.peek()) {
+                return;
+            }
             self.next();
         }
+    }
+
+    fn lex_identifier(&mut self) -> Step<'a> {
+        self.skip_word();
         if !self.at_terminator() {
             let bad = self.peek();
             return self.error(format!("bad character {}", show_char(bad)));
@@ -465,9 +483,7 @@ impl<'a> Lexer<'a> {
             };
             return self.emit(alone);
         }
-        while is_alphanumeric(self.peek()) {
-            self.next();
-        }
+        self.skip_word();
         if !self.at_terminator() {
             let bad = self.peek();
             return self.error(format!("bad character {}", show_char(bad)));

@@ -6,10 +6,13 @@
 use crate::funcs::Functions;
 use crate::lex::{Item, ItemType, Lexer};
 use crate::strconv::{parse_float, parse_integer_base0, quote, unquote};
-use crate::tree::{Arg, ArgKind, Branch, Command, List, Node, Number, Pipe, Show, Source, Tree};
+use crate::tree::{
+    Arg, ArgKind, Branch, Command, List, Node, Number, Part, Pipe, Show, Source, Tree,
+};
 use crate::value::Str;
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// How deep parentheses and control structures may nest. Go allows 10,000
 /// parentheses; nobody writes 500, and our stack is smaller.
@@ -36,15 +39,15 @@ type Result<T> = std::result::Result<T, ParseError>;
 /// # Errors
 ///
 /// Those of Go's parser, in its words.
-pub fn parse(name: &str, text: &[u8], functions: &Functions) -> Result<Vec<Rc<Tree>>> {
+pub fn parse(name: &str, text: Arc<[u8]>, functions: &Functions) -> Result<Vec<Rc<Tree>>> {
     let source = Rc::new(Source {
         name: name.into(),
-        text: text.into(),
+        text: text.clone(),
     });
     let mut parser = Parser {
         source: source.clone(),
         functions,
-        lexer: Lexer::new(text),
+        lexer: Lexer::new(&text),
         token: [eof(), eof(), eof()],
         peek_count: 0,
         scope: Scope::new(),
@@ -266,6 +269,10 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
+    fn part(&self, token: &Item) -> Part {
+        Part::of(&self.source.text, token.pos, token.val.len())
+    }
+
     fn unquoted(&self, token: &Item) -> Result<Vec<u8>> {
         match unquote(&token.val) {
             Some(text) => Ok(text),
@@ -296,7 +303,7 @@ impl<'a> Parser<'a> {
         match token.typ {
             ItemType::Text => Ok(Parsed::Node(Node::Text {
                 pos: token.pos,
-                text: token.val.into_owned().into(),
+                text: self.part(&token),
             })),
             ItemType::LeftDelim => {
                 self.scope.action_line = token.line;
@@ -455,7 +462,7 @@ impl<'a> Parser<'a> {
             pos: self.peek_non_space().pos,
             is_assign: false,
             decl: Vec::new(),
-            cmds: Vec::new(),
+            cmds: Vec::with_capacity(1),
         };
         self.declarations(&mut pipe, context)?;
         loop {
@@ -558,7 +565,7 @@ impl<'a> Parser<'a> {
     fn command(&mut self) -> Result<Command> {
         let mut command = Command {
             pos: self.peek_non_space().pos,
-            args: Vec::new(),
+            args: Vec::with_capacity(1),
         };
         loop {
             self.peek_non_space();
@@ -626,11 +633,14 @@ impl<'a> Parser<'a> {
         let token = self.next_non_space();
         let kind = match token.typ {
             ItemType::Identifier => {
-                let name = token.text();
-                let Some(id) = self.functions.find(&name) else {
-                    return self.error(format!("function {} not defined", shown_name(&name)));
-                };
-                ArgKind::Identifier(name.into(), id)
+                let found = std::str::from_utf8(&token.val).ok();
+                match found.and_then(|name| self.functions.find(name)) {
+                    Some((name, id)) => ArgKind::Identifier(name, id),
+                    None => {
+                        let name = shown_name(&token.text());
+                        return self.error(format!("function {name} not defined"));
+                    }
+                }
             }
             ItemType::Dot => ArgKind::Dot,
             ItemType::Nil => ArgKind::Nil,
@@ -651,7 +661,7 @@ impl<'a> Parser<'a> {
             }
             ItemType::String | ItemType::RawString => {
                 let text = self.unquoted(&token)?;
-                ArgKind::String(token.val.as_ref().into(), text.into())
+                ArgKind::String(self.part(&token), text.into())
             }
             _ => {
                 self.backup();
@@ -665,7 +675,7 @@ impl<'a> Parser<'a> {
     }
 
     fn use_variable(&mut self, token: &Item) -> Result<ArgKind> {
-        let text = token.text();
+        let text = String::from_utf8_lossy(&token.val);
         let mut parts = text.split('.');
         let name = parts.next().unwrap_or_default();
         let Some(known) = self.scope.vars.iter().find(|known| &***known == name) else {

@@ -9,6 +9,7 @@ use crate::tree::Tree;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Named templates, and the set below.
 #[derive(Default)]
@@ -40,10 +41,10 @@ impl Set {
     pub fn parse(
         &self,
         name: &str,
-        text: &[u8],
+        text: impl Into<Arc<[u8]>>,
         functions: &Functions,
     ) -> Result<Rc<Tree>, ParseError> {
-        let trees = parse(name, text, functions)?;
+        let trees = parse(name, text.into(), functions)?;
         let main = trees[0].clone();
         for tree in trees {
             self.add(tree);

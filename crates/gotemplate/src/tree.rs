@@ -8,6 +8,7 @@ use crate::funcs::FuncId;
 use crate::strconv::quote;
 use crate::value::Str;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// The text from which trees were parsed.
 #[derive(Debug)]
@@ -15,7 +16,53 @@ pub struct Source {
     /// Name for error messages: the file.
     pub name: Rc<str>,
     /// The text.
-    pub text: Rc<[u8]>,
+    pub text: Arc<[u8]>,
+}
+
+/// A part of a source's text, shared with it.
+#[derive(Clone)]
+pub struct Part {
+    source: Arc<[u8]>,
+    start: u32,
+    end: u32,
+}
+
+impl Part {
+    /// Returns the bytes of `source` from `start` on that are `text`.
+    ///
+    /// # Panics
+    ///
+    /// When they lie behind its end.
+    pub fn of(source: &Arc<[u8]>, start: usize, length: usize) -> Part {
+        let end = start + length;
+        assert!(end <= source.len(), "a part lies within its source");
+        match (u32::try_from(start), u32::try_from(end)) {
+            (Ok(start), Ok(end)) => Part {
+                source: source.clone(),
+                start,
+                end,
+            },
+            // Larger than any chart: a copy of its own.
+            _ => Part {
+                source: source[start..end].into(),
+                start: 0,
+                end: length as u32,
+            },
+        }
+    }
+}
+
+impl std::ops::Deref for Part {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.source[self.start as usize..self.end as usize]
+    }
+}
+
+impl std::fmt::Debug for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(self))
+    }
 }
 
 /// A line and a column as Go reports them.
@@ -67,7 +114,7 @@ pub enum Node {
         /// Offset.
         pos: usize,
         /// The text after trimming.
-        text: Box<[u8]>,
+        text: Part,
     },
     /// `{{ pipeline }}`
     Action {
@@ -153,13 +200,13 @@ pub enum ArgKind {
     /// A number.
     Number(Number),
     /// A string; first as written.
-    String(Box<[u8]>, Str),
+    String(Part, Str),
     /// `.a.b`
     Field(Vec<Str>),
     /// `$x.a.b`: the variable with its `$`, then fields.
     Variable(Rc<str>, Vec<Str>),
     /// The name of a function.
-    Identifier(Rc<str>, FuncId),
+    Identifier(&'static str, FuncId),
     /// `(…).a.b`
     Chain(Box<Arg>, Vec<Str>),
     /// `( pipeline )`

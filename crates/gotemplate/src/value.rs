@@ -9,10 +9,12 @@
 use std::cell::{Ref, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
-/// A Go string: immutable bytes, usually but not always UTF-8.
+/// A Go string: immutable bytes, usually but not always UTF-8. Shared, also with
+/// the files of a chart, which are never copied.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Str(Rc<[u8]>);
+pub struct Str(Arc<[u8]>);
 
 impl Str {
     /// Returns the bytes.
@@ -54,6 +56,12 @@ impl From<&str> for Str {
 impl From<String> for Str {
     fn from(text: String) -> Self {
         Str(text.into_bytes().into())
+    }
+}
+
+impl From<Arc<[u8]>> for Str {
+    fn from(bytes: Arc<[u8]>) -> Self {
+        Str(bytes)
     }
 }
 

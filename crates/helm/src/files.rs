@@ -68,7 +68,7 @@ pub fn to_value(files: &[File]) -> Value {
         .map(|file| {
             (
                 Str::from(file.name.as_str()),
-                Value::Bytes(Str::from(&file.data[..])),
+                Value::Bytes(Str::from(file.data.clone())),
             )
         })
         .collect();

@@ -11,7 +11,9 @@ pub struct Rules {
 
 #[derive(Clone, Debug)]
 struct Pattern {
-    glob: String,
+    glob: Vec<char>,
+    /// Whether no character of it has a meaning.
+    plain: bool,
     negate: bool,
     only_folders: bool,
     /// Whether the whole path is compared, or the last part alone.
@@ -52,8 +54,10 @@ impl Rules {
             None => (false, rule),
         };
         let whole = rule.contains('/');
+        let glob = rule.strip_prefix('/').unwrap_or(rule);
         self.patterns.push(Pattern {
-            glob: rule.strip_prefix('/').unwrap_or(rule).into(),
+            glob: glob.chars().collect(),
+            plain: !glob.contains(['*', '?', '[', '\\']),
             negate,
             only_folders,
             whole,
@@ -63,6 +67,9 @@ impl Rules {
 
     /// Whether the file, or a folder that holds it, is ignored.
     pub fn ignores(&self, path: &str) -> bool {
+        if self.patterns.is_empty() {
+            return false;
+        }
         let folders = path.match_indices('/').map(|(at, _)| &path[..at]);
         for folder in folders {
             if self.ignores_entry(folder, true) {
@@ -99,7 +106,16 @@ impl Pattern {
         } else {
             path.rsplit('/').next().unwrap_or(path)
         };
-        matches(&self.glob, subject).unwrap_or(false)
+        if self.plain {
+            return self.glob.iter().copied().eq(subject.chars());
+        }
+        // The first character tells most names apart.
+        let first = self.glob.first().filter(|c| !"*?[\\".contains(**c));
+        if first.is_some_and(|first| !subject.starts_with(*first)) {
+            return false;
+        }
+        let name: Vec<char> = subject.chars().collect();
+        match_here(&self.glob, &name)
     }
 }
 

@@ -19,19 +19,21 @@ pub struct Parts {
 /// Returns the manifest of a release, as its record keeps it.
 pub fn manifest(rendered: &Rendered, crds: bool) -> String {
     let mut out = String::new();
-    let crds = rendered.crds.iter().filter(|_| crds);
-    for manifest in crds.chain(&rendered.manifests) {
-        out.push_str(&format!(
-            "---\n# Source: {}\n{}\n",
-            manifest.path, manifest.body
-        ));
+    for file in rendered.crds.iter().filter(|_| crds) {
+        push(&mut out, &file.name, &String::from_utf8_lossy(&file.data));
+    }
+    for manifest in &rendered.manifests {
+        push(&mut out, &manifest.path, &manifest.body);
     }
     out
 }
 
 /// Returns what `helm template` prints.
 pub fn template(rendered: &Rendered, parts: Parts) -> String {
-    let mut out = manifest(rendered, parts.crds).trim().to_owned();
+    let mut out = manifest(rendered, parts.crds);
+    out.truncate(out.trim_end().len());
+    let blank = out.len() - out.trim_start().len();
+    out.drain(..blank);
     out.push('\n');
     if parts.no_hooks {
         return out;
@@ -41,31 +43,39 @@ pub fn template(rendered: &Rendered, parts: Parts) -> String {
             continue;
         }
         let manifest = &hook.manifest;
-        out.push_str(&format!(
-            "---\n# Source: {}\n{}\n",
-            manifest.path, manifest.body
-        ));
+        push(&mut out, &manifest.path, &manifest.body);
     }
     out
+}
+
+/// Appends a document.
+fn push(out: &mut String, path: &str, body: &str) {
+    for part in ["---\n# Source: ", path, "\n", body, "\n"] {
+        out.push_str(part);
+    }
 }
 
 /// Returns path and text of each document, as `helm template --output-dir`
 /// writes them.
 pub fn files(rendered: &Rendered, parts: Parts) -> Vec<(String, String)> {
-    let crds = rendered.crds.iter().filter(|_| parts.crds);
-    let hooks = rendered
-        .hooks
-        .iter()
-        .filter(|hook| !(parts.no_hooks || parts.skip_tests && hook.is_test()))
-        .map(|hook| &hook.manifest);
-    crds.chain(&rendered.manifests)
-        .chain(hooks)
-        .map(|manifest| {
-            let path = &manifest.path;
-            let text = format!("---\n# Source: {path}\n{}\n", manifest.body);
-            (path.clone(), text)
-        })
-        .collect()
+    let mut files = Vec::new();
+    let mut add = |path: &str, body: &str| {
+        let mut text = String::new();
+        push(&mut text, path, body);
+        files.push((path.to_owned(), text));
+    };
+    for file in rendered.crds.iter().filter(|_| parts.crds) {
+        add(&file.name, &String::from_utf8_lossy(&file.data));
+    }
+    for manifest in &rendered.manifests {
+        add(&manifest.path, &manifest.body);
+    }
+    for hook in &rendered.hooks {
+        if !(parts.no_hooks || parts.skip_tests && hook.is_test()) {
+            add(&hook.manifest.path, &hook.manifest.body);
+        }
+    }
+    files
 }
 
 /// Keeps the documents of some templates, as `helm template --show-only`.

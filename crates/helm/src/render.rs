@@ -4,7 +4,7 @@
 //! `renderResources` in `pkg/action/action.go` of Helm.
 
 use crate::capabilities::Capabilities;
-use crate::chart::Chart;
+use crate::chart::{Chart, File};
 use crate::coalesce::Coalescer;
 use crate::compat::{Level, Rules};
 use crate::convert::{Numbers, from_entries, to_template};
@@ -85,6 +85,9 @@ pub struct Options {
     pub lint: bool,
     /// Makes random functions repeatable.
     pub seed: Option<u64>,
+    /// Leaves freeing memory to the end of the process: for a program that
+    /// renders once.
+    pub once: bool,
 }
 
 /// The documents of a release.
@@ -95,7 +98,7 @@ pub struct Rendered {
     /// Hooks, by kind.
     pub hooks: Vec<Hook>,
     /// Custom resource definitions of `crds/`: not templates.
-    pub crds: Vec<Manifest>,
+    pub crds: Vec<File>,
     /// What `NOTES.txt` says.
     pub notes: String,
     /// Warnings, as Helm prints them.
@@ -274,33 +277,28 @@ impl Job<'_> {
             return Err(RenderError::new(Step::Dependencies, message));
         }
         let (chart, coalesced) = self.values_of_charts(&mut warnings)?;
-        let plain = from_entries(&coalesced);
         if !self.options.skip_schema_validation
-            && let Err(violations) = schema::validate(&chart, &plain)
+            && schema::is_there(&chart)
+            && let Err(violations) = schema::validate(&chart, &from_entries(&coalesced))
         {
             return Err(explain::schema(self.chart, self.values, violations));
         }
         self.check_kube_version(&chart)?;
-        let (texts, notes) = self.execute(&chart, coalesced, &plain)?;
+        let (texts, notes) = self.execute(&chart, coalesced)?;
         let (manifests, hooks) = manifest::sort(&texts, self.rules).map_err(|bad| {
-            let traced = self.trace(&chart, &plain, &bad.path);
+            let traced = self.trace(&chart, &bad.path);
             let mut error = explain::manifest(self.chart, self.values, &bad, traced);
             error.written = texts.clone().into_iter().collect();
             error
         })?;
-        let crds = chart.crds().into_iter().map(|file| Manifest {
-            path: file.name.clone(),
-            body: match std::str::from_utf8(&file.data) {
-                Ok(text) => text.to_owned(),
-                Err(_) => String::from_utf8_lossy(&file.data).into_owned(),
-            },
-            kind: "CustomResourceDefinition".into(),
-            ..Manifest::default()
-        });
+        let crds = chart.crds();
+        if self.options.once {
+            std::mem::forget((chart, texts));
+        }
         Ok(Rendered {
             manifests,
             hooks,
-            crds: crds.collect(),
+            crds,
             notes,
             warnings,
         })
@@ -310,16 +308,15 @@ impl Job<'_> {
         let Ok((chart, coalesced)) = self.values_of_charts(&mut Vec::new()) else {
             return LintTexts::Silent;
         };
-        let plain = from_entries(&coalesced);
         if !self.options.skip_schema_validation
-            && let Err(violations) = schema::validate(&chart, &plain)
+            && let Err(violations) = schema::validate(&chart, &from_entries(&coalesced))
         {
             return LintTexts::Refused(format!(
                 "values don't meet the specifications of the schema(s) in the following chart(s):\n{}",
                 violations.text
             ));
         }
-        match self.run(&chart, coalesced, &plain, &BTreeSet::new()) {
+        match self.run(&chart, coalesced, &BTreeSet::new()) {
             Ok((texts, _)) => LintTexts::Texts(texts),
             Err(error) => LintTexts::Refused(error.helm),
         }
@@ -346,9 +343,8 @@ impl Job<'_> {
         &self,
         chart: &Chart,
         values: Map,
-        plain: &yaml::Map,
     ) -> Result<(BTreeMap<String, String>, String), Box<RenderError>> {
-        let (texts, _) = self.run(chart, values, plain, &BTreeSet::new())?;
+        let (texts, _) = self.run(chart, values, &BTreeSet::new())?;
         let notes_path = format!("{}/templates/NOTES.txt", chart.name());
         let mut notes = String::new();
         let mut kept = BTreeMap::new();
@@ -365,20 +361,19 @@ impl Job<'_> {
     }
 
     /// Renders once more and records who wrote which bytes of one file.
-    fn trace(&self, chart: &Chart, plain: &yaml::Map, path: &str) -> Option<Traced> {
+    fn trace(&self, chart: &Chart, path: &str) -> Option<Traced> {
         let values = Coalescer::coalesce(self.rules)
             .run(chart, self.values.map())
             .ok()?;
         let paths = BTreeSet::from([path.to_owned()]);
-        let (_, mut found) = self.run(chart, values, plain, &paths).ok()?;
+        let (_, mut found) = self.run(chart, values, &paths).ok()?;
         found.files.remove(path)
     }
 
     /// Renders once more and records who wrote which bytes of some files.
     fn trace_all(&self, paths: &BTreeSet<String>) -> Option<Provenance> {
         let (chart, coalesced) = self.values_of_charts(&mut Vec::new()).ok()?;
-        let plain = from_entries(&coalesced);
-        Some(self.run(&chart, coalesced, &plain, paths).ok()?.1)
+        Some(self.run(&chart, coalesced, paths).ok()?.1)
     }
 
     /// Settles which charts take part and which values each of them sees.
@@ -405,14 +400,13 @@ impl Job<'_> {
         &self,
         chart: &Chart,
         values: Map,
-        plain: &yaml::Map,
         traced: &BTreeSet<String>,
     ) -> Result<(BTreeMap<String, String>, Provenance), Box<RenderError>> {
         let (sources, contexts) = self.collect(chart, values);
         let set = Rc::new(Set::new());
         let functions = &*FUNCTIONS;
         for source in &sources {
-            set.parse(&source.path, &source.text, functions)
+            set.parse(&source.path, source.text.clone(), functions)
                 .map_err(|error| explain::parse(parse_error(&error), &error, &source.text))?;
         }
         let host = JobHost { job: self };
@@ -431,7 +425,8 @@ impl Job<'_> {
             let data = Value::Map(context.clone());
             let written = exec.execute_template(&source.path, data).map_err(|error| {
                 let helm = exec_error(&source.path, &error, self.rules);
-                explain::execution(helm, &error, self.chart, self.values, plain)
+                let plain = self.plain_values(chart);
+                explain::execution(helm, &error, self.chart, self.values, &plain)
             })?;
             if let Some(trace) = exec.trace.take() {
                 let lines = Traced::new(&trace);
@@ -442,7 +437,17 @@ impl Job<'_> {
                 .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
             texts.insert(source.path.clone(), text);
         }
+        if self.options.once {
+            std::mem::forget((exec, sources, contexts));
+        }
         Ok((texts, found))
+    }
+
+    /// The values as they were before templates changed them.
+    fn plain_values(&self, chart: &Chart) -> yaml::Map {
+        let mut coalescer = Coalescer::coalesce(self.rules);
+        let coalesced = coalescer.run(chart, self.values.map());
+        coalesced.map(|map| from_entries(&map)).unwrap_or_default()
     }
 
     /// Gathers the templates of all charts in the order of execution, and the

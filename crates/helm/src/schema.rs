@@ -41,6 +41,11 @@ pub fn validate(chart: &Chart, values: &Map) -> Result<(), Violations> {
     }
 }
 
+/// Whether the chart or one below it has a schema.
+pub(crate) fn is_there(chart: &Chart) -> bool {
+    chart.schema.is_some() || chart.dependencies.iter().any(is_there)
+}
+
 fn check(chart: &Chart, values: &Map, path: &mut Vec<String>, violations: &mut Violations) {
     if let Some(schema) = &chart.schema {
         let found = against(schema, values);

@@ -123,7 +123,16 @@ pub fn read(rendered: &Rendered, namespace: &str, sink: &mut Sink) -> Vec<Object
         objects: Vec::new(),
         sink,
     };
-    for manifest in rendered.crds.iter().chain(&rendered.manifests) {
+    for file in &rendered.crds {
+        let manifest = Manifest {
+            path: file.name.clone(),
+            body: String::from_utf8_lossy(&file.data).into_owned(),
+            kind: "CustomResourceDefinition".into(),
+            ..Manifest::default()
+        };
+        reading.document(&manifest, false, false);
+    }
+    for manifest in &rendered.manifests {
         reading.document(manifest, false, false);
     }
     for hook in &rendered.hooks {

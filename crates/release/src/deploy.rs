@@ -1,10 +1,11 @@
 //! Install or upgrade, whichever it takes.
 
+use coracle_helm::File;
 use serde_json::Value;
 
 use crate::ReleaseError;
 use crate::event::Tell;
-use crate::install::{install, install_prepared};
+use crate::install::{install, install_files, install_prepared};
 use crate::objects::{Object, parse};
 use crate::operation::Operation;
 use crate::options::{Options, Source};
@@ -31,6 +32,8 @@ pub struct Request {
     pub hooks: Vec<Hook>,
     /// The rendered NOTES.txt.
     pub notes: String,
+    /// Files of crds/: applied before the first revision, never changed after.
+    pub definitions: Vec<File>,
 }
 
 /// What was deployed.
@@ -71,6 +74,7 @@ pub async fn deploy(client: &kube::Client, request: &Request) -> Result<Deployed
         let plan = Plan::of(&session, &request.name, &history)?;
         upgrade_prepared(&mut operation, &request.name, &history, plan, prepared).await?
     } else {
+        install_files(&mut operation, &request.name, &request.definitions).await?;
         install_prepared(&mut operation, &request.name, &history, prepared).await?
     };
     Ok(Deployed {

@@ -2,6 +2,7 @@
 //!
 //! Reference: `pkg/action/install.go` of Helm.
 
+use coracle_helm::File;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
@@ -225,7 +226,7 @@ pub(crate) async fn check_kinds(
     Ok(())
 }
 
-/// Installs the definitions of crds/ that are not there yet, and waits for them.
+/// Installs the definitions of crds/, unless the operation is only simulated.
 pub(crate) async fn install_definitions(
     operation: &mut Operation<'_>,
     source: &Source,
@@ -238,8 +239,20 @@ pub(crate) async fn install_definitions(
         (operation.tell)(Event::Warning("This chart or one of its subcharts contains CRDs. Rendering may fail or contain inaccuracies.".into()));
         return Ok(());
     }
+    install_files(operation, &source.name, &files).await
+}
+
+/// Installs definitions that are not there yet, and waits for them.
+pub(crate) async fn install_files(
+    operation: &mut Operation<'_>,
+    name: &str,
+    files: &[File],
+) -> Result<(), ReleaseError> {
+    if files.is_empty() {
+        return Ok(());
+    }
     let mut definitions = Vec::new();
-    for file in &files {
+    for file in files {
         let text = String::from_utf8_lossy(&file.data);
         let mut found = parse(&text)?;
         for object in &mut found {
@@ -252,7 +265,7 @@ pub(crate) async fn install_definitions(
     let (method, _) = operation.method(None);
     let applier = Applier {
         served: &served,
-        name: &source.name,
+        name,
         namespace: operation.session.namespace(),
         method,
     };

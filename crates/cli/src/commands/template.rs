@@ -143,6 +143,7 @@ impl Template {
         let options = Options {
             level: self.helm_level,
             skip_schema_validation: self.skip_schema_validation,
+            once: true,
             ..Options::default()
         };
         let rendered = render_with(&chart, &values, &release, &capabilities, lookup, options);
@@ -150,10 +151,13 @@ impl Template {
         for warning in &rendered.warnings {
             eprintln!("{warning}");
         }
-        match &self.output_dir {
+        let printed = match &self.output_dir {
             Some(folder) => self.write(folder, &name, &rendered),
             None => self.print(&rendered),
-        }
+        };
+        // The process ends now, and the kernel frees faster.
+        std::mem::forget((chart, rendered));
+        printed
     }
 
     fn capabilities(&self, mut capabilities: Capabilities) -> Result<Capabilities, Failure> {
@@ -192,7 +196,7 @@ impl Template {
             false => folder.to_owned(),
         };
         let mut written = BTreeSet::new();
-        let definitions: Vec<&str> = rendered.crds.iter().map(|crd| &*crd.path).collect();
+        let definitions: Vec<&str> = rendered.crds.iter().map(|crd| &*crd.name).collect();
         for (path, text) in print::files(rendered, self.parts()) {
             // Helm knows no release where it writes definitions.
             let target = match definitions.contains(&&*path) {

@@ -141,8 +141,9 @@ impl Functions {
     }
 
     /// Finds a function.
-    pub fn find(&self, name: &str) -> Option<FuncId> {
-        self.names.get(name).copied()
+    pub fn find(&self, name: &str) -> Option<(&'static str, FuncId)> {
+        let (name, id) = self.names.get_key_value(name)?;
+        Some((name, *id))
     }
 
     /// Returns a function.

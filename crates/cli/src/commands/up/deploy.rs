@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use coracle_helm::{Release, Rendered, print};
+use coracle_helm::{File, Release, Rendered, print};
 use coracle_release::{Hook, Object, Record, Request, Status, latest, parse, values_to_record};
 use kube::Client;
 use serde_json::Value;
@@ -29,6 +29,7 @@ pub struct Plan {
     record: Value,
     config: Value,
     hooks: Vec<Hook>,
+    definitions: Vec<File>,
     manifest: String,
     notes: String,
     last: Option<Record>,
@@ -107,8 +108,9 @@ impl Plan {
             inputs,
             record,
             config,
-            hooks: rendered.hooks.iter().map(Hook::of).collect(),
-            manifest: rewrite(&print::manifest(&rendered, true), pushed),
+            hooks: hooks(&rendered, pushed),
+            definitions: rendered.crds.clone(),
+            manifest: rewrite(&print::manifest(&rendered, false), pushed),
             notes: rendered.notes.clone(),
             last,
             look: Some(look),
@@ -170,6 +172,7 @@ impl Plan {
             manifest: self.manifest.clone(),
             hooks: self.hooks.clone(),
             notes: self.notes.clone(),
+            definitions: self.definitions.clone(),
         };
         let deployed = coracle_release::deploy(client, &request).await;
         let deployed = deployed.map_err(|error| failure_of(&error))?;
@@ -197,6 +200,17 @@ impl Plan {
         let changed = current::changed(client, self, &objects).await?;
         Ok(changed.map(|object| format!("{} is not as deployed", object.title())))
     }
+}
+
+/// The hooks, with the pushed images in place of the local ones.
+fn hooks(rendered: &Rendered, pushed: &Pushed) -> Vec<Hook> {
+    let hooks = rendered.hooks.iter().map(Hook::of);
+    hooks
+        .map(|hook| Hook {
+            manifest: rewrite(&hook.manifest, pushed),
+            ..hook
+        })
+        .collect()
 }
 
 impl Deployed {
