@@ -261,10 +261,10 @@ impl Start {
         let kept = HostNetwork::read(target.dir.path());
         let wanted = self.network(target);
         if wanted.listen != kept.listen {
-            return Err(
-                Failure::usage("--listen is for a cluster that does not run")
-                    .hint("stop it first: coracle stop"),
-            );
+            return Err(Failure::usage(
+                "on which addresses a cluster listens is decided when it starts",
+            )
+            .hint("stop it first: coracle stop"));
         }
         if wanted != kept {
             wanted.write(&target.dir, &record.ids)?;
