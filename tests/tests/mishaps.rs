@@ -170,10 +170,19 @@ fn a_full_disk() {
         4,
         &["the disk is full", "a cluster needs", "coracle image prune"],
     );
-    let build = "printf 'FROM scratch\nCOPY big /\n' > $CORACLE_HOME/../Dockerfile; \
-                 head -c 900000 /dev/urandom > $CORACLE_HOME/../big; \
-                 $CORACLE image build -t big:1 $CORACLE_HOME/.. && exit 1; $CORACLE delete";
-    let said = on_a_small_disk(&cluster, 300, build).expect("it could be mounted before");
+    let context = cluster.home().join("big");
+    fs::create_dir_all(&context).expect("a folder for the test");
+    fs::write(context.join("Dockerfile"), "FROM scratch\nCOPY big /\n")
+        .expect("a file for the test");
+    let noise: Vec<u8> = (0..900_000_u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes())
+        .collect();
+    fs::write(context.join("big"), noise).expect("a file for the test");
+    let build = format!(
+        "$CORACLE image build -t big:1 {} && exit 1; $CORACLE delete",
+        context.display()
+    );
+    let said = on_a_small_disk(&cluster, 300, &build).expect("it could be mounted before");
     said.check("image build and delete", 0, &["no space left on the disk"]);
 }
 
@@ -476,10 +485,7 @@ fn an_engine_that_cannot_start(cluster: &Cluster) {
     let store = folder(cluster).join("data/store");
     let kept = cluster.home().join("kept");
     fs::rename(&store, &kept).expect("it was made");
-    fs::create_dir(&store).expect("a folder for the test");
-    for entry in fs::read_dir(&kept).expect("it is there").flatten() {
-        fs::write(store.join(entry.file_name()), "no database").expect("a file for the test");
-    }
+    fs::write(&store, "no database").expect("a file for the test");
     Said::by(cluster, &["start"]).check(
         "start",
         1,
@@ -489,7 +495,6 @@ fn an_engine_that_cannot_start(cluster: &Cluster) {
         ],
     );
     cluster.run(&["stop"]);
-    fs::remove_dir_all(&store).expect("it was made");
     fs::rename(&kept, &store).expect("it was there");
     cluster.run(&["start"]);
 }

@@ -47,8 +47,15 @@ kubectl rollout status deployment/web --timeout=60s
 minikube kubectl -- get services web
 kubectl top nodes
 kubectl port-forward service/web 38123:3000 > forward & forward=$!
-for i in $(seq 100); do curl -sf http://127.0.0.1:38123/api/health && break; sleep 0.1; done
+answered=
+for i in $(seq 100); do
+  if (exec 3<>/dev/tcp/127.0.0.1/38123
+      printf 'GET /api/health HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n' >&3
+      grep -q '200 OK' <&3) 2>/dev/null; then answered=yes; break; fi
+  sleep 0.1
+done
 kill $forward
+test "$answered"
 minikube service web --url > url
 minikube ip
 minikube service list | grep web

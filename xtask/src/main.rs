@@ -18,7 +18,7 @@ const USAGE: &str = "usage: cargo xtask CHORE
   oracles                           fetch the helm and kubectl that tests compare with
   corpus DIR [--values]             render every chart below DIR with helm and with ours
   dist                              make what is handed to users: binary, checksum, completions, man pages
-  picture [PROGRAM]                 draw what `up` and `status` print, for the README
+  picture [PROGRAM [DIR]]           draw what `up` and `status` print, for the README
   soak [seeds|kill|load|upgrade] …  draw, kill, ask and upgrade far more often than every change does
   fuzz [SECONDS] [NAME]             run the fuzz targets
   replay FOLDER [OPTIONS]           compare recorded API answers with ours, area by area

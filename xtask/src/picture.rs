@@ -32,7 +32,9 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
     let home = std::env::temp_dir().join(format!("coracle-picture-{}", std::process::id()));
     fs::create_dir_all(home.join("bin"))?;
     std::os::unix::fs::symlink(&program, home.join("bin/coracle"))?;
-    let lines = shown(root, &home);
+    // A project elsewhere, such as one whose programs are compiled already.
+    let folder = arguments.get(1).map_or(root, Path::new);
+    let lines = shown(folder, &home);
     fs::remove_dir_all(&home)?;
     let path = root.join("docs/up.svg");
     fs::write(&path, draw(&lines?))?;
@@ -41,7 +43,7 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
 }
 
 /// Runs what is shown on a terminal (script(1)) and returns the lines.
-fn shown(root: &Path, home: &Path) -> anyhow::Result<Vec<Line>> {
+fn shown(folder: &Path, home: &Path) -> anyhow::Result<Vec<Line>> {
     let mut script = format!(
         "ip link set lo up; stty cols {COLUMNS} rows 60; export CORACLE_HOME={home}/home KUBECONFIG={home}/kubeconfig PATH={home}/bin:$PATH; ",
         home = home.display()
@@ -61,7 +63,7 @@ fn shown(root: &Path, home: &Path) -> anyhow::Result<Vec<Line>> {
             &script,
             "/dev/null",
         ])
-        .current_dir(root)
+        .current_dir(folder)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()

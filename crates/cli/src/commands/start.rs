@@ -22,8 +22,9 @@ use super::{Global, advice, block_on, doctor};
 use crate::failure::{Failure, Outcome, command};
 use crate::process::{certificates, cgroups};
 
-/// How long a cluster may take until its API answers, and how long one answer.
-const API_WITHIN: Duration = Duration::from_secs(20);
+/// How long a slow or busy machine gets until the API answers; elsewhere it takes a
+/// moment.
+const API_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The port that the API is given where it is free.
@@ -261,10 +262,10 @@ impl Start {
         let kept = HostNetwork::read(target.dir.path());
         let wanted = self.network(target);
         if wanted.listen != kept.listen {
-            return Err(
-                Failure::usage("--listen is for a cluster that does not run")
-                    .hint("stop it first: coracle stop"),
-            );
+            return Err(Failure::usage(
+                "on which addresses a cluster listens is decided when it starts",
+            )
+            .hint("stop it first: coracle stop"));
         }
         if wanted != kept {
             wanted.write(&target.dir, &record.ids)?;

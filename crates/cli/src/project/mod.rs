@@ -6,6 +6,7 @@
 mod read;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -42,6 +43,13 @@ pub struct Project {
     /// deployed to, such as `registry.example.com/team`.
     #[serde(default)]
     pub registry: Option<String>,
+    /// Addresses besides loopback on which the cluster's ports answer, such as
+    /// 0.0.0.0; taken when the cluster starts.
+    #[serde(default)]
+    pub listen: Vec<IpAddr>,
+    /// Ports of this machine that pods may reach as host.coracle.internal.
+    #[serde(default, rename = "hostPorts")]
+    pub host_ports: Vec<u16>,
     /// Variations, chosen by `--profile NAME`.
     #[serde(default)]
     pub profiles: BTreeMap<String, Profile>,

@@ -76,7 +76,7 @@ impl Up {
         let _alone = alone(&target, &project, &progress)?;
         let images = build::all(&project, global, &target, &progress)?;
         let pushed = if target.remote.is_none() {
-            Start::default().ensure(global, &target, &progress)?;
+            start(&project).ensure(global, &target, &progress)?;
             push::Pushed::new()
         } else {
             push::all(&project, &images, global, &target, &progress)?
@@ -133,6 +133,17 @@ impl Up {
             project.namespace.clone_from(namespace);
         }
         Ok(project)
+    }
+}
+
+/// Returns the start of a cluster that has what the project asks of the host's
+/// network; what it does not name stays as it is.
+fn start(project: &Project) -> Start {
+    let (listen, ports) = (&project.listen, &project.host_ports);
+    Start {
+        listen: (!listen.is_empty()).then(|| listen.clone()),
+        host_port: (!ports.is_empty()).then(|| ports.clone()),
+        ..Start::default()
     }
 }
 
