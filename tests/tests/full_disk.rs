@@ -63,6 +63,10 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         run("umount", &["--lazy", text(&self.at)]);
+        // Who owns the folder may have gone before.
+        if let Some(folder) = self.at.parent() {
+            let _ = fs::remove_dir_all(folder);
+        }
     }
 }
 
@@ -162,6 +166,8 @@ fn nothing_half_made_stays() {
         disk.clear();
         start().check("start", 0, &[]);
         full_while_it_runs(&cluster, &disk);
+        // While its folder is there.
+        cluster.run(&["delete", "--quiet"]);
     });
 }
 
