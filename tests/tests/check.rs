@@ -3,12 +3,18 @@
 use coracle_tests::cluster::{Cluster, repository};
 use coracle_tests::private::in_private_network;
 
+/// What the profiles leave to their user.
+const SECRETS: &str = "secrets.databaseUrl=postgresql://u:p@db.example/todo,secrets.openaiApiKey=sk-of-the-test,\
+                       secrets.cohereApiKey=c,secrets.betterAuthSecret=a-secret-of-more-than-thirty-two-bytes";
+
 /// Looks at the todo chart with a profile; what it says, whether it is well.
 fn check(cluster: &Cluster, profile: &str, namespace: &str) -> (bool, String) {
     let chart = repository().join("charts/todo-app");
     let values = chart.join("profiles").join(profile);
     let [chart, values] = [chart, values].map(|path| path.display().to_string());
-    let args = ["check", "todo", &chart, "-f", &values, "-n", namespace];
+    let args = [
+        "check", "todo", &chart, "-f", &values, "--set", SECRETS, "-n", namespace,
+    ];
     let output = cluster.command(&args).output().expect("it was built");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (
@@ -28,6 +34,8 @@ fn install(cluster: &Cluster, profile: &str, namespace: &str) {
         &chart,
         "-f",
         &values,
+        "--set",
+        SECRETS,
         "-n",
         namespace,
         "--create-namespace",

@@ -110,7 +110,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 fn nothing_half_made_stays() {
     in_private_network("nothing_half_made_stays", || {
         let cluster = Cluster::new("brim");
-        let Some(disk) = Disk::new(&cluster, 40) else {
+        let Some(disk) = Disk::new(&cluster, 120) else {
             return;
         };
         let images = disk.at.join("images");
@@ -118,7 +118,7 @@ fn nothing_half_made_stays() {
             "no space left on the disk of the image store",
             "coracle image rm",
         ];
-        let big = context(&cluster, "big", 30_000_000, "scratch");
+        let big = context(&cluster, "big", 150_000_000, "scratch");
         let small = context(&cluster, "small", 1000, "scratch");
         let build =
             |name: &str, folder: &str| Said::by(&cluster, &["image", "build", "-t", name, folder]);
@@ -160,7 +160,7 @@ fn nothing_half_made_stays() {
         start().check(
             "start",
             4,
-            &["No space left", "free some space", "CORACLE_HOME"],
+            &["the disk is full", "free some space", "CORACLE_HOME"],
         );
         assert!(!disk.at.join("clusters/brim").exists());
         disk.clear();
