@@ -45,6 +45,8 @@ kubectl rollout status deployment/web --timeout=60s
 kubectl rollout undo deployment/web
 kubectl rollout status deployment/web --timeout=60s
 minikube kubectl -- get services web
+# As everywhere, the first figures need some seconds.
+for i in $(seq 100); do kubectl top nodes 2> waiting && break; sleep 0.2; done
 kubectl top nodes
 kubectl port-forward service/web 38123:3000 > forward & forward=$!
 answered=
