@@ -19,6 +19,7 @@ use crate::kind::Kind;
 use crate::schema::Node;
 use crate::time;
 
+pub(crate) use pod::app_armor_profile;
 pub use pod::qos_class;
 
 /// Prepares a new object of `kind`.

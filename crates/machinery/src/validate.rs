@@ -30,6 +30,7 @@ mod rbac;
 mod resources;
 mod service;
 mod storage;
+mod warning;
 
 use serde_json::Value;
 
@@ -137,9 +138,15 @@ pub fn update(kind: &Kind, subresource: Option<&str>, object: &Value, old: &Valu
 }
 
 /// Returns warnings of a valid object: what works but is a mistake or passing
-/// out of use. `old` is the object an update replaces.
-pub fn warnings(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<String> {
-    pod::warnings(kind, object, old)
+/// out of use. `old` is the object an update replaces, through the resource
+/// itself (`None`) or a subresource.
+pub fn warnings(
+    kind: &Kind,
+    subresource: Option<&str>,
+    object: &Value,
+    old: Option<&Value>,
+) -> Vec<String> {
+    warning::warnings(kind, subresource, object, old)
 }
 
 /// Joins causes to the text of an error: the one text, or all in brackets,

@@ -115,7 +115,7 @@ async fn create_once(
     let mut causes = rules::validate_create(kind, &object);
     causes.extend(admission::forbidden(context, kind, &object));
     rules::refuse(kind, &name, causes)?;
-    for warning in rules::warnings(kind, &object, None) {
+    for warning in rules::warnings(kind, None, &object, None) {
         context.warn(warning);
     }
     rules::stored_form(kind, &mut object);

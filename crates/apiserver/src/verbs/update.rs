@@ -196,7 +196,7 @@ async fn change_once(
         context.name(),
         rules::validate_update(kind, subresource, &object, live),
     )?;
-    for warning in rules::warnings(kind, &object, Some(live)) {
+    for warning in rules::warnings(kind, subresource, &object, Some(live)) {
         context.warn(warning);
     }
     rules::stored_form(kind, &mut object);

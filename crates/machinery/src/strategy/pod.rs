@@ -23,6 +23,53 @@ pub(super) fn create(object: &mut Value) {
         map.insert("status".into(), status);
     }
     own_label_values(object);
+    profiles_of_annotations(object);
+}
+
+const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// Containers without a profile of their own take that of the annotation that
+/// said it once, unless the pod's says the same (`applyAppArmorVersionSkew`).
+fn profiles_of_annotations(object: &mut Value) {
+    let annotations = object["metadata"]["annotations"].clone();
+    let Some(annotations) = annotations.as_object() else {
+        return;
+    };
+    let Some(spec) = object
+        .get_mut("spec")
+        .filter(|spec| spec["os"]["name"] != "windows")
+    else {
+        return;
+    };
+    let of_pod = spec["securityContext"]["appArmorProfile"].clone();
+    for list in ["initContainers", "containers"] {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            let name = container["name"].as_str().unwrap_or_default();
+            let said = annotations.get(&format!("{APP_ARMOR}{name}"));
+            let profile = said.and_then(Value::as_str).and_then(app_armor_profile);
+            let Some(profile) = profile.filter(|profile| *profile != of_pod) else {
+                continue;
+            };
+            if container["securityContext"]["appArmorProfile"].is_null() {
+                container["securityContext"]["appArmorProfile"] = profile;
+            }
+        }
+    }
+}
+
+/// The profile that an annotation of AppArmor names.
+pub(crate) fn app_armor_profile(text: &str) -> Option<Value> {
+    match text {
+        "unconfined" => Some(json!({"type": "Unconfined"})),
+        "runtime/default" => Some(json!({"type": "RuntimeDefault"})),
+        _ => {
+            let name = text
+                .strip_prefix("localhost/")
+                .filter(|name| !name.is_empty())?;
+            Some(json!({"type": "Localhost", "localhostProfile": name}))
+        }
+    }
 }
 
 /// Selectors that ask for the pod's own values of some labels get them, as far

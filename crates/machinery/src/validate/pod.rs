@@ -9,7 +9,6 @@ mod source;
 mod system;
 mod update;
 mod volume;
-mod warning;
 
 use serde_json::Value;
 
@@ -17,7 +16,6 @@ use super::{At, Bad, Causes, ip, labels, names, resources};
 
 pub(super) use update::{status, update as update_spec, update_ephemeral, update_resources};
 pub(super) use volume::{no_backsteps, source_fields};
-pub(super) use warning::warnings;
 
 /// A pod: its spec, and what holds for pods but not for templates.
 pub(super) fn pod(object: &At<'_>, old: Option<&Value>, causes: &mut Causes) {
