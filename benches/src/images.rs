@@ -1,5 +1,6 @@
-//! Images: how fast an archive becomes an image that runs, and what one
-//! changed file costs; beside `buildah`, where it is installed.
+//! Images: how fast an archive becomes an image that runs, what one changed
+//! file costs, beside `buildah` where it is installed, and how long it takes
+//! until pods run with it.
 
 use std::fs;
 use std::io::Read;
@@ -9,6 +10,8 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use coracle_tests::cluster::Cluster;
+use coracle_tests::lab::{IMAGE, Lab};
+use serde_json::json;
 
 use crate::table::{Table, median};
 
@@ -18,11 +21,17 @@ const FILE_BYTES: u64 = 4 << 20;
 /// How often each figure is taken.
 const TIMES: usize = 5;
 
-/// Measures load and rebuild; the peer's figure stands where a budget would.
+/// Measures load, rebuild and roll-out; where there is a peer its figure stands
+/// where a budget would.
 pub fn images(table: &mut Table) -> anyhow::Result<()> {
+    beside_buildah(table)?;
+    rolled_out(table)
+}
+
+fn beside_buildah(table: &mut Table) -> anyhow::Result<()> {
     let work = Cluster::new("bench-images");
     let context = work.home().join("context");
-    fill(&context)?;
+    fill(&context, "scratch")?;
     let archive = work.home().join("image.tar");
     build(&work, &context)?;
     let words = ["image", "save", "-o", text(&archive)?, "bench:1"];
@@ -64,8 +73,44 @@ pub fn images(table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// One changed file → its layer anew → the Deployment that names the image runs
+/// with it and with nothing older.
+fn rolled_out(table: &mut Table) -> anyhow::Result<()> {
+    let lab = Lab::new("bench-roll").context("a tool is missing")?;
+    let context = lab.cluster.home().join("rolled");
+    fill(&context, IMAGE)?;
+    build(&lab.cluster, &context)?;
+    lab.apply(&[json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "rolled"},
+        "spec": {"selector": {"matchLabels": {"app": "rolled"}}, "template": {
+            "metadata": {"labels": {"app": "rolled"}},
+            "spec": {"terminationGracePeriodSeconds": 0, "containers": [{
+                "name": "c", "image": "bench:1", "imagePullPolicy": "Never",
+                "command": ["sleep", "3600"],
+            }]},
+        }},
+    })]);
+    let wait = ["rollout", "status", "deployment/rolled", "--timeout=60s"];
+    lab.kubectl(&wait);
+    let mut times = Vec::new();
+    for number in 0..TIMES {
+        fs::write(context.join("small/changed"), format!("{number}"))?;
+        let since = Instant::now();
+        build(&lab.cluster, &context)?;
+        lab.kubectl(&wait);
+        times.push(since.elapsed().as_secs_f64());
+    }
+    table.row(
+        "one changed layer rebuilt and rolled out",
+        median(times),
+        3.0,
+        "s",
+    );
+    Ok(())
+}
+
 /// Writes a context: a large folder that stays, a small one that changes.
-fn fill(context: &Path) -> anyhow::Result<()> {
+fn fill(context: &Path, base: &str) -> anyhow::Result<()> {
     fs::create_dir_all(context.join("large"))?;
     fs::create_dir_all(context.join("small"))?;
     let mut random = fs::File::open("/dev/urandom")?;
@@ -74,7 +119,7 @@ fn fill(context: &Path) -> anyhow::Result<()> {
         std::io::copy(&mut (&mut random).take(FILE_BYTES), &mut file)?;
     }
     fs::write(context.join("small/changed"), "first")?;
-    let dockerfile = "FROM scratch\nCOPY large /large\nCOPY small /small\n";
+    let dockerfile = format!("FROM {base}\nCOPY large /large\nCOPY small /small\n");
     Ok(fs::write(context.join("Dockerfile"), dockerfile)?)
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use coracle_tests::cluster::Cluster;
@@ -43,7 +44,8 @@ pub fn application_served(cluster: &Cluster, table: &mut Table) -> anyhow::Resul
         cluster.run(&["down", "--quiet"]);
         cluster.run(&["stop", "--quiet"]);
         let since = Instant::now();
-        let mut up = cluster.command(&["up", "--quiet"]).spawn()?;
+        let mut up = cluster.command(&["up", "--quiet"]);
+        let mut up = up.stdout(Stdio::null()).spawn()?;
         until_served();
         times.push(since.elapsed().as_secs_f64() * 1e3);
         anyhow::ensure!(up.wait()?.success(), "up failed");

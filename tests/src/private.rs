@@ -43,6 +43,20 @@ pub fn is_root() -> bool {
         .contains("Uid:\t0\t")
 }
 
+/// Returns the user for whom `.ci/run` sets ids aside; `None`, with a loud
+/// line, where there is none.
+pub fn user_with_range() -> Option<u32> {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let line = passwd
+        .lines()
+        .find(|line| line.starts_with("coracle-test:"));
+    let uid = line.and_then(|line| line.split(':').nth(2)?.parse().ok());
+    if uid.is_none() {
+        crate::skip("there is no user coracle-test with ids in /etc/subuid");
+    }
+    uid
+}
+
 fn ip(args: &[&str]) {
     let status = Command::new("ip").args(args).status();
     assert!(

@@ -9,10 +9,18 @@ const LIMIT: Duration = Duration::from_secs(120);
 ///
 /// # Panics
 /// Panics after two minutes.
-pub fn until(what: &str, mut holds: impl FnMut() -> Result<(), String>) {
+pub fn until(what: &str, holds: impl FnMut() -> Result<(), String>) {
+    until_within(LIMIT, what, holds);
+}
+
+/// As [`until`], with another limit.
+///
+/// # Panics
+/// Panics when the time is over.
+pub fn until_within(limit: Duration, what: &str, mut holds: impl FnMut() -> Result<(), String>) {
     let since = Instant::now();
     while let Err(said) = holds() {
-        assert!(since.elapsed() < LIMIT, "{what}: {said}");
+        assert!(since.elapsed() < limit, "{what}: {said}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 
 use coracle_tests::cluster::Cluster;
 use coracle_tests::island::{ADDRESS, Island};
+use coracle_tests::private::user_with_range;
 use coracle_tests::{host, skip};
 
 /// One case at a time: some compare the host before and after.
@@ -48,7 +49,7 @@ impl Case {
         let mut cluster = Cluster::new(name);
         let uid = match builder {
             Builder::Root => 0,
-            Builder::Subordinate => subordinate_user()?,
+            Builder::Subordinate => user_with_range()?,
             Builder::Single => 4321,
         };
         if uid != 0 || on_island {
@@ -125,19 +126,6 @@ impl Case {
         assert_eq!(output.status.code(), Some(1), "{text}");
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
-}
-
-/// The user for whom `.ci/run` sets ids aside.
-fn subordinate_user() -> Option<u32> {
-    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let line = passwd
-        .lines()
-        .find(|line| line.starts_with("coracle-test:"));
-    let uid = line.and_then(|line| line.split(':').nth(2)?.parse().ok());
-    if uid.is_none() {
-        skip("there is no user coracle-test with ids in /etc/subuid");
-    }
-    uid
 }
 
 fn locked() -> std::sync::MutexGuard<'static, ()> {

@@ -212,6 +212,12 @@ fn no_user_namespaces() {
         4,
         &["user namespace", "sysctl -w user.max_user_namespaces"],
     );
+    let clusters = fs::read_dir(cluster.home().join("home/clusters"));
+    assert_eq!(
+        clusters.map_or(0, Iterator::count),
+        0,
+        "half a cluster stays"
+    );
 }
 
 #[test]

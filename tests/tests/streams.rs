@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 
 use coracle_tests::cluster::Cluster;
 use coracle_tests::lab::{IMAGE, Lab, pod};
-use coracle_tests::private::{in_private_network, is_root};
+use coracle_tests::private::{in_private_network, is_root, user_with_range};
 use coracle_tests::terminal::Terminal;
 use coracle_tests::wait::until;
 use coracle_tests::{host, skip};
@@ -350,5 +350,16 @@ fn for_a_user_with_one_id() {
     }
     in_private_network("for_a_user_with_one_id", || {
         everything(Cluster::new("streamone").as_user(65_534));
+    });
+}
+
+#[test]
+fn for_a_user_with_a_range_of_ids() {
+    if !is_root() {
+        return skip("only root can become somebody else");
+    }
+    let Some(uid) = user_with_range() else { return };
+    in_private_network("for_a_user_with_a_range_of_ids", || {
+        everything(Cluster::new("streamrange").as_user(uid));
     });
 }

@@ -19,10 +19,11 @@ const USAGE: &str = "usage: cargo xtask CHORE
   corpus DIR [--values]             render every chart below DIR with helm and with ours
   dist                              make what is handed to users: binary, checksum, completions, man pages
   picture [PROGRAM [DIR]]           draw what `up` and `status` print, for the README
-  soak [seeds|kill|load|upgrade] …  draw, kill, ask and upgrade far more often than every change does
+  soak [seeds|kill|load|flood|upgrade] …
+                                    draw, kill, ask, write and upgrade far more often than every change does
   fuzz [SECONDS] [NAME]             run the fuzz targets
   replay FOLDER [OPTIONS]           compare recorded API answers with ours, area by area
-  vm-test                           run the runtime's suite and a cluster on a distribution's kernel in QEMU
+  vm-test [CASE…]                   run the runtime's suite and a cluster on a distribution's kernel in QEMU
   licences                          list the licences of all dependencies, refuse unknown ones
   facts DEFINITIONS_JSON GO_SOURCES make the schema facts of the built-in kinds
   protobuf-facts GO_SOURCES         make the protobuf tags of the built-in kinds";
@@ -38,7 +39,7 @@ fn main() -> anyhow::Result<()> {
         Some((chore, rest)) if chore == "corpus" => corpus::run(rest),
         Some((chore, rest)) if chore == "replay" => replay::run(rest),
         Some((chore, rest)) if chore == "fuzz" => fuzz::run(rest),
-        Some((chore, _)) if chore == "vm-test" => vm::run(),
+        Some((chore, rest)) if chore == "vm-test" => vm::run(rest),
         Some((chore, rest)) if chore == "picture" => picture::run(rest),
         Some((chore, rest)) if chore == "soak" => soak::run(rest),
         Some((chore, _)) if chore == "dist" => dist::run(),

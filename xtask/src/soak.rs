@@ -1,7 +1,8 @@
 //! `cargo xtask soak`: what takes too long for every change. Processes are
 //! killed hundreds of times; clusters of an earlier commit, built anew, are
 //! upgraded under load again and again; many more requests are asked; tests
-//! that draw their cases from seeds draw thousands.
+//! that draw their cases from seeds draw thousands; containers write ten
+//! gigabytes of log.
 //!
 //! The commit must be one whose data plane carries its connections to the end.
 
@@ -33,14 +34,16 @@ pub fn run(arguments: &[String]) -> anyhow::Result<()> {
         Some("kill") => kill(root, rest),
         Some("load") => load(root, rest),
         Some("upgrade") => upgrade(root, rest),
+        Some("flood") => flood(root, rest),
         None => {
             seeds(root, &[])?;
             kill(root, &[])?;
             load(root, &[])?;
+            flood(root, &[])?;
             upgrade(root, &[])
         }
         Some(_) => bail!(
-            "usage: cargo xtask soak [seeds [FACTOR] | kill [ROUNDS] | load [REQUESTS] | upgrade [COMMIT [TIMES]]]"
+            "usage: cargo xtask soak [seeds [FACTOR] | kill [ROUNDS] | load [REQUESTS] | flood [BYTES] | upgrade [COMMIT [TIMES]]]"
         ),
     }
 }
@@ -71,7 +74,7 @@ fn seeds(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
 
 fn kill(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
     let rounds = arguments.first().map_or("100", String::as_str);
-    test(root, "survival", &[("ROUNDS", rounds)])
+    test(root, "survival", "", &[("ROUNDS", rounds)])
 }
 
 fn load(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
@@ -79,8 +82,16 @@ fn load(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
     test(
         root,
         "zero_downtime",
+        "",
         &[("CORACLE_LOAD_REQUESTS", requests)],
     )
+}
+
+/// Each of two containers writes so much to its log.
+fn flood(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
+    let bytes = arguments.first().map_or("10000000000", String::as_str);
+    let case = "floods_stay_bounded";
+    test(root, "escapes", case, &[("FLOOD_BYTES", bytes)])
 }
 
 fn upgrade(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
@@ -91,6 +102,7 @@ fn upgrade(root: &Path, arguments: &[String]) -> anyhow::Result<()> {
     test(
         root,
         "upgrade",
+        "",
         &[("CORACLE_OLDER", older), ("CORACLE_UPGRADES", times)],
     )
 }
@@ -161,9 +173,9 @@ fn run_in(folder: &Path, program: &str, arguments: &[&str]) -> anyhow::Result<()
     Ok(())
 }
 
-/// Runs one theme of the whole-system cases; the programs they need are built
-/// before.
-fn test(root: &Path, theme: &str, variables: &[(&str, &str)]) -> anyhow::Result<()> {
+/// Runs the cases of a theme of the whole system whose names contain `case`;
+/// the programs they need are built before.
+fn test(root: &Path, theme: &str, case: &str, variables: &[(&str, &str)]) -> anyhow::Result<()> {
     run_in(
         root,
         env!("CARGO"),
@@ -177,6 +189,7 @@ fn test(root: &Path, theme: &str, variables: &[(&str, &str)]) -> anyhow::Result<
             "coracle-tests",
             "--test",
             theme,
+            case,
             "--",
             "--nocapture",
         ])

@@ -227,7 +227,7 @@ fn subordinate(uid: u32, gid: u32) -> Option<IdMap> {
 }
 
 /// Finds the name of user `uid` in the text of passwd(5).
-fn user_name(passwd: &str, uid: u32) -> Option<String> {
+pub(crate) fn user_name(passwd: &str, uid: u32) -> Option<String> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;

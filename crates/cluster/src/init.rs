@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use coracle_netdev::plan::AddressPlan;
 use serde::{Deserialize, Serialize};
 
+use crate::features;
 use crate::idmap::IdMap;
 use crate::record::Process;
 use crate::root;
@@ -148,6 +149,7 @@ fn run(mut config: Config) -> Result<(), Failure> {
     rustix::system::sethostname(config.name.as_bytes())?;
     root::enter(&config.name, &config.cgroups)?;
     coracle_netdev::base::setup(&AddressPlan::default())?;
+    features::check()?;
     let memory = rustix::fs::memfd_create(MEMORY, rustix::fs::MemfdFlags::CLOEXEC)?;
     config.listeners.push((MEMORY.into(), memory.as_raw_fd()));
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, UPGRADE])?;

@@ -6,18 +6,20 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use coracle_runtime::Delegation;
 
 use crate::build;
 use crate::gateway::start_gateway;
+use crate::groups::Groups;
 use crate::home::{ClusterDir, Home};
 use crate::idmap::IdMap;
 use crate::init::{self, ProcessConfig};
 use crate::lock::{Lock, LockError};
 use crate::record::{Process, Record};
+use crate::scope::ScopeError;
 use crate::sys;
 
 /// How long a stopping cluster may take before it is ended.
@@ -187,8 +189,8 @@ pub struct Launch<'a> {
     pub cluster: &'a ClusterDir,
     /// The ids inside.
     pub ids: IdMap,
-    /// The part of the host's cgroup tree that the cluster uses, if it has one.
-    pub cgroups: Option<Delegation>,
+    /// What its part of the host's cgroup tree is called.
+    pub groups: String,
     /// Listening sockets of the host, by name, handed to the processes that name them.
     pub listeners: Vec<(String, OwnedFd)>,
     /// The processes that pid 1 keeps running.
@@ -202,6 +204,8 @@ pub struct Launch<'a> {
 pub struct Launched {
     /// What was written of it.
     pub record: Record,
+    /// Why it has no cgroups, if a service manager was asked for some.
+    pub refused: Option<ScopeError>,
 }
 
 impl Launch<'_> {
@@ -212,7 +216,7 @@ impl Launch<'_> {
     /// nothing is left running then.
     pub fn start(self) -> Result<Launched, LaunchError> {
         end_stray(self.cluster)?;
-        let init = self.start_init()?;
+        let (init, groups) = self.start_init()?;
         let mut record = Record {
             init,
             gateway: None,
@@ -223,36 +227,17 @@ impl Launch<'_> {
         };
         let gateway = start_gateway(self.cluster, init).inspect_err(|_| {
             let _ = sys::kill(init.pid, libc::SIGKILL);
+            groups.remove();
         })?;
         record.gateway = Some(gateway);
         record
             .write(self.cluster)
             .map_err(file(&self.cluster.run()))?;
-        Ok(Launched { record })
+        let refused = groups.refused;
+        Ok(Launched { record, refused })
     }
 
-    fn start_init(&self) -> Result<Process, LaunchError> {
-        let failed = |source| LaunchError::Spawn {
-            process: "init",
-            source,
-        };
-        let config = init::Config {
-            name: self.cluster.name().into(),
-            home: self.home.path().into(),
-            ids: self.ids.clone(),
-            cgroups: self
-                .cgroups
-                .iter()
-                .flat_map(Delegation::directories)
-                .map(|(place, host)| (host.to_owned(), place.into()))
-                .collect(),
-            processes: self.processes.clone(),
-            listeners: self
-                .listeners
-                .iter()
-                .map(|(name, fd)| (name.clone(), fd.as_raw_fd()))
-                .collect(),
-        };
+    fn start_init(&self) -> Result<(Process, Groups), LaunchError> {
         let log = open_log(self.cluster, "init")?;
         let mut command = own_command(&["init", self.cluster.name()]);
         command
@@ -263,20 +248,58 @@ impl Launch<'_> {
             &mut command,
             self.listeners.iter().map(|(_, fd)| fd.as_fd()),
         );
-        let mut child = command.spawn().map_err(failed)?;
+        let mut child = command.spawn().map_err(no_init)?;
         // It waits for its configuration; its cgroup namespace will begin here.
-        if let Some(delegation) = &self.cgroups {
-            delegation.join(child.id()).map_err(failed)?;
-        }
-        let text = serde_json::to_vec(&config).map_err(|error| failed(error.into()))?;
-        let mut stdin = child.stdin.take().expect("it was asked for");
-        stdin.write_all(&text).map_err(failed)?;
-        drop(stdin);
-        let stdout = child.stdout.take().expect("it was asked for");
-        let process = read_report(BufReader::new(stdout));
+        let groups = Groups::of(&self.groups, child.id(), &self.ids).map_err(no_init)?;
+        let process = self.instruct(&mut child, groups.delegation.as_ref());
         // The launcher ends as soon as pid 1 lives; do not leave a zombie.
         let _ = child.wait();
-        process
+        match process {
+            Ok(process) => Ok((process, groups)),
+            Err(error) => {
+                groups.remove();
+                Err(error)
+            }
+        }
+    }
+
+    /// Hands pid 1 its configuration and waits until it is ready.
+    fn instruct(
+        &self,
+        child: &mut Child,
+        cgroups: Option<&Delegation>,
+    ) -> Result<Process, LaunchError> {
+        let config = self.config(cgroups);
+        let text = serde_json::to_vec(&config).map_err(|error| no_init(error.into()))?;
+        let mut stdin = child.stdin.take().expect("it was asked for");
+        stdin.write_all(&text).map_err(no_init)?;
+        drop(stdin);
+        let stdout = child.stdout.take().expect("it was asked for");
+        read_report(BufReader::new(stdout))
+    }
+
+    fn config(&self, cgroups: Option<&Delegation>) -> init::Config {
+        let directories = cgroups.into_iter().flat_map(Delegation::directories);
+        let listeners = self.listeners.iter();
+        init::Config {
+            name: self.cluster.name().into(),
+            home: self.home.path().into(),
+            ids: self.ids.clone(),
+            cgroups: directories
+                .map(|(place, host)| (host.to_owned(), place.into()))
+                .collect(),
+            processes: self.processes.clone(),
+            listeners: listeners
+                .map(|(name, fd)| (name.clone(), fd.as_raw_fd()))
+                .collect(),
+        }
+    }
+}
+
+fn no_init(source: io::Error) -> LaunchError {
+    LaunchError::Spawn {
+        process: "init",
+        source,
     }
 }
 
@@ -286,10 +309,7 @@ fn read_report(lines: impl BufRead) -> Result<Process, LaunchError> {
     let (mut pid, mut is_ready) = (None, false);
     let mut message = "pid 1 ended without a word".to_owned();
     for line in lines.lines() {
-        let line = line.map_err(|source| LaunchError::Spawn {
-            process: "init",
-            source,
-        })?;
+        let line = line.map_err(no_init)?;
         match line.split_once(' ') {
             Some(("pid", number)) => pid = number.parse().ok(),
             Some(("error", text)) => message = text.to_owned(),

@@ -7,7 +7,9 @@
 
 pub mod apart;
 pub mod build;
+mod features;
 pub mod gateway;
+mod groups;
 pub mod home;
 pub mod host_network;
 pub mod idmap;
@@ -21,6 +23,7 @@ pub mod pki;
 pub mod probe;
 pub mod record;
 mod root;
+pub mod scope;
 mod sys;
 pub mod upgrade;
 

@@ -4,10 +4,10 @@
 use std::fs;
 use std::path::Path;
 
-use coracle_netdev::nft::{Kernel, Table};
 use rustix::mount::{MountFlags, mount};
 use serde::{Deserialize, Serialize};
 
+use crate::features;
 use crate::idmap::IdMap;
 use crate::sys::{self, Fork};
 
@@ -51,7 +51,10 @@ pub fn run(ids: &IdMap) -> Vec<Trial> {
             tried("overlay", overlay().map_err(|error| text(&error)));
         }
         if tried("network", network().map_err(|error| text(&error))) {
-            tried("nftables", nftables().map_err(|error| text(&error)));
+            tried(
+                "nftables",
+                features::nftables().map_err(|error| text(&error)),
+            );
         }
         tried("processes", processes().map_err(|error| text(&error)));
     }
@@ -94,10 +97,6 @@ fn overlay() -> std::io::Result<()> {
 
 fn network() -> coracle_netdev::Result<()> {
     coracle_netdev::base::setup(&coracle_netdev::AddressPlan::default())
-}
-
-fn nftables() -> coracle_netdev::Result<()> {
-    Table::new("coracle-probe", Kernel::open()?).delete()
 }
 
 /// The first process of the new pid namespace mounts its own /proc.

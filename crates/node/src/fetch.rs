@@ -128,14 +128,18 @@ pub async fn get(page: Page) -> Result<Answer, String> {
     })
 }
 
-/// Returns what Go says for an error of connect(2).
+/// Returns what Go says for an error of the system.
 pub fn words(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::ConnectionRefused => "connection refused".into(),
         std::io::ErrorKind::ConnectionReset => "connection reset by peer".into(),
         std::io::ErrorKind::HostUnreachable => "no route to host".into(),
         std::io::ErrorKind::NetworkUnreachable => "network is unreachable".into(),
-        _ => error.to_string(),
+        _ => {
+            let text = error.to_string();
+            let text = text.split(" (os error").next().unwrap_or(&text);
+            text.to_lowercase()
+        }
     }
 }
 

@@ -11,14 +11,17 @@ use kube::ResourceExt;
 use crate::env::ConfigError;
 
 /// Applies the pod's and the container's security contexts to `spec`.
+/// `profile` finds a profile of system calls by its name.
 ///
 /// # Errors
-/// Refuses, in upstream's words, an image that would run as root where that is forbidden.
+/// Refuses, in upstream's words, an image that would run as root where that is
+/// forbidden; and says which profile or capability is not known.
 pub fn apply(
     spec: &mut ContainerSpec,
     pod: &Pod,
     container: &Container,
     image_user: &str,
+    profile: impl FnOnce(&str) -> Result<String, String>,
 ) -> Result<(), ConfigError> {
     let of_pod = pod
         .spec
@@ -36,11 +39,8 @@ pub fn apply(
     spec.no_new_privileges = own.allow_privilege_escalation == Some(false);
     spec.root.readonly = own.read_only_root_filesystem == Some(true);
     spec.capabilities = capabilities(&own)?;
-    spec.seccomp = seccomp(
-        own.seccomp_profile
-            .as_ref()
-            .or(of_pod.seccomp_profile.as_ref()),
-    )?;
+    let chosen = own.seccomp_profile.or(of_pod.seccomp_profile);
+    spec.seccomp = seccomp(chosen.as_ref(), profile)?;
     if own.proc_mount.as_deref() == Some("Unmasked") {
         spec.masked_paths.clear();
         spec.readonly_paths.clear();
@@ -142,14 +142,68 @@ fn capabilities(own: &SecurityContext) -> Result<Capabilities, ConfigError> {
 }
 
 /// Without a profile a container gets the default one (DESIGN, identity).
-fn seccomp(profile: Option<&SeccompProfile>) -> Result<Seccomp, ConfigError> {
-    match profile.map(|profile| (profile.type_.as_str(), profile)) {
-        None | Some(("RuntimeDefault", _)) => Ok(Seccomp::Default),
-        Some(("Unconfined", _)) => Ok(Seccomp::Unconfined),
-        Some(("Localhost", profile)) => Err(ConfigError(format!(
-            "seccomp profile {} is on no node: profiles of type Localhost are not supported",
-            profile.localhost_profile.as_deref().unwrap_or("")
-        ))),
-        Some((other, _)) => Err(ConfigError(format!("unknown seccomp profile type {other}"))),
+fn seccomp(
+    profile: Option<&SeccompProfile>,
+    find: impl FnOnce(&str) -> Result<String, String>,
+) -> Result<Seccomp, ConfigError> {
+    let Some(profile) = profile else {
+        return Ok(Seccomp::Default);
+    };
+    match profile.type_.as_str() {
+        "RuntimeDefault" => Ok(Seccomp::Default),
+        "Unconfined" => Ok(Seccomp::Unconfined),
+        "Localhost" => {
+            let name = profile.localhost_profile.as_deref().unwrap_or_default();
+            find(name).map(Seccomp::Profile).map_err(ConfigError)
+        }
+        other => Err(ConfigError(format!("unknown seccomp profile type {other}"))),
+    }
+}
+
+/// Returns the only user as whom the pod's containers run, where the pod says
+/// so of each (upstream: pkg/volume/util, FsUserFrom).
+pub fn only_user(pod: &Pod) -> Option<u32> {
+    let spec = pod.spec.as_ref()?;
+    let of_pod = spec
+        .security_context
+        .as_ref()
+        .and_then(|context| context.run_as_user);
+    let containers = spec
+        .init_containers
+        .iter()
+        .flatten()
+        .chain(&spec.containers);
+    let mut users = containers.map(|container| {
+        let own = container.security_context.as_ref();
+        own.and_then(|context| context.run_as_user).or(of_pod)
+    });
+    let first = users.next()??;
+    let same = users.all(|user| user == Some(first));
+    u32::try_from(first).ok().filter(|_| same)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_volume_is_one_users_where_all_containers_run_as_it() {
+        #[track_caller]
+        fn check(of_pod: Option<i64>, own: &[Option<i64>], expected: Option<u32>) {
+            let container = |user: &Option<i64>| serde_json::json!({"name": "c", "securityContext": {"runAsUser": user}});
+            let spec = serde_json::json!({
+                "securityContext": {"runAsUser": of_pod},
+                "initContainers": own.iter().skip(1).map(container).collect::<Vec<_>>(),
+                "containers": own.iter().take(1).map(container).collect::<Vec<_>>(),
+            });
+            let pod: Pod = serde_json::from_value(serde_json::json!({"spec": spec})).unwrap();
+            assert_eq!(only_user(&pod), expected, "{of_pod:?} {own:?}");
+        }
+        check(None, &[None], None);
+        check(Some(7), &[None], Some(7));
+        check(Some(7), &[None, Some(7)], Some(7));
+        check(Some(7), &[None, Some(8)], None);
+        check(None, &[Some(8), None], None);
+        check(None, &[Some(8), Some(8)], Some(8));
     }
 }

@@ -98,3 +98,62 @@ impl Tokens {
         self.held.lock().retain(|(pod, ..), _| pod != uid);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Returns the tokens of an API that counts those it gives.
+    fn counted() -> Tokens {
+        let given = Arc::new(AtomicU32::new(0));
+        let service = tower::service_fn(move |request: http::Request<Body>| {
+            assert_eq!(
+                request.uri().path(),
+                "/api/v1/namespaces/n/serviceaccounts/default/token"
+            );
+            let number = given.fetch_add(1, Ordering::Relaxed);
+            let answer = json!({
+                "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []},
+                "status": {"token": format!("token-{number}"), "expirationTimestamp": "2030-01-01T00:00:00Z"},
+            });
+            let answer = http::Response::new(Body::from(answer.to_string().into_bytes()));
+            async move { Ok::<_, Infallible>(answer) }
+        });
+        Tokens::new(Client::new(service, "n"))
+    }
+
+    #[tokio::test]
+    async fn a_token_is_renewed_after_four_fifths_of_its_life() {
+        let tokens = counted();
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "p", "namespace": "n", "uid": "u"}, "spec": {"containers": []},
+        }))
+        .expect("a pod");
+        let ask = async |life: i64| {
+            let source = ServiceAccountTokenProjection {
+                expiration_seconds: Some(life),
+                path: "token".into(),
+                audience: None,
+            };
+            tokens.token(&pod, &source).await.expect("it is given")
+        };
+        let long = ask(600).await;
+        let left = long.renew_at.duration_since(SystemTime::now());
+        let left = left.expect("it is good for a while").as_secs();
+        assert!((470..=480).contains(&left), "{left}");
+        assert_eq!(ask(600).await.text, long.text, "it is kept");
+        // Four fifths of nothing have passed at once.
+        let short = ask(0).await;
+        assert_ne!(short.text, long.text, "another life is another token");
+        assert_ne!(ask(0).await.text, short.text, "it is renewed");
+        tokens.forget("u");
+        assert_ne!(ask(600).await.text, long.text);
+    }
+}

@@ -224,6 +224,26 @@ async fn what_is_missing_is_named_and_waited_for() {
 }
 
 #[tokio::test]
+async fn containers_wait_for_those_before_them_as_upstream_says_it() {
+    let world = world().await;
+    let init = |name: &str, map: &str| json!({"name": name, "image": "i", "envFrom": [{"configMapRef": {"name": map}}]});
+    let spec = json!({"initContainers": [init("first", "nowhere"), init("second", "nowhere")]});
+    world.pod("waits", json!({}), spec).await;
+    let reason = |pod: &Value, list: &str, at: usize| {
+        let state = &pod["status"][list][at]["state"]["waiting"]["reason"];
+        state.as_str().unwrap_or_default().to_owned()
+    };
+    let pod = world
+        .until("waits", |pod| {
+            reason(pod, "initContainerStatuses", 0) == "CreateContainerConfigError"
+        })
+        .await;
+    assert_eq!(reason(&pod, "initContainerStatuses", 1), "PodInitializing");
+    assert_eq!(reason(&pod, "containerStatuses", 0), "PodInitializing");
+    assert_eq!(pod["status"]["phase"], "Pending");
+}
+
+#[tokio::test]
 async fn readiness_gates_and_deadlines_are_obeyed() {
     let world = world().await;
     let gated = json!({"readinessGates": [{"conditionType": "example.com/open"}]});

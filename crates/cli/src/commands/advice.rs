@@ -28,10 +28,12 @@ pub fn of_launch(error: LaunchError) -> Failure {
             Failure::from(anyhow::anyhow!(text)).hint("wait for that command, or end it")
         }
         LaunchError::Namespaces { message } => {
-            let hint = if message.contains("user namespace") || message.contains("id map") {
-                doctor::user_namespaces()
-            } else {
-                "coracle doctor says what this machine lacks".into()
+            let says = |word: &str| message.contains(word);
+            let hint = match () {
+                () if says("user namespace") || says("id map") => doctor::user_namespaces(),
+                () if says("overlay") => doctor::OVERLAY.into(),
+                () if says("nftables") => doctor::NFTABLES.into(),
+                () => "coracle doctor says what this machine lacks".into(),
             };
             Failure::machine(text).hint(hint)
         }

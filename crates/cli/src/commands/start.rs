@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use coracle_cluster::gateway::{self, start_gateway};
 use coracle_cluster::init::{self, ProcessConfig};
-use coracle_cluster::launch::Launch;
+use coracle_cluster::launch::{self, Launch};
 use coracle_cluster::pki::Pki;
-use coracle_cluster::{HostNetwork, IdMap, Record, build, upgrade};
+use coracle_cluster::{HostNetwork, IdMap, Launched, Record, build, upgrade};
 use coracle_netdev::AddressPlan;
-use coracle_runtime::Delegation;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
@@ -87,17 +86,15 @@ impl Start {
             step.skipped(&runs(target, &record));
             return Ok(record);
         }
-        let result = self.launch(target);
-        let record = match result {
-            Ok((record, true)) => {
+        let record = match self.launch(target) {
+            Ok(Began::Before(record)) => {
                 step.skipped(&runs(target, &record));
                 return Ok(record);
             }
-            Ok((record, false)) => {
-                if let Some(advice) = doctor::cgroup_advice() {
-                    step.line(&format!(
-                        "· containers run without limits; with them: {advice}"
-                    ));
+            Ok(Began::Now(Launched { record, refused })) => {
+                if let Some(error) = refused {
+                    let why = anyhow::Error::from(error);
+                    step.line(&format!("· containers run without limits: {why:#}"));
                 }
                 record
             }
@@ -128,19 +125,30 @@ impl Start {
         Ok(record)
     }
 
-    /// Starts the cluster; tells whether another command had done so meanwhile.
-    fn launch(&self, target: &Target) -> Result<(Record, bool), Failure> {
+    /// Starts the cluster, unless another command has done so meanwhile.
+    fn launch(&self, target: &Target) -> Result<Began, Failure> {
         advice::check_binary()?;
         doctor::check_disk(target.home.path())?;
         let ids = IdMap::choose();
+        let is_new = !target.dir.path().exists();
         target
             .dir
             .prepare(&target.home, &ids)
             .map_err(advice::of_launch)?;
         let _lock = target.dir.lock().map_err(advice::of_launch)?;
         if let Some(record) = target.running() {
-            return Ok((record, true));
+            return Ok(Began::Before(record));
         }
+        let launched = self.launch_locked(target, ids);
+        if launched.is_err() && is_new {
+            // The error that is told is the first one.
+            let _ = launch::remove_files(&target.dir);
+        }
+        launched.map(Began::Now)
+    }
+
+    /// Starts a cluster that nobody else changes and that does not run.
+    fn launch_locked(&self, target: &Target, ids: IdMap) -> Result<Launched, Failure> {
         let mut network = self.network(target);
         network.settle(&target.home, target.dir.name());
         network.write(&target.dir, &ids)?;
@@ -149,28 +157,16 @@ impl Start {
         let plan = AddressPlan::default();
         let (names, addresses) = certificates::subjects(target.dir.name(), &plan);
         Pki::prepare(&target.dir.pki(), &ids, &names, &addresses)?;
-        let (uid, gid) = ids.root();
-        let name = cgroups::choose(&target.dir, &ids)?;
-        let delegation = Delegation::create(&name, uid, gid).ok();
-        let launched = Launch {
+        let launch = Launch {
             home: &target.home,
             cluster: &target.dir,
+            groups: cgroups::choose(&target.dir, &ids)?,
             ids,
-            cgroups: delegation.clone(),
             listeners: vec![("api".into(), listener.into())],
             processes: self.processes(target.dir.name()),
             api,
-        }
-        .start();
-        match launched {
-            Ok(launched) => Ok((launched.record, false)),
-            Err(error) => {
-                if let Some(delegation) = delegation {
-                    let _ = delegation.remove();
-                }
-                Err(advice::of_launch(error))
-            }
-        }
+        };
+        launch.start().map_err(advice::of_launch)
     }
 
     /// Hands this binary to the cluster's pid 1, which restarts the engine and
@@ -287,6 +283,14 @@ impl Start {
             .entry(record)?
             .merge_into(&kubeconfig_path(global)?)?)
     }
+}
+
+/// Since when a cluster runs.
+enum Began {
+    /// Another command has started it.
+    Before(Record),
+    /// This one has.
+    Now(Launched),
 }
 
 /// Says that the cluster runs, and what to do where it is of another version.

@@ -78,7 +78,17 @@ impl Direct {
         let Some(resolver) = &self.resolver else {
             return Err(io::Error::other("no name server is configured"));
         };
-        let found = resolver.lookup_ip(host).await.map_err(io::Error::other)?;
+        let found =
+            resolver
+                .lookup_ip(host)
+                .await
+                .map_err(|error| match error.is_no_records_found() {
+                    true => io::Error::new(
+                        io::ErrorKind::NotFound,
+                        format!("no name server knows {host}"),
+                    ),
+                    false => io::Error::other(format!("look up {host}: {error}")),
+                })?;
         Ok(found.iter().collect())
     }
 }

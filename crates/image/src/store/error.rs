@@ -73,7 +73,7 @@ pub enum StoreError {
         digest: Digest,
     },
     /// No image has this name.
-    #[error("no image named {name}")]
+    #[error("no image named {name}; `coracle image ls` lists those there are")]
     NoSuchImage {
         /// The name asked for.
         name: String,

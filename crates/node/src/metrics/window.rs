@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 /// The time over which processor use is averaged, where there is a choice.
 pub const WINDOW: Duration = Duration::from_secs(10);
-/// A shorter time would tell more of the clock's grain than of the program.
-const WINDOW_MIN: Duration = Duration::from_secs(5);
+/// A shorter time would tell more of the clock's grain than of the program:
+/// without cgroups its ticks are a hundredth of a second.
+const WINDOW_MIN: Duration = Duration::from_secs(1);
 
 /// Counters at one moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -92,41 +93,48 @@ mod tests {
 
     /// Pushes (second, milliseconds of processor time) and expects
     /// (window in seconds, thousandths of a core).
-    fn check(samples: &[(u64, u64)], expected: Option<(u64, u64)>) {
+    fn check(samples: &[(f64, u64)], expected: Option<(f64, u64)>) {
         let start = Instant::now();
         let mut history = History::default();
         for (second, millis) in samples {
             history.push(Sample {
-                at: start + Duration::from_secs(*second),
+                at: start + Duration::from_secs_f64(*second),
                 cpu_nanos: millis * 1_000_000,
                 memory_bytes: 1,
             });
         }
-        let found = history
-            .reading()
-            .map(|reading| (reading.window.as_secs(), reading.cpu_nanocores / 1_000_000));
+        let found = history.reading().map(|reading| {
+            (
+                reading.window.as_secs_f64(),
+                reading.cpu_nanocores / 1_000_000,
+            )
+        });
         assert_eq!(found, expected, "{samples:?}");
     }
 
     #[test]
     fn a_figure_needs_two_samples_that_are_apart() {
         check(&[], None);
-        check(&[(0, 5)], None);
-        check(&[(0, 0), (2, 100)], None);
-        check(&[(0, 0), (5, 2500)], Some((5, 500)));
+        check(&[(0.0, 5)], None);
+        check(&[(0.0, 0), (0.9, 100)], None);
+        check(&[(0.0, 0), (1.0, 500)], Some((1.0, 500)));
+        check(&[(0.0, 0), (5.0, 2500)], Some((5.0, 500)));
     }
 
     #[test]
     fn the_window_is_the_shortest_that_is_long_enough() {
-        check(&[(0, 0), (10, 0), (20, 0), (30, 10_000)], Some((10, 1000)));
+        check(
+            &[(0.0, 0), (10.0, 0), (20.0, 0), (30.0, 10_000)],
+            Some((10.0, 1000)),
+        );
         // Asked in between: the sample before the last one counts.
-        check(&[(0, 0), (10, 0), (13, 1300)], Some((13, 100)));
+        check(&[(0.0, 0), (10.0, 0), (13.0, 1300)], Some((13.0, 100)));
     }
 
     #[test]
     fn counters_that_shrink_begin_anew() {
-        check(&[(0, 9000), (10, 10_000), (20, 500)], None);
-        check(&[(0, 9000), (10, 500), (20, 1500)], Some((10, 100)));
+        check(&[(0.0, 9000), (10.0, 10_000), (20.0, 500)], None);
+        check(&[(0.0, 9000), (10.0, 500), (20.0, 1500)], Some((10.0, 100)));
     }
 
     #[test]
@@ -134,11 +142,11 @@ mod tests {
         let start = Instant::now();
         let mut history = History::beginning(start);
         history.push(Sample {
-            at: start + Duration::from_secs(6),
-            cpu_nanos: 3_000_000_000,
+            at: start + Duration::from_secs(2),
+            cpu_nanos: 1_000_000_000,
             memory_bytes: 7,
         });
-        let reading = history.reading().expect("two samples, six seconds apart");
+        let reading = history.reading().expect("two samples, two seconds apart");
         assert_eq!(
             (reading.cpu_nanocores, reading.memory_bytes),
             (500_000_000, 7)

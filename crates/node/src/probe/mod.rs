@@ -200,8 +200,12 @@ async fn try_once<T: Target>(
     let limit = seconds(probe.timeout_seconds, 1).max(Duration::from_secs(1));
     if let Some(action) = &probe.exec {
         let command = action.command.clone().unwrap_or_default();
+        let words = command.join(" ");
         return match timeout(limit, target.exec(command)).await {
-            Err(_) => Err(format!("command timed out after {}s", limit.as_secs())),
+            Err(_) => Err(format!(
+                "command timed out: {words:?} timed out after {}s",
+                limit.as_secs()
+            )),
             Ok(Err(error)) => Err(error),
             Ok(Ok((0, _))) => Ok(()),
             Ok(Ok((_, output))) => Err(output),

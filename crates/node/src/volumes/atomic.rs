@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use super::{give_to_group, make_dir};
+use super::{give, make_dir};
 
 /// One file of a volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct File {
     pub content: Vec<u8>,
     /// Permission bits.
     pub mode: u32,
+    /// The user whose it is; root's if `None`.
+    pub owner: Option<u32>,
 }
 
 /// Makes `dir` hold exactly `files` (relative paths), replacing an earlier
@@ -82,8 +84,8 @@ fn write_file(path: &Path, file: &File, group: Option<u32>) -> io::Result<()> {
         make_dir(parent)?;
     }
     fs::write(path, &file.content)?;
-    if let Some(group) = group {
-        give_to_group(path, group)?;
+    if file.owner.is_some() || group.is_some() {
+        give(path, file.owner, group)?;
     }
     // A group that owns the volume can read all of it (upstream: SetVolumeOwnership).
     let mode = if group.is_some() {
@@ -124,6 +126,7 @@ mod tests {
         let file = |content: &str| File {
             content: content.into(),
             mode: 0o644,
+            owner: None,
         };
         list.iter()
             .map(|(path, content)| ((*path).to_owned(), file(content)))

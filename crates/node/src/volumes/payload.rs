@@ -11,6 +11,7 @@ use kube::ResourceExt;
 
 use super::atomic::File;
 use crate::env::{self, PodFacts};
+use crate::security;
 use crate::shared::Shared;
 
 /// Permission bits of a file without others.
@@ -228,9 +229,16 @@ impl Payload {
             self.renew_at
                 .map_or(token.renew_at, |at| at.min(token.renew_at)),
         );
-        // The token is for the container's user alone, whoever that is
-        // (upstream: projected volume, 0600 with fsGroup or runAsUser, else the mode).
-        self.put(&source.path, token.text.into_bytes(), mode);
+        // Where it is known who reads it, nobody else does (upstream:
+        // pkg/volume/projected, collectData).
+        let owner = security::only_user(facts.pod);
+        let is_known = owner.is_some() || super::fs_group(facts.pod).is_some();
+        let file = File {
+            content: token.text.into_bytes(),
+            mode: if is_known { 0o600 } else { bits(mode) },
+            owner,
+        };
+        self.files.insert(source.path.clone(), file);
         Ok(())
     }
 
@@ -239,10 +247,15 @@ impl Payload {
             path.to_owned(),
             File {
                 content,
-                mode: mode.unsigned_abs() & 0o777,
+                mode: bits(mode),
+                owner: None,
             },
         );
     }
+}
+
+fn bits(mode: i32) -> u32 {
+    mode.unsigned_abs() & 0o777
 }
 
 fn config_map_data(map: &ConfigMap) -> BTreeMap<String, Vec<u8>> {

@@ -1,12 +1,14 @@
 //! The cluster's own tree, in which host paths and provisioned volumes are
-//! folders. Containers fill it, so no link in it is ever followed here.
+//! folders. Containers fill it, so no link in it leads out of it: what is only
+//! looked at is resolved within the tree, what is changed lies behind no link.
 
 use std::ffi::OsStr;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// The cluster's own tree.
@@ -104,6 +106,45 @@ impl Tree {
     fn open_root(&self) -> io::Result<OwnedFd> {
         super::make_dir(&self.root)?;
         Ok(rustix::fs::openat(CWD, &self.root, FOLDER, Mode::empty())?)
+    }
+
+    fn resolve(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let root = rustix::fs::openat(CWD, &self.root, FOLDER, Mode::empty())?;
+        let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), within)
+    }
+
+    /// Returns what a container would find at a path.
+    ///
+    /// # Errors
+    /// What the system says; that nothing is there is no error.
+    pub fn kind(&self, path: &str) -> io::Result<Option<FileType>> {
+        match self.resolve(path, OFlags::PATH) {
+            Ok(found) => {
+                let mode = rustix::fs::fstat(&found)?.st_mode;
+                Ok(Some(FileType::from_raw_mode(mode)))
+            }
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the text of a file, which may not have more than `bytes_max`.
+    ///
+    /// # Errors
+    /// What the system says, and for what is no such file.
+    pub fn read(&self, path: &str, bytes_max: u64) -> io::Result<String> {
+        // A pipe would block.
+        let file = File::from(self.resolve(path, OFlags::RDONLY | OFlags::NONBLOCK)?);
+        let meta = file.metadata()?;
+        if !meta.is_file() || meta.len() > bytes_max {
+            return Err(io::Error::other(format!(
+                "no file of up to {bytes_max} bytes"
+            )));
+        }
+        let mut text = String::new();
+        file.take(bytes_max).read_to_string(&mut text)?;
+        Ok(text)
     }
 
     /// Makes a folder; returns whether it was not there.
@@ -260,6 +301,25 @@ mod tests {
         assert_eq!(mode(&deep.join("file")) & 0o777, 0o600);
         tree.give_to_group("/data", group, false).expect("given");
         assert_eq!(mode(&deep.join("file")) & 0o777, 0o660);
+    }
+
+    #[test]
+    fn what_is_looked_at_is_found_within_the_tree() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tree = Tree::new(folder.path().to_owned());
+        tree.make("/deep/er").expect("made");
+        std::fs::write(tree.place("/deep/file"), "within").expect("written");
+        symlink("/deep/file", tree.place("/link")).expect("linked");
+        symlink("/etc/passwd", tree.place("/away")).expect("linked");
+        let kind = |path: &str| tree.kind(path).expect("it can be looked at");
+        assert_eq!(kind("/deep"), Some(FileType::Directory));
+        assert_eq!(kind("/link"), Some(FileType::RegularFile));
+        assert_eq!(kind("/away"), None, "the host's file was found");
+        assert_eq!(kind("/deep/file/below"), None);
+        assert_eq!(tree.read("/link", 10).expect("it is short"), "within");
+        assert!(tree.read("/link", 5).is_err());
+        assert!(tree.read("/deep", 10).is_err());
+        assert!(tree.read("/away", 10_000).is_err());
     }
 
     #[test]

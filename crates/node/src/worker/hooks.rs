@@ -56,7 +56,8 @@ pub(super) async fn exec(handle: &Running, command: Vec<String>) -> Result<(i32,
     Ok((exit.code, out + &err))
 }
 
-/// Runs a life-cycle hook to its end.
+/// Runs a life-cycle hook to its end. What a failed one printed may be secret
+/// and is not part of the error, as upstream keeps it out of events.
 pub(super) async fn run_hook(
     hook: &LifecycleHandler,
     handle: &Running,
@@ -69,7 +70,7 @@ pub(super) async fn run_hook(
     if let Some(action) = &hook.exec {
         return match exec(handle, action.command.clone().unwrap_or_default()).await? {
             (0, _) => Ok(()),
-            (code, output) => Err(format!("command exited with {code}: {}", output.trim())),
+            (code, _) => Err(format!("command exited with {code}")),
         };
     }
     if let Some(action) = &hook.sleep {

@@ -60,7 +60,9 @@ impl Worker {
         let (store, cluster) = (&self.shared.images, &self.shared.config.cluster);
         match images::wanted(store, cluster, &name, policy) {
             Ok(Wanted::Present(image)) => {
-                let text = format!("Container image \"{name}\" already present on machine");
+                let text = format!(
+                    "Container image \"{name}\" already present on machine and can be accessed by the pod"
+                );
                 self.event(container, Severity::Normal, "Pulled", &text);
                 Ok(Some(*image))
             }

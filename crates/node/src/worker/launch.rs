@@ -41,12 +41,7 @@ impl Worker {
         };
         let name = container.image.clone().unwrap_or_default();
         self.state(container).image = Some((name, image.id.to_string()));
-        self.event(
-            container,
-            Severity::Normal,
-            "Created",
-            &format!("Container created: {}", container.name),
-        );
+        self.event(container, Severity::Normal, "Created", "Container created");
         let Some(runtime) = self.shared.machine.linux() else {
             return;
         };
@@ -68,8 +63,7 @@ impl Worker {
         }
         let name = container.image.clone().unwrap_or_default();
         self.state(container).image = Some((name, "simulated".into()));
-        let text = format!("Container created: {}", container.name);
-        self.event(container, Severity::Normal, "Created", &text);
+        self.event(container, Severity::Normal, "Created", "Container created");
         let id = format!("{}-{}-{attempt}", self.uid, container.name);
         let running = Pretended::start(id, Script::of(&self.pod));
         self.began(container, Running::Pretended(running), attempt);
@@ -169,12 +163,7 @@ impl Worker {
 
     /// Takes note of a run and starts what belongs to it.
     fn began(&mut self, container: &Container, running: Running, attempt: i32) {
-        self.event(
-            container,
-            Severity::Normal,
-            "Started",
-            &format!("Container started: {}", container.name),
-        );
+        self.event(container, Severity::Normal, "Started", "Container started");
         let health = Health::at_start(container);
         self.attach_run(container, running, attempt, Instant::now(), health);
         self.run_post_start(container, attempt);
@@ -278,18 +267,23 @@ impl Worker {
         reason: &str,
         message: &str,
     ) {
+        let regarding = self.regarding(container);
+        self.shared
+            .recorder
+            .event_at(regarding, severity, reason, message.to_owned());
+    }
+
+    /// Names a container as events do.
+    pub(super) fn regarding(&self, container: &Container) -> ObjectReference {
         let init = self
             .init_containers()
             .iter()
             .any(|init| init.name == container.name);
         let list = if init { "initContainers" } else { "containers" };
-        let regarding = ObjectReference {
+        ObjectReference {
             field_path: Some(format!("spec.{list}{{{}}}", container.name)),
             ..reference(&*self.pod)
-        };
-        self.shared
-            .recorder
-            .event_at(regarding, severity, reason, message.to_owned());
+        }
     }
 }
 

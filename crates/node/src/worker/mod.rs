@@ -186,7 +186,12 @@ impl Worker {
 
     fn hear(&mut self, message: Message) {
         match message {
-            Message::Changed(pod) => self.pod = pod,
+            Message::Changed(pod) => {
+                // Volumes of the downward API show them.
+                self.stale |= pod.metadata.labels != self.pod.metadata.labels
+                    || pod.metadata.annotations != self.pod.metadata.annotations;
+                self.pod = pod;
+            }
             Message::Doomed(doom) => self.doom(doom),
             Message::Gone => self.gone = true,
             Message::Refresh => {

@@ -14,6 +14,7 @@ use super::Worker;
 use crate::env::{self, ConfigError};
 use crate::quantity;
 use crate::security;
+use crate::volumes;
 
 impl Worker {
     /// Puts together all the runtime needs to know.
@@ -108,7 +109,8 @@ impl Worker {
             spec.mounts
                 .push(bind(path, &target, MountOptions::default()));
         }
-        security::apply(&mut spec, &self.pod, container, &config.user)?;
+        let profile = |name: &str| volumes::seccomp_profile(&self.shared, name);
+        security::apply(&mut spec, &self.pod, container, &config.user, profile)?;
         Ok(spec)
     }
 

@@ -115,7 +115,7 @@ impl Worker {
             .iter()
             .any(|init| init.name == container.name);
         let plain_init = init && container.restart_policy.is_none();
-        let (present, last) = self.states(state, init);
+        let (present, last) = self.states(state);
         ContainerStatus {
             name: container.name.clone(),
             image,
@@ -135,7 +135,7 @@ impl Worker {
     }
 
     /// Returns the present state and the last one.
-    fn states(&self, state: &State, init: bool) -> (ContainerState, Option<ContainerState>) {
+    fn states(&self, state: &State) -> (ContainerState, Option<ContainerState>) {
         let ended = state.ended.clone().map(|ended| ContainerState {
             terminated: Some(ended),
             ..Default::default()
@@ -148,9 +148,9 @@ impl Worker {
             return (present, ended);
         }
         if let Some((reason, message)) = &state.waiting {
-            let blocked = reason == "ContainerCreating"
-                && (!init && self.init_is_pending() || self.sandbox.is_none() && init);
-            let reason = if blocked { "PodInitializing" } else { reason };
+            // Upstream's default state wherever there are init containers.
+            let begins = reason == "ContainerCreating" && !self.init_containers().is_empty();
+            let reason = if begins { "PodInitializing" } else { reason };
             let waiting = ContainerStateWaiting {
                 reason: Some(reason.into()),
                 message: (!message.is_empty()).then(|| message.clone()),

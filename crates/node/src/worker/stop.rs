@@ -1,9 +1,11 @@
 //! Stopping: hooks, signals, grace, and taking everything of a pod away
 //! (upstream: pkg/kubelet/kuberuntime, killContainer; Pod Lifecycle, Termination of Pods).
 
-use coracle_client::Severity;
+use std::net::Ipv4Addr;
+
+use coracle_client::{Recorder, Severity};
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::{Container, Pod, Probe};
+use k8s_openapi::api::core::v1::{Container, LifecycleHandler, ObjectReference, Pod, Probe};
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
 use tokio::time::{Duration, Instant};
@@ -87,7 +89,14 @@ impl Worker {
                 "Killing",
                 &format!("Stopping container {}", container.name),
             );
-            stops.push(stop_one(handle, container.clone(), until, address));
+            let end = End {
+                container: container.clone(),
+                until,
+                address,
+                regarding: self.regarding(container),
+                recorder: self.shared.recorder.clone(),
+            };
+            stops.push(end.of(handle));
         }
         if stops.is_empty() {
             return;
@@ -214,14 +223,23 @@ impl Worker {
             &format!("{word} probe failed: {}", verdict.message),
         );
         if verdict.kind != Kind::Readiness && verdict.healthy == Some(false) {
+            let again = match self.is_restarted(&container) {
+                true => ", will be restarted",
+                false => "",
+            };
             let text = format!(
-                "Container {name} failed {} probe, will be restarted",
+                "Container {name} failed {} probe{again}",
                 word.to_lowercase()
             );
             let grace = probe_of(&container, verdict.kind)
                 .and_then(|probe| probe.termination_grace_period_seconds);
             self.restart(&container, &text, grace);
         }
+    }
+
+    /// Whether a container that is ended for its health is started again.
+    fn is_restarted(&self, container: &Container) -> bool {
+        container.restart_policy.as_deref() == Some("Always") || self.restart_policy() != "Never"
     }
 
     /// Takes the end of a hook after the start.
@@ -269,13 +287,15 @@ impl Worker {
         run.stopping = true;
         run.ready = false;
         run.tasks.abort_all();
-        let until = Instant::now() + Duration::from_secs(grace.max(0).unsigned_abs());
-        tokio::spawn(stop_one(
-            run.handle.clone(),
-            container.clone(),
-            until,
+        let handle = run.handle.clone();
+        let end = End {
+            container: container.clone(),
+            until: Instant::now() + Duration::from_secs(grace.max(0).unsigned_abs()),
             address,
-        ));
+            regarding: self.regarding(container),
+            recorder: self.shared.recorder.clone(),
+        };
+        tokio::spawn(end.of(handle));
     }
 }
 
@@ -291,31 +311,45 @@ fn is_shorter(new: &Pod, old: &Pod) -> bool {
     new.metadata.deletion_grace_period_seconds < old.metadata.deletion_grace_period_seconds
 }
 
-/// Runs the hook, asks the container to stop, ends it when the time is over.
-async fn stop_one(
-    handle: Running,
+/// How a run of a container is ended.
+struct End {
     container: Container,
+    /// When its time is over.
     until: Instant,
-    address: Option<std::net::Ipv4Addr>,
-) {
-    if let Some(hook) = container
-        .lifecycle
-        .as_ref()
-        .and_then(|lifecycle| lifecycle.pre_stop.as_ref())
-    {
-        match tokio::time::timeout_at(until, run_hook(hook, &handle, &container, address)).await {
+    /// The pod's address.
+    address: Option<Ipv4Addr>,
+    /// The container as events name it.
+    regarding: ObjectReference,
+    recorder: Recorder,
+}
+
+impl End {
+    /// Runs the hook, asks the container to stop, ends it when the time is over.
+    async fn of(self, handle: Running) {
+        let lifecycle = self.container.lifecycle.as_ref();
+        if let Some(hook) = lifecycle.and_then(|lifecycle| lifecycle.pre_stop.as_ref()) {
+            self.run_pre_stop(hook, &handle).await;
+        }
+        let grace = self.until.saturating_duration_since(Instant::now());
+        if let Err(error) = handle.stop(grace).await {
+            tracing::warn!(container = self.container.name, %error, "the container was not stopped");
+        }
+    }
+
+    async fn run_pre_stop(&self, hook: &LifecycleHandler, handle: &Running) {
+        let hook = run_hook(hook, handle, &self.container, self.address);
+        match tokio::time::timeout_at(self.until, hook).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(container = container.name, %error, "the hook before the stop failed")
-            }
+            Ok(Err(error)) => self.recorder.event_at(
+                self.regarding.clone(),
+                Severity::Warning,
+                "FailedPreStopHook",
+                format!("PreStopHook failed: {error}"),
+            ),
             Err(_) => tracing::warn!(
-                container = container.name,
+                container = self.container.name,
                 "the hook before the stop took all of the grace period"
             ),
         }
-    }
-    let grace = until.saturating_duration_since(Instant::now());
-    if let Err(error) = handle.stop(grace).await {
-        tracing::warn!(container = container.name, %error, "the container was not stopped");
     }
 }

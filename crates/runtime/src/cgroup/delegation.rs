@@ -52,17 +52,30 @@ impl Delegation {
     ///
     /// Without a usable tree, or when the kernel refuses; nothing is left then.
     pub fn create(name: &str, uid: u32, gid: u32) -> Result<Self, DelegationError> {
-        let delegation = plan(&Mounts::read(), name)?;
-        for (controller, directory) in delegation.directories() {
+        plan(&Mounts::read(), name)?.made(uid, gid)
+    }
+
+    /// As [`Delegation::create`], in a directory of version 2 that was handed
+    /// to the caller, such as a scope's.
+    ///
+    /// # Errors
+    ///
+    /// When it was not, or the kernel refuses; nothing is left then.
+    pub fn below(base: &Path, name: &str, uid: u32, gid: u32) -> Result<Self, DelegationError> {
+        within(base, name)?.made(uid, gid)
+    }
+
+    fn made(self, uid: u32, gid: u32) -> Result<Self, DelegationError> {
+        for (controller, directory) in self.directories() {
             make(controller, directory, uid, gid).map_err(|source| {
-                let _ = delegation.remove();
+                let _ = self.remove();
                 DelegationError::Make {
                     path: directory.to_owned(),
                     source,
                 }
             })?;
         }
-        Ok(delegation)
+        Ok(self)
     }
 
     /// Finds what [`Delegation::create`] made under this name, to remove it.
@@ -171,12 +184,17 @@ fn plan(mounts: &Mounts, name: &str) -> Result<Delegation, DelegationError> {
     }
     let tree = mounts.v2.as_ref().ok_or(DelegationError::NoTree)?;
     let base = if root { tree.clone() } else { own_group(tree) };
-    if !has_memory(&base) {
+    within(&base, name)
+}
+
+/// Decides for a directory of version 2.
+fn within(base: &Path, name: &str) -> Result<Delegation, DelegationError> {
+    if !has_memory(base) {
         return Err(DelegationError::NoTree);
     }
     match writable(&base.join("cgroup.procs")) {
         true => Ok(Delegation::V2(base.join(name))),
-        false => Err(DelegationError::NotDelegated(base)),
+        false => Err(DelegationError::NotDelegated(base.to_owned())),
     }
 }
 

@@ -7,12 +7,17 @@ use std::process::{Command, Stdio};
 
 use coracle_cluster::IdMap;
 use coracle_cluster::probe::Trial;
+use coracle_cluster::scope::{self, ScopeError};
 use coracle_runtime::Delegation;
 
 use super::finding::Finding;
 
 /// The first kernel with overlay file systems in user namespaces.
 const OLDEST: (u32, u32) = (5, 11);
+
+/// What brings overlay file systems, and the packet filter.
+pub const OVERLAY: &str = "sudo modprobe overlay";
+pub const NFTABLES: &str = "sudo modprobe nf_tables nft_chain_nat";
 
 /// Looks at the kernel.
 pub fn look() -> Vec<Finding> {
@@ -77,15 +82,13 @@ fn namespaces() -> Vec<Finding> {
                 "is this inside a container? Its seccomp profile forbids mount(2)".into()
             }),
             "overlay" => ("overlay", "works inside a user namespace", || {
-                "sudo modprobe overlay".into()
+                OVERLAY.into()
             }),
             "network" => ("network", "can be set up", || {
                 "is /proc/sys read-only here? Start the surrounding container with --privileged"
                     .into()
             }),
-            "nftables" => ("nftables", "can be used", || {
-                "sudo modprobe nf_tables nft_chain_nat".into()
-            }),
+            "nftables" => ("nftables", "can be used", || NFTABLES.into()),
             _ => ("processes", "have their own /proc", || {
                 "is this inside a container? It hides parts of /proc: --security-opt systempaths=unconfined".into()
             }),
@@ -177,77 +180,57 @@ fn ids() -> Finding {
     }
 }
 
-/// What gives a cluster of an ordinary user cgroups of its own.
-const IN_A_SCOPE: &str = "systemd-run --user --scope -p Delegate=yes -- coracle start";
-
-/// Returns what a user can do who could have limits and has none: a session of
-/// systemd gives cgroups away on request.
-pub fn cgroup_advice() -> Option<&'static str> {
-    let has_session = std::env::var_os("XDG_RUNTIME_DIR").is_some_and(|folder| {
-        std::path::Path::new(&folder)
-            .join("systemd/private")
-            .exists()
-    });
-    let is_unified = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
-    if is_root() || !has_session || !is_unified {
-        return None;
-    }
-    let (uid, gid) = IdMap::choose().root();
-    let name = format!("coracle-advice-{}", std::process::id());
-    match Delegation::create(&name, uid, gid) {
-        Ok(delegation) => {
-            // It was only tried.
-            let _ = delegation.remove();
-            None
-        }
-        Err(_) => Some(IN_A_SCOPE),
+/// Makes cgroups as a cluster does, and removes them again.
+fn cgroups() -> Finding {
+    let ids = IdMap::choose();
+    let name = format!("coracle-doctor-{}", std::process::id());
+    let scope = match is_root() {
+        true => Err(ScopeError::NoTree),
+        false => scope::try_out(&name, &ids),
+    };
+    match scope {
+        Ok(()) => in_scope(),
+        Err(ScopeError::NoTree | ScopeError::NoManager(_)) => own_cgroups(&name, &ids, None),
+        Err(error) => own_cgroups(&name, &ids, Some(error)),
     }
 }
 
-/// Makes a cgroup and removes it again.
-fn cgroups() -> Finding {
-    let version = if std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
-        "v2"
-    } else {
-        "v1"
-    };
-    let (uid, gid) = IdMap::choose().root();
-    let name = format!("coracle-doctor-{}", std::process::id());
-    match Delegation::create(&name, uid, gid) {
-        Ok(delegation) => {
-            let kinds: Vec<String> = delegation
-                .directories()
-                .map(|(kind, _)| kind.to_owned())
-                .collect();
-            let _ = delegation.remove();
-            let kinds = kinds
-                .into_iter()
-                .filter(|kind| !kind.is_empty())
-                .collect::<Vec<_>>()
-                .join(", ");
-            let kinds = if kinds.is_empty() {
-                String::new()
-            } else {
-                format!(": {kinds}")
-            };
-            Finding::good("cgroups", format!("{version}, limits are kept{kinds}"))
-        }
-        Err(error) => {
-            let finding = Finding::fair(
-                "cgroups",
-                format!("{version}, containers run without limits: {error}"),
-            );
-            if version == "v2" && !is_root() {
-                finding.remedy(IN_A_SCOPE)
-            } else if is_root() {
-                finding.remedy("is this inside a container? Mount /sys/fs/cgroup writable there")
-            } else {
-                finding.remedy(
-                    "start the cluster as root, or boot with systemd.unified_cgroup_hierarchy=1",
-                )
-            }
-        }
+fn in_scope() -> Finding {
+    let text = "v2, limits are kept in a scope of your session";
+    match scope::ends_with_session() {
+        false => Finding::good("cgroups", text),
+        true => Finding::good(
+            "cgroups",
+            format!(
+                "{text}; it and the cluster outlive your last session after: loginctl enable-linger"
+            ),
+        ),
     }
+}
+
+/// Makes a cgroup where the caller may; `refused` is why its session gives none.
+fn own_cgroups(name: &str, ids: &IdMap, refused: Option<ScopeError>) -> Finding {
+    let is_unified = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    let version = if is_unified { "v2" } else { "v1" };
+    let (uid, gid) = ids.root();
+    let error = match Delegation::create(name, uid, gid) {
+        Ok(delegation) => {
+            let kinds: Vec<&str> = delegation.directories().map(|(kind, _)| kind).collect();
+            let kinds = match kinds[..] {
+                [""] => String::new(),
+                _ => format!(": {}", kinds.join(", ")),
+            };
+            let _ = delegation.remove();
+            return Finding::good("cgroups", format!("{version}, limits are kept{kinds}"));
+        }
+        Err(error) => refused.map_or(anyhow::Error::from(error), anyhow::Error::from),
+    };
+    let text = format!("{version}, containers run without limits: {error:#}");
+    Finding::fair("cgroups", text).remedy(match (is_root(), is_unified) {
+        (true, _) => "is this inside a container? Mount /sys/fs/cgroup writable there",
+        (_, true) => "log in to a session of systemd, or start the cluster as root",
+        _ => "start the cluster as root, or boot with systemd.unified_cgroup_hierarchy=1",
+    })
 }
 
 fn inotify() -> Finding {

@@ -91,7 +91,7 @@ fn load_failed(error: &anyhow::Error, archive: &str) -> Failure {
         true => Failure::from(anyhow::anyhow!("{text}")),
         false => Failure::from(anyhow::anyhow!("{archive}: {text}")),
     };
-    if text.contains("archive") {
+    if text.contains("archive") || text.contains("is broken") {
         return failure.hint("archives come from coracle image save, docker save or skopeo copy");
     }
     failure

@@ -105,9 +105,10 @@ fn unknown(word: &str) -> String {
     let upper = word.to_ascii_uppercase();
     let near = INSTRUCTIONS
         .iter()
-        .find(|known| distance(known, &upper) <= 2);
-    match near {
-        Some(near) => format!("unknown instruction {word}; did you mean {near}?"),
+        .map(|known| (distance(known, &upper), known))
+        .min_by_key(|(distance, _)| *distance);
+    match near.filter(|(distance, _)| *distance <= 2) {
+        Some((_, near)) => format!("unknown instruction {word}; did you mean {near}?"),
         None => format!("unknown instruction {word}"),
     }
 }
