@@ -6,6 +6,10 @@ use super::words::{condition, items, labels, text};
 use super::{Cause, Facts, pod, workload};
 use crate::ReleaseError;
 
+/// What to do about a port of the host that a program has.
+pub const PORT_TAKEN: &str =
+    "end the program that has the port, or choose another nodePort in the values";
+
 /// Returns what keeps the Service from answering.
 pub async fn causes(facts: &Facts, service: &Value) -> Result<Vec<Cause>, ReleaseError> {
     let name = text(&service["metadata"]["name"]);
@@ -51,9 +55,7 @@ pub async fn causes(facts: &Facts, service: &Value) -> Result<Vec<Cause>, Releas
     let on_host = ["PortTaken", "PortNotPermitted", "PortNotBound"];
     if let Some(message) = facts.warning("Service", name, &on_host).await? {
         causes.push(
-            Cause::new(&title, message).remedy(
-                "end the program that has the port, or choose another nodePort in the values",
-            ),
+            Cause::new(&title, message).remedy(PORT_TAKEN),
         );
     }
     if spec["type"] == "LoadBalancer"

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use super::super::target::Target;
 use super::finding::Finding;
+use crate::remedy;
 
 /// Ports with the name of their finding: HTTP and HTTPS of Ingress, the
 /// NodePort that most charts choose.
@@ -30,7 +31,7 @@ fn one(port: u16, name: &'static str, cluster_runs: bool) -> Finding {
                 Finding::good(name, "used by the cluster")
             }
             Some((pid, program)) => Finding::fair(name, format!("taken by {program} (process {pid})"))
-                .remedy(format!("end it if it is not needed: kill {pid}; or choose another port in the chart's values")),
+                .remedy(format!("{} (kill {pid} ends it)", remedy::PORT)),
             None => Finding::fair(name, "taken by another user's program")
                 .remedy(format!("see which: sudo ss -ltnp 'sport = :{port}'")),
         },
