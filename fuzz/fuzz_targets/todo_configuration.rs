@@ -27,6 +27,10 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         let is_elsewhere = variables
             .iter()
             .any(|(name, other)| *name != key.name && other.contains(value));
-        assert!(is_elsewhere || !said.contains(value), "{} is told", key.name);
+        assert!(
+            is_elsewhere || !said.contains(value),
+            "{} is told",
+            key.name
+        );
     }
 });

@@ -194,6 +194,7 @@ fn in_a_cluster() {
         cluster.run(&["start"]);
         an_expired_certificate(&cluster);
         image(&cluster);
+        a_base_image(&cluster);
         charts_and_values(&cluster);
         containers(&cluster);
         objects(&cluster);
@@ -202,6 +203,17 @@ fn in_a_cluster() {
         an_engine_that_cannot_start(&cluster);
         two_at_once(&cluster);
     });
+}
+
+/// A base image that is neither here nor reachable: nothing leaves this network.
+fn a_base_image(cluster: &Cluster) {
+    let folder = cluster.home().join("based");
+    fs::create_dir_all(&folder).expect("a folder for the test");
+    let dockerfile = "FROM docker.io/library/alpine:3\nRUN true\n";
+    fs::write(folder.join("Dockerfile"), dockerfile).expect("a file for the test");
+    let folder = folder.display().to_string();
+    let title = "A base image, and no network";
+    Said::by(cluster, &["image", "build", "-t", "based:1", &folder]).is(title);
 }
 
 /// Charts that cannot be rendered or deployed, by `up` itself.
@@ -501,7 +513,10 @@ fn every_mishap_of_the_document_is_tried() {
     let source = include_str!("mishaps.rs");
     let titles = titles();
     for title in &titles {
-        assert!(source.contains(&format!("{title:?}")), "nobody tries: {title}");
+        assert!(
+            source.contains(&format!("{title:?}")),
+            "nobody tries: {title}"
+        );
     }
     assert!(titles.len() >= 20, "{} mishaps", titles.len());
 }

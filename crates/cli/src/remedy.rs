@@ -6,8 +6,7 @@
 pub const DISK: &str = "free some space (coracle image prune; coracle image ls shows what takes it), or name another folder: export CORACLE_HOME=DIR";
 
 /// The folder of the clusters cannot be written.
-pub const HOME: &str =
-    "clusters are kept in a folder that you may write: export CORACLE_HOME=DIR";
+pub const HOME: &str = "clusters are kept in a folder that you may write: export CORACLE_HOME=DIR";
 
 /// A newer version has written the data.
 pub const NEWER: &str = "use the coracle that wrote it, or a newer one";

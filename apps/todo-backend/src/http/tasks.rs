@@ -296,8 +296,13 @@ fn recurrence_of(value: &Value) -> Result<Option<Recurrence>, ApiError> {
         return Ok(None);
     }
     let rule = "recurrence needs frequency daily, weekly or monthly, and fitting fields";
+    // The unit alone will do: "daily".
+    let whole = match value {
+        Value::String(unit) => json!({"frequency": unit}),
+        other => other.clone(),
+    };
     let recurrence: Recurrence =
-        serde_json::from_value(value.clone()).map_err(|_| ApiError::invalid(rule))?;
+        serde_json::from_value(whole).map_err(|_| ApiError::invalid(rule))?;
     let days = &recurrence.days_of_week;
     let fits = match recurrence.frequency {
         Frequency::Daily => days.is_empty() && recurrence.day_of_month.is_none(),
@@ -321,8 +326,15 @@ fn reminders_of(value: &Value) -> Result<Vec<Reminder>, ApiError> {
     if value.is_null() {
         return Ok(Vec::new());
     }
+    // The duration alone will do: "PT30M".
+    let whole = |one: &Value| match one {
+        Value::String(before) => json!({"before": before}),
+        other => other.clone(),
+    };
+    let list = value.as_array().ok_or_else(|| ApiError::invalid(rule))?;
+    let list: Value = list.iter().map(whole).collect();
     let reminders: Vec<Reminder> =
-        serde_json::from_value(value.clone()).map_err(|_| ApiError::invalid(rule))?;
+        serde_json::from_value(list).map_err(|_| ApiError::invalid(rule))?;
     if reminders.len() > 5 {
         return Err(ApiError::invalid("at most 5 reminders are allowed"));
     }
@@ -402,6 +414,15 @@ mod tests {
         check(
             json!({"title": "t", "recurrence": {"frequency": "weekly", "days_of_week": [0, 6]}}),
             Ok("t"),
+        );
+        check(
+            json!({"title": "t", "recurrence": "daily", "due_date": "2026-01-02", "reminders": ["PT5M"]}),
+            Ok("t"),
+        );
+        check(json!({"title": "t", "priority": "med"}), Ok("t"));
+        check(
+            json!({"title": "t", "due_date": "2026-01-02", "reminders": "PT5M"}),
+            Err("reminders are a list of {before: ISO 8601 duration, channel: push or email}"),
         );
         check(
             json!({"title": "t", "recurrence": {"frequency": "daily", "days_of_week": [1]}}),

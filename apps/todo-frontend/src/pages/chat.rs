@@ -141,7 +141,7 @@ fn body(
     html! {
         h1.hidden { (visitor.t("Assistant")) }
         div.talk {
-            aside.conversations aria-label=(visitor.t("Conversations")) {
+            aside #conversations .conversations aria-label=(visitor.t("Conversations")) {
                 a.button.quiet href="/chat" { (icons::plus()) (visitor.t("New conversation")) }
                 ul {
                     @for one in list {
@@ -162,8 +162,10 @@ fn body(
                 }
                 (composer(visitor, open))
                 span id="end" {}
-                @if let Some(open) = open {
-                    form method="post" action={ "/chat/" (open) "/delete" } { button.plain type="submit" { (visitor.t("Delete conversation")) } }
+                div #forget {
+                    @if let Some(open) = open {
+                        form method="post" action={ "/chat/" (open) "/delete" } { button.plain type="submit" { (visitor.t("Delete conversation")) } }
+                    }
                 }
             }
         }

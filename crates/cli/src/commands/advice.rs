@@ -21,10 +21,9 @@ pub fn of_launch(error: LaunchError) -> Failure {
             }
             _ => Failure::machine(text).hint(remedy::LOOK),
         },
-        LaunchError::TooNew { .. } => Failure::machine(text).hint(format!(
-            "{}; or begin anew: coracle delete",
-            remedy::NEWER
-        )),
+        LaunchError::TooNew { .. } => {
+            Failure::machine(text).hint(format!("{}; or begin anew: coracle delete", remedy::NEWER))
+        }
         LaunchError::Busy { .. } => {
             Failure::from(anyhow::anyhow!(text)).hint("wait for that command, or end it")
         }
@@ -46,8 +45,8 @@ pub fn check_binary() -> Result<(), Failure> {
     if !doctor::needs_libraries() {
         return Ok(());
     }
-    Err(
-        Failure::machine("this coracle needs libraries of this machine, which its containers do not have")
-            .hint(remedy::STATIC),
+    Err(Failure::machine(
+        "this coracle needs libraries of this machine, which its containers do not have",
     )
+    .hint(remedy::STATIC))
 }

@@ -54,9 +54,7 @@ pub async fn causes(facts: &Facts, service: &Value) -> Result<Vec<Cause>, Releas
     }
     let on_host = ["PortTaken", "PortNotPermitted", "PortNotBound"];
     if let Some(message) = facts.warning("Service", name, &on_host).await? {
-        causes.push(
-            Cause::new(&title, message).remedy(PORT_TAKEN),
-        );
+        causes.push(Cause::new(&title, message).remedy(PORT_TAKEN));
     }
     if spec["type"] == "LoadBalancer"
         && items(&service["status"]["loadBalancer"]["ingress"])

@@ -62,7 +62,11 @@ pub fn run(action: &Action) -> Outcome {
             output: Some(output),
         } if output == "json" => {
             let addons = ADDONS.iter().map(|(name, says)| {
-                let status = if says.is_some() { "enabled" } else { "disabled" };
+                let status = if says.is_some() {
+                    "enabled"
+                } else {
+                    "disabled"
+                };
                 (
                     (*name).to_owned(),
                     serde_json::json!({"Profile": "minikube", "Status": status}),
