@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -448,6 +449,9 @@ fn an_engine_that_cannot_start(cluster: &Cluster) {
     let kept = cluster.home().join("kept");
     fs::rename(&store, &kept).expect("it was made");
     fs::write(&store, "no database").expect("a file for the test");
+    let owner = fs::metadata(&kept).expect("it was made");
+    let chown = std::os::unix::fs::chown(&store, Some(owner.uid()), Some(owner.gid()));
+    chown.expect("it is ours");
     Said::by(cluster, &["start"]).is("A store that is none");
     cluster.run(&["stop"]);
     fs::rename(&kept, &store).expect("it was there");

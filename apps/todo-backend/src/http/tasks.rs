@@ -243,7 +243,7 @@ pub fn draft_of(mut draft: Draft, body: &Map<String, Value>) -> Result<Draft, Ap
         None => {}
         Some(Value::Null) => draft.due_date = None,
         Some(Value::String(text)) if text.trim().is_empty() => draft.due_date = None,
-        Some(Value::String(text)) => draft.due_date = Some(instant_of(text, "due_date")?),
+        Some(Value::String(text)) => draft.due_date = Some(due_of(text)?),
         Some(_) => return Err(ApiError::invalid("due_date must be an RFC 3339 date")),
     }
     if let Some(tags) = body.get("tags") {
@@ -270,6 +270,17 @@ fn priority_of(text: &str) -> Result<Priority, ApiError> {
 fn instant_of(text: &str, field: &str) -> Result<time::Millis, ApiError> {
     let at = time::parse(text.trim());
     at.ok_or_else(|| ApiError::invalid(format!("{field} must be an RFC 3339 date")))
+}
+
+/// Reads a due date; a day alone lasts until its end, as on the pages and for
+/// the assistant.
+fn due_of(text: &str) -> Result<time::Millis, ApiError> {
+    let text = text.trim();
+    let is_day = text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok();
+    match is_day {
+        true => instant_of(&format!("{text}T23:59:00Z"), "due_date"),
+        false => instant_of(text, "due_date"),
+    }
 }
 
 fn tags_of(value: &Value) -> Result<Vec<String>, ApiError> {
@@ -355,6 +366,17 @@ fn reminders_of(value: &Value) -> Result<Vec<Reminder>, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_alone_lasts_until_its_end() {
+        let check = |given: &str, expected: &str| {
+            let due = due_of(given).ok().map(time::text);
+            assert_eq!(due.as_deref(), Some(expected), "{given}");
+        };
+        check("2026-01-02", "2026-01-02T23:59:00Z");
+        check("2026-01-02T00:00:00Z", "2026-01-02T00:00:00Z");
+        check("2026-01-02T17:30", "2026-01-02T17:30:00Z");
+    }
 
     #[test]
     fn rules_name_the_field() {

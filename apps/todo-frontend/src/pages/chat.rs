@@ -147,7 +147,7 @@ fn body(
                     @for one in list {
                         @let id = one["id"].as_i64();
                         li {
-                            a href={ "/chat?c=" (id.unwrap_or_default()) "#end" } aria-current=[(id == open).then_some("page")] {
+                            a dir="auto" href={ "/chat?c=" (id.unwrap_or_default()) "#end" } aria-current=[(id == open).then_some("page")] {
                                 bdi { (one["title"].as_str().unwrap_or_default()) }
                             }
                         }

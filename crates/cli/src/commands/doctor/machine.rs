@@ -100,7 +100,8 @@ pub fn check_disk(home: &Path) -> Result<(), Failure> {
         return Ok(());
     };
     let free = stat.f_bavail * stat.f_frsize;
-    if free >= DISK_LEAST {
+    // What has no size at all, such as /proc, is refused with another reason.
+    if free >= DISK_LEAST || stat.f_blocks == 0 {
         return Ok(());
     }
     Err(Failure::machine(format!(
