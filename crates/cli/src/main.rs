@@ -15,6 +15,7 @@ mod paint;
 mod process;
 mod project;
 mod registries;
+mod remedy;
 mod values;
 
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use coracle_cluster::gateway::{self, start_gateway};
 use coracle_cluster::init::{self, ProcessConfig};
+use coracle_cluster::kubeconfig::KubeconfigError;
 use coracle_cluster::launch::{self, Launch};
 use coracle_cluster::pki::Pki;
 use coracle_cluster::{HostNetwork, IdMap, Launched, Record, build, upgrade};
@@ -279,9 +280,15 @@ impl Start {
     }
 
     fn write_kubeconfig(&self, global: &Global, target: &Target, record: &Record) -> Outcome {
-        Ok(target
-            .entry(record)?
-            .merge_into(&kubeconfig_path(global)?)?)
+        let path = kubeconfig_path(global)?;
+        let merged = target.entry(record)?.merge_into(&path);
+        merged.map_err(|error| match error {
+            KubeconfigError::Malformed { .. } => Failure::from(error).hint(format!(
+                "the cluster runs; mend the file, put it aside (mv {0} {0}.broken) or name another (--kubeconfig FILE), then start again",
+                path.display()
+            )),
+            other => other.into(),
+        })
     }
 }
 
