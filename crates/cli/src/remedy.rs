@@ -8,6 +8,12 @@ pub const DISK: &str = "free some space (coracle image prune; coracle image ls s
 /// The folder of the clusters cannot be written.
 pub const HOME: &str = "clusters are kept in a folder that you may write: export CORACLE_HOME=DIR";
 
+/// The kernel has no overlay file systems.
+pub const OVERLAY: &str = "sudo modprobe overlay";
+
+/// The kernel has no packet filter, or not its address translation.
+pub const NFTABLES: &str = "sudo modprobe nf_tables nft_chain_nat";
+
 /// A newer version has written the data.
 pub const NEWER: &str = "use the coracle that wrote it, or a newer one";
 

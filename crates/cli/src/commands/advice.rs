@@ -31,8 +31,8 @@ pub fn of_launch(error: LaunchError) -> Failure {
             let says = |word: &str| message.contains(word);
             let hint = match () {
                 () if says("user namespace") || says("id map") => doctor::user_namespaces(),
-                () if says("overlay") => doctor::OVERLAY.into(),
-                () if says("nftables") => doctor::NFTABLES.into(),
+                () if says("overlay") => remedy::OVERLAY.into(),
+                () if says("nftables") => remedy::NFTABLES.into(),
                 () => remedy::LOOK.into(),
             };
             Failure::machine(text).hint(hint)
