@@ -8,6 +8,7 @@
 pub mod apart;
 pub mod build;
 pub mod gateway;
+pub mod held;
 pub mod home;
 pub mod host_network;
 pub mod idmap;

@@ -9,7 +9,7 @@ use coracle_cluster::gateway::{self, start_gateway};
 use coracle_cluster::init::{self, ProcessConfig};
 use coracle_cluster::launch::Launch;
 use coracle_cluster::pki::Pki;
-use coracle_cluster::{HostNetwork, IdMap, Record, build, upgrade};
+use coracle_cluster::{HostNetwork, IdMap, Record, build, held, upgrade};
 use coracle_netdev::AddressPlan;
 use coracle_runtime::Delegation;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -219,8 +219,9 @@ impl Start {
         if self.api_only {
             return vec![process("engine", &[name, "--api-only"], &["api"])];
         }
+        let sockets = [&held::NAMES[..], &[init::MEMORY]].concat();
         vec![
-            process("dataplane", &[], &[init::MEMORY]),
+            process("dataplane", &[], &sockets),
             process("engine", &[name], &["api"]),
         ]
     }
