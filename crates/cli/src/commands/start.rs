@@ -10,7 +10,7 @@ use coracle_cluster::init::{self, ProcessConfig};
 use coracle_cluster::kubeconfig::KubeconfigError;
 use coracle_cluster::launch::{self, Launch};
 use coracle_cluster::pki::Pki;
-use coracle_cluster::{HostNetwork, IdMap, Launched, Record, build, upgrade};
+use coracle_cluster::{HostNetwork, IdMap, Launched, Record, build, held, upgrade};
 use coracle_netdev::AddressPlan;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::runtime::wait::await_condition;
@@ -216,8 +216,9 @@ impl Start {
         if self.api_only {
             return vec![process("engine", &[name, "--api-only"], &["api"])];
         }
+        let sockets = [&held::NAMES[..], &[init::MEMORY]].concat();
         vec![
-            process("dataplane", &[], &[init::MEMORY]),
+            process("dataplane", &[], &sockets),
             process("engine", &[name], &["api"]),
         ]
     }
