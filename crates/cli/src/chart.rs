@@ -82,7 +82,7 @@ fn load_folder(path: &Path) -> Result<Chart, Failure> {
         .hint("name the folder that holds Chart.yaml"));
     }
     let files = Folder::of_chart(path)?.files;
-    Chart::load(files)
+    Chart::load_kept(files)
         .map_err(|error| anyhow::anyhow!("{error}\n  chart: {}", path.display()).into())
 }
 

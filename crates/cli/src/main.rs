@@ -11,6 +11,7 @@ mod failure;
 mod folder;
 mod interrupt;
 mod look;
+mod memory;
 mod paint;
 mod process;
 mod project;
