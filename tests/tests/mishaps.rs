@@ -10,7 +10,7 @@ use std::process::Command;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use coracle_tests::cluster::{Cluster, built, repository};
+use coracle_tests::cluster::{Cluster, built};
 use coracle_tests::mishap::{Said, titles, until_said};
 use coracle_tests::private::in_private_network;
 use coracle_tests::skip;

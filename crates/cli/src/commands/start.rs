@@ -115,7 +115,17 @@ impl Start {
         if let Err(failure) = ready {
             step.failed();
             let log = target.dir.logs().join("engine.log");
-            return Err(failure.hint(format!("the engine's log says more: {}", log.display())));
+            let more = format!("the engine's log says more: {}", log.display());
+            // Nothing but a copy brings back what is no store.
+            let is_broken = failure.to_string().contains("the store does not open");
+            return Err(failure.hint(match is_broken {
+                true => format!(
+                    "bring {} back from a copy, or begin anew: {}; {more}",
+                    target.dir.data().join("store").display(),
+                    command("delete", target.dir.name()),
+                ),
+                false => more,
+            }));
         }
         self.write_kubeconfig(global, target, &record)?;
         step.done(&format!(
