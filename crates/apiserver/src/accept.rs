@@ -103,12 +103,33 @@ pub fn media_range(text: &str) -> MediaRange {
     MediaRange { media, parameters }
 }
 
-/// Chooses the form of an object or list.
+/// Media types of an object, and of a list besides.
+const OF_OBJECTS: &str = SERVED;
+const OF_LISTS: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+
+/// Chooses the form of an object.
 ///
 /// # Errors
 /// 406 when nothing asked for is served.
 pub fn choose(headers: &HeaderMap) -> ApiResult<Form> {
-    for range in ranges(headers) {
+    choose_of(headers, OF_OBJECTS)
+}
+
+/// Chooses the form of a list.
+///
+/// # Errors
+/// 406 when nothing asked for is served.
+pub fn choose_list(headers: &HeaderMap) -> ApiResult<Form> {
+    choose_of(headers, OF_LISTS)
+}
+
+fn choose_of(headers: &HeaderMap, representations: &str) -> ApiResult<Form> {
+    let ranges = ranges(headers);
+    if !ranges.iter().any(is_known) {
+        // Upstream's router answers this, before anything knows of forms.
+        return Err(ApiError::no_representation(representations));
+    }
+    for range in ranges {
         let encoding = match range.media.as_str() {
             "application/json" | "application/*" | "*/*" => Encoding::Json,
             "application/yaml" => Encoding::Yaml,
@@ -119,6 +140,11 @@ pub fn choose(headers: &HeaderMap) -> ApiResult<Form> {
         }
     }
     Err(ApiError::not_acceptable(SERVED))
+}
+
+fn is_known(range: &MediaRange) -> bool {
+    matches!(range.media.as_str(), "*/*" | "application/*")
+        || SERVED.split(", ").any(|served| served == range.media)
 }
 
 fn shape(range: &MediaRange) -> Option<Shape> {

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::accept;
+use crate::accept::{self, Encoding};
 use crate::body::Body;
 use crate::custom::Customs;
 use crate::node_groups::NodeGroups;
@@ -117,6 +117,10 @@ fn negotiate(
         match range.media.as_str() {
             "application/json" | "application/*" | "*/*" if plain => {
                 return Ok(respond::json(StatusCode::OK, &legacy()));
+            }
+            "application/yaml" if plain => {
+                let json = to_vec(&legacy()).into();
+                return respond::encoded(StatusCode::OK, Encoding::Yaml, json);
             }
             "application/json" if aggregated => {
                 let body = to_vec(&aggregate(served, &belongs));

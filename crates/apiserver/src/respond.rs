@@ -71,11 +71,16 @@ pub fn error(error: &ApiError) -> Response<Body> {
     response
 }
 
-fn encoded(status: StatusCode, encoding: Encoding, json: Bytes) -> ApiResult<Response<Body>> {
+/// Answers with JSON, or with the same as YAML, its keys in order.
+///
+/// # Errors
+/// 500 for a text that is no JSON.
+pub fn encoded(status: StatusCode, encoding: Encoding, json: Bytes) -> ApiResult<Response<Body>> {
     match encoding {
         Encoding::Json => Ok(bytes(status, JSON, json)),
         Encoding::Yaml => {
-            let value: Value = serde_json::from_slice(&json).map_err(ApiError::internal)?;
+            let mut value: Value = serde_json::from_slice(&json).map_err(ApiError::internal)?;
+            value.sort_all_objects();
             let text = serde_saphyr::to_string(&value).map_err(ApiError::internal)?;
             Ok(bytes(status, YAML, text))
         }
@@ -218,7 +223,7 @@ pub fn list(
     meta: &ListMeta,
     items: Vec<Arc<Stored>>,
 ) -> ApiResult<Response<Body>> {
-    let form = accept::choose(&context.headers)?;
+    let form = accept::choose_list(&context.headers)?;
     let shaped = match form.shape {
         Shape::Plain => {
             return list_json(kind, meta, items, form.encoding);

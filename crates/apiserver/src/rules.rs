@@ -133,6 +133,11 @@ fn causes(found: Vec<validate::Cause>) -> Vec<Cause> {
         .collect()
 }
 
+/// Validates an access review.
+pub fn validate_review(kind: &Kind, object: &Value) -> Vec<Cause> {
+    causes(validate::review(kind, object))
+}
+
 /// Validates an update.
 pub fn validate_update(
     kind: &Kind,

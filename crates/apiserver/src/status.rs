@@ -124,6 +124,18 @@ impl ApiError {
         ApiError::new(406, "NotAcceptable", message)
     }
 
+    /// 406 of the router, which knows media types alone.
+    pub fn no_representation(available: &str) -> ApiError {
+        let message = format!("406: Not Acceptable\n\nAvailable representations: {available}");
+        ApiError::new(406, "NotAcceptable", message).with(Details::default())
+    }
+
+    /// 415 of the router, which knows media types alone.
+    pub fn no_such_media_type() -> ApiError {
+        ApiError::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")
+            .with(Details::default())
+    }
+
     /// 415.
     pub fn unsupported_media_type(accepted: &str) -> ApiError {
         let message = format!(

@@ -29,6 +29,7 @@ mod node;
 mod pod;
 mod rbac;
 mod resources;
+mod reviews;
 mod service;
 mod storage;
 mod warning;
@@ -116,6 +117,13 @@ pub fn create(kind: &Kind, object: &Value) -> Vec<Cause> {
     let object = At::root(object);
     meta::create(kind, &object, &mut causes);
     body(kind, &object, None, &mut causes);
+    causes.list
+}
+
+/// Judges an access review: it is answered, never stored.
+pub fn review(kind: &Kind, object: &Value) -> Vec<Cause> {
+    let mut causes = Causes::default();
+    reviews::check(kind.kind, &At::root(object), &mut causes);
     causes.list
 }
 

@@ -13,10 +13,11 @@ use crate::context::Context;
 use crate::decode;
 use crate::identity::{Identity, MASTERS};
 use crate::managed::{self, Writer};
-use crate::options::{WriteOptions, cause};
+use crate::options::WriteOptions;
 use crate::respond;
 use crate::rules;
 use crate::status::{ApiError, ApiResult};
+use crate::verbs::create;
 
 /// Answers a review.
 ///
@@ -37,6 +38,14 @@ pub fn run(context: &Context, kind: &'static Kind, body: &Bytes) -> ApiResult<Re
             subresource: "",
         },
     );
+    if kind.namespaced {
+        create::check_namespace(context, kind, &mut review)?;
+    }
+    let causes = rules::validate_review(kind, &review);
+    if !causes.is_empty() {
+        // Upstream has forgotten the kind by now.
+        return Err(ApiError::invalid(kind.group, "", "", causes));
+    }
     match kind.kind {
         "SelfSubjectReview" => {
             let now = coracle_machinery::time::seconds(jiff::Timestamp::now());
@@ -50,15 +59,10 @@ pub fn run(context: &Context, kind: &'static Kind, body: &Bytes) -> ApiResult<Re
             review["spec"] = json!({});
             review["status"] = status;
         }
-        "SelfSubjectAccessReview" => {
-            review["status"] = access(context, kind, &review, &context.user)?
-        }
+        "SelfSubjectAccessReview" => review["status"] = access(context, &review, &context.user),
         "SubjectAccessReview" | "LocalSubjectAccessReview" => {
-            let subject = subject(kind, &review["spec"])?;
-            if kind.kind == "LocalSubjectAccessReview" {
-                check_local(context, kind, &mut review)?;
-            }
-            review["status"] = access(context, kind, &review, &subject)?;
+            let subject = subject(&review["spec"]);
+            review["status"] = access(context, &review, &subject);
         }
         _ => return Err(ApiError::method_not_allowed()),
     }
@@ -108,78 +112,19 @@ fn token(context: &Context, review: &Value) -> ApiResult<Value> {
 }
 
 /// The user of a `SubjectAccessReview`.
-fn subject(kind: &Kind, spec: &Value) -> ApiResult<Identity> {
-    let groups: Vec<String> = spec["groups"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|group| group.as_str().map(str::to_owned))
-        .collect();
-    let user = spec["user"].as_str().unwrap_or_default();
-    if user.is_empty() && groups.is_empty() {
-        let message =
-            "Invalid value: \"\": at least one of user or group must be specified".to_owned();
-        // Upstream leaves the kind out of this one.
-        let causes = vec![cause("FieldValueInvalid", "spec.user", message)];
-        return Err(ApiError::invalid(kind.group, "", "", causes));
-    }
-    Ok(Identity {
-        user: user.to_owned(),
-        groups,
+fn subject(spec: &Value) -> Identity {
+    let groups = spec["groups"].as_array().into_iter().flatten();
+    let groups = groups.filter_map(|group| group.as_str().map(str::to_owned));
+    Identity {
+        user: spec["user"].as_str().unwrap_or_default().to_owned(),
+        groups: groups.collect(),
         ..Identity::default()
-    })
+    }
 }
 
-fn check_local(context: &Context, kind: &Kind, review: &mut Value) -> ApiResult<()> {
-    let given = review["metadata"]["namespace"].as_str().unwrap_or_default();
-    if !given.is_empty() && given != context.namespace() {
-        return Err(ApiError::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
-    }
-    let asked = review["spec"]["resourceAttributes"]["namespace"]
-        .as_str()
-        .unwrap_or_default();
-    if asked != context.namespace() {
-        let message = format!("Invalid value: {asked:?}: must match metadata.namespace");
-        let causes = vec![cause(
-            "FieldValueInvalid",
-            "spec.resourceAttributes.namespace",
-            message,
-        )];
-        return Err(ApiError::invalid(kind.group, kind.kind, "", causes));
-    }
-    review["metadata"]["namespace"] = json!(context.namespace());
-    Ok(())
-}
-
-fn access(context: &Context, kind: &Kind, review: &Value, user: &Identity) -> ApiResult<Value> {
+fn access(context: &Context, review: &Value, user: &Identity) -> Value {
     let resource = &review["spec"]["resourceAttributes"];
     let path = &review["spec"]["nonResourceAttributes"];
-    if resource.is_null() == path.is_null() {
-        let (given, message) = if resource.is_null() {
-            (
-                "FieldValueInvalid",
-                "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified",
-            )
-        } else {
-            (
-                "FieldValueInvalid",
-                "Invalid value: {}: cannot be specified in combination with resourceAttributes",
-            )
-        };
-        let field = if resource.is_null() {
-            "spec.resourceAttributes"
-        } else {
-            "spec.nonResourceAttributes"
-        };
-        return Err(ApiError::invalid(
-            kind.group,
-            kind.kind,
-            "",
-            vec![cause(given, field, message.to_owned())],
-        ));
-    }
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
     let authorizer = &context.core.authorizer;
     let why = if user.is_in(MASTERS) {
@@ -211,7 +156,7 @@ fn access(context: &Context, kind: &Kind, review: &Value, user: &Identity) -> Ap
     if let Some(why) = why.filter(|why| !why.is_empty()) {
         status["reason"] = json!(why);
     }
-    Ok(status)
+    status
 }
 
 fn all_rules(context: &Context, review: &Value) -> ApiResult<Value> {

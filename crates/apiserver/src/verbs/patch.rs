@@ -20,8 +20,6 @@ use crate::options::{WriteOptions, cause, invalid_options};
 use crate::rules;
 use crate::status::{ApiError, ApiResult, Details};
 
-const ACCEPTED: &str = "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml";
-
 const ACCEPTED_CUSTOM: &str =
     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 
@@ -49,7 +47,7 @@ impl Form {
             "application/merge-patch+json" => Ok(Form::Merge),
             "application/strategic-merge-patch+json" => Ok(Form::Strategic),
             "application/apply-patch+yaml" => Ok(Form::Apply),
-            _ => Err(ApiError::unsupported_media_type(ACCEPTED)),
+            _ => Err(ApiError::no_such_media_type()),
         }
     }
 }

@@ -35,7 +35,8 @@ pub(super) fn selector(selector: &At<'_>, causes: &mut Causes) {
     }
 }
 
-fn requirement(expression: &At<'_>, causes: &mut Causes) {
+/// One of a selector's requirements.
+pub(super) fn requirement(expression: &At<'_>, causes: &mut Causes) {
     let values = expression.field("values");
     let operator = expression.field("operator");
     match operator.text() {
