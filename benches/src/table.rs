@@ -11,6 +11,8 @@ struct Row {
     unit: &'static str,
     /// Before the budget: a floor says so.
     sign: &'static str,
+    /// What another program needs, and which.
+    peer: Option<(f64, &'static str)>,
 }
 
 /// The rows so far.
@@ -28,6 +30,7 @@ impl Table {
             budget,
             unit,
             sign: "",
+            peer: None,
         });
     }
 
@@ -39,7 +42,16 @@ impl Table {
             budget,
             unit: "/s",
             sign: "\u{2265} ",
+            peer: None,
         });
+    }
+
+    /// Sets the figure of another program beside the last row. Where it comes
+    /// from is told where it stands.
+    pub fn peer(&mut self, name: &'static str, figure: f64) {
+        if let Some(row) = self.rows.last_mut() {
+            row.peer = Some((figure, name));
+        }
     }
 }
 
@@ -47,19 +59,23 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<58} {:>14} {:>14} {:>7}",
+            "{:<58} {:>14} {:>14} {:>7}  peer",
             "what", "measured", "budget", "ratio"
         )?;
         for row in &self.rows {
             let figure = |value: f64| format!("{value:.1} {}", row.unit);
             let ratio = row.measured / row.budget;
-            writeln!(
+            write!(
                 f,
                 "{:<58} {:>14} {:>14} {ratio:>7.2}",
                 row.what,
                 figure(row.measured),
                 format!("{}{}", row.sign, figure(row.budget))
             )?;
+            match row.peer {
+                Some((value, name)) => writeln!(f, "  {} {name}", figure(value))?,
+                None => writeln!(f)?,
+            }
         }
         Ok(())
     }

@@ -23,9 +23,12 @@ use crate::table::{Table, percentile};
 const CLIENTS: usize = 16;
 /// How long each kind of request is made.
 const WATCHED: Duration = Duration::from_secs(5);
-/// Memory that the requirement documents request for a pod of the backend and
-/// one of the frontend.
-const REQUESTED: [(&str, u32, u32); 3] = [("001", 256, 128), ("003", 256, 512), ("004", 512, 256)];
+/// The requirement documents that say how much memory a pod requests.
+const DOCUMENTS: [&str; 3] = ["001", "003", "004"];
+/// What they request for a pod of the backend, in Mi.
+const BACKEND: [u32; 3] = [256, 256, 512];
+/// The same for the frontend.
+const FRONTEND: [u32; 3] = [128, 512, 256];
 
 type Http = Client<HttpConnector, Full<Bytes>>;
 
@@ -37,29 +40,40 @@ pub fn load(_: &mut Table) -> anyhow::Result<()> {
     );
     let folder = std::env::temp_dir().join(format!("coracle-bench-todo-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    measure("SQLite", &format!("sqlite://{}/todo.db", folder.display()))?;
+    let embedded = format!("sqlite://{}/todo.db", folder.display());
+    let (with_sqlite, frontend) = measure("SQLite", &embedded)?;
+    let mut memory = vec![("backend, SQLite", with_sqlite, BACKEND)];
     if Path::new("/usr/lib/postgresql").exists() {
         let postgres = Postgres::start(&folder, ([127, 0, 0, 1], 15_432).into());
-        measure("PostgreSQL", &postgres.url())?;
+        let (with_postgres, _) = measure("PostgreSQL", &postgres.url())?;
+        memory.push(("backend, PostgreSQL", with_postgres, BACKEND));
     } else {
         println!("PostgreSQL is not installed: left out");
     }
+    memory.push(("frontend", frontend, FRONTEND));
     fs::remove_dir_all(&folder)?;
-    println!("memory is PSS after the load; the documents request, in MB:");
-    for (document, backend, frontend) in REQUESTED {
-        println!("  {document}: backend {backend}, frontend {frontend}");
+    let [first, second, third] = DOCUMENTS.map(|document| format!("{document} requests"));
+    println!(
+        "\n{:<26} {:>14} {first:>14} {second:>14} {third:>14}",
+        "memory after the load", "PSS"
+    );
+    for (name, measured, requested) in memory {
+        let [first, second, third] = requested.map(|megabytes| format!("{megabytes} Mi"));
+        println!("{name:<26} {measured:>11.1} MB {first:>14} {second:>14} {third:>14}");
     }
     Ok(())
 }
 
-fn measure(name: &str, database: &str) -> anyhow::Result<()> {
+/// Measures the backend on a database and the pages before it; returns the
+/// memory of each in MB.
+fn measure(name: &str, database: &str) -> anyhow::Result<(f64, f64)> {
     let address: SocketAddr = ([127, 0, 0, 1], 18_000).into();
     let backend = start(database, address)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let pid = backend.0.id() as i32;
-    runtime.block_on(async {
+    let memory = runtime.block_on(async {
         let visitor = Visitor::new(address).await?;
         for _ in 0..20 {
             visitor.create().await?;
@@ -75,16 +89,13 @@ fn measure(name: &str, database: &str) -> anyhow::Result<()> {
             "{name:<26} {:>14.0} {:>11.1} ms {:>14.0} {:>11.1} ms {memory:>9.1} MB",
             list.per_second, list.p99, create.per_second, create.p99
         );
-        anyhow::Ok(())
+        anyhow::Ok(memory)
     })?;
-    if name == "SQLite" {
-        pages(&runtime, address)?;
-    }
-    Ok(())
+    Ok((memory, pages(&runtime, address)?))
 }
 
-/// Measures the pages in front of a backend.
-fn pages(runtime: &tokio::runtime::Runtime, backend: SocketAddr) -> anyhow::Result<()> {
+/// Measures the pages in front of a backend; returns their memory in MB.
+fn pages(runtime: &tokio::runtime::Runtime, backend: SocketAddr) -> anyhow::Result<f64> {
     let address: SocketAddr = ([127, 0, 0, 1], 18_001).into();
     let child = Command::new(built("todo-frontend"))
         .env("BACKEND_URL", format!("http://{backend}"))
@@ -121,9 +132,9 @@ fn pages(runtime: &tokio::runtime::Runtime, backend: SocketAddr) -> anyhow::Resu
         let memory = crate::cpu::pss_kilobytes(pid) as f64 / 1024.0;
         println!(
             "{:<26} {:>14.0} {:>11.1} ms {:>14.0} {:>11.1} ms {memory:>9.1} MB  (page, then list by proxy)",
-            "todo frontend", page.per_second, page.p99, proxied.per_second, proxied.p99
+            "  pages before it", page.per_second, page.p99, proxied.per_second, proxied.p99
         );
-        anyhow::Ok(())
+        anyhow::Ok(memory)
     })
 }
 

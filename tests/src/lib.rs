@@ -12,6 +12,7 @@ pub mod island;
 pub mod lab;
 pub mod load;
 pub mod mishap;
+pub mod names;
 pub mod older;
 pub mod postgres;
 pub mod private;

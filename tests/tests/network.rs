@@ -23,17 +23,19 @@ const UPSTREAM: (Ipv4Addr, u16) = (Ipv4Addr::new(127, 0, 0, 53), 53);
 const OUTSIDE_NAME: &str = "far.example.test";
 const OUTSIDE_ADDRESS: [u8; 4] = [192, 0, 2, 77];
 
+/// What makes a container answer HTTP with its pod's name.
+const SERVE: &str =
+    "mkdir -p /tmp/w; hostname > /tmp/w/index.html; exec httpd -f -p 8080 -h /tmp/w";
+
 /// Pods that answer HTTP with their names, and echo datagrams.
 fn servers(replicas: u32) -> Value {
-    let script = "mkdir -p /tmp/w; hostname > /tmp/w/index.html; exec httpd -f -p 8080 -h /tmp/w";
     let echo = json!({
         "name": "echo", "image": "site:1", "imagePullPolicy": "Never", "env": [{"name": "PORT", "value": "8053"}],
         "ports": [{"name": "echo", "containerPort": 8053, "protocol": "UDP"}],
     });
     let container = json!({
-        "name": "c", "image": lab::IMAGE, "command": ["sh", "-c", script],
-        "ports": [{"name": "http", "containerPort": 8080}
-        ],
+        "name": "c", "image": lab::IMAGE, "command": ["sh", "-c", SERVE],
+        "ports": [{"name": "http", "containerPort": 8080}],
         "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
     });
     let labels = json!({"app": "web"});
@@ -172,11 +174,7 @@ fn who_answers(lab: &Lab, place: &str, times: u32) -> BTreeSet<String> {
 }
 
 fn services(lab: &Lab) {
-    let place = |name: &str| {
-        let service = lab.object("service", name);
-        let vip = service["spec"]["clusterIP"].as_str();
-        format!("{} 80", vip.expect("an address"))
-    };
+    let place = |name: &str| cluster_ip(lab, name);
     assert_eq!(who_answers(lab, &place("web"), 30).len(), 2);
     let kept = who_answers(lab, &place("sticky"), 15);
     assert_eq!(kept.len(), 1, "{kept:?}");
@@ -188,6 +186,79 @@ fn services(lab: &Lab) {
     assert!(!who_answers(lab, &place("near"), 1).is_empty());
     let port = format!("{} {NODE_PORT}", lab_node(lab));
     assert!(!who_answers(lab, &port, 1).is_empty());
+}
+
+/// Affinity ends when a client stays away for longer than its time.
+fn affinity_ends(lab: &Lab) {
+    let place = cluster_ip(lab, "brief");
+    let mut seen = BTreeSet::new();
+    until("another pod answers", || {
+        seen.extend(who_answers(lab, &place, 1));
+        std::thread::sleep(Duration::from_secs(2));
+        match seen.len() {
+            2 => Ok(()),
+            _ => Err(format!("{seen:?}")),
+        }
+    });
+}
+
+/// Pods that are not ready yet, or not any more.
+fn unready(lab: &Lab) {
+    let conditions = |service: &str| {
+        let label = format!("kubernetes.io/service-name={service}");
+        let slices = lab.kubectl(&["get", "endpointslices", "-l", &label, "-o", "json"]);
+        let slices: Value = serde_json::from_str(&slices).expect("kubectl writes JSON");
+        slices["items"][0]["endpoints"][0]["conditions"].clone()
+    };
+    let state = |ready: bool, serving: bool, terminating: bool| json!({"ready": ready, "serving": serving, "terminating": terminating});
+    until("the pod is known", || match conditions("late") {
+        Value::Null => Err(String::new()),
+        _ => Ok(()),
+    });
+    assert_eq!(conditions("late"), state(false, false, false));
+    let refused = lab.inside("client", "c", &fetching(&cluster_ip(lab, "late")));
+    assert!(!refused.contains("late"), "{refused}");
+    // Whoever asks for all addresses gets this one too, by name as well.
+    assert_eq!(conditions("early"), state(true, false, false));
+    says(lab, &fetching(&cluster_ip(lab, "early")), "late");
+    let address = lab.object("pod", "late")["status"]["podIP"].clone();
+    let address = address.as_str().expect("an address").to_owned();
+    let ask = |name: &str| format!("nslookup -type=a {name}.default.svc.cluster.local");
+    says(lab, &ask("early-members"), &address);
+    says(lab, &ask("late-members"), "NXDOMAIN");
+    // The last endpoint serves until it is gone.
+    lab.kubectl(&["delete", "pod", "ends", "--wait=false"]);
+    until("the pod ends", || match conditions("ends") {
+        found if found == state(false, true, true) => Ok(()),
+        found => Err(found.to_string()),
+    });
+    says(lab, &fetching(&cluster_ip(lab, "ends")), "ends");
+}
+
+/// The node tells whoever balances from outside whether it has endpoints.
+fn health_check(lab: &Lab) {
+    let port = lab.object("service", "local")["spec"]["healthCheckNodePort"].as_u64();
+    let port = port.and_then(|port| u16::try_from(port).ok());
+    let port = port.expect("it was given one");
+    until("two endpoints are told", || {
+        let text = fetch(([127, 0, 0, 1], port).into())?;
+        match text.contains("\"localEndpoints\": 2") {
+            true => Ok(()),
+            false => Err(text),
+        }
+    });
+    let ask = format!(
+        "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | timeout 3 nc {} {port}",
+        lab_node(lab)
+    );
+    says(lab, &ask, "\"serviceProxyHealthy\": true");
+}
+
+/// Returns where a Service is reached, as `nc` wants it.
+fn cluster_ip(lab: &Lab, name: &str) -> String {
+    let service = lab.object("service", name);
+    let vip = service["spec"]["clusterIP"].as_str();
+    format!("{} 80", vip.expect("an address"))
 }
 
 fn lab_node(lab: &Lab) -> String {
@@ -421,7 +492,30 @@ fn containers_and_the_host_reach_what_objects_say() {
             json!([{"port": 53, "targetPort": "echo", "protocol": "UDP", "nodePort": UDP_PORT}]);
         let balanced =
             json!({"type": "LoadBalancer", "ports": [{"port": 9090, "targetPort": "http"}]});
+        let of = |app: &str, more: Value| {
+            let mut spec = json!({
+                "selector": {"app": app}, "ports": [{"port": 80, "targetPort": 8080}],
+            });
+            lab::merge(&mut spec, more);
+            spec
+        };
+        let never = json!({"exec": {"command": ["false"]}, "periodSeconds": 1});
+        let slow = json!({"preStop": {"exec": {"command": ["sleep", "30"]}}});
+        let serves = |more: Value| {
+            let mut container = json!({"command": ["sh", "-c", SERVE]});
+            lab::merge(&mut container, more);
+            container
+        };
         lab.apply(&[
+            lab::pod("late", json!({}), serves(json!({"readinessProbe": never}))),
+            lab::pod("ends", json!({"terminationGracePeriodSeconds": 40}), serves(json!({"lifecycle": slow}))),
+            service("late", of("late", json!({}))),
+            service("early", of("late", json!({"publishNotReadyAddresses": true}))),
+            service("late-members", of("late", json!({"clusterIP": "None"}))),
+            service("early-members", of("late", json!({"clusterIP": "None", "publishNotReadyAddresses": true}))),
+            service("ends", of("ends", json!({}))),
+            service("brief", json!({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 1}}})),
+            service("local", of("web", json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local", "ports": [{"port": 9091, "targetPort": "http"}]}))),
             servers(2),
             lab::pod("client", json!({}), json!({})),
             service("web", json!({"type": "NodePort", "ports": node_port})),
@@ -434,10 +528,13 @@ fn containers_and_the_host_reach_what_objects_say() {
             json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "alias"},
                 "spec": {"type": "ExternalName", "externalName": OUTSIDE_NAME}}),
         ]);
-        lab.ready(&["web-0", "web-1", "client"]);
+        lab.ready(&["web-0", "web-1", "client", "ends"]);
         names(&lab);
         services(&lab);
+        affinity_ends(&lab);
+        unready(&lab);
         from_the_host(&lab);
+        health_check(&lab);
         the_api_from_inside(&lab);
         policies(&lab);
     });

@@ -5,21 +5,28 @@
 //! `CORACLE_OLDER` names a real older build, see `coracle_tests::older`;
 //! `CORACLE_UPGRADES` says how often the running cluster is upgraded.
 
-use std::net::SocketAddr;
+use std::fs::File;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use coracle_tests::cluster::{Cluster, arguments, descendants, repository};
 use coracle_tests::load::{Client, Load};
 use coracle_tests::mishap::Said;
+use coracle_tests::names::question;
 use coracle_tests::private::in_private_network;
 use coracle_tests::site::{self, HOST};
 use coracle_tests::wait::until;
 use coracle_tests::{older, skip};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::{Value, json};
 
+/// Where cluster DNS listens.
+const DNS: (&str, u16) = ("10.244.0.2", 53);
 const NODE_PORT: u16 = 31_481;
 
 fn upgrades() -> usize {
@@ -102,6 +109,35 @@ fn reader(cluster: &Cluster, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<u
     })
 }
 
+/// Asks cluster DNS from inside without a pause until told to stop, by datagrams
+/// and by connections; returns how often it was answered.
+fn asker(cluster: &Cluster, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<usize> {
+    let init = cluster.processes("init")[0];
+    let inside = File::open(format!("/proc/{init}/ns/net")).expect("the test is root");
+    std::thread::spawn(move || {
+        let kind = Some(LinkNameSpaceType::Network);
+        move_into_link_name_space(inside.as_fd(), kind).expect("the test is root");
+        let socket = UdpSocket::bind("0.0.0.0:0").expect("any port is free");
+        let patience = Some(Duration::from_secs(5));
+        socket.set_read_timeout(patience).expect("it is not zero");
+        socket.connect(DNS).expect("there is a way");
+        let question = question("kubernetes.default.svc.cluster.local");
+        let (mut answered, mut buffer) = (0, [0; 512]);
+        while !stop.load(Ordering::Relaxed) {
+            let answer = socket
+                .send(&question)
+                .and_then(|_| socket.recv(&mut buffer));
+            let stream = TcpStream::connect(DNS);
+            assert!(
+                answer.is_ok() && stream.is_ok(),
+                "DNS after {answered}: {answer:?}, {stream:?}"
+            );
+            answered += 1;
+        }
+        answered
+    })
+}
+
 fn begin(cluster: &Cluster, old: &Path) {
     run(cluster, old, &["start"]);
     site::build(cluster);
@@ -132,6 +168,7 @@ fn upgrade(cluster: &Cluster, turn: usize) {
     let load = Load::start(&clients());
     let stop = Arc::new(AtomicBool::new(false));
     let reader = reader(cluster, stop.clone());
+    let asker = asker(cluster, stop.clone());
     until("the load is on", || match load.answered() > 200 {
         true => Ok(()),
         false => Err(load.failures().join(", ")),
@@ -146,6 +183,7 @@ fn upgrade(cluster: &Cluster, turn: usize) {
     });
     stop.store(true, Ordering::Relaxed);
     let reads = reader.join().expect("every read is answered");
+    let names = asker.join().expect("every question is answered");
     let failures = load.failures();
     let counts = load.end();
     // What was under way at the old processes has ended there.
@@ -177,7 +215,7 @@ fn upgrade(cluster: &Cluster, turn: usize) {
         "pods and their programs are the same"
     );
     eprintln!(
-        "upgrade {turn}: {}; {reads} reads of the API",
+        "upgrade {turn}: {}; {reads} reads of the API, {names} questions for a name",
         counts.join(", ")
     );
 }

@@ -41,7 +41,48 @@ pub fn run() -> anyhow::Result<()> {
     // Written as sha256sum(1) checks it: sha256sum -c FILE.
     let sum = output(Command::new("sha256sum").arg(&name).current_dir(&folder))?;
     fs::write(folder.join(format!("{name}.sha256")), sum)?;
+    try_out(&folder, &name)?;
     println!("{}", folder.display());
+    Ok(())
+}
+
+/// Checks that what was made works as a user would use it: the checksum, a
+/// binary without an interpreter that knows its version, no empty file.
+fn try_out(folder: &Path, name: &str) -> anyhow::Result<()> {
+    let sum = format!("{name}.sha256");
+    output(
+        Command::new("sha256sum")
+            .args(["--check", "--quiet", &sum])
+            .current_dir(folder),
+    )?;
+    let headers = output(
+        Command::new("readelf")
+            .arg("--program-headers")
+            .arg(folder.join(name)),
+    )?;
+    if String::from_utf8_lossy(&headers).contains("INTERP") {
+        bail!("{name} needs libraries of the machine");
+    }
+    let version = output(Command::new(folder.join(name)).arg("--version"))?;
+    let version = String::from_utf8(version)?;
+    if version.trim() != concat!("coracle ", env!("CARGO_PKG_VERSION")) {
+        bail!("{name} says it is {version:?}");
+    }
+    for folder in ["completions", "man"].map(|part| folder.join(part)) {
+        let mut files = 0;
+        for entry in fs::read_dir(&folder)? {
+            let entry = entry?;
+            files += 1;
+            if entry.metadata()?.len() == 0 {
+                bail!("{} is empty", entry.path().display());
+            }
+        }
+        if files == 0 {
+            bail!("{} holds nothing", folder.display());
+        }
+    }
+    let size = fs::metadata(folder.join(name))?.len();
+    println!("{name}: static, {:.1} MB", size as f64 / 1e6);
     Ok(())
 }
 

@@ -58,7 +58,7 @@ function keepFocus(row, name) {
 
 function replaceParts(page) {
   let found = false;
-  for (const id of ["view", "counts"]) {
+  for (const id of ["view", "counts", "conversations", "forget"]) {
     const fresh = page.getElementById(id);
     const old = document.getElementById(id);
     if (fresh && old) { old.replaceWith(fresh); found = true; }
@@ -66,8 +66,7 @@ function replaceParts(page) {
   return found;
 }
 
-async function refreshList() {
-  if (!document.getElementById("view")) return;
+async function refresh() {
   const answer = await fetch(location.href);
   replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
 }
@@ -86,7 +85,8 @@ document.addEventListener("submit", async (event) => {
     event.preventDefault();
     const field = form.elements.message;
     const text = field.value.trim();
-    if (text) { field.value = ""; await converse(form, text); field.focus(); }
+    // One turn after the other: each goes on where the one before ended.
+    if (text && !form.dataset.busy) { field.value = ""; await converse(form, text); field.focus(); }
   }
 });
 
@@ -103,7 +103,7 @@ if (menu) {
 document.addEventListener("click", (event) => {
   const say = event.target.closest("[data-say]");
   const form = document.querySelector("main [data-chat]");
-  if (say && form) { event.preventDefault(); converse(form, say.dataset.say); }
+  if (say && form) { event.preventDefault(); if (!form.dataset.busy) converse(form, say.dataset.say); }
 });
 
 function element(name, className, text) {
@@ -138,6 +138,8 @@ async function converse(form, text) {
   const { item, bubble } = addMessage(list, false);
   item.classList.add("thinking");
   const fail = (detail) => { bubble.textContent = detail; item.classList.add("failed"); };
+  form.dataset.busy = "yes";
+  const onItsPage = form.closest("main .thread") !== null;
   let changed = false;
   try {
     const answer = await fetch("/api/chat", {
@@ -145,6 +147,7 @@ async function converse(form, text) {
       headers: { "content-type": "application/json", accept: "text/event-stream" },
       body: JSON.stringify({ message: text, conversation_id: place.value ? Number(place.value) : null }),
     });
+    if (answer.status === 401) { location.reload(); return; }
     if (!answer.ok) { fail((await answer.json()).detail); return; }
     for await (const [name, data] of events(answer.body)) {
       if (name === "token") { item.classList.remove("thinking"); bubble.textContent += data.text; }
@@ -157,6 +160,8 @@ async function converse(form, text) {
         bubble.textContent = data.response;
         item.append(element("span", "provider", `${data.provider} · ${data.model}`));
         place.value = data.conversation_id;
+        // The address names the conversation, so that a reload comes back to it.
+        if (onItsPage) { history.replaceState(null, "", `/chat?c=${data.conversation_id}`); changed = true; }
       }
       if (name === "error") fail(data.detail);
       item.scrollIntoView({ block: "nearest" });
@@ -165,7 +170,8 @@ async function converse(form, text) {
     fail("The assistant cannot be reached. Try again.");
   } finally {
     item.classList.remove("thinking");
-    if (changed) refreshList();
+    delete form.dataset.busy;
+    if (changed) refresh();
   }
 }
 

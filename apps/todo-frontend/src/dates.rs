@@ -61,7 +61,7 @@ pub fn label(due: &str, visitor: &Visitor, now: &Zoned) -> String {
     if due.time() >= time(23, 59, 0, 0) {
         day
     } else {
-        format!("{day}, {}", due.strftime("%H:%M"))
+        format!("{day}{} {}", visitor.comma(), due.strftime("%H:%M"))
     }
 }
 
@@ -126,11 +126,7 @@ pub fn due_before(filter: &str, now: &Zoned) -> Option<String> {
 /// Returns the day in words: "Monday, 5 January".
 pub fn today(visitor: &Visitor, now: &Zoned) -> String {
     let (day, language) = (now.date(), visitor.language);
-    let comma = if language == Language::Urdu {
-        "،"
-    } else {
-        ","
-    };
+    let comma = visitor.comma();
     let (weekday, month) = (weekday(day, language), month(day, language));
     format!("{weekday}{comma} {} {month}", day.day())
 }

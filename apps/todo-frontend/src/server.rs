@@ -68,7 +68,8 @@ impl App {
     }
 }
 
-fn router(app: App) -> Router {
+/// Returns all pages, and the way to the API.
+pub fn router(app: App) -> Router {
     Router::new()
         .route("/", get(pages::landing::show))
         .route(

@@ -77,6 +77,14 @@ impl Visitor {
         self.language.say(english)
     }
 
+    /// Returns the comma of the visitor's language.
+    pub fn comma(&self) -> &'static str {
+        match self.language {
+            Language::English => ",",
+            Language::Urdu => "،",
+        }
+    }
+
     /// Returns the same visitor with a session just begun.
     pub fn signed_in(&self, token: &str) -> Option<Self> {
         Some(Self {

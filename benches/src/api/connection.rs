@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -83,11 +83,16 @@ fn pem(data: Option<String>) -> anyhow::Result<Vec<u8>> {
     Ok(STANDARD.decode(data.context("inline data")?)?)
 }
 
-/// One connection that is kept.
+/// What is read from a connection at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// One connection that is kept. Below TLS and above it reads are buffered:
+/// TLS takes what it reads in small parts.
 pub struct Connection {
-    stream: TlsStream<TcpStream>,
+    stream: BufReader<TlsStream<BufReader<TcpStream>>>,
     authorization: String,
-    buffer: Vec<u8>,
+    head: String,
+    body: Vec<u8>,
 }
 
 impl Connection {
@@ -98,11 +103,14 @@ impl Connection {
     pub async fn open(access: &Access) -> anyhow::Result<Connection> {
         let tcp = TcpStream::connect(&access.address).await?;
         tcp.set_nodelay(true)?;
+        let tcp = BufReader::with_capacity(READ_BYTES, tcp);
         let name = ServerName::try_from("localhost")?;
+        let stream = access.connector.connect(name, tcp).await?;
         Ok(Connection {
-            stream: access.connector.connect(name, tcp).await?,
+            stream: BufReader::with_capacity(READ_BYTES, stream),
             authorization: access.authorization.clone(),
-            buffer: Vec::new(),
+            head: String::new(),
+            body: Vec::new(),
         })
     }
 
@@ -110,7 +118,7 @@ impl Connection {
     ///
     /// # Errors
     /// When it is refused.
-    pub async fn create(&mut self, path: &str, object: &Value) -> anyhow::Result<Vec<u8>> {
+    pub async fn create(&mut self, path: &str, object: &Value) -> anyhow::Result<&[u8]> {
         self.post(path, &object.to_string()).await
     }
 
@@ -118,16 +126,13 @@ impl Connection {
     ///
     /// # Errors
     /// When it is refused.
-    pub async fn post(&mut self, path: &str, body: &str) -> anyhow::Result<Vec<u8>> {
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: localhost\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+    pub async fn post(&mut self, path: &str, body: &str) -> anyhow::Result<&[u8]> {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             self.authorization,
             body.len()
         );
-        self.stream
-            .write_all(&[head.as_bytes(), body.as_bytes()].concat())
-            .await?;
-        self.stream.flush().await?;
+        self.send(&request).await?;
         self.answer().await
     }
 
@@ -135,7 +140,7 @@ impl Connection {
     ///
     /// # Errors
     /// When it is refused.
-    pub async fn get(&mut self, path: &str, accept: &str) -> anyhow::Result<Vec<u8>> {
+    pub async fn get(&mut self, path: &str, accept: &str) -> anyhow::Result<&[u8]> {
         self.ask(path, accept).await?;
         self.answer().await
     }
@@ -145,11 +150,15 @@ impl Connection {
     /// # Errors
     /// When the connection breaks.
     pub async fn ask(&mut self, path: &str, accept: &str) -> anyhow::Result<()> {
-        let head = format!(
+        let request = format!(
             "GET {path} HTTP/1.1\r\nHost: localhost\r\n{}Accept: {accept}\r\n\r\n",
             self.authorization
         );
-        self.stream.write_all(head.as_bytes()).await?;
+        self.send(&request).await
+    }
+
+    async fn send(&mut self, request: &str) -> anyhow::Result<()> {
+        self.stream.write_all(request.as_bytes()).await?;
         Ok(self.stream.flush().await?)
     }
 
@@ -158,79 +167,82 @@ impl Connection {
     /// # Errors
     /// When the connection breaks.
     pub async fn some(&mut self) -> anyhow::Result<&[u8]> {
-        self.buffer.clear();
-        let read = self.stream.read_buf(&mut self.buffer).await?;
-        anyhow::ensure!(read > 0, "the server closed the connection");
-        Ok(&self.buffer)
+        self.body.clear();
+        self.body.extend_from_slice(self.stream.fill_buf().await?);
+        anyhow::ensure!(!self.body.is_empty(), CLOSED);
+        self.stream.consume(self.body.len());
+        Ok(&self.body)
     }
 
-    /// Reads until the buffer is this long.
-    async fn fill(&mut self, length: usize) -> anyhow::Result<()> {
-        self.buffer
-            .reserve(length.saturating_sub(self.buffer.len()));
-        while self.buffer.len() < length {
-            let read = self.stream.read_buf(&mut self.buffer).await?;
-            anyhow::ensure!(read > 0, "the server closed the connection");
+    async fn answer(&mut self) -> anyhow::Result<&[u8]> {
+        self.head.clear();
+        self.body.clear();
+        while !self.head.ends_with("\r\n\r\n") {
+            self.line().await?;
+        }
+        self.head.make_ascii_lowercase();
+        match header(&self.head, "content-length:") {
+            Some(length) => {
+                let length = length.parse().context("content-length")?;
+                self.exactly(length).await?;
+            }
+            None => self.chunks().await?,
+        }
+        let ok = self.head.starts_with("http/1.1 2");
+        let body = &self.body;
+        anyhow::ensure!(ok, "{}{}", self.head, String::from_utf8_lossy(body));
+        Ok(body)
+    }
+
+    /// Adds a line to the head and returns where it begins.
+    async fn line(&mut self) -> anyhow::Result<usize> {
+        let start = self.head.len();
+        let read = self.stream.read_line(&mut self.head).await?;
+        anyhow::ensure!(read > 0, CLOSED);
+        Ok(start)
+    }
+
+    /// Adds so many bytes to the body.
+    async fn exactly(&mut self, length: usize) -> anyhow::Result<()> {
+        self.body.reserve(length);
+        let mut part = (&mut self.stream).take(length as u64);
+        while part.limit() > 0 {
+            let read = part.read_buf(&mut self.body).await?;
+            anyhow::ensure!(read > 0, CLOSED);
         }
         Ok(())
     }
 
     /// Reads a body that comes in chunks (RFC 9112, section 7.1).
-    async fn chunks(&mut self, start: usize) -> anyhow::Result<Vec<u8>> {
-        let (mut at, mut body) = (start, Vec::new());
+    async fn chunks(&mut self) -> anyhow::Result<()> {
         loop {
-            while find(&self.buffer[at..], b"\r\n").is_none() {
-                self.fill(self.buffer.len() + 1).await?;
-            }
-            let line = at + find(&self.buffer[at..], b"\r\n").unwrap_or_default();
-            let size = std::str::from_utf8(&self.buffer[at..line])?;
+            let start = self.line().await?;
+            let size = self.head[start..].split(';').next().unwrap_or_default();
             let size = usize::from_str_radix(size.trim(), 16).context("the size of a chunk")?;
-            at = line + 2;
-            self.fill(at + size + 2).await?;
-            body.extend_from_slice(&self.buffer[at..at + size]);
-            at += size + 2;
-            if size == 0 {
-                return Ok(body);
+            self.head.truncate(start);
+            self.exactly(size).await?;
+            // The line that ends a chunk, or the trailers.
+            loop {
+                let start = self.line().await?;
+                let is_empty = self.head[start..].trim_end().is_empty();
+                self.head.truncate(start);
+                if is_empty {
+                    break;
+                }
+                anyhow::ensure!(size == 0, "a chunk is longer than it says");
             }
-            // What has been taken need not be kept.
-            self.buffer.drain(..at);
-            at = 0;
+            if size == 0 {
+                return Ok(());
+            }
         }
     }
-
-    async fn answer(&mut self) -> anyhow::Result<Vec<u8>> {
-        self.buffer.clear();
-        let end = loop {
-            if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
-                break at + 4;
-            }
-            let read = self.stream.read_buf(&mut self.buffer).await?;
-            anyhow::ensure!(read > 0, "the server closed the connection");
-        };
-        let head = String::from_utf8_lossy(&self.buffer[..end]).to_ascii_lowercase();
-        let body = match header(&head, "content-length:") {
-            Some(length) => {
-                let length: usize = length.parse().context("content-length")?;
-                self.fill(end + length).await?;
-                self.buffer.split_off(end)
-            }
-            None => self.chunks(end).await?,
-        };
-        let ok = head.starts_with("http/1.1 2");
-        anyhow::ensure!(ok, "{head}{}", String::from_utf8_lossy(&body));
-        Ok(body)
-    }
 }
+
+const CLOSED: &str = "the server closed the connection";
 
 /// The value of a header in a head of lower case letters.
 fn header<'h>(head: &'h str, name: &str) -> Option<&'h str> {
     head.lines()
         .find_map(|line| line.strip_prefix(name))
         .map(str::trim)
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes
-        .windows(wanted.len())
-        .position(|window| window == wanted)
 }

@@ -9,6 +9,7 @@ use coracle_dataplane::config::{Config, Dns, Record};
 use coracle_dataplane::host::{Direct, Policy, Resolver};
 use coracle_dataplane::{Options, Report};
 use coracle_netdev::{AddressPlan, base, netns};
+use coracle_tests::names::question;
 use tokio::sync::watch;
 
 use crate::table::Table;
@@ -36,6 +37,7 @@ pub fn questions(table: &mut Table) -> anyhow::Result<()> {
     runtime.spawn(coracle_dataplane::run(Options {
         config: wanted,
         host: Arc::new(Direct::new(Policy::default(), Resolver::default())),
+        held: coracle_dataplane::Held::default(),
         report,
     }));
     runtime.block_on(reports.wait_for(|report| report.generation == 1))?;
@@ -78,12 +80,7 @@ fn ask(server: SocketAddr) -> std::io::Result<usize> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     socket.connect(server)?;
     socket.set_read_timeout(Some(WHILE))?;
-    let mut query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00".to_vec();
-    for label in ["s7", "default", "svc", "cluster", "local", ""] {
-        query.push(label.len() as u8);
-        query.extend(label.bytes());
-    }
-    query.extend([0, 1, 0, 1]);
+    let query = question("s7.default.svc.cluster.local");
     let (since, mut count, mut answer) = (Instant::now(), 0, [0; 512]);
     while since.elapsed() < WHILE {
         socket.send(&query)?;

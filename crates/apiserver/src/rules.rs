@@ -144,8 +144,13 @@ pub fn validate_update(
 }
 
 /// Returns what is questionable about a new or changed object.
-pub fn warnings(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<String> {
-    validate::warnings(kind, object, old)
+pub fn warnings(
+    kind: &Kind,
+    subresource: Option<&str>,
+    object: &Value,
+    old: Option<&Value>,
+) -> Vec<String> {
+    validate::warnings(kind, subresource, object, old)
 }
 
 /// Turns causes into the error that names them.

@@ -82,7 +82,7 @@ fn load_folder(path: &Path) -> Result<Chart, Failure> {
         .hint("name the folder that holds Chart.yaml"));
     }
     let files = Folder::of_chart(path)?.files;
-    Chart::load(files)
+    Chart::load_kept(files)
         .map_err(|error| anyhow::anyhow!("{error}\n  chart: {}", path.display()).into())
 }
 
@@ -121,7 +121,10 @@ pub fn values(files: &[PathBuf], sets: &[String]) -> Result<Values, Failure> {
     for path in files {
         let text = std::fs::read(path)
             .with_context(|| format!("could not read values {}", path.display()))?;
-        values.add_file(&path.display().to_string(), &text)?;
+        let added = values.add_file(&path.display().to_string(), &text);
+        added.map_err(|error| {
+            Failure::from(error).hint("correct the file there, then do the same again")
+        })?;
     }
     for set in sets {
         values.set(set)?;

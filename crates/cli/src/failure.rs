@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use crate::paint::{Colour, Stream, paint};
+use crate::remedy;
 
 /// A failure with advice.
 #[derive(Debug)]
@@ -151,9 +152,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
         Failure {
             code: if is_full { 4 } else { 1 },
             cause,
-            hint: is_full.then(|| {
-                "the disk is full; free some space (coracle image prune), or name another folder: export CORACLE_HOME=DIR".into()
-            }),
+            hint: is_full.then(|| format!("the disk is full; {}", remedy::DISK)),
             told: false,
         }
     }

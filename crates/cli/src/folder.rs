@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs::Metadata;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -114,18 +113,25 @@ impl<'w> Walk<'w> {
 /// Reads a file of a known length into memory that can be shared.
 fn read_whole(path: &Path, length: u64) -> std::io::Result<Arc<[u8]>> {
     let length = usize::try_from(length).unwrap_or(usize::MAX);
-    let mut data: Arc<[u8]> = std::iter::repeat_n(0, length).collect();
-    let mut file = std::fs::File::open(path)?;
-    let mut rest = Vec::new();
-    if let Some(data) = Arc::get_mut(&mut data) {
-        file.read_exact(data)?;
-        file.read_to_end(&mut rest)?;
+    let mut data = Arc::<[u8]>::new_uninit_slice(length);
+    let buffer = Arc::get_mut(&mut data).expect("nobody else knows of it yet");
+    let file = std::fs::File::open(path)?;
+    let mut filled = 0;
+    while filled < length {
+        let (read, _) = rustix::io::retry_on_intr(|| {
+            rustix::io::read(&file, &mut buffer[filled..]).map(|(read, _)| (read.len(), ()))
+        })?;
+        if read == 0 {
+            break;
+        }
+        filled += read;
     }
-    if rest.is_empty() {
-        return Ok(data);
+    if filled < length || length == 0 {
+        // It shrank meanwhile, or has no length, as files of /proc.
+        return Ok(std::fs::read(path)?.into());
     }
-    // It grew meanwhile, or has no length, as files of /proc.
-    Ok([&data, &*rest].concat().into())
+    // SAFETY: reading has filled all of it.
+    Ok(unsafe { data.assume_init() })
 }
 
 fn absolute(path: &Path) -> String {

@@ -2,7 +2,8 @@
 //! that installs.
 //!
 //! Main type: [`Look`]. `check` prints the whole report; an installation tells
-//! what would go wrong and goes on: what must be refused, the API refuses.
+//! what would go wrong and goes on, unless the API would refuse an object when
+//! others are changed already.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use coracle_preflight::{Input, Report, Severity, Show};
 
 use crate::chart;
 use crate::facts::{self, Cluster};
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 
 /// What is looked at.
 pub struct Look {
@@ -86,24 +87,34 @@ impl Look {
     }
 }
 
-/// Tells, before an installation, what would go wrong; never stands in its way.
-pub async fn tell(look: Look, cluster: &Cluster) {
+/// Tells, before an installation, what would go wrong; fails where the API
+/// would refuse an object. With `quiet` only that is told.
+pub async fn tell(look: Look, cluster: &Cluster, quiet: bool) -> Outcome {
+    let release = look.release.name.clone();
     // A chart that does not render is refused, with the same words, right after.
     let Ok(report) = look.report(Some(cluster)).await else {
-        return;
+        return Ok(());
     };
     let show = Show {
         colour: colours(std::io::stderr().is_terminal()),
         quiet: true,
     };
     for finding in &report.findings {
-        if finding.severity != Severity::Error || finding.helm.is_some() {
+        let is_news = finding.severity == Severity::Error && finding.helm.is_none();
+        if !is_news || quiet && !finding.refused {
             continue;
         }
         let mut text = String::new();
         show.finding(finding, &mut text);
         eprint!("{text}");
     }
+    if report.findings.iter().any(|finding| finding.refused) {
+        return Err(Failure::from(anyhow::anyhow!(
+            "the API would refuse this, so nothing of release {release} was changed"
+        ))
+        .hint("do what stands after \"fix:\" above, then try again"));
+    }
+    Ok(())
 }
 
 /// Whether to use colours.

@@ -11,10 +11,12 @@ mod failure;
 mod folder;
 mod interrupt;
 mod look;
+mod memory;
 mod paint;
 mod process;
 mod project;
 mod registries;
+mod remedy;
 mod values;
 
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! The flags that give values to a chart.
 
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use coracle_helm::Values;
@@ -41,14 +42,7 @@ impl ValueFlags {
     pub fn read(&self) -> Result<Values, Failure> {
         let mut values = Values::default();
         for path in &self.values {
-            let text = match path.as_os_str() == "-" {
-                true => {
-                    let mut text = Vec::new();
-                    std::io::Read::read_to_end(&mut std::io::stdin(), &mut text)?;
-                    text
-                }
-                false => std::fs::read(path).map_err(|error| path_error("open", path, &error))?,
-            };
+            let text = read(&path.to_string_lossy())?;
             values.add_file(&path.display().to_string(), &text)?;
         }
         for text in &self.set_json {
@@ -62,8 +56,8 @@ impl ValueFlags {
         }
         for text in &self.set_file {
             values.set_file(text, &|path| {
-                std::fs::read_to_string(path)
-                    .map_err(|error| path_error("open", path, &error).to_string())
+                let text = read(path).map_err(|error| error.to_string())?;
+                Ok(String::from_utf8_lossy(&text).into_owned())
             })?;
         }
         for text in &self.set_literal {
@@ -71,4 +65,24 @@ impl ValueFlags {
         }
         Ok(values)
     }
+}
+
+/// Reads a file that the command line names; `-` is standard input. Helm takes
+/// the name for a URL first.
+fn read(name: &str) -> anyhow::Result<Vec<u8>> {
+    if name.trim() == "-" {
+        let mut text = Vec::new();
+        std::io::stdin().read_to_end(&mut text)?;
+        return Ok(text);
+    }
+    let scheme = coracle_helm::url_scheme(name)
+        .map_err(|message| anyhow::anyhow!("parse {name:?}: {message}"))?;
+    if matches!(&*scheme, "http" | "https" | "oci") {
+        anyhow::bail!("{name} is not on this disk: fetch it first and name the file");
+    }
+    let verb = match Path::new(name).is_dir() {
+        true => "read",
+        false => "open",
+    };
+    std::fs::read(name).map_err(|error| path_error(verb, name, &error))
 }

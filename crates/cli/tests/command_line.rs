@@ -53,6 +53,8 @@ fn help_teaches_by_example() {
 #[test]
 fn a_wrong_command_line_is_refused() {
     check("word", &["fly"], 2, "unrecognized subcommand");
+    let hint = "hint: kubectl has that: coracle kubectl get pods";
+    check("foreign", &["get", "pods"], 2, hint);
     check(
         "name",
         &["--cluster", "../etc", "status"],

@@ -54,6 +54,12 @@ pub fn key_of<K: Resource>(object: &K) -> Key {
 /// Called with the object as it is now, or as it last was when it is gone.
 type Handler<K> = Box<dyn Fn(&Arc<K>) + Send + Sync>;
 
+struct Subscriber<K> {
+    handler: Handler<K>,
+    /// Whether it is also shown what an object was before it changed hands.
+    sees_former: bool,
+}
+
 /// The objects, and who controls them: a controller finds its own without
 /// looking at all the others.
 struct Objects<K> {
@@ -79,11 +85,13 @@ fn controller_uid<K: Resource>(object: &K) -> Option<&str> {
 }
 
 impl<K: Resource> Objects<K> {
-    fn insert(&mut self, key: Key, object: Arc<K>) {
+    /// Puts an object in; returns what was there.
+    fn insert(&mut self, key: Key, object: Arc<K>) -> Option<Arc<K>> {
         let old = self.by_key.get(&key);
         let changed = old.is_none_or(|old| controller_uid(&**old) != controller_uid(&*object));
+        let mut before = None;
         if changed {
-            self.remove(&key);
+            before = self.remove(&key);
             match controller_uid(&*object) {
                 Some(uid) => {
                     let owned = self.by_controller.entry(uid.to_owned()).or_default();
@@ -94,7 +102,7 @@ impl<K: Resource> Objects<K> {
                 }
             }
         }
-        self.by_key.insert(key, object);
+        self.by_key.insert(key, object).or(before)
     }
 
     fn remove(&mut self, key: &Key) -> Option<Arc<K>> {
@@ -112,9 +120,15 @@ impl<K: Resource> Objects<K> {
     }
 }
 
+/// Returns whether others select or own the object now than before.
+fn changed_hands<K: Resource>(before: &K, now: &K) -> bool {
+    before.meta().labels != now.meta().labels
+        || before.meta().owner_references != now.meta().owner_references
+}
+
 struct Inner<K> {
     objects: RwLock<Objects<K>>,
-    handlers: Mutex<Vec<Handler<K>>>,
+    subscribers: Mutex<Vec<Subscriber<K>>>,
     ready: watch::Sender<bool>,
 }
 
@@ -132,6 +146,16 @@ impl<K> Clone for Cache<K> {
 }
 
 impl<K> Cache<K> {
+    fn new() -> Cache<K> {
+        Cache {
+            inner: Arc::new(Inner {
+                objects: RwLock::default(),
+                subscribers: Mutex::default(),
+                ready: watch::channel(false).0,
+            }),
+        }
+    }
+
     /// Returns the object called `name` in `namespace`.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         self.inner
@@ -188,11 +212,24 @@ impl<K> Cache<K> {
     ///
     /// The handler runs while the cache is filled: it must be quick and not block.
     pub fn on_change(&self, handler: impl Fn(&Arc<K>) + Send + Sync + 'static) {
-        let mut handlers = self.inner.handlers.lock();
+        self.subscribe(Box::new(handler), false);
+    }
+
+    /// As [`Cache::on_change`]; where labels or owners change, `handler` is also
+    /// called with the object as it was, for those who had it have lost it.
+    pub fn on_transition(&self, handler: impl Fn(&Arc<K>) + Send + Sync + 'static) {
+        self.subscribe(Box::new(handler), true);
+    }
+
+    fn subscribe(&self, handler: Handler<K>, sees_former: bool) {
+        let mut subscribers = self.inner.subscribers.lock();
         for object in self.inner.objects.read().by_key.values() {
             handler(object);
         }
-        handlers.push(Box::new(handler));
+        subscribers.push(Subscriber {
+            handler,
+            sees_former,
+        });
     }
 
     /// Waits until the first list is complete.
@@ -206,18 +243,21 @@ impl<K> Cache<K> {
     where
         K: Resource,
     {
-        // The lock on the handlers orders changes and subscriptions.
-        let handlers = self.inner.handlers.lock();
+        // The lock on the subscribers orders changes and subscriptions.
+        let subscribers = self.inner.subscribers.lock();
+        let mut former = None;
         let told = match object {
             Some(object) => {
-                self.inner.objects.write().insert(key, object.clone());
+                let before = self.inner.objects.write().insert(key, object.clone());
+                former = before.filter(|before| changed_hands(&**before, &*object));
                 Some(object)
             }
             None => self.inner.objects.write().remove(&key),
         };
-        if let Some(object) = told {
-            for handler in handlers.iter() {
-                handler(&object);
+        for subscriber in subscribers.iter() {
+            let former = former.iter().filter(|_| subscriber.sees_former);
+            for object in former.chain(&told) {
+                (subscriber.handler)(object);
             }
         }
     }
@@ -269,13 +309,7 @@ impl Caches {
     {
         let mut started = self.started.lock();
         let cache = started.entry(TypeId::of::<K>()).or_insert_with(|| {
-            let cache: Cache<K> = Cache {
-                inner: Arc::new(Inner {
-                    objects: RwLock::default(),
-                    handlers: Mutex::default(),
-                    ready: watch::channel(false).0,
-                }),
-            };
+            let cache = Cache::<K>::new();
             tokio::spawn(fill(Api::all(self.client.clone()), cache.clone()));
             Box::new(cache)
         });
@@ -284,6 +318,14 @@ impl Caches {
             .expect("the map is keyed by this type")
             .clone()
     }
+}
+
+/// Leaves away who wrote which field: no resident asks, it is larger than the
+/// object, and an update that does not name it keeps it (Kubernetes: Server-Side
+/// Apply, clearing managedFields).
+fn without_owners_of_fields<K: Resource>(mut object: K) -> K {
+    object.meta_mut().managed_fields = None;
+    object
 }
 
 /// Keeps `cache` equal to what the API tells, for ever.
@@ -298,6 +340,7 @@ where
         match event {
             Ok(watcher::Event::Init) => listed.clear(),
             Ok(watcher::Event::InitApply(object)) => {
+                let object = without_owners_of_fields(object);
                 let key = key_of(&object);
                 listed.insert(key.clone());
                 cache.put(key, Some(Arc::new(object)));
@@ -306,7 +349,10 @@ where
                 cache.settle(&listed);
                 listed = HashSet::new();
             }
-            Ok(watcher::Event::Apply(object)) => cache.put(key_of(&object), Some(Arc::new(object))),
+            Ok(watcher::Event::Apply(object)) => {
+                let object = without_owners_of_fields(object);
+                cache.put(key_of(&object), Some(Arc::new(object)));
+            }
             Ok(watcher::Event::Delete(object)) => cache.put(key_of(&object), None),
             Err(error) => {
                 tracing::debug!(kind = %K::kind(&()), %error, "watch interrupted, trying again");
@@ -318,16 +364,44 @@ where
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::Pod;
+    use kube::ResourceExt;
 
     use super::*;
 
     fn pod(name: &str, controller: Option<&str>) -> Arc<Pod> {
+        labelled(name, controller, "web")
+    }
+
+    fn labelled(name: &str, controller: Option<&str>, app: &str) -> Arc<Pod> {
         let owners: Vec<_> = controller
             .map(|uid| serde_json::json!({"apiVersion": "v1", "kind": "X", "name": "x", "uid": uid, "controller": true}))
             .into_iter()
             .collect();
-        let value = serde_json::json!({"metadata": {"name": name, "namespace": "ns", "ownerReferences": owners}});
+        let value = serde_json::json!({"metadata": {
+            "name": name, "namespace": "ns", "ownerReferences": owners, "labels": {"app": app},
+        }});
         Arc::new(serde_json::from_value(value).expect("a pod"))
+    }
+
+    #[test]
+    fn who_had_an_object_is_told_that_it_is_lost() {
+        let cache = Cache::<Pod>::new();
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let list = told.clone();
+        cache.on_transition(move |pod| {
+            let app = pod.labels().get("app").cloned();
+            let owner = controller_uid(&**pod).unwrap_or_default().to_owned();
+            list.lock().push(app.unwrap_or_default() + &owner);
+        });
+        let check = |object: Arc<Pod>, expected: &[&str]| {
+            cache.put(key_of(&*object), Some(object));
+            assert_eq!(std::mem::take(&mut *told.lock()), expected);
+        };
+        check(labelled("a", None, "web"), &["web"]);
+        check(labelled("a", None, "web"), &["web"]);
+        check(labelled("a", None, "old"), &["web", "old"]);
+        check(labelled("a", Some("1"), "old"), &["old", "old1"]);
+        check(labelled("a", None, "old"), &["old1", "old"]);
     }
 
     #[test]

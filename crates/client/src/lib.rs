@@ -7,6 +7,7 @@
 mod cache;
 mod controller;
 mod events;
+mod groups;
 pub mod matching;
 mod queue;
 pub mod storage;
@@ -14,11 +15,17 @@ pub mod storage;
 pub use cache::{Cache, Caches, Key, key_of};
 pub use controller::{Outcome, run};
 pub use events::{Recorder, Severity, now, reference};
+pub use groups::Groups;
 pub use queue::Queue;
 
 /// Returns whether an API error says that the object is not there.
 pub fn is_not_found(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+/// Returns whether an API error says that the object cannot be as it was sent.
+pub fn is_invalid(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 422)
 }
 
 /// Returns whether an API error says that the object changed meanwhile or exists already.

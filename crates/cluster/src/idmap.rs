@@ -120,7 +120,9 @@ impl IdMap {
         }
         drop(go_write);
         let written = sys::wait_success(writer).map_err(failed("wait for the id map"))?;
-        unshared.map_err(failed("make a user namespace"))?;
+        unshared
+            .map_err(of_limit)
+            .map_err(failed("make a user namespace"))?;
         if !written {
             return Err(EnterError {
                 step: "write the id map",
@@ -246,6 +248,16 @@ fn range(text: &str, name: Option<&str>, uid: u32) -> Option<(u32, u32)> {
         }
         Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
     })
+}
+
+/// ENOSPC and EUSERS speak of a limit here, not of a disk (unshare(2)).
+fn of_limit(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::ENOSPC | libc::EUSERS) => {
+            io::Error::other("the limit user.max_user_namespaces is reached")
+        }
+        _ => error,
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use coracle_netdev::plan::AddressPlan;
 use serde::{Deserialize, Serialize};
 
 use crate::features;
+use crate::held;
 use crate::idmap::IdMap;
 use crate::record::Process;
 use crate::root;
@@ -148,8 +149,13 @@ fn run(mut config: Config) -> Result<(), Failure> {
     let executable = std::fs::File::open("/proc/self/exe")?.into();
     rustix::system::sethostname(config.name.as_bytes())?;
     root::enter(&config.name, &config.cgroups)?;
-    coracle_netdev::base::setup(&AddressPlan::default())?;
+    let plan = AddressPlan::default();
+    coracle_netdev::base::setup(&plan)?;
     features::check()?;
+    let held = held::open(&plan)?;
+    for (name, fd) in held::NAMES.into_iter().zip(&held) {
+        config.listeners.push((name.into(), fd.as_raw_fd()));
+    }
     let memory = rustix::fs::memfd_create(MEMORY, rustix::fs::MemfdFlags::CLOEXEC)?;
     config.listeners.push((MEMORY.into(), memory.as_raw_fd()));
     let signals = sys::signal_fd(&[libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, UPGRADE])?;

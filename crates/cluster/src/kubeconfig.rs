@@ -195,7 +195,7 @@ fn load(path: &Path) -> Result<Map<String, Value>, KubeconfigError> {
         Ok(Value::Object(document)) => Ok(document),
         Ok(Value::Null) => Ok(Map::new()),
         Ok(_) => Err(malformed("the document is not a mapping".into())),
-        Err(error) => Err(malformed(error.to_string())),
+        Err(error) => Err(malformed(error.without_snippet().to_string())),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod build;
 mod features;
 pub mod gateway;
 mod groups;
+pub mod held;
 pub mod home;
 pub mod host_network;
 pub mod idmap;

@@ -10,7 +10,7 @@ use coracle_client::{Cache, Key, Outcome, Queue, Recorder, Severity, key_of, now
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::PostParams;
@@ -58,7 +58,7 @@ pub async fn run(context: Context) {
         .budgets
         .on_change(move |budget| own.add(key_of(&**budget)));
     let (own, budgets) = (queue.clone(), controller.budgets.clone());
-    controller.pods.on_change(move |pod| {
+    controller.pods.on_transition(move |pod| {
         for budget in budgets.within(&pod.namespace().unwrap_or_default()) {
             if selector(&budget).is_some_and(|selector| selector.matches(pod.labels())) {
                 own.add(key_of(&*budget));
@@ -120,7 +120,15 @@ impl Controller {
                     .count() as i32;
                 status(&budget, expected, healthy, disrupted)
             }
-            Err(text) => failed(&budget, text),
+            Err(text) => {
+                self.recorder.event(
+                    &*budget,
+                    Severity::Warning,
+                    "CalculateExpectedPodCountFailed",
+                    format!("Failed to calculate the number of expected pods: {text}"),
+                );
+                failed(&budget, text)
+            }
         };
         if budget.status.as_ref() != Some(&status) {
             let mut changed = (*budget).clone();
@@ -194,10 +202,10 @@ impl Controller {
                     let replicas = set.and_then(|set| set.spec.as_ref()?.replicas);
                     wanted.insert(owner.uid.clone(), replicas.unwrap_or(0));
                 }
-                kind => {
+                _ => {
+                    let resource = resource(owner);
                     return Err(format!(
-                        "{} does not implement the scale subresource",
-                        kind.to_lowercase()
+                        "{resource} does not implement the scale subresource"
                     ));
                 }
             }
@@ -220,6 +228,16 @@ impl Controller {
             });
         by_deployment.unwrap_or((set.uid().unwrap_or_default(), own.unwrap_or(1)))
     }
+}
+
+/// Returns the name and group of an owner's resource, as upstream prints it.
+fn resource(owner: &OwnerReference) -> String {
+    let group = owner
+        .api_version
+        .split_once('/')
+        .map_or("", |(group, _)| group);
+    let plural = format!("{}s", owner.kind.to_lowercase());
+    format!("{plural}.{group}").trim_end_matches('.').to_owned()
 }
 
 const UNMANAGED: &str = "Pods selected by this PodDisruptionBudget were found to be unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set \".spec.minAvailable\" field of the PDB to an integer value.";
@@ -358,6 +376,22 @@ mod tests {
         check(3, 2, 1, 0);
         check(0, 0, 0, 0);
         check(5, 0, 5, 5);
+    }
+
+    /// Upstream: disruption.go, getScaleController.
+    #[test]
+    fn an_owner_without_a_scale_is_named_by_its_resource() {
+        let check = |api_version: &str, kind: &str, expected: &str| {
+            let owner = OwnerReference {
+                api_version: api_version.into(),
+                kind: kind.into(),
+                ..Default::default()
+            };
+            assert_eq!(resource(&owner), expected);
+        };
+        check("batch/v1", "Job", "jobs.batch");
+        check("apps/v1", "DaemonSet", "daemonsets.apps");
+        check("v1", "Node", "nodes");
     }
 
     #[test]

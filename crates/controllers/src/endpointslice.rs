@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use coracle_client::{Cache, Key, Outcome, Queue, key_of};
+use coracle_client::{Cache, Groups, Key, Outcome, Queue, key_of};
 use k8s_openapi::api::core::v1::{ContainerPort, Node, Pod, Service, ServicePort};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -31,29 +31,30 @@ struct Controller {
     client: Client,
     services: Cache<Service>,
     pods: Cache<Pod>,
-    slices: Cache<EndpointSlice>,
+    slices: Groups<EndpointSlice>,
     nodes: Cache<Node>,
 }
 
 /// Runs the controller for ever.
 pub async fn run(context: Context) {
+    let slices: Cache<EndpointSlice> = context.caches.of();
+    slices.ready().await;
     let controller = Arc::new(Controller {
         client: context.client("endpointslice-controller"),
         services: context.caches.of(),
         pods: context.caches.of(),
-        slices: context.caches.of(),
+        slices: Groups::new(&slices, service_of),
         nodes: context.caches.of(),
     });
     controller.services.ready().await;
     controller.pods.ready().await;
-    controller.slices.ready().await;
     controller.nodes.ready().await;
     let queue = Queue::default();
     subscribe_services(&controller.services, &controller.pods, &queue);
     let own = queue.clone();
-    controller.slices.on_change(move |slice| {
-        if let Some(service) = slice.labels().get(SERVICE_NAME) {
-            own.add(Key::new(slice.namespace().unwrap_or_default(), service));
+    slices.on_transition(move |slice| {
+        if let Some(key) = service_of(slice) {
+            own.add(key);
         }
     });
     subscribe_nodes(&controller, &queue);
@@ -62,6 +63,12 @@ pub async fn run(context: Context) {
         async move { controller.reconcile(&key).await }
     })
     .await;
+}
+
+/// Returns the Service that a slice belongs to.
+fn service_of(slice: &EndpointSlice) -> Option<Key> {
+    let service = slice.labels().get(SERVICE_NAME)?;
+    Some(Key::new(slice.namespace().unwrap_or_default(), service))
 }
 
 /// Adds every Service when a node comes or goes.
@@ -91,7 +98,7 @@ pub(crate) fn subscribe_services(services: &Cache<Service>, pods: &Cache<Pod>, q
     services.on_change(move |service| own.add(key_of(&**service)));
     let own = queue.clone();
     let services = services.clone();
-    pods.on_change(move |pod| {
+    pods.on_transition(move |pod| {
         for service in services.within(&pod.namespace().unwrap_or_default()) {
             if selects(&service, pod) {
                 own.add(key_of(&*service));
@@ -156,15 +163,9 @@ fn container_ports(pod: &Pod) -> impl Iterator<Item = &ContainerPort> {
 
 impl Controller {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, kube::Error> {
-        let existing: Vec<Arc<EndpointSlice>> = self
-            .slices
-            .within(&key.namespace)
-            .into_iter()
-            .filter(|slice| {
-                slice.labels().get(SERVICE_NAME) == Some(&key.name)
-                    && slice.labels().get(MANAGED_BY).map(String::as_str) == Some(MANAGER)
-            })
-            .collect();
+        let mut existing = self.slices.members(key);
+        existing
+            .retain(|slice| slice.labels().get(MANAGED_BY).map(String::as_str) == Some(MANAGER));
         let wanted = match self.services.of(key) {
             Some(service) if service.metadata.deletion_timestamp.is_none() => {
                 let mut pods = self.pods.within(&key.namespace);

@@ -8,14 +8,13 @@ use futures::future::join_all;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::{Selector, SelectorExt};
 use kube::{Api, Client, ResourceExt};
-use serde_json::json;
 
 use crate::context::Context;
 use crate::expectations::Expectations;
-use crate::owner::{controller_name, controller_of, family, reference_to};
+use crate::owner::{Claim, controller_name, controller_of};
 use crate::pods;
 use crate::template::{message, pod_from};
 
@@ -60,7 +59,7 @@ fn subscribe(controller: &Controller, queue: &Queue<Key>) {
         .on_change(move |set| own.add(key_of(&**set)));
     let own = queue.clone();
     let sets = controller.replica_sets.clone();
-    controller.pods.on_change(move |pod| {
+    controller.pods.on_transition(move |pod| {
         let namespace = pod.namespace().unwrap_or_default();
         if let Some(name) = controller_name(&**pod, "ReplicaSet") {
             own.add(Key::new(namespace, name));
@@ -88,7 +87,14 @@ impl Controller {
         let Some(selector) = selector(&set) else {
             return Ok(Outcome::Done);
         };
-        let owned = self.claim(&set, &selector).await?;
+        let claim = Claim {
+            api: self.pod_api(&set),
+            cache: &self.pods,
+            owner: &*set,
+            finalizer: None,
+        };
+        let selected = |pod: &Pod| selector.matches(pod.labels());
+        let owned = claim.children(selected, pods::is_active).await?;
         let active: Vec<Arc<Pod>> = owned
             .iter()
             .filter(|pod| pods::is_active(pod))
@@ -109,36 +115,6 @@ impl Controller {
             Some(error) => Err(error),
             None => Ok(next_availability(&set, &active)),
         }
-    }
-
-    /// Returns the pods of the set, after adopting orphans that it selects.
-    async fn claim(
-        &self,
-        set: &ReplicaSet,
-        selector: &Selector,
-    ) -> Result<Vec<Arc<Pod>>, kube::Error> {
-        let (owned, orphans) = family(&self.pods, set);
-        for pod in orphans {
-            if pods::is_active(&pod)
-                && set.metadata.deletion_timestamp.is_none()
-                && selector.matches(pod.labels())
-            {
-                self.adopt(set, &pod).await?;
-            }
-        }
-        Ok(owned)
-    }
-
-    async fn adopt(&self, set: &ReplicaSet, pod: &Pod) -> Result<(), kube::Error> {
-        let patch = json!({"metadata": {"uid": pod.uid(), "ownerReferences": [reference_to(set)]}});
-        let pods = self.pod_api(set);
-        pods.patch(
-            &pod.name_any(),
-            &PatchParams::default(),
-            &Patch::Strategic(&patch),
-        )
-        .await
-        .map(drop)
     }
 
     fn pod_api(&self, set: &ReplicaSet) -> Api<Pod> {
@@ -371,6 +347,8 @@ fn conditions(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn pod(value: serde_json::Value) -> Arc<Pod> {

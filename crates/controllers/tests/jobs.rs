@@ -202,3 +202,35 @@ async fn a_cron_job_makes_a_job_when_its_time_comes() {
         })
         .await;
 }
+
+/// Pods that are too many are not counted as failed (upstream: deleteJobPods).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_job_has_not_failed() {
+    let world = world::empty();
+    let spec = json!({"completions": 2, "parallelism": 2, "backoffLimit": 0});
+    world.create("jobs", job(spec)).await;
+    world.until_count(2).await;
+    world
+        .patch("jobs/work", json!({"spec": {"suspend": true}}))
+        .await;
+    world.until_count(0).await;
+    let suspended = world
+        .until("jobs/work", "suspended", |job| {
+            conditions(job) == ["Suspended"] && job["status"]["active"].is_null()
+        })
+        .await;
+    assert!(suspended["status"]["failed"].is_null(), "{suspended:#}");
+    assert!(suspended["status"]["startTime"].is_null(), "{suspended:#}");
+    world
+        .patch("jobs/work", json!({"spec": {"suspend": false}}))
+        .await;
+    for pod in world.until_count(2).await {
+        world.end(&pod, "Succeeded").await;
+    }
+    let done = world
+        .until("jobs/work", "complete", |job| {
+            conditions(job).contains(&"Complete")
+        })
+        .await;
+    assert!(done["status"]["failed"].is_null(), "{done:#}");
+}

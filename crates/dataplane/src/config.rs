@@ -18,6 +18,8 @@ pub struct Config {
     pub forward_source: Option<Ipv4Addr>,
     /// Host ports and where they lead.
     pub forwards: Vec<Forward>,
+    /// Addresses that say whether this machine takes part.
+    pub checks: Vec<Check>,
     /// The names this cluster knows.
     pub dns: Option<Dns>,
     /// The way out.
@@ -54,6 +56,32 @@ pub struct Forward {
     pub targets: Vec<SocketAddr>,
     /// Whether one client address keeps one target.
     pub sticky: bool,
+}
+
+/// Addresses that answer every request alike.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Check {
+    /// Whom it belongs to; reports name it.
+    pub name: String,
+    /// Addresses in the host's namespace.
+    pub listen: Vec<SocketAddr>,
+    /// Addresses in the cluster's namespace.
+    pub inside: Vec<SocketAddr>,
+    /// What is answered.
+    pub answer: Answer,
+}
+
+/// An answer to any HTTP request.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
 }
 
 /// The names this cluster knows.

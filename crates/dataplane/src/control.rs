@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::host::HostPorts;
-use crate::{Config, Options, Report};
+use crate::{Config, Held, Options, Report};
 
 /// Ten thousand services with their names stay well below.
 const TEXT_BYTES_MAX: u32 = 64 << 20;
@@ -32,6 +32,8 @@ pub struct Process {
     pub saved: Option<File>,
     /// The way to the host's network namespace.
     pub host: Arc<dyn HostPorts>,
+    /// Sockets that were handed over.
+    pub held: Held,
 }
 
 /// Runs a data plane process for good.
@@ -40,6 +42,7 @@ pub async fn run(process: Process) -> io::Result<()> {
         control,
         mut saved,
         host,
+        held,
     } = process;
     let first = saved.as_mut().and_then(load).unwrap_or_default();
     let (config, wanted) = watch::channel(Arc::new(first));
@@ -47,6 +50,7 @@ pub async fn run(process: Process) -> io::Result<()> {
     let options = Options {
         config: wanted,
         host,
+        held,
         report,
     };
     // Its listeners close when this conversation ends.

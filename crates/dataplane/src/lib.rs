@@ -7,11 +7,13 @@
 //! over a Unix socket and keeps the last configuration for a restart. A new
 //! configuration never cuts an open connection.
 
+mod check;
 pub mod config;
 pub mod control;
 pub mod dns;
 mod egress;
 mod forward;
+mod held;
 pub mod host;
 pub mod ingress;
 pub mod leave;
@@ -25,6 +27,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use config::Config;
+pub use held::Held;
 pub use report::Report;
 
 use host::HostPorts;
@@ -40,6 +43,8 @@ pub struct Options {
     pub config: watch::Receiver<Arc<Config>>,
     /// The way to the host's network namespace.
     pub host: Arc<dyn HostPorts>,
+    /// Sockets that were handed over.
+    pub held: Held,
     /// Where the state of affairs is published.
     pub report: watch::Sender<Arc<Report>>,
 }
@@ -51,12 +56,15 @@ pub async fn run(options: Options) {
     let Options {
         mut config,
         host,
+        held,
         report,
     } = options;
+    let held = Arc::new(held);
     let board = report::Board::new(report);
     let mut forwards = forward::Forwards::new(host.clone(), board.clone());
-    let mut names = dns::Server::new(host.clone(), board.clone());
-    let mut egress = egress::Egress::new(host.clone(), board.clone());
+    let mut names = dns::Server::new(host.clone(), held.clone(), board.clone());
+    let mut egress = egress::Egress::new(host.clone(), held, board.clone());
+    let mut checks = check::Checks::new(host.clone(), board.clone());
     let mut ingress = match ingress::Ingress::new(host, board.clone()) {
         Ok(ingress) => ingress,
         Err(error) => {
@@ -67,12 +75,13 @@ pub async fn run(options: Options) {
     let mut pause = RETRY_FIRST;
     loop {
         let wanted = config.borrow_and_update().clone();
-        names.apply(wanted.dns.as_ref()).await;
-        egress.apply(wanted.egress.as_ref()).await;
+        names.apply(wanted.dns.as_ref());
+        egress.apply(wanted.egress.as_ref());
         forwards.apply(&wanted, &ingress.held()).await;
         ingress
             .apply(wanted.ingress.as_ref(), &forwards.held())
             .await;
+        checks.apply(&wanted.checks).await;
         board.settle(wanted.generation);
         let failing = board.failing();
         tokio::select! {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 
@@ -47,12 +47,17 @@ pub(crate) fn transparent(address: SocketAddr) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let kind = SocketType::DGRAM;
     let fd = rustix::net::socket_with(AddressFamily::INET, kind, flags, Some(ipproto::UDP))?;
-    let borrowed = std::os::fd::AsFd::as_fd(&fd);
-    switch_on(borrowed, libc::IP_TRANSPARENT)?;
-    switch_on(borrowed, libc::IP_RECVORIGDSTADDR)?;
+    let fd = intercept(fd)?;
     // Several pods may speak with the same address at once.
     sockopt::set_socket_reuseaddr(&fd, true)?;
     rustix::net::bind(&fd, &address)?;
+    Ok(fd)
+}
+
+/// Lets a datagram socket take in what goes elsewhere, and tell where to.
+pub(crate) fn intercept(fd: OwnedFd) -> io::Result<OwnedFd> {
+    switch_on(fd.as_fd(), libc::IP_TRANSPARENT)?;
+    switch_on(fd.as_fd(), libc::IP_RECVORIGDSTADDR)?;
     Ok(fd)
 }
 

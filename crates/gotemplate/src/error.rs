@@ -5,7 +5,7 @@
 //! repeated link by link.
 
 use crate::tree::{Place, Source};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Why an execution stopped.
 #[derive(Debug, Clone)]
@@ -24,9 +24,9 @@ pub struct Error {
 #[derive(Debug, Clone)]
 pub struct Frame {
     /// Name of the template that was being executed.
-    pub template: Rc<str>,
+    pub template: Arc<str>,
     /// The text that holds it.
-    pub source: Rc<Source>,
+    pub source: Arc<Source>,
     /// Byte offset in that text.
     pub pos: usize,
     /// The expression, as Go prints it.

@@ -9,6 +9,7 @@ pub mod error;
 pub mod exec;
 pub mod fmt;
 pub mod funcs;
+mod hash;
 pub mod host;
 pub mod json;
 pub mod lex;

@@ -4,6 +4,7 @@
 //! tree of the answer is the text itself.
 
 use crate::funcs::Functions;
+use crate::hash::NameMap;
 use crate::lex::{Item, ItemType, Lexer};
 use crate::strconv::{parse_float, parse_integer_base0, quote, unquote};
 use crate::tree::{
@@ -11,7 +12,6 @@ use crate::tree::{
 };
 use crate::value::Str;
 use std::borrow::Cow;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// How deep parentheses and control structures may nest. Go allows 10,000
@@ -39,8 +39,8 @@ type Result<T> = std::result::Result<T, ParseError>;
 /// # Errors
 ///
 /// Those of Go's parser, in its words.
-pub fn parse(name: &str, text: Arc<[u8]>, functions: &Functions) -> Result<Vec<Rc<Tree>>> {
-    let source = Rc::new(Source {
+pub fn parse(name: &str, text: Arc<[u8]>, functions: &Functions) -> Result<Vec<Arc<Tree>>> {
+    let source = Arc::new(Source {
         name: name.into(),
         text: text.clone(),
     });
@@ -53,6 +53,7 @@ pub fn parse(name: &str, text: Arc<[u8]>, functions: &Functions) -> Result<Vec<R
         scope: Scope::new(),
         depth: 0,
         trees: Vec::new(),
+        names: NameMap::default(),
     };
     let root = parser.parse()?;
     parser.add(name.into(), root)?;
@@ -76,7 +77,7 @@ fn eof() -> Item<'static> {
 
 /// What belongs to one template while it is parsed.
 struct Scope {
-    vars: Vec<Rc<str>>,
+    vars: Vec<Arc<str>>,
     action_line: usize,
     range_depth: usize,
 }
@@ -92,14 +93,16 @@ impl Scope {
 }
 
 struct Parser<'a> {
-    source: Rc<Source>,
+    source: Arc<Source>,
     functions: &'a Functions,
     lexer: Lexer<'a>,
     token: [Item<'a>; 3],
     peek_count: usize,
     scope: Scope,
     depth: usize,
-    trees: Vec<Rc<Tree>>,
+    trees: Vec<Arc<Tree>>,
+    /// The names of fields so far: most of them come again.
+    names: NameMap<&'a [u8], Str>,
 }
 
 /// What ended a list.
@@ -211,8 +214,8 @@ impl<'a> Parser<'a> {
     }
 
     /// Puts a finished template into the set.
-    fn add(&mut self, name: Rc<str>, root: List) -> Result<()> {
-        let tree = Rc::new(Tree {
+    fn add(&mut self, name: Arc<str>, root: List) -> Result<()> {
+        let tree = Arc::new(Tree {
             name,
             source: self.source.clone(),
             root,
@@ -450,7 +453,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn template_name(&mut self, token: &Item, context: &str) -> Result<Rc<str>> {
+    fn template_name(&mut self, token: &Item, context: &str) -> Result<Arc<str>> {
         if !matches!(token.typ, ItemType::String | ItemType::RawString) {
             return self.unexpected(token, context);
         }
@@ -535,7 +538,7 @@ impl<'a> Parser<'a> {
     }
 
     fn declare(&mut self, pipe: &mut Pipe, variable: &Item) {
-        let name: Rc<str> = variable.text().into();
+        let name: Arc<str> = variable.text().into();
         self.scope.vars.push(name.clone());
         // A declared name cannot hold fields; Go keeps the first part only.
         let first = name.split('.').next().unwrap_or_default();
@@ -598,7 +601,7 @@ impl<'a> Parser<'a> {
         let mut names = Vec::new();
         while self.peek().typ == ItemType::Field {
             let token = self.next();
-            names.push(Str::from(&token.val[1..]));
+            names.push(self.field(&token));
         }
         let kind = match node.kind {
             ArgKind::Field(mut fields) => {
@@ -645,10 +648,10 @@ impl<'a> Parser<'a> {
             ItemType::Dot => ArgKind::Dot,
             ItemType::Nil => ArgKind::Nil,
             ItemType::Variable => self.use_variable(&token)?,
-            ItemType::Field => ArgKind::Field(vec![Str::from(&token.val[1..])]),
+            ItemType::Field => ArgKind::Field(vec![self.field(&token)]),
             ItemType::Bool => ArgKind::Bool(*token.val == *b"true"),
             ItemType::CharConstant | ItemType::Complex | ItemType::Number => {
-                ArgKind::Number(self.number(&token)?)
+                ArgKind::Number(Box::new(self.number(&token)?))
             }
             ItemType::LeftParen => {
                 self.deeper()?;
@@ -674,17 +677,39 @@ impl<'a> Parser<'a> {
         }))
     }
 
-    fn use_variable(&mut self, token: &Item) -> Result<ArgKind> {
-        let text = String::from_utf8_lossy(&token.val);
-        let mut parts = text.split('.');
-        let name = parts.next().unwrap_or_default();
-        let Some(known) = self.scope.vars.iter().find(|known| &***known == name) else {
-            return self.error(format!("undefined variable {}", shown_name(name)));
+    /// The name that follows the dot of a field.
+    fn field(&mut self, token: &Item<'a>) -> Str {
+        match token.val {
+            Cow::Borrowed(val) => self.name(&val[1..]),
+            Cow::Owned(ref val) => Str::from(&val[1..]),
+        }
+    }
+
+    fn name(&mut self, name: &'a [u8]) -> Str {
+        self.names
+            .entry(name)
+            .or_insert_with(|| name.into())
+            .clone()
+    }
+
+    fn use_variable(&mut self, token: &Item<'a>) -> Result<ArgKind> {
+        let Cow::Borrowed(val) = token.val else {
+            return self.unexpected(token, "operand");
         };
-        Ok(ArgKind::Variable(
-            known.clone(),
-            parts.map(Str::from).collect(),
-        ))
+        let mut parts = val.split(|byte| *byte == b'.');
+        let name = parts.next().unwrap_or_default();
+        let known = self
+            .scope
+            .vars
+            .iter()
+            .find(|known| known.as_bytes() == name)
+            .cloned();
+        let Some(known) = known else {
+            let name = shown_name(&String::from_utf8_lossy(name));
+            return self.error(format!("undefined variable {name}"));
+        };
+        let fields = parts.map(|part| self.name(part)).collect();
+        Ok(ArgKind::Variable(known, fields))
     }
 
     fn number(&self, token: &Item) -> Result<Number> {

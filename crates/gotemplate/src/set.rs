@@ -4,17 +4,17 @@
 //! everything below, and what it defines is gone when it returns.
 
 use crate::funcs::Functions;
+use crate::hash::NameMap;
 use crate::parse::{ParseError, parse};
 use crate::tree::Tree;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// Named templates, and the set below.
 #[derive(Default)]
 pub struct Set {
-    trees: RefCell<HashMap<Rc<str>, Rc<Tree>>>,
+    trees: RefCell<NameMap<Arc<str>, Arc<Tree>>>,
     below: Option<Rc<Set>>,
 }
 
@@ -43,18 +43,23 @@ impl Set {
         name: &str,
         text: impl Into<Arc<[u8]>>,
         functions: &Functions,
-    ) -> Result<Rc<Tree>, ParseError> {
+    ) -> Result<Arc<Tree>, ParseError> {
         let trees = parse(name, text.into(), functions)?;
         let main = trees[0].clone();
+        self.add_all(trees);
+        Ok(main)
+    }
+
+    /// Adds the templates of a text.
+    pub fn add_all(&self, trees: Vec<Arc<Tree>>) {
         for tree in trees {
             self.add(tree);
         }
-        Ok(main)
     }
 
     /// Adds a template. The last one of a name wins, but an empty one does not
     /// replace another.
-    pub fn add(&self, tree: Rc<Tree>) {
+    pub fn add(&self, tree: Arc<Tree>) {
         if tree.root.is_empty_tree() && self.lookup(&tree.name).is_some() {
             return;
         }
@@ -62,7 +67,7 @@ impl Set {
     }
 
     /// Finds a template.
-    pub fn lookup(&self, name: &str) -> Option<Rc<Tree>> {
+    pub fn lookup(&self, name: &str) -> Option<Arc<Tree>> {
         if let Some(tree) = self.trees.borrow().get(name) {
             return Some(tree.clone());
         }

@@ -7,7 +7,7 @@
 
 use crate::tree::Source;
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// A line of output and who wrote its parts.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +21,7 @@ pub struct Line {
 #[derive(Clone, Debug)]
 struct Spot {
     column: usize,
-    source: Rc<Source>,
+    source: Arc<Source>,
     pos: usize,
     /// Whether the bytes stood in the template as they are.
     verbatim: bool,
@@ -29,7 +29,7 @@ struct Spot {
 
 impl Line {
     /// Returns the node that wrote the byte at a column: its text and offset.
-    pub fn at(&self, column: usize) -> Option<(&Rc<Source>, usize)> {
+    pub fn at(&self, column: usize) -> Option<(&Arc<Source>, usize)> {
         let spot = self.spots.iter().rfind(|spot| spot.column <= column)?;
         let inside = match spot.verbatim {
             true => column - spot.column,
@@ -95,7 +95,7 @@ impl Trace {
         }
     }
 
-    pub(crate) fn wrote(&mut self, bytes: &[u8], source: &Rc<Source>, pos: usize) {
+    pub(crate) fn wrote(&mut self, bytes: &[u8], source: &Arc<Source>, pos: usize) {
         let Some(level) = self.stack.last_mut() else {
             return;
         };

@@ -7,14 +7,13 @@
 use crate::funcs::FuncId;
 use crate::strconv::quote;
 use crate::value::Str;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// The text from which trees were parsed.
 #[derive(Debug)]
 pub struct Source {
     /// Name for error messages: the file.
-    pub name: Rc<str>,
+    pub name: Arc<str>,
     /// The text.
     pub text: Arc<[u8]>,
 }
@@ -90,9 +89,9 @@ impl Source {
 #[derive(Debug)]
 pub struct Tree {
     /// Name under which it is included.
-    pub name: Rc<str>,
+    pub name: Arc<str>,
     /// Where it was written.
-    pub source: Rc<Source>,
+    pub source: Arc<Source>,
     /// Its nodes.
     pub root: List,
 }
@@ -138,7 +137,7 @@ pub enum Node {
         /// Offset.
         pos: usize,
         /// Name of the template.
-        name: Rc<str>,
+        name: Arc<str>,
         /// Its dot, where given.
         pipe: Option<Pipe>,
     },
@@ -165,7 +164,7 @@ pub struct Pipe {
     /// `=` instead of `:=`.
     pub is_assign: bool,
     /// Declared or assigned variables.
-    pub decl: Vec<Rc<str>>,
+    pub decl: Vec<Arc<str>>,
     /// The commands, left to right.
     pub cmds: Vec<Command>,
 }
@@ -198,13 +197,13 @@ pub enum ArgKind {
     /// `true`, `false`
     Bool(bool),
     /// A number.
-    Number(Number),
+    Number(Box<Number>),
     /// A string; first as written.
     String(Part, Str),
     /// `.a.b`
     Field(Vec<Str>),
     /// `$x.a.b`: the variable with its `$`, then fields.
-    Variable(Rc<str>, Vec<Str>),
+    Variable(Arc<str>, Vec<Str>),
     /// The name of a function.
     Identifier(&'static str, FuncId),
     /// `(…).a.b`

@@ -151,6 +151,8 @@ pub enum Type {
     Int,
     /// `int64`
     Int64,
+    /// `uint32`: only a constant can be one.
+    Uint32,
     /// `float64`
     Float,
     /// `bool`
@@ -172,6 +174,7 @@ impl Type {
             Type::String => "string",
             Type::Int => "int",
             Type::Int64 => "int64",
+            Type::Uint32 => "uint32",
             Type::Float => "float64",
             Type::Bool => "bool",
             Type::Map => "map[string]interface {}",

@@ -5,6 +5,7 @@
 //! plain values. The words of errors are go-yaml's.
 
 pub mod error;
+mod go_syntax;
 pub mod node;
 pub mod number;
 pub mod resolve;

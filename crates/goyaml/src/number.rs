@@ -30,13 +30,15 @@ fn with_exponent(mantissa: &str, exponent: i32) -> String {
 /// writer: whole numbers are integers where 64 bits hold them.
 pub fn through_json(number: f64) -> String {
     let whole = number.fract() == 0.0;
-    if whole && (-9_223_372_036_854_775_808.0..18_446_744_073_709_551_616.0).contains(&number) {
+    if whole && (-1e19..1e20).contains(&number) {
         // Shortest digits, padded with zeros; minus zero is zero.
-        return if number == 0.0 {
-            "0".into()
-        } else {
-            format!("{number}")
+        let digits = match number {
+            0.0 => "0".into(),
+            number => format!("{number}"),
         };
+        if digits.parse::<i64>().is_ok() || digits.parse::<u64>().is_ok() {
+            return digits;
+        }
     }
     general(number, false)
 }
@@ -55,6 +57,7 @@ mod tests {
         check(1e-7, "1e-07");
         check(12_345_678_901_234_567_890.0, "12345678901234567000");
         check(-0.0, "0");
+        check(-9_223_372_036_854_775_808.0, "-9.223372036854776e+18");
         check(1234567.5, "1.2345675e+06");
         check(123456.5, "123456.5");
     }

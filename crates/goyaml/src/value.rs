@@ -4,6 +4,7 @@
 //! Main type: [`Value`].
 
 use crate::error::Error;
+use crate::go_syntax::GoValue;
 use crate::node::{Document, NodeId, NodeKind, Reader};
 use crate::resolve::{Scalar, resolve};
 use std::collections::BTreeMap;
@@ -111,8 +112,14 @@ pub fn to_value(document: &Document) -> Result<Value, Error> {
         aliases: Vec::new(),
         decoded: 0,
         from_aliases: 0,
+        no_key: None,
+        no_json: None,
     };
-    decoder.value(document.root)
+    let value = decoder.value(document.root)?;
+    match decoder.no_key.or(decoder.no_json) {
+        Some(error) => Err(error),
+        None => Ok(value),
+    }
 }
 
 /// Nested deeper than this, aliases are refused.
@@ -123,6 +130,10 @@ struct Decoder<'d> {
     aliases: Vec<NodeId>,
     decoded: usize,
     from_aliases: usize,
+    /// The first key that cannot become a string: found when all is read.
+    no_key: Option<Error>,
+    /// The first value that JSON cannot hold: found when all keys are strings.
+    no_json: Option<Error>,
 }
 
 impl Decoder<'_> {
@@ -136,11 +147,11 @@ impl Decoder<'_> {
         })
     }
 
-    fn value_error<T>(&self, id: NodeId, message: String) -> Result<T, Error> {
-        Err(Error::Value {
+    fn refusal(&self, id: NodeId, message: String) -> Error {
+        Error::Value {
             message,
             true_line: self.document.nodes[id].start.line + 1,
-        })
+        }
     }
 
     /// go-yaml's budget against aliases that multiply.
@@ -200,7 +211,7 @@ impl Decoder<'_> {
                 self.merge(*value, map)?;
                 continue;
             }
-            let key = self.key(*key, *value)?;
+            let key = self.key(*key, pairs)?;
             let value = self.value(*value)?;
             map.insert(key, value);
         }
@@ -258,44 +269,45 @@ impl Decoder<'_> {
     }
 
     fn scalar(&mut self, id: NodeId) -> Result<Value, Error> {
-        let node = &self.document.nodes[id];
-        let NodeKind::Scalar {
-            value, implicit, ..
-        } = &node.kind
-        else {
-            return Ok(Value::Null);
-        };
-        let meaning = if node.tag.is_empty() && !implicit {
-            Scalar::Str
-        } else {
-            self.tagged(id, &node.tag, value)?
-        };
-        Ok(match meaning {
+        Ok(match self.meaning(id)? {
             Scalar::Null => Value::Null,
             Scalar::Bool(value) => Value::Bool(value),
             Scalar::Int(number) => Value::Int(number),
             Scalar::Uint(number) => Value::Uint(number),
             Scalar::Float(number) if !number.is_finite() => {
-                let text = if number.is_nan() {
-                    "NaN"
-                } else if number > 0.0 {
-                    "+Inf"
-                } else {
-                    "-Inf"
-                };
-                return self.value_error(id, format!("json: unsupported value: {text}"));
+                let message = format!("json: unsupported value: {}", GoValue::Float(number));
+                let error = self.refusal(id, message);
+                self.no_json.get_or_insert(error);
+                Value::Null
             }
             Scalar::Float(number) => Value::Float(number),
-            Scalar::Str if node.tag.strip_prefix(TAG) == Some("binary") => {
-                return self.binary(id, value);
-            }
-            Scalar::Timestamp | Scalar::Merge | Scalar::Str => Value::Str(value.clone()),
+            Scalar::Timestamp | Scalar::Merge | Scalar::Str => Value::Str(self.text(id)?),
         })
     }
 
-    fn binary(&self, id: NodeId, text: &str) -> Result<Value, Error> {
-        match base64(text) {
-            Some(bytes) => Ok(Value::Str(String::from_utf8_lossy(&bytes).into_owned())),
+    /// What the scalar of a node means.
+    fn meaning(&self, id: NodeId) -> Result<Scalar, Error> {
+        let node = &self.document.nodes[id];
+        match &node.kind {
+            NodeKind::Scalar { implicit, .. } if node.tag.is_empty() && !implicit => {
+                Ok(Scalar::Str)
+            }
+            NodeKind::Scalar { value, .. } => self.tagged(id, &node.tag, value),
+            _ => Ok(Scalar::Null),
+        }
+    }
+
+    /// The text of a scalar that is one.
+    fn text(&self, id: NodeId) -> Result<String, Error> {
+        let node = &self.document.nodes[id];
+        let NodeKind::Scalar { value, .. } = &node.kind else {
+            return Ok(String::new());
+        };
+        if node.tag.strip_prefix(TAG) != Some("binary") {
+            return Ok(value.clone());
+        }
+        match base64(value) {
+            Some(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
             None => self.fail(id, "!!binary value contains invalid base64 data".into()),
         }
     }
@@ -333,74 +345,97 @@ impl Decoder<'_> {
     }
 
     /// A key as a string: numbers and booleans become their texts.
-    fn key(&mut self, id: NodeId, value: NodeId) -> Result<String, Error> {
-        let key = match self.value(id) {
-            // A key that is no number for JSON still has a name.
-            Err(Error::Value { message, .. }) => {
-                return Ok(match message.rsplit(' ').next() {
-                    Some("NaN") => ".nan",
-                    Some("-Inf") => "-.inf",
-                    _ => ".inf",
-                }
-                .into());
-            }
-            other => other?,
+    fn key(&mut self, id: NodeId, pairs: &[(NodeId, NodeId)]) -> Result<String, Error> {
+        self.count(id)?;
+        let key = match &self.document.nodes[id].kind {
+            NodeKind::Alias { target, .. } => *target,
+            _ => id,
         };
-        Ok(match key {
-            Value::Str(text) => text,
-            Value::Int(number) => number.to_string(),
-            Value::Uint(number) => {
-                let message = format!(
-                    "unsupported map key of type: uint64, key: {number:#x}, value: {}",
-                    self.go_syntax(value)
-                );
-                return self.value_error(id, message);
-            }
-            Value::Float(number) => crate::number::general(number as f32 as f64, true),
-            Value::Bool(flag) => flag.to_string(),
-            Value::Null => {
-                let message = format!(
-                    "unsupported map key of type: %!s(<nil>), key: <nil>, value: {}",
-                    match self.go_syntax(value) {
-                        text if text == "interface {}(nil)" => "<nil>".into(),
-                        text => text,
-                    }
-                );
-                return self.value_error(id, message);
-            }
-            Value::Seq(_) | Value::Map(_) => {
-                let shown = self.go_syntax(id);
-                return self.fail(id, format!("invalid map key: {shown}"));
+        if !matches!(self.document.nodes[key].kind, NodeKind::Scalar { .. }) {
+            let shown = self.go_value(id)?;
+            return self.fail(id, format!("invalid map key: {shown}"));
+        }
+        let meaning = self.meaning(key)?;
+        Ok(match meaning {
+            Scalar::Timestamp | Scalar::Merge | Scalar::Str => self.text(key)?,
+            Scalar::Int(number) => number.to_string(),
+            Scalar::Float(number) if number.is_nan() => ".nan".into(),
+            Scalar::Float(f64::INFINITY) => ".inf".into(),
+            Scalar::Float(f64::NEG_INFINITY) => "-.inf".into(),
+            Scalar::Float(number) => crate::number::general(number as f32 as f64, true),
+            Scalar::Bool(flag) => flag.to_string(),
+            Scalar::Uint(_) | Scalar::Null => {
+                self.refuse_key(id, &meaning, pairs)?;
+                String::new()
             }
         })
     }
 
-    /// Go's `%#v` of what a node decodes to.
-    fn go_syntax(&mut self, id: NodeId) -> String {
+    /// Keeps in mind that a key cannot become a string.
+    fn refuse_key(
+        &mut self,
+        id: NodeId,
+        key: &Scalar,
+        pairs: &[(NodeId, NodeId)],
+    ) -> Result<(), Error> {
+        if self.no_key.is_some() {
+            return Ok(());
+        }
+        // Of equal keys the last one counts.
+        let mut value = GoValue::Nil;
+        for (other, at) in pairs {
+            if self.meaning(*other)? == *key {
+                value = self.go_value(*at)?;
+            }
+        }
+        let shown = match value {
+            GoValue::Nil => "<nil>".into(),
+            value => value.to_string(),
+        };
+        let typed = match key {
+            Scalar::Uint(number) => format!("uint64, key: {number:#x}"),
+            _ => "%!s(<nil>), key: <nil>".into(),
+        };
+        let message = format!("unsupported map key of type: {typed}, value: {shown}");
+        self.no_key = Some(self.refusal(id, message));
+        Ok(())
+    }
+
+    /// What a node decodes to, for a refusal that shows it.
+    fn go_value(&mut self, id: NodeId) -> Result<GoValue, Error> {
+        self.count(id)?;
         let document = self.document;
-        match &document.nodes[id].kind {
+        Ok(match &document.nodes[id].kind {
+            NodeKind::Alias { name, target } => {
+                self.enter_alias(id, *target, name)?;
+                let value = self.go_value(*target);
+                self.aliases.pop();
+                value?
+            }
             NodeKind::Sequence(items) => {
-                let items: Vec<String> = items.iter().map(|item| self.go_syntax(*item)).collect();
-                format!("[]interface {{}}{{{}}}", items.join(", "))
+                let items: Result<_, _> = items.iter().map(|item| self.go_value(*item)).collect();
+                GoValue::Seq(items?)
             }
             NodeKind::Mapping(pairs) => {
-                let pairs: Vec<String> = pairs
-                    .iter()
-                    .map(|(key, value)| {
-                        format!("{}:{}", self.go_syntax(*key), self.go_syntax(*value))
-                    })
-                    .collect();
-                format!("map[interface {{}}]interface {{}}{{{}}}", pairs.join(", "))
+                let mut shown = Vec::new();
+                for (key, value) in pairs {
+                    let key = self.go_value(*key)?;
+                    if matches!(key, GoValue::Seq(_) | GoValue::Map(_)) {
+                        return self.fail(id, format!("invalid map key: {key}"));
+                    }
+                    GoValue::put(&mut shown, key, self.go_value(*value)?);
+                }
+                GoValue::Map(shown)
             }
-            _ => match self.value(id) {
-                Ok(Value::Bool(value)) => value.to_string(),
-                Ok(Value::Int(number)) => number.to_string(),
-                Ok(Value::Uint(number)) => format!("{number:#x}"),
-                Ok(Value::Float(number)) => crate::number::general(number, false),
-                Ok(Value::Str(text)) => format!("{text:?}"),
-                _ => "interface {}(nil)".into(),
+            NodeKind::Scalar { .. } => match self.meaning(id)? {
+                Scalar::Null => GoValue::Nil,
+                Scalar::Bool(flag) => GoValue::Bool(flag),
+                Scalar::Int(number) => GoValue::Int(number),
+                Scalar::Uint(number) => GoValue::Uint(number),
+                Scalar::Float(number) => GoValue::Float(number),
+                Scalar::Timestamp | Scalar::Merge | Scalar::Str => GoValue::Str(self.text(id)?),
             },
-        }
+        })
     }
 }
 

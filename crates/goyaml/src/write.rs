@@ -392,7 +392,8 @@ impl Writer {
         while at < text.len() {
             let byte = text[at];
             if !is_printable(text, at)
-                || is_bom(text, at)
+                // go-yaml looks for the mark at the start, wherever it is.
+                || is_bom(text, 0)
                 || is_break(text, at)
                 || byte == b'"'
                 || byte == b'\\'

@@ -104,10 +104,16 @@ impl Chart {
         let ignore = files.iter().find(|file| file.name == ".helmignore");
         let rules =
             Rules::parse(ignore.map_or(&b""[..], |file| &file.data)).map_err(LoadError::Ignore)?;
-        let mut kept: Vec<File> = files
-            .into_iter()
-            .filter(|file| !rules.ignores(&file.name))
-            .collect();
+        let kept = files.into_iter().filter(|file| !rules.ignores(&file.name));
+        Chart::load_kept(kept.collect())
+    }
+
+    /// Loads the files of a chart folder whose ignored ones are left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Chart::load`].
+    pub fn load_kept(mut kept: Vec<File>) -> Result<Chart, LoadError> {
         for file in &mut kept {
             if let Some(rest) = file.data.strip_prefix(BOM) {
                 file.data = rest.into();

@@ -11,13 +11,31 @@ pub struct Rules {
 
 #[derive(Clone, Debug)]
 struct Pattern {
-    glob: Vec<char>,
-    /// Whether no character of it has a meaning.
-    plain: bool,
+    shape: Shape,
     negate: bool,
     only_folders: bool,
     /// Whether the whole path is compared, or the last part alone.
     whole: bool,
+}
+
+/// What a pattern looks like; most are a name or an ending.
+#[derive(Clone, Debug)]
+enum Shape {
+    Name(String),
+    /// `*` and an ending.
+    Ending(String),
+    Glob(Vec<char>),
+}
+
+impl Shape {
+    fn of(glob: &str) -> Shape {
+        let is_plain = |text: &str| !text.contains(['*', '?', '[', '\\']);
+        match glob.strip_prefix('*') {
+            Some(ending) if is_plain(ending) => Shape::Ending(ending.to_owned()),
+            _ if is_plain(glob) => Shape::Name(glob.to_owned()),
+            _ => Shape::Glob(glob.chars().collect()),
+        }
+    }
 }
 
 impl Rules {
@@ -56,8 +74,7 @@ impl Rules {
         let whole = rule.contains('/');
         let glob = rule.strip_prefix('/').unwrap_or(rule);
         self.patterns.push(Pattern {
-            glob: glob.chars().collect(),
-            plain: !glob.contains(['*', '?', '[', '\\']),
+            shape: Shape::of(glob),
             negate,
             only_folders,
             whole,
@@ -106,16 +123,16 @@ impl Pattern {
         } else {
             path.rsplit('/').next().unwrap_or(path)
         };
-        if self.plain {
-            return self.glob.iter().copied().eq(subject.chars());
+        match &self.shape {
+            Shape::Name(name) => name == subject,
+            Shape::Ending(ending) => subject
+                .strip_suffix(ending.as_str())
+                .is_some_and(|start| !start.contains('/')),
+            Shape::Glob(glob) => {
+                let name: Vec<char> = subject.chars().collect();
+                match_here(glob, &name)
+            }
         }
-        // The first character tells most names apart.
-        let first = self.glob.first().filter(|c| !"*?[\\".contains(**c));
-        if first.is_some_and(|first| !subject.starts_with(*first)) {
-            return false;
-        }
-        let name: Vec<char> = subject.chars().collect();
-        match_here(&self.glob, &name)
     }
 }
 

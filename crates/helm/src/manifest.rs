@@ -64,35 +64,57 @@ const HOOK_WEIGHT: &str = "helm.sh/hook-weight";
 const HOOK_DELETE: &str = "helm.sh/hook-delete-policy";
 const HOOK_LOG: &str = "helm.sh/hook-output-log-policy";
 
-/// Splits and sorts rendered files.
+/// A document of a rendered file. Those whose hook events are unknown are none.
+#[derive(Clone, Debug)]
+pub enum Document {
+    /// One that stays.
+    Manifest(Manifest),
+    /// One that runs at an event.
+    Hook(Hook),
+}
+
+/// Splits a rendered file into its documents.
 ///
 /// # Errors
 ///
 /// For the first document that Helm would refuse.
-pub fn sort(
-    files: &BTreeMap<String, String>,
-    rules: &Rules,
-) -> Result<(Vec<Manifest>, Vec<Hook>), BadManifest> {
-    let (mut manifests, mut hooks) = (Vec::new(), Vec::new());
-    for (path, text) in files {
-        let base = path.rsplit('/').next().unwrap_or_default();
-        if base.starts_with('_') || text.trim().is_empty() {
-            continue;
-        }
-        for (index, body) in split(text, rules).into_iter().enumerate() {
-            let head = Head::read(path, &body)?;
-            let manifest = Manifest {
-                path: path.clone(),
-                api_version: head.api_version,
-                kind: head.kind,
-                name: head.name,
-                body,
-                index,
-            };
-            match head.annotations.get(HOOK) {
-                None => manifests.push(manifest),
-                Some(events) => hooks.extend(hook(manifest, events, &head.annotations)),
+pub fn documents(path: &str, text: &str, rules: &Rules) -> Result<Vec<Document>, BadManifest> {
+    let mut documents = Vec::new();
+    let base = path.rsplit('/').next().unwrap_or_default();
+    if base.starts_with('_') || text.trim().is_empty() {
+        return Ok(documents);
+    }
+    for (index, body) in split(text, rules).into_iter().enumerate() {
+        let head = Head::read(path, &body)?;
+        let manifest = Manifest {
+            path: path.to_owned(),
+            api_version: head.api_version,
+            kind: head.kind,
+            name: head.name,
+            body,
+            index,
+        };
+        match head.annotations.get(HOOK) {
+            None => documents.push(Document::Manifest(manifest)),
+            Some(events) => {
+                let hook = hook(manifest, events, &head.annotations);
+                documents.extend(hook.map(Document::Hook));
             }
+        }
+    }
+    Ok(documents)
+}
+
+/// Sorts documents, which come in the order of their files.
+pub fn sort(
+    documents: impl IntoIterator<Item = Document>,
+    rules: &Rules,
+) -> (Vec<Manifest>, Vec<Hook>) {
+    let (mut manifests, mut hooks) = (Vec::new(), Vec::new());
+    for document in documents {
+        match document {
+            Document::Manifest(manifest) => manifests.push(manifest),
+            Document::Hook(hook) => hooks.push(hook),
         }
     }
     let rank = |kind: &str| rules.install_order.iter().position(|known| *known == kind);
@@ -104,7 +126,7 @@ pub fn sort(
     };
     manifests.sort_by(|a, b| compare(&a.kind, &b.kind));
     hooks.sort_by(|a, b| compare(&a.manifest.kind, &b.manifest.kind));
-    Ok((manifests, hooks))
+    (manifests, hooks)
 }
 
 /// Splits a text at `(?:^|\s*\n)---\s*`, as Helm up to 4.2.3 does.

@@ -1,7 +1,7 @@
 //! What `helm template` prints.
 
 use crate::compat::Level;
-use crate::glob;
+use crate::ignore;
 use crate::manifest;
 use crate::render::Rendered;
 
@@ -87,13 +87,12 @@ pub fn only(text: &str, patterns: &[String], level: Level) -> Result<String, Str
     let documents = manifest::split(text, level.rules());
     let mut out = String::new();
     for pattern in patterns {
-        let glob = glob::Glob::parse(pattern);
         let mut missing = true;
         for document in &documents {
             let Some(path) = source(document) else {
                 continue;
             };
-            if glob.matches(path) {
+            if ignore::matches(pattern, path) == Some(true) {
                 out.push_str(&format!("---\n{document}\n"));
                 missing = false;
             }

@@ -11,18 +11,21 @@ use crate::convert::{Numbers, from_entries, to_template};
 use crate::error::{RenderError, Step};
 use crate::explain;
 use crate::funcs::FUNCTIONS;
-use crate::manifest::{self, Hook, Manifest};
+use crate::manifest::{self, BadManifest, Document, Hook, Manifest};
 use crate::provenance::{Provenance, Traced};
 use crate::trace_text::{exec_error, parse_error};
 use crate::values::Values;
 use crate::{dependencies, files, schema};
+use coracle_gotemplate::parse::{ParseError, parse};
 use coracle_gotemplate::trace::Trace;
+use coracle_gotemplate::tree::Tree;
 use coracle_gotemplate::value::{Elem, Map, MapType, Method, Named, Type};
 use coracle_gotemplate::{Entries, Executor, Host, Set, Str, Value};
 use coracle_goyaml as yaml;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 /// The release that a rendering is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,10 +204,17 @@ pub fn final_values(
     Ok(from_entries(&coalesced))
 }
 
+/// Rendered files by path.
+type Texts = BTreeMap<String, Arc<str>>;
+
+fn is_notes(path: &str) -> bool {
+    path.ends_with("NOTES.txt")
+}
+
 /// What the linter gets to see of a rendering.
 pub(crate) enum LintTexts {
     /// Texts by path.
-    Texts(BTreeMap<String, String>),
+    Texts(Texts),
     /// Helm's words.
     Refused(String),
     /// Helm says nothing and looks no further.
@@ -284,13 +294,18 @@ impl Job<'_> {
             return Err(explain::schema(self.chart, self.values, violations));
         }
         self.check_kube_version(&chart)?;
-        let (texts, notes) = self.execute(&chart, coalesced)?;
-        let (manifests, hooks) = manifest::sort(&texts, self.rules).map_err(|bad| {
+        let (documents, texts, notes) = self.execute(&chart, coalesced)?;
+        let documents = documents.map_err(|bad| {
             let traced = self.trace(&chart, &bad.path);
             let mut error = explain::manifest(self.chart, self.values, &bad, traced);
-            error.written = texts.clone().into_iter().collect();
+            error.written = texts
+                .iter()
+                .filter(|(path, _)| !is_notes(path))
+                .map(|(path, text)| (path.clone(), text.to_string()))
+                .collect();
             error
         })?;
+        let (manifests, hooks) = manifest::sort(documents, self.rules);
         let crds = chart.crds();
         if self.options.once {
             std::mem::forget((chart, texts));
@@ -316,7 +331,7 @@ impl Job<'_> {
                 violations.text
             ));
         }
-        match self.run(&chart, coalesced, &BTreeSet::new()) {
+        match self.run(&chart, coalesced, &BTreeSet::new(), None) {
             Ok((texts, _)) => LintTexts::Texts(texts),
             Err(error) => LintTexts::Refused(error.helm),
         }
@@ -338,26 +353,44 @@ impl Job<'_> {
         Err(error)
     }
 
-    /// Runs all templates; returns their texts by path, and the notes.
+    /// Runs all templates; returns their documents, their texts by path, and the
+    /// notes.
+    #[allow(clippy::type_complexity)]
     fn execute(
         &self,
         chart: &Chart,
         values: Map,
-    ) -> Result<(BTreeMap<String, String>, String), Box<RenderError>> {
-        let (texts, _) = self.run(chart, values, &BTreeSet::new())?;
+    ) -> Result<(Result<Vec<Document>, BadManifest>, Texts, String), Box<RenderError>> {
+        let rules = self.rules;
+        let read = |path: &str, text: &str| match is_notes(path) {
+            true => Ok(Vec::new()),
+            false => manifest::documents(path, text, rules),
+        };
+        // While one template writes, the texts of those before it are read.
+        let (texts, documents) = std::thread::scope(|scope| {
+            let (sender, receiver) = mpsc::channel::<(String, Arc<str>)>();
+            let reader = scope.spawn(move || -> BTreeMap<String, _> {
+                let read = |(path, text): (String, Arc<str>)| {
+                    let documents = read(&path, &text);
+                    (path, documents)
+                };
+                receiver.iter().map(read).collect()
+            });
+            let written = self.run(chart, values, &BTreeSet::new(), Some(&sender));
+            drop(sender);
+            let documents = reader.join().unwrap_or_else(|panic| resume_unwind(panic));
+            written.map(|(texts, _)| (texts, documents))
+        })?;
         let notes_path = format!("{}/templates/NOTES.txt", chart.name());
-        let mut notes = String::new();
-        let mut kept = BTreeMap::new();
-        for (path, text) in texts {
-            if path.ends_with("NOTES.txt") {
-                if path == notes_path {
-                    notes = text;
-                }
-            } else {
-                kept.insert(path, text);
+        let notes = texts.get(&notes_path).map(|text| text.to_string());
+        let mut all = Vec::new();
+        for documents in documents.into_values() {
+            match documents {
+                Ok(documents) => all.extend(documents),
+                Err(bad) => return Ok((Err(bad), texts, String::new())),
             }
         }
-        Ok((kept, notes))
+        Ok((Ok(all), texts, notes.unwrap_or_default()))
     }
 
     /// Renders once more and records who wrote which bytes of one file.
@@ -366,14 +399,14 @@ impl Job<'_> {
             .run(chart, self.values.map())
             .ok()?;
         let paths = BTreeSet::from([path.to_owned()]);
-        let (_, mut found) = self.run(chart, values, &paths).ok()?;
+        let (_, mut found) = self.run(chart, values, &paths, None).ok()?;
         found.files.remove(path)
     }
 
     /// Renders once more and records who wrote which bytes of some files.
     fn trace_all(&self, paths: &BTreeSet<String>) -> Option<Provenance> {
         let (chart, coalesced) = self.values_of_charts(&mut Vec::new()).ok()?;
-        Some(self.run(&chart, coalesced, paths).ok()?.1)
+        Some(self.run(&chart, coalesced, paths, None).ok()?.1)
     }
 
     /// Settles which charts take part and which values each of them sees.
@@ -395,19 +428,21 @@ impl Job<'_> {
         Ok((chart, coalesced))
     }
 
-    #[allow(clippy::type_complexity)]
+    /// Runs all templates; `heard` gets the texts as they come.
     fn run(
         &self,
         chart: &Chart,
         values: Map,
         traced: &BTreeSet<String>,
-    ) -> Result<(BTreeMap<String, String>, Provenance), Box<RenderError>> {
+        heard: Option<&mpsc::Sender<(String, Arc<str>)>>,
+    ) -> Result<(Texts, Provenance), Box<RenderError>> {
         let (sources, contexts) = self.collect(chart, values);
         let set = Rc::new(Set::new());
         let functions = &*FUNCTIONS;
-        for source in &sources {
-            set.parse(&source.path, source.text.clone(), functions)
-                .map_err(|error| explain::parse(parse_error(&error), &error, &source.text))?;
+        for (source, trees) in sources.iter().zip(parse_all(&sources)) {
+            let trees =
+                trees.map_err(|error| explain::parse(parse_error(&error), &error, &source.text))?;
+            set.add_all(trees);
         }
         let host = JobHost { job: self };
         let mut exec = Executor::new(set, functions, &host);
@@ -433,8 +468,11 @@ impl Job<'_> {
                 found.files.insert(source.path.clone(), lines);
             }
             let written = coracle_gotemplate::funcs::without_no_value(written);
-            let text = String::from_utf8(written)
-                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+            let text: Arc<str> = String::from_utf8_lossy(&written).into();
+            if let Some(heard) = heard {
+                // Nobody hears any more only after a panic, which is told below.
+                let _ = heard.send((source.path.clone(), text.clone()));
+            }
             texts.insert(source.path.clone(), text);
         }
         if self.options.once {
@@ -545,6 +583,54 @@ fn template_value(path: &str, base_path: &str) -> Value {
     ))
 }
 
+/// From this many bytes on, parsing pays for a second thread.
+const PARSE_ALONE_BYTES: usize = 64 << 10;
+
+type Parsed = Result<Vec<Arc<Tree>>, ParseError>;
+
+/// Parses the templates, half of the text on a thread of its own.
+fn parse_all(sources: &[Source]) -> Vec<Parsed> {
+    let parse = |sources: &[Source]| -> Vec<Parsed> {
+        let parse = |source: &Source| parse(&source.path, source.text.clone(), &FUNCTIONS);
+        sources.iter().map(parse).collect()
+    };
+    let total: usize = sources.iter().map(|source| source.text.len()).sum();
+    if total < PARSE_ALONE_BYTES {
+        return parse(sources);
+    }
+    let mut before = 0;
+    let middle = sources.iter().position(|source| {
+        before += source.text.len();
+        before * 2 > total
+    });
+    let (first, second) = sources.split_at(middle.unwrap_or_default());
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("parse".into())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, || {
+                take_memory(total * TREE_BYTES_PER_BYTE / 2);
+                parse(second)
+            })
+            .expect("a thread can be started");
+        let mut parsed = parse(first);
+        match thread.join() {
+            Ok(rest) => parsed.extend(rest),
+            Err(panic) => resume_unwind(panic),
+        }
+        parsed
+    })
+}
+
+/// How much memory the trees of a byte of template take, roughly.
+const TREE_BYTES_PER_BYTE: usize = 4;
+
+/// Asks for memory at once and frees it, so that it need not be asked for page
+/// by page, as glibc does in every thread but the first.
+fn take_memory(bytes: usize) {
+    drop(Vec::<u8>::with_capacity(bytes.min(24 << 20)));
+}
+
 /// Runs `work` where recursion has room.
 fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
@@ -555,7 +641,7 @@ fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
             .expect("a thread can be started");
         match thread.join() {
             Ok(value) => value,
-            Err(panic) => std::panic::resume_unwind(panic),
+            Err(panic) => resume_unwind(panic),
         }
     })
 }

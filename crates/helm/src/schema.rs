@@ -4,6 +4,7 @@
 //! refused. Reference: `pkg/chart/common/util/jsonschema.go` of Helm.
 
 use crate::chart::Chart;
+use crate::schema_words::{self, Line};
 use coracle_goyaml::{Map, Value};
 
 /// A value that breaks a schema.
@@ -24,6 +25,25 @@ pub struct Violations {
     pub text: String,
     /// The violations.
     pub list: Vec<Violation>,
+}
+
+impl Violations {
+    fn add(&mut self, chart: &Chart, path: &[String], wrong: Wrong) {
+        self.text.push_str(&format!("{}:\n", chart.name()));
+        self.text.push_str(&wrong.text());
+        let lines = match wrong {
+            Wrong::Values(lines) => lines,
+            // It is the schema that is wrong, no value.
+            Wrong::Schema(_) => return,
+        };
+        for (at, message) in lines {
+            self.list.push(Violation {
+                chart: chart.name().to_owned(),
+                path: path.iter().cloned().chain(at).collect(),
+                message: message.trim_start_matches("- ").to_owned(),
+            });
+        }
+    }
 }
 
 /// Checks values against the schemas of a chart and those below it.
@@ -48,19 +68,8 @@ pub(crate) fn is_there(chart: &Chart) -> bool {
 
 fn check(chart: &Chart, values: &Map, path: &mut Vec<String>, violations: &mut Violations) {
     if let Some(schema) = &chart.schema {
-        let found = against(schema, values);
-        if let Err(lines) = found {
-            violations.text.push_str(&format!("{}:\n", chart.name()));
-            for (at, message) in lines {
-                violations.text.push_str(&message);
-                violations.text.push('\n');
-                let path = path.iter().cloned().chain(at).collect();
-                violations.list.push(Violation {
-                    chart: chart.name().to_owned(),
-                    path,
-                    message: message.trim_start_matches("- ").to_owned(),
-                });
-            }
+        if let Err(wrong) = against(schema, values) {
+            violations.add(chart, path, wrong);
         }
     }
     for child in &chart.dependencies {
@@ -85,137 +94,68 @@ fn check(chart: &Chart, values: &Map, path: &mut Vec<String>, violations: &mut V
 ///
 /// Helm's lines.
 pub fn validate_single(schema: &[u8], values: &Map) -> Result<(), String> {
-    against(schema, values).map_err(|lines| {
-        lines
-            .into_iter()
-            .map(|(_, message)| message + "\n")
-            .collect()
-    })
+    against(schema, values).map_err(|wrong| wrong.text())
 }
 
-type Lines = Vec<(Vec<String>, String)>;
+/// What is wrong: lines, or one text that Helm puts no line break behind.
+enum Wrong {
+    Values(Vec<Line>),
+    Schema(String),
+}
 
-fn against(schema: &[u8], values: &Map) -> Result<(), Lines> {
-    let plain = |message: String| vec![(Vec::new(), message)];
+impl Wrong {
+    fn text(&self) -> String {
+        match self {
+            Wrong::Values(lines) => lines.iter().map(|(_, line)| format!("{line}\n")).collect(),
+            Wrong::Schema(text) => text.clone(),
+        }
+    }
+}
+
+fn against(schema: &[u8], values: &Map) -> Result<(), Wrong> {
     let schema = schema.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(schema);
-    let schema: serde_json::Value =
-        serde_json::from_slice(schema).map_err(|error| plain(error.to_string()))?;
+    let schema = parse(schema).map_err(Wrong::Schema)?;
     let mut compiler = boon::Compiler::new();
     compiler.set_default_draft(boon::Draft::V2020_12);
     compiler.use_loader(Box::new(NoNetwork));
     const URL: &str = "file:///values.schema.json";
     let mut schemas = boon::Schemas::new();
-    compiler
-        .add_resource(URL, schema)
-        .map_err(|error| plain(error.to_string()))?;
     let index = compiler
-        .compile(URL, &mut schemas)
-        .map_err(|error| plain(format!("{error:#}")))?;
+        .add_resource(URL, schema)
+        .and_then(|()| compiler.compile(URL, &mut schemas))
+        .map_err(|error| Wrong::Schema(schema_words::refusal(&error)))?;
     let instance = to_json(&Value::Map(values.clone()));
-    match schemas.validate(&instance, index) {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            let mut lines = Vec::new();
-            leaves(&error, 0, &mut lines);
-            Err(lines)
+    schemas
+        .validate(&instance, index)
+        .map_err(|error| Wrong::Values(schema_words::lines(&error)))
+}
+
+/// Reads a schema as Go's decoder does.
+fn parse(text: &[u8]) -> Result<serde_json::Value, String> {
+    serde_json::from_slice(text).map_err(|error| {
+        let blank = text.trim_ascii().is_empty();
+        match coracle_gotemplate::json::decode(text) {
+            Err(_) if blank => "EOF".into(),
+            Err(words) if words == "unexpected end of JSON input" => "unexpected EOF".into(),
+            Err(words) if words.ends_with("after top-level value") => {
+                "invalid character after top-level value".into()
+            }
+            Err(words) => words,
+            Ok(_) => error.to_string(),
         }
-    }
+    })
 }
 
-/// The tree of causes as the Go library prints it, one line each.
-fn leaves(error: &boon::ValidationError<'_, '_>, depth: usize, lines: &mut Lines) {
-    // The outermost error, and a reference with one cause, say nothing.
-    let passed_on =
-        matches!(error.kind, boon::ErrorKind::Reference { .. }) && error.causes.len() == 1;
-    let silent = passed_on || matches!(error.kind, boon::ErrorKind::Schema { .. });
-    if !silent {
-        let location = error.instance_location.to_string();
-        let indent = "  ".repeat(depth);
-        let path = location
-            .split('/')
-            .skip(1)
-            .map(|part| part.replace("~1", "/").replace("~0", "~"))
-            .collect();
-        lines.push((
-            path,
-            format!("{indent}- at '{location}': {}", words(&error.kind)),
-        ));
-    }
-    for cause in &error.causes {
-        leaves(cause, depth + usize::from(!silent), lines);
-    }
-}
-
-/// What the Go library says; `boon` has other words for the same kinds.
-fn words(kind: &boon::ErrorKind<'_, '_>) -> String {
-    use boon::ErrorKind as Kind;
-    let count = |name: &str, got: &usize, want: &usize| format!("{name}: got {got}, want {want}");
-    let bound = |name: &str, got: &serde_json::Number, want: &serde_json::Number| {
-        format!("{name}: got {}, want {}", go_number(got), go_number(want))
-    };
-    match kind {
-        Kind::Group => "validation failed".into(),
-        Kind::Not => "'not' failed".into(),
-        Kind::AllOf => "'allOf' failed".into(),
-        Kind::AnyOf => "'anyOf' failed".into(),
-        Kind::OneOf(None) => "'oneOf' failed, none matched".into(),
-        Kind::OneOf(Some((a, b))) => format!("'oneOf' failed, subschemas {a}, {b} matched"),
-        Kind::Type { got, want } => {
-            let want: Vec<String> = want.iter().map(|want| want.to_string()).collect();
-            format!("got {got}, want {}", want.join(" or "))
-        }
-        Kind::Required { want } => match want.as_slice() {
-            [one] => format!("missing property '{one}'"),
-            many => format!("missing properties {}", quoted(many)),
-        },
-        Kind::Dependency { prop, missing } | Kind::DependentRequired { prop, missing } => {
-            format!(
-                "properties {} required, if '{prop}' exists",
-                quoted(missing)
-            )
-        }
-        Kind::AdditionalProperties { got } => {
-            format!("additional properties {} not allowed", quoted(got))
-        }
-        Kind::PropertyName { prop } => format!("invalid propertyName '{prop}'"),
-        Kind::MinProperties { got, want } => count("minProperties", got, want),
-        Kind::MaxProperties { got, want } => count("maxProperties", got, want),
-        Kind::MinItems { got, want } => count("minItems", got, want),
-        Kind::MaxItems { got, want } => count("maxItems", got, want),
-        Kind::MinLength { got, want } => count("minLength", got, want),
-        Kind::MaxLength { got, want } => count("maxLength", got, want),
-        Kind::Minimum { got, want } => bound("minimum", got, want),
-        Kind::Maximum { got, want } => bound("maximum", got, want),
-        Kind::ExclusiveMinimum { got, want } => bound("exclusiveMinimum", got, want),
-        Kind::ExclusiveMaximum { got, want } => bound("exclusiveMaximum", got, want),
-        Kind::MultipleOf { got, want } => bound("multipleOf", got, want),
-        Kind::AdditionalItems { got } => format!("last {got} additionalItem(s) not allowed"),
-        other => other.to_string(),
-    }
-}
-
-fn quoted<T: AsRef<str>>(names: &[T]) -> String {
-    let names: Vec<String> = names
-        .iter()
-        .map(|name| format!("'{}'", name.as_ref()))
-        .collect();
-    names.join(", ")
-}
-
-/// Go's `%v` of the float behind a JSON number.
-fn go_number(number: &serde_json::Number) -> String {
-    match number.as_f64() {
-        Some(number) => coracle_gotemplate::strconv::format_float(number, b'g', -1),
-        None => number.to_string(),
-    }
-}
-
-/// Refuses every reference that leaves the schema.
+/// Refuses references that leave the schema.
 struct NoNetwork;
 
 impl boon::UrlLoader for NoNetwork {
     fn load(&self, url: &str) -> Result<serde_json::Value, Box<dyn std::error::Error>> {
-        Err(format!("{url} is not read: references must stay inside the schema").into())
+        match url.split_once(':') {
+            // Helm takes any value where such a reference stands.
+            Some(("urn", _)) => Ok(serde_json::Value::Bool(true)),
+            _ => Err(format!("{url} is not read: references must stay inside the schema").into()),
+        }
     }
 }
 

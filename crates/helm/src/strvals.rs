@@ -14,6 +14,8 @@ type Read<'r> = &'r dyn Fn(&str) -> Result<Value, String>;
 enum Mode<'r> {
     Text(Read<'r>),
     Json,
+    /// One key; the rest of the text is the value, and nothing is escaped.
+    Literal,
 }
 
 /// `--set`.
@@ -76,30 +78,7 @@ pub fn parse_json(text: &str, values: &mut Map) -> Result<(), String> {
 ///
 /// In Helm's words.
 pub fn parse_literal(text: &str, values: &mut Map) -> Result<(), String> {
-    let Some((key, value)) = split_literal(text) else {
-        return Err(format!("key {text:?} has no value"));
-    };
-    // Everything that the grammar would interpret is quoted.
-    let quoted: String = value
-        .chars()
-        .flat_map(|c| match c {
-            ',' | '\\' | '{' | '}' => vec!['\\', c],
-            c => vec![c],
-        })
-        .collect();
-    parse_into_string(&format!("{key}={quoted}"), values)
-}
-
-fn split_literal(text: &str) -> Option<(&str, &str)> {
-    let mut escaped = false;
-    for (at, c) in text.char_indices() {
-        match c {
-            '\\' => escaped = !escaped,
-            '=' if !escaped => return Some((&text[..at], &text[at + 1..])),
-            _ => escaped = false,
-        }
-    }
-    None
+    Parser::run(text, values, Mode::Literal)
 }
 
 fn typed(text: &str) -> Value {
@@ -123,27 +102,68 @@ fn typed(text: &str) -> Value {
 
 /// Reads one JSON value; returns it and what follows.
 fn json(text: &str) -> Option<(Value, &str)> {
-    // The end of the value is found by trying: arguments are short.
-    let mut depth = 0usize;
-    let (mut quoted, mut escaped) = (false, false);
-    let mut end = text.len();
-    for (at, c) in text.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ if quoted => {}
-            '{' | '[' => depth += 1,
-            '}' | ']' => depth = depth.checked_sub(1)?,
-            ',' if depth == 0 => {
-                end = at;
-                break;
-            }
+    let text = text.trim_start_matches([' ', '\t', '\r', '\n']);
+    let (value, rest) = text.split_at(json_end(text)?);
+    let value = coracle_gotemplate::json::decode(value.as_bytes()).ok()?;
+    Some((crate::convert::from_template(&value), rest))
+}
+
+/// Where the JSON value ends that starts the text. What is no JSON may end
+/// anywhere.
+fn json_end(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    match bytes.first()? {
+        b'{' | b'[' => nested_end(bytes),
+        b'"' => Some(string_end(bytes)),
+        b'-' | b'0'..=b'9' => Some(number_end(text)),
+        _ => ["true", "false", "null"]
+            .iter()
+            .find(|word| text.starts_with(**word))
+            .map(|word| word.len()),
+    }
+}
+
+fn nested_end(bytes: &[u8]) -> Option<usize> {
+    let (mut depth, mut at) = (0usize, 0);
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => at += string_end(&bytes[at..]) - 1,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
             _ => {}
         }
+        at += 1;
+        if depth == 0 {
+            return Some(at);
+        }
     }
-    let value = coracle_gotemplate::json::decode(&text.as_bytes()[..end]).ok()?;
-    Some((crate::convert::from_template(&value), &text[end..]))
+    None
+}
+
+fn string_end(bytes: &[u8]) -> usize {
+    let mut at = 1;
+    while at < bytes.len() && bytes[at] != b'"' {
+        at += 1 + usize::from(bytes[at] == b'\\');
+    }
+    (at + 1).min(bytes.len())
+}
+
+/// `-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?`
+fn number_end(text: &str) -> usize {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let mut at = usize::from(text.starts_with('-'));
+    at += match text[at..].starts_with('0') {
+        true => 1,
+        false => digits(&text[at..]),
+    };
+    if text[at..].starts_with('.') {
+        at += 1 + digits(&text[at + 1..]);
+    }
+    if text[at..].starts_with(['e', 'E']) {
+        let sign = usize::from(text[at + 1..].starts_with(['+', '-']));
+        at += 1 + sign + digits(&text[at + 1 + sign..]);
+    }
+    at
 }
 
 struct Parser<'t> {
@@ -183,12 +203,13 @@ impl<'t> Parser<'t> {
 
     /// Reads up to one of the stops; `None` is the end of the text.
     fn until(&mut self, stops: &[char]) -> (String, Option<char>) {
+        let escapes = !matches!(self.mode, Mode::Literal);
         let mut text = String::new();
         while let Some(c) = self.next() {
             if stops.contains(&c) {
                 return (text, Some(c));
             }
-            if c != '\\' {
+            if c != '\\' || !escapes {
                 text.push(c);
                 continue;
             }
@@ -201,64 +222,79 @@ impl<'t> Parser<'t> {
     }
 
     fn key(&mut self, values: &mut Map, level: usize) -> Step<()> {
-        let (name, stop) = self.until(&['=', '[', ',', '.']);
+        let stops: &[char] = match self.mode {
+            Mode::Literal => &['=', '[', '.'],
+            _ => &['=', '[', ',', '.'],
+        };
+        let (name, stop) = self.until(stops);
         match stop {
             None if name.is_empty() => Err(Stop::End),
-            None => fail(format!("key {name:?} has no value")),
+            None => fail(format!("key {} has no value", quoted(&name))),
             Some('[') => {
                 let index = self.index()?;
-                let list = match values.remove(&name) {
-                    None => Vec::new(),
+                let mut fresh = Vec::new();
+                let list = match values.get_mut(&name) {
+                    None => &mut fresh,
                     Some(Value::Seq(list)) => list,
-                    Some(other) => return fail(conversion(&other, "[]interface {}")),
+                    Some(other) => return fail(conversion(other, "[]interface {}")),
                 };
-                let (list, result) = self.list_item(list, index, level);
-                set(values, &name, Value::Seq(list));
+                let result = self.list_item(list, index, level);
+                if !values.contains_key(&name) {
+                    set(values, &name, Value::Seq(fresh));
+                }
                 result
             }
-            Some('=') => self.value_of(values, &name),
-            Some(',') => {
-                set(values, &name, Value::Str(String::new()));
-                fail(format!("key {name:?} has no value (cannot end with ,)"))
+            Some('=') => {
+                let (value, result) = self.value();
+                if let Some(value) = value {
+                    set(values, &name, value);
+                }
+                result
             }
-            _ => self.nested(values, name, level + 1),
+            Some(',') => fail(format!(
+                "key {} has no value (cannot end with ,)",
+                quoted(&name)
+            )),
+            _ => self.nested(values, &name, level + 1),
         }
     }
 
-    fn nested(&mut self, values: &mut Map, name: String, level: usize) -> Step<()> {
+    fn nested(&mut self, values: &mut Map, name: &str, level: usize) -> Step<()> {
         if level > LEVEL_MAX {
             return fail(format!(
                 "value name nested level is greater than maximum supported nested level of {LEVEL_MAX}"
             ));
         }
-        let mut inner = match values.remove(&name) {
-            None => Map::new(),
+        let mut fresh = Map::new();
+        let inner = match values.get_mut(name) {
+            None => &mut fresh,
             Some(Value::Map(map)) => map,
-            Some(other) => return fail(conversion(&other, "map[string]interface {}")),
+            Some(other) => return fail(conversion(other, "map[string]interface {}")),
         };
-        let result = self.key(&mut inner, level);
+        let result = self.key(inner, level);
         if result.is_ok() && inner.is_empty() {
-            return fail(format!("key map {name:?} has no value"));
+            return fail(format!("key map {} has no value", quoted(name)));
         }
-        if !inner.is_empty() {
-            set(values, &name, Value::Map(inner));
+        if !fresh.is_empty() {
+            set(values, name, Value::Map(fresh));
         }
         result
     }
 
-    fn value_of(&mut self, values: &mut Map, name: &str) -> Step<()> {
-        if matches!(self.mode, Mode::Json) {
-            let value = self.json_value()?;
-            set(values, name, value);
-            return Ok(());
+    /// Reads what follows `=`: the value to set, if any, and how to go on.
+    fn value(&mut self) -> (Option<Value>, Step<()>) {
+        let read = match self.mode {
+            Mode::Literal => Ok(Value::Str(std::mem::take(&mut self.rest).to_owned())),
+            Mode::Json => self.json_value(),
+            Mode::Text(_) if self.rest.is_empty() => {
+                return (Some(Value::Str(String::new())), Err(Stop::End));
+            }
+            Mode::Text(_) => self.text_value(),
+        };
+        match read {
+            Ok(value) => (Some(value), Ok(())),
+            Err(stop) => (None, Err(stop)),
         }
-        if self.rest.is_empty() {
-            set(values, name, Value::Str(String::new()));
-            return Err(Stop::End);
-        }
-        let value = self.text_value()?;
-        set(values, name, value);
-        Ok(())
     }
 
     fn json_value(&mut self) -> Step<Value> {
@@ -288,7 +324,7 @@ impl<'t> Parser<'t> {
     fn read(&self, text: &str) -> Step<Value> {
         match &self.mode {
             Mode::Text(read) => read(text).map_err(Stop::Error),
-            Mode::Json => fail("invalid JSON"),
+            Mode::Json | Mode::Literal => Ok(Value::Str(text.to_owned())),
         }
     }
 
@@ -313,81 +349,89 @@ impl<'t> Parser<'t> {
         }
     }
 
+    /// Reads `INDEX]`. A text that ends before is no error to Helm.
     fn index(&mut self) -> Step<i64> {
         let (text, stop) = self.until(&[']']);
         if stop.is_none() {
-            return fail("error parsing index: EOF");
+            return Err(Stop::End);
         }
-        match coracle_gotemplate::strconv::atoi(&text) {
-            Some(index) => Ok(index),
-            None => fail(format!(
-                "error parsing index: strconv.Atoi: parsing {text:?}: invalid syntax"
-            )),
-        }
+        coracle_gotemplate::strconv::atoi(&text)
+            .ok_or_else(|| Stop::Error(format!("error parsing index: {}", bad_integer(&text))))
     }
 
-    /// Sets what follows `[index]`; the list comes back even after an error.
-    fn list_item(
-        &mut self,
-        mut list: Vec<Value>,
-        index: i64,
-        level: usize,
-    ) -> (Vec<Value>, Step<()>) {
-        let result = self.list_item_in(&mut list, index, level);
-        (list, result)
-    }
-
-    fn list_item_in(&mut self, list: &mut Vec<Value>, index: i64, level: usize) -> Step<()> {
+    /// Sets what follows `[index]`. What is there already is changed in place,
+    /// even if an error follows.
+    fn list_item(&mut self, list: &mut Vec<Value>, index: i64, level: usize) -> Step<()> {
         if index < 0 {
             return fail(format!("negative {index} index not allowed"));
         }
         let (text, stop) = self.until(&['[', '.', '=']);
         if !text.is_empty() {
-            return fail(format!("unexpected data at end of array index: {text:?}"));
+            return fail(format!(
+                "unexpected data at end of array index: {}",
+                quoted_runes(&text)
+            ));
         }
         let at = index as usize;
         match stop {
             None => Err(Stop::End),
-            Some('=') => {
-                let value = if matches!(self.mode, Mode::Json) {
-                    self.json_value()?
-                } else if self.rest.is_empty() {
-                    Value::Str(String::new())
-                } else {
-                    self.text_value()?
-                };
-                set_index(list, index, value)
-            }
+            Some('=') => match self.value() {
+                (Some(value), _) => set_index(list, index, value),
+                (None, result) => result,
+            },
             Some('[') => {
                 let next = self.index()?;
-                let inner = match list.get_mut(at).map(std::mem::take) {
-                    None | Some(Value::Null) => Vec::new(),
-                    Some(Value::Seq(inner)) => inner,
-                    Some(other) => return fail(conversion(&other, "[]interface {}")),
-                };
-                let (inner, result) = self.list_item(inner, next, level);
-                result?;
-                set_index(list, index, Value::Seq(inner))
+                let mut fresh = Vec::new();
+                match list.get_mut(at) {
+                    None | Some(Value::Null) => self.list_item(&mut fresh, next, level)?,
+                    Some(Value::Seq(inner)) => return self.list_item(inner, next, level),
+                    Some(other) => return fail(conversion(other, "[]interface {}")),
+                }
+                set_index(list, index, Value::Seq(fresh))
             }
             Some(_) => {
-                let mut inner = match list.get_mut(at).map(std::mem::take) {
-                    Some(Value::Map(inner)) => inner,
-                    _ => Map::new(),
-                };
-                let result = self.key(&mut inner, level);
-                // At the end of the text Helm still keeps what was set.
-                match result {
-                    Ok(()) => set_index(list, index, Value::Map(inner)),
-                    Err(stop) => {
-                        if at < list.len() {
-                            list[at] = Value::Map(inner);
-                        }
-                        Err(stop)
+                if let Some(there) = list.get_mut(at) {
+                    if there.as_map().is_none() {
+                        *there = Value::Map(Map::new());
                     }
+                    let inner = there.as_map_mut().expect("it was made a map");
+                    return self.key(inner, level);
                 }
+                let mut fresh = Map::new();
+                self.key(&mut fresh, level)?;
+                set_index(list, index, Value::Map(fresh))
             }
         }
     }
+}
+
+/// Go's `%q` of a string.
+fn quoted(text: &str) -> String {
+    let quoted = coracle_gotemplate::strconv::quote(text.as_bytes(), false);
+    String::from_utf8_lossy(&quoted).into_owned()
+}
+
+/// Go's `%q` of a slice of characters.
+fn quoted_runes(text: &str) -> String {
+    let runes: Vec<String> = text
+        .chars()
+        .map(|c| {
+            let quoted = coracle_gotemplate::strconv::quote_char(c, false);
+            String::from_utf8_lossy(&quoted).into_owned()
+        })
+        .collect();
+    format!("[{}]", runes.join(" "))
+}
+
+/// Why Go's `Atoi` takes no such text.
+fn bad_integer(text: &str) -> String {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let cause = match is_number {
+        true => "value out of range",
+        false => "invalid syntax",
+    };
+    format!("strconv.Atoi: parsing {}: {cause}", quoted(text))
 }
 
 fn set(values: &mut Map, name: &str, value: Value) {

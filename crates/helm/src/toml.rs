@@ -60,11 +60,21 @@ fn is_table(value: &Value) -> bool {
     matches!(value, Value::Map(_))
 }
 
-fn is_table_array(value: &Value) -> bool {
-    match value {
-        Value::List(list) => !list.is_empty() && list.borrow().iter().all(is_table),
-        _ => false,
+/// Whether a list is written as tables of their own.
+fn is_table_array(value: &Value) -> Result<bool, String> {
+    let Value::List(list) = value else {
+        return Ok(false);
+    };
+    let items = list.borrow();
+    if items.iter().any(Value::is_nil) {
+        return Err("toml: cannot encode array with nil element".into());
     }
+    Ok(!items.is_empty() && items.iter().all(is_table))
+}
+
+/// Whether a value is written as a table, or as several.
+fn is_tables(value: &Value) -> Result<bool, String> {
+    Ok(is_table(value) || is_table_array(value)?)
 }
 
 /// Direct keys first, then tables, each group in the order of its keys.
@@ -74,7 +84,7 @@ fn table(out: &mut String, entries: &Entries, path: &mut Vec<String>) -> Result<
     }
     let indent = "  ".repeat(path.len().saturating_sub(1) + usize::from(!path.is_empty()));
     for (name, value) in entries {
-        if value.is_nil() || is_table(value) || is_table_array(value) {
+        if is_tables(value)? || value.is_nil() {
             continue;
         }
         out.push_str(&format!("{indent}{} = ", key(&name.to_text())));
@@ -90,7 +100,7 @@ fn table(out: &mut String, entries: &Entries, path: &mut Vec<String>) -> Result<
                 table(out, &map.borrow().clone(), path)?;
                 path.pop();
             }
-            Value::List(list) if is_table_array(value) => {
+            Value::List(list) if is_table_array(value)? => {
                 path.push(name);
                 for item in list.borrow().clone() {
                     if let Value::Map(map) = item {
@@ -107,7 +117,7 @@ fn table(out: &mut String, entries: &Entries, path: &mut Vec<String>) -> Result<
 }
 
 fn header(out: &mut String, path: &[String], open: &str, close: &str) {
-    if path.len() == 1 && !out.is_empty() {
+    if (path.len() == 1 || open == "[[") && !out.is_empty() {
         out.push('\n');
     }
     let indent = "  ".repeat(path.len() - 1);
@@ -150,31 +160,42 @@ fn inline(out: &mut String, value: &Value) -> Result<(), String> {
         Value::Uint8(number) => out.push_str(&number.to_string()),
         Value::Float(number) => out.push_str(&float(*number)),
         Value::List(list) => {
+            is_table_array(value)?;
             out.push('[');
             for (at, item) in list.borrow().clone().iter().enumerate() {
                 if at > 0 {
                     out.push_str(", ");
                 }
-                if item.is_nil() {
-                    return Err("toml: cannot encode array with nil element".into());
-                }
                 inline(out, item)?;
             }
             out.push(']');
         }
-        Value::Map(map) => {
-            out.push('{');
-            for (at, (name, item)) in map.borrow().clone().iter().enumerate() {
-                if at > 0 {
-                    out.push_str(", ");
-                }
-                out.push_str(&format!("{} = ", key(&name.to_text())));
-                inline(out, item)?;
-            }
-            out.push('}');
-        }
+        Value::Map(map) => inline_table(out, &map.borrow().clone())?,
         other => return Err(format!("toml: unsupported type: {}", other.type_name())),
     }
+    Ok(())
+}
+
+/// A table between braces: tables in it come last. Upstream leaves nil away, but
+/// not the comma before it.
+fn inline_table(out: &mut String, entries: &Entries) -> Result<(), String> {
+    let mut parts = [Vec::new(), Vec::new()];
+    for entry in entries {
+        parts[usize::from(is_tables(entry.1)?)].push(entry);
+    }
+    let last = entries.len();
+    out.push('{');
+    for (at, (name, item)) in parts.iter().flatten().enumerate() {
+        if item.is_nil() {
+            continue;
+        }
+        out.push_str(&format!("{} = ", key(&name.to_text())));
+        inline(out, item)?;
+        if at + 1 < last {
+            out.push_str(", ");
+        }
+    }
+    out.push('}');
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use crate::kind::Kind;
 use crate::schema::Node;
 use crate::time;
 
+pub(crate) use pod::app_armor_profile;
 pub use pod::qos_class;
 
 /// Prepares a new object of `kind`.
@@ -39,7 +40,7 @@ pub fn prepare_create(kind: &Kind, object: &mut Value, now: Timestamp) {
     dedup_owners(object);
     match (kind.group, kind.kind) {
         ("", "Node") => {}
-        ("", "Pod") => pod::create(object),
+        ("", "Pod") => pod::create(object, now),
         ("", "Namespace") => create_namespace(object),
         ("", "PersistentVolume") => {
             let status = json!({"phase": "Pending", "lastPhaseTransitionTime": time::seconds(now)});
@@ -68,6 +69,7 @@ pub fn prepare_create(kind: &Kind, object: &mut Value, now: Timestamp) {
         _ if kind.has_status() => remove(object, "status"),
         _ => {}
     }
+    pod::drop_disabled(object, None);
     fold_string_data(kind, object);
 }
 
@@ -94,6 +96,7 @@ pub fn prepare_update(
         Some("approval") => signing::approve(object, old),
         Some(_) => {}
     }
+    pod::drop_disabled(object, Some(old));
     fold_string_data(kind, object);
     if subresource != Some("status") && changed(kind, object, old) {
         let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
@@ -107,7 +110,7 @@ pub fn reset_fields(kind: &Kind, subresource: Option<&str>) -> &'static [&'stati
     match (subresource, kind.kind) {
         (None, "Node") if kind.group.is_empty() => &["status"],
         (None, _) if kind.has_status() => &["status"],
-        (Some("status"), "CustomResourceDefinition" | "VolumeAttachment") => &["metadata", "spec"],
+        (Some("status"), _) if keeps_metadata(kind) => &["metadata", "spec"],
         (Some("status"), "Deployment") => &["spec", "metadata.labels"],
         (Some("status"), "Pod") => &[
             "spec",
@@ -118,6 +121,17 @@ pub fn reset_fields(kind: &Kind, subresource: Option<&str>) -> &'static [&'stati
         (Some("status"), _) => &["spec"],
         _ => &[],
     }
+}
+
+/// Kinds whose metadata a write of the status leaves alone.
+fn keeps_metadata(kind: &Kind) -> bool {
+    matches!(
+        kind.kind,
+        "CustomResourceDefinition"
+            | "VolumeAttachment"
+            | "ValidatingAdmissionPolicy"
+            | "ServiceCIDR"
+    )
 }
 
 /// Whether a `PUT` to a name that does not exist creates the object.
@@ -291,14 +305,13 @@ fn update_status(kind: &Kind, object: &mut Value, old: &Value, now: Timestamp) {
         }
         return;
     }
-    let all_metadata = matches!(kind.kind, "CustomResourceDefinition" | "VolumeAttachment");
     copy(object, old, "spec");
     for part in ["data", "webhooks", "template"] {
         if old.get(part).is_some() {
             copy(object, old, part);
         }
     }
-    if all_metadata {
+    if keeps_metadata(kind) {
         reset_metadata(object, old);
     }
     match (kind.group, kind.kind) {

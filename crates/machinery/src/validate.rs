@@ -11,6 +11,7 @@ mod at;
 mod autoscaling;
 mod batch;
 mod cluster;
+mod conditions;
 mod config;
 mod cron;
 mod dump;
@@ -30,6 +31,7 @@ mod rbac;
 mod resources;
 mod service;
 mod storage;
+mod warning;
 
 use serde_json::Value;
 
@@ -126,7 +128,7 @@ pub fn update(kind: &Kind, subresource: Option<&str>, object: &Value, old: &Valu
     match subresource {
         Some("status") => status(kind, &object, old, &mut causes),
         Some("ephemeralcontainers") => pod::update_ephemeral(&object, old, &mut causes),
-        Some("resize") => pod::update_resources(&object, old, &mut causes),
+        Some("resize") => pod::resize(&object, old, &mut causes),
         Some("finalize") => config::namespace_finalize(&object, &mut causes),
         _ => {
             immutable::check(kind, &object, old, &mut causes);
@@ -137,9 +139,15 @@ pub fn update(kind: &Kind, subresource: Option<&str>, object: &Value, old: &Valu
 }
 
 /// Returns warnings of a valid object: what works but is a mistake or passing
-/// out of use. `old` is the object an update replaces.
-pub fn warnings(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<String> {
-    pod::warnings(kind, object, old)
+/// out of use. `old` is the object an update replaces, through the resource
+/// itself (`None`) or a subresource.
+pub fn warnings(
+    kind: &Kind,
+    subresource: Option<&str>,
+    object: &Value,
+    old: Option<&Value>,
+) -> Vec<String> {
+    warning::warnings(kind, subresource, object, old)
 }
 
 /// Joins causes to the text of an error: the one text, or all in brackets,
@@ -482,7 +490,13 @@ fn status(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Causes) {
         ("autoscaling", _) => autoscaling::status(object, causes),
         ("", "Service") => service::status(object, causes),
         ("networking.k8s.io", "Ingress") => network::ingress_status(object, causes),
-        ("policy", "PodDisruptionBudget") => apps::disruption_budget_status(object, causes),
+        ("policy", "PodDisruptionBudget") => {
+            apps::disruption_budget_status(object, causes);
+            common_conditions(object, causes);
+        }
+        ("", "ResourceQuota") => config::quota_status(object, causes),
+        ("admissionregistration.k8s.io", _) => common_conditions(object, causes),
+        ("", "PersistentVolumeClaim") => storage::claim_status(object, causes),
         ("apiextensions.k8s.io", _) => extensions::status(object, causes),
         ("", "Pod") => pod::status(object, old, causes),
         ("", "Namespace") => config::namespace_status(object, causes),
@@ -490,6 +504,11 @@ fn status(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Causes) {
         ("storage.k8s.io", "VolumeAttachment") => storage::attachment_status(object, causes),
         _ => {}
     }
+}
+
+fn common_conditions(object: &At<'_>, causes: &mut Causes) {
+    let status = object.field("status");
+    conditions::check(&status.field("conditions"), causes);
 }
 
 #[cfg(test)]

@@ -153,7 +153,7 @@ fn travel(kind: &'static Kind, given: Value, old: Option<&Value>) -> Option<Valu
     let mut object = given;
     strict::read(kind, &mut object).ok()?;
     default::apply(kind, &mut object);
-    validate::warnings(kind, &object, old);
+    validate::warnings(kind, None, &object, old);
     match old {
         None => {
             strategy::prepare_create(kind, &mut object, now);

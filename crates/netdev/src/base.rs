@@ -63,6 +63,9 @@ fn switches() -> Result<()> {
     // What is refused is refused at once each time: by default a sender gets
     // one ICMP error a second, and waits for its own time-out otherwise.
     sysctl::set_where_present("ipv4/icmp_ratelimit", "0")?;
+    // Of several listeners on one port, one that closes leaves the connections
+    // that it has not accepted to the others (Linux: ip-sysctl, 5.14).
+    sysctl::set_where_present("ipv4/tcp_migrate_req", "1")?;
     // Veths carry IPv4 only; this keeps them free of neighbour discovery.
     // Loopback exists already and keeps ::1.
     sysctl::set_where_present("ipv6/conf/default/disable_ipv6", "1")

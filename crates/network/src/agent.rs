@@ -3,12 +3,12 @@
 //! [`run`] reads shared caches, marks what has changed, and hands it to the
 //! [`Core`]. Nothing is polled; a failure is tried again after a pause.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle_client::{Cache, Caches, Key, Recorder, key_of};
+use coracle_client::{Cache, Caches, Groups, Key, Recorder, key_of};
 use coracle_dataplane::{Config, Report};
 use coracle_netdev::Netlink;
 use coracle_netdev::conntrack::{self, Flow};
@@ -125,6 +125,8 @@ async fn ensure(client: Client, plan: crate::AddressPlan) {
 #[derive(Debug, Default)]
 struct Dirty {
     services: HashSet<Key>,
+    /// Services whose endpoints have changed.
+    endpoints: HashSet<Key>,
     pods: HashSet<Key>,
     namespaces: HashSet<Key>,
     policies: HashSet<Key>,
@@ -135,6 +137,7 @@ struct Dirty {
 impl Dirty {
     fn is_empty(&self) -> bool {
         self.services.is_empty()
+            && self.endpoints.is_empty()
             && self.pods.is_empty()
             && self.namespaces.is_empty()
             && self.policies.is_empty()
@@ -147,6 +150,8 @@ impl Dirty {
 struct Watched {
     services: Cache<Service>,
     slices: Cache<EndpointSlice>,
+    /// The slices of each Service.
+    by_service: Groups<EndpointSlice>,
     pods: Cache<Pod>,
     namespaces: Cache<Namespace>,
     policies: Cache<NetworkPolicy>,
@@ -157,9 +162,11 @@ struct Watched {
 
 impl Watched {
     async fn start(caches: &Caches) -> Self {
+        let slices = caches.of();
         let watched = Watched {
             services: caches.of(),
-            slices: caches.of(),
+            by_service: Groups::new(&slices, service_of),
+            slices,
             pods: caches.of(),
             namespaces: caches.of(),
             policies: caches.of(),
@@ -192,7 +199,7 @@ impl Watched {
             dirty.services.insert(key);
         });
         let slice = marker(|dirty, key| {
-            dirty.services.insert(key);
+            dirty.endpoints.insert(key);
         });
         let pod = marker(|dirty, key| {
             dirty.pods.insert(key);
@@ -211,7 +218,7 @@ impl Watched {
         });
         self.services
             .on_change(move |object| service(key_of(&**object)));
-        self.slices.on_change(move |object| {
+        self.slices.on_transition(move |object| {
             if let Some(key) = service_of(object) {
                 slice(key);
             }
@@ -233,20 +240,6 @@ impl Watched {
 
     async fn changed(&self) {
         self.dirty.1.notified().await;
-    }
-
-    /// Returns the slices of each of these Services.
-    fn slices_of(&self, services: &HashSet<Key>) -> HashMap<Key, Vec<Arc<EndpointSlice>>> {
-        let namespaces: BTreeSet<&String> = services.iter().map(|key| &key.namespace).collect();
-        let mut found: HashMap<Key, Vec<Arc<EndpointSlice>>> = HashMap::new();
-        for namespace in namespaces {
-            for slice in self.slices.within(namespace) {
-                if let Some(key) = service_of(&slice).filter(|key| services.contains(key)) {
-                    found.entry(key).or_default().push(slice);
-                }
-            }
-        }
-        found
     }
 }
 
@@ -274,26 +267,44 @@ struct Agent {
 
 impl Agent {
     async fn follow(&mut self) {
+        // Whether there may be something to tell: endpoints come and go without.
+        let mut is_due = true;
         loop {
-            self.take_changes();
-            self.take_secrets().await;
+            is_due |= self.take_changes();
+            is_due |= self.take_secrets().await;
+            is_due |= self.reports.has_changed().unwrap_or(false);
+            let report = self.reports.borrow_and_update().clone();
+            if is_due {
+                self.assign_balancers(&report);
+            }
             self.write();
-            self.tell().await;
-            tokio::select! {
-                () = self.watched.changed() => {}
-                Some((key, secret)) = next(&mut self.secrets) => self.core.set_secret(key, secret),
-                changed = self.reports.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(AGAIN), if self.failed || self.untold => {}
+            if is_due {
+                self.tell(&report).await;
+            }
+            is_due = tokio::select! {
+                () = self.watched.changed() => false,
+                Some((key, secret)) = next(&mut self.secrets) => {
+                    self.core.set_secret(key, secret);
+                    true
+                }
+                changed = self.reports.changed() => match changed {
+                    Ok(()) => true,
+                    Err(_) => return,
+                },
+                () = tokio::time::sleep(AGAIN), if self.failed || self.untold => true,
             }
         }
     }
 
-    /// Hands what has changed to the core.
-    fn take_changes(&mut self) {
+    /// Hands what has changed to the core; returns whether that may have to be
+    /// told in a status.
+    fn take_changes(&mut self) -> bool {
         let dirty = self.watched.take();
         if dirty.is_empty() {
-            return;
+            return false;
         }
+        let is_told =
+            !dirty.services.is_empty() || !dirty.ingresses.is_empty() || !dirty.classes.is_empty();
         for key in dirty.namespaces {
             let labels = self.watched.namespaces.of(&key).map(|n| labels_of(&n));
             self.core.set_namespace(&key.name, labels);
@@ -315,28 +326,30 @@ impl Agent {
             let ingress = self.watched.ingresses.of(&key);
             self.core.set_ingress(key, ingress);
         }
-        let mut slices = self.watched.slices_of(&dirty.services);
-        for key in dirty.services {
-            let service = self.watched.services.of(&key);
-            let slices = slices.remove(&key).unwrap_or_default();
-            self.core.set_service(&key, service, slices);
+        for key in dirty.services.union(&dirty.endpoints) {
+            let service = self.watched.services.of(key);
+            let slices = self.watched.by_service.members(key);
+            self.core.set_service(key, service, slices);
         }
+        is_told
     }
 
     /// Takes Secrets that have changed; begins to follow them when they are
-    /// asked for.
-    async fn take_secrets(&mut self) {
+    /// asked for. Returns whether there were any.
+    async fn take_secrets(&mut self) -> bool {
         if self.secrets.is_none() && self.core.ingresses().has_tls() {
             self.secrets = Some(secrets::follow(self.client.clone()).await);
         }
+        let mut were_any = false;
         while let Some(Ok((key, secret))) = self.secrets.as_mut().map(|s| s.try_recv()) {
             self.core.set_secret(key, secret);
+            were_any = true;
         }
+        were_any
     }
 
     /// Writes table and configuration.
     fn write(&mut self) {
-        self.assign_balancers();
         let written = match self.failed {
             true => self.core.resume(),
             false => self.core.commit(),
@@ -372,11 +385,11 @@ impl Agent {
         }
     }
 
-    fn assign_balancers(&mut self) {
+    fn assign_balancers(&mut self, report: &Report) {
         let Some(own) = self.core.host_address() else {
             return;
         };
-        let taken = status::taken(&self.reports.borrow());
+        let taken = status::taken(report);
         let reserved = match self.core.ingresses().served().is_empty() {
             true => BTreeSet::new(),
             false => balancer::of_ingress(own),
@@ -399,11 +412,10 @@ impl Agent {
         self.core.set_balancers(balancers);
     }
 
-    async fn tell(&mut self) {
-        let report = self.reports.borrow_and_update().clone();
-        self.teller.events(&report);
+    async fn tell(&mut self, report: &Report) {
+        self.teller.events(report);
         self.untold = false;
-        if let Err(error) = self.teller.statuses(self.core.balancers(), &report).await {
+        if let Err(error) = self.teller.statuses(self.core.balancers(), report).await {
             tracing::warn!(%error, "status of a LoadBalancer not written, trying again");
             self.untold = true;
         }
@@ -411,10 +423,10 @@ impl Agent {
             return;
         };
         let (ingresses, generation) = (self.core.ingresses(), self.core.generation());
-        self.ingress_teller.events(ingresses, &report);
+        self.ingress_teller.events(ingresses, report);
         let told = self
             .ingress_teller
-            .statuses(ingresses, own, &report, generation)
+            .statuses(ingresses, own, report, generation)
             .await;
         if let Err(error) = told {
             tracing::warn!(%error, "status of an Ingress not written, trying again");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use coracle_client::Key;
 use coracle_dataplane::Config;
-use coracle_dataplane::config::{self, Dns, Egress, Forward};
+use coracle_dataplane::config::{self, Check, Dns, Egress, Forward};
 use coracle_netdev::nft::{Data, Fragment, Kernel, Key as NftKey, Sink, Table};
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -23,7 +23,7 @@ use crate::names::Records;
 use crate::plan::AddressPlan;
 use crate::policy::world::Labels;
 use crate::policy::{self, PodFacts, Policy, World};
-use crate::{base, endpoints, forward, hostport, names, service};
+use crate::{base, endpoints, forward, health, hostport, names, service};
 
 /// How long askers may keep an answer, in seconds: the default of CoreDNS'
 /// kubernetes plugin.
@@ -105,7 +105,17 @@ struct Entry {
     service: Arc<Service>,
     slices: Vec<Arc<EndpointSlice>>,
     forwards: Vec<Forward>,
+    check: Option<Check>,
     records: Records,
+}
+
+impl Entry {
+    /// Returns whether the data plane has the same to do for another.
+    fn is_carried_as(&self, other: &Entry) -> bool {
+        self.forwards == other.forwards
+            && self.check == other.check
+            && self.records == other.records
+    }
 }
 
 impl<S: Sink> Core<S> {
@@ -154,9 +164,7 @@ impl<S: Sink> Core<S> {
         self.pending.insert(owner, Some(fragment));
         let entry = self.entry(key, service, slices);
         let before = self.services.get(key);
-        self.config_changed |= before.is_none_or(|before| {
-            before.forwards != entry.forwards || before.records != entry.records
-        });
+        self.config_changed |= before.is_none_or(|before| !before.is_carried_as(&entry));
         let now = datagram_endpoints(&entry);
         if let Some(before) = self.services.insert(key.clone(), entry) {
             let gone = datagram_endpoints(&before);
@@ -309,6 +317,7 @@ impl<S: Sink> Core<S> {
         let of_pods = pods.flat_map(|(key, pod)| hostport::forwards(key, pod, addresses));
         let forwards = self.services.values().flat_map(|e| e.forwards.clone());
         let forwards = forwards.chain(of_pods);
+        let checks = self.services.values().filter_map(|e| e.check.as_ref());
         let services = Known(&self.services);
         let ingress = self.ingresses.config(&services, plan, addresses);
         let era = self.era;
@@ -317,6 +326,7 @@ impl<S: Sink> Core<S> {
             generation: self.generation,
             forward_source: Some(plan.forwarder()),
             forwards: forwards.collect(),
+            checks: checks.cloned().collect(),
             dns: Some(self.dns()),
             egress: Some(Egress {
                 listen: (plan.node(), plan.egress_port).into(),
@@ -349,11 +359,14 @@ impl<S: Sink> Core<S> {
 
     fn entry(&self, key: &Key, service: Arc<Service>, slices: Vec<Arc<EndpointSlice>>) -> Entry {
         let balancer = self.balancers.get(key).copied();
+        let node = self.settings.plan.node().into();
+        let addresses = &self.settings.open_addresses();
         Entry {
+            check: health::check(&service, &slices, addresses, node),
             forwards: forward::forwards(
                 &service,
                 &slices,
-                &self.settings.open_addresses(),
+                addresses,
                 &self.balancer_addresses(balancer),
             ),
             records: names::of_service(&service, &slices, &self.settings.domain),

@@ -12,6 +12,7 @@ pub mod bootstrap;
 pub mod core;
 pub mod endpoints;
 pub mod forward;
+pub mod health;
 pub mod hostport;
 pub mod ingress;
 pub mod names;

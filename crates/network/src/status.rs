@@ -4,7 +4,7 @@
 //! a port that is taken on the host is an event on its Service and a condition
 //! in its status, and a connection that was not let out an event on its pod.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use coracle_client::{Cache, Key, Recorder, Severity};
@@ -41,10 +41,12 @@ impl Teller {
             if self.told.contains(&identity(listener)) {
                 continue;
             }
-            let Some(("node" | "balancer", namespace, name)) = forward::parse_name(&listener.name)
-            else {
+            let Some((kind, namespace, name)) = forward::parse_name(&listener.name) else {
                 continue;
             };
+            if !OF_SERVICES.contains(&kind) {
+                continue;
+            }
             if let Some(service) = self.services.get(namespace, name) {
                 let (reason, message) = words(listener);
                 self.recorder
@@ -83,6 +85,7 @@ impl Teller {
         assigned: &BTreeMap<Key, IpAddr>,
         report: &Report,
     ) -> Result<(), kube::Error> {
+        let mut missed = missed(report);
         for service in self.services.all() {
             let key = coracle_client::key_of(&*service);
             let wanted = assigned
@@ -97,7 +100,8 @@ impl Teller {
             if ours && current != wanted {
                 status.insert("loadBalancer".to_owned(), balancer(&wanted));
             }
-            if let Some(conditions) = conditions(&service, missed(report, &key)) {
+            if let Some(conditions) = conditions(&service, missed.remove(&key).unwrap_or_default())
+            {
                 status.insert("conditions".to_owned(), conditions);
             }
             if !status.is_empty() {
@@ -151,16 +155,21 @@ fn balancer(addresses: &[String]) -> Value {
 /// Service without it has no port there, or all of them.
 pub const CONDITION: &str = "coracle.dev/HostPorts";
 
-/// Returns the listeners of a Service that are not there.
-fn missed<'a>(report: &'a Report, key: &Key) -> Vec<&'a Listener> {
-    let is_its = |listener: &&Listener| {
-        forward::parse_name(&listener.name).is_some_and(|(kind, namespace, name)| {
-            ["node", "balancer"].contains(&kind)
-                && (namespace, name) == (key.namespace.as_str(), key.name.as_str())
-        })
-    };
-    let listeners = report.listeners.iter().filter(is_its);
-    listeners.filter(|listener| is_told(listener)).collect()
+/// The kinds of listeners that a Service has.
+const OF_SERVICES: [&str; 3] = ["node", "balancer", "health"];
+
+/// Returns the listeners that are not there, by their Services.
+fn missed(report: &Report) -> HashMap<Key, Vec<&Listener>> {
+    let mut missed: HashMap<Key, Vec<&Listener>> = HashMap::new();
+    for listener in report.listeners.iter().filter(|listener| is_told(listener)) {
+        if let Some((kind, namespace, name)) = forward::parse_name(&listener.name)
+            && OF_SERVICES.contains(&kind)
+        {
+            let key = Key::new(namespace, name);
+            missed.entry(key).or_default().push(listener);
+        }
+    }
+    missed
 }
 
 /// Returns the conditions a Service should have; `None` if it has them.

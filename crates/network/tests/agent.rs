@@ -80,6 +80,7 @@ impl Cluster {
                 control: tokio::net::UnixListener::bind(socket).expect("bound"),
                 saved: None,
                 host: Arc::new(HostClient::new(door)),
+                held: coracle_dataplane::Held::default(),
             })
             .await
         });

@@ -154,8 +154,7 @@ impl Node {
     }
 
     /// Registers the node, adopts what runs and follows the pods, for ever; it
-    /// returns only when the API takes no more writes because the disk was full,
-    /// and the disk has room again. Everything is to be started anew then.
+    /// returns only when its own status is no longer kept.
     pub async fn run(self) {
         let status = tokio::spawn(node_status::run(self.shared.clone(), self.caches.of()));
         self.shared.ready().await;

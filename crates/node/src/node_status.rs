@@ -16,16 +16,12 @@ use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::config::Config;
-use crate::eviction;
 use crate::shared::Shared;
 use crate::simulated::Simulated;
 
 /// Life of a lease; it is renewed four times within (upstream: nodeLeaseDurationSeconds).
 const LEASE_SECONDS: i32 = 40;
 const RENEW: Duration = Duration::from_secs(10);
-/// What the API says of every write once the disk was full: it takes none
-/// until it is started anew.
-const STORE_STOPPED: &str = "the disk refused a commit";
 
 /// Returns what the node can give, in thousandths of a unit.
 pub fn capacity(config: &Config) -> BTreeMap<String, i64> {
@@ -87,9 +83,6 @@ pub async fn run(shared: Arc<Shared>, nodes: Cache<Node>) {
     loop {
         if let Err(error) = renew(&shared).await {
             tracing::warn!(%error, "the node's lease was not renewed");
-            if error.to_string().contains(STORE_STOPPED) && eviction::has_room(&shared) {
-                return;
-            }
         }
         tokio::time::sleep(RENEW).await;
     }

@@ -101,6 +101,7 @@ impl Locator<'_> {
             place: written.map(|written| written.place()),
             values: values.into_iter().collect(),
             helm: None,
+            refused: draft.refused,
         })
     }
 

@@ -72,6 +72,9 @@ pub struct Finding {
     pub values: Vec<(String, Option<Origin>)>,
     /// What `helm` prints, where it refuses too.
     pub helm: Option<String>,
+    /// Whether the API refuses the object because of it, so that an
+    /// installation would end half-way.
+    pub refused: bool,
 }
 
 /// Everything a check found.
@@ -197,6 +200,7 @@ impl Finding {
             "template": place,
             "values": values,
             "helm": self.helm,
+            "refused": self.refused,
         })
     }
 }

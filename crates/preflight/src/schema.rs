@@ -86,7 +86,7 @@ fn rules(object: &Object, kind: &'static Kind, sink: &mut Sink) {
             draft.fix("raise the limit, or lower the request");
         }
     }
-    for text in validate::warnings(kind, &value, None) {
+    for text in validate::warnings(kind, None, &value, None) {
         let field = text.split(": ").next().unwrap_or_default();
         let field = if field.starts_with("spec") { field } else { "" };
         sink.add(

@@ -21,11 +21,19 @@ pub struct Draft {
     pub value_path: Option<Vec<String>>,
     /// Whether the value may be shown.
     pub secret: bool,
+    /// Whether the API refuses the object because of it.
+    pub refused: bool,
 }
 
 impl Draft {
     pub fn fix(&mut self, fix: impl Into<String>) -> &mut Draft {
         self.fix = Some(fix.into());
+        self
+    }
+
+    /// Says that the API refuses the object because of it.
+    pub fn refused(&mut self) -> &mut Draft {
+        self.refused = true;
         self
     }
 
@@ -61,6 +69,7 @@ impl Sink {
             fix: None,
             value_path: None,
             secret: false,
+            refused: false,
         })
     }
 
@@ -81,6 +90,7 @@ impl Sink {
             fix: None,
             value_path: None,
             secret: false,
+            refused: false,
         })
     }
 

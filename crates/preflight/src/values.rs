@@ -37,6 +37,7 @@ pub fn refused(error: RenderError, report: &mut Report) {
         place: error.place.clone(),
         values: error.values.clone(),
         helm: Some(error.helm.trim_end().to_owned()),
+        refused: false,
     });
 }
 
@@ -60,6 +61,7 @@ fn schema(error: &RenderError, report: &mut Report) {
             place: None,
             values: origin.into_iter().collect(),
             helm: Some(error.helm.trim_end().to_owned()),
+            refused: false,
         });
     }
 }

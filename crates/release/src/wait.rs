@@ -16,11 +16,11 @@ use tokio::time::Instant;
 
 use crate::ReleaseError;
 use crate::event::{Event, Row, Tell};
-use crate::explain::{Cause, explain_object};
 use crate::objects::Object;
 use crate::options::Wait;
 use crate::readiness::{Readiness, Rules, judge, judge_run};
 use crate::session::Session;
+use crate::why::{self, Cause, Facts};
 
 /// How often a workload that is not ready is asked for the reason.
 const LOOK: Duration = Duration::from_millis(500);
@@ -242,7 +242,7 @@ impl<'a> Room<'a> {
             }
             self.refresh_causes(at).await;
             let seat = &mut self.seats[at];
-            if !seat.causes.iter().any(|cause| cause.is_final) {
+            if !seat.causes.iter().any(Cause::is_final) {
                 seat.stuck_since = None;
                 continue;
             }
@@ -257,7 +257,9 @@ impl<'a> Room<'a> {
     async fn refresh_causes(&mut self, at: usize) {
         let seat = &mut self.seats[at];
         if let Some(live) = &seat.live {
-            seat.causes = explain_object(self.session.client(), &seat.namespace, live).await;
+            let facts = Facts::new(self.session.client().clone(), &seat.namespace);
+            // Who may not ask is told no reasons.
+            seat.causes = why::behind(&facts, live).await.unwrap_or_default();
         }
     }
 
@@ -270,11 +272,7 @@ impl<'a> Room<'a> {
                 Readiness::Waiting(how) => how.clone(),
                 Readiness::Failed(why) => why.clone(),
             },
-            because: seat
-                .causes
-                .first()
-                .and_then(|cause| cause.text.lines().next())
-                .map(str::to_owned),
+            because: seat.causes.first().map(root),
         };
         self.seats.iter().map(row).collect()
     }
@@ -291,7 +289,7 @@ impl<'a> Room<'a> {
             _ => {}
         }
         for cause in &seat.causes {
-            text.push_str(&format!("\n{}", cause.text));
+            text.push_str(&format!("\n{}", cause.to_string().trim_end()));
         }
         if seat.causes.is_empty() && what != "failed" {
             text.push_str("\nno pod, container or event says why");
@@ -308,4 +306,12 @@ impl<'a> Room<'a> {
         }
         ReleaseError::NotReady(text)
     }
+}
+
+/// Returns what stands at the bottom of a cause, on one line.
+fn root(cause: &Cause) -> String {
+    let roots = cause.roots();
+    let root = roots.first().copied().unwrap_or(cause);
+    let text = root.text.lines().next().unwrap_or_default();
+    format!("{}: {text}", root.object)
 }

@@ -8,6 +8,7 @@ use coracle_client::matching::{matches_selectors, tolerates};
 use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
 use kube::ResourceExt;
 
+use crate::affinity::Peers;
 use crate::ledger::{HostPort, Load};
 use crate::resources::{Amounts, amount, pod_requests};
 use crate::volumes::Needs;
@@ -21,12 +22,13 @@ pub fn choose(
     nodes: &[Arc<Node>],
     load: impl Fn(&str) -> Load,
     needs: &Needs,
+    peers: &Peers,
 ) -> Result<Arc<Node>, String> {
     let mut refusal = Refusal::new(pod, nodes.len());
     let mut fitting = Vec::new();
     for node in nodes {
         let load = load(&node.name_any());
-        let failures = failures(pod, node, &load, needs);
+        let failures = failures(pod, node, &load, needs, peers);
         if failures.is_empty() {
             fitting.push(((free_cpu(node, &load), -load.pods), node.clone()));
         }
@@ -48,7 +50,7 @@ pub fn refused_everywhere(pod: &Pod, nodes: usize, reason: &str) -> String {
 }
 
 /// A reason of one node, and whether fewer pods on the node would help.
-type Failure = (String, bool);
+pub(crate) type Failure = (String, bool);
 
 /// Why a pod fits no node, in upstream's sentence: the reasons of the filters,
 /// then those of preemption, of which there is none here (upstream:
@@ -124,14 +126,15 @@ fn counted<'a>(reasons: impl IntoIterator<Item = (usize, &'a str)>) -> String {
 /// Returns why the pod does not fit the node; empty if it does.
 ///
 /// As upstream's filters, the first kind of reason that applies is the only one told.
-fn failures(pod: &Pod, node: &Node, load: &Load, needs: &Needs) -> Vec<Failure> {
-    let checks: [&dyn Fn() -> Vec<Failure>; 6] = [
+fn failures(pod: &Pod, node: &Node, load: &Load, needs: &Needs, peers: &Peers) -> Vec<Failure> {
+    let checks: [&dyn Fn() -> Vec<Failure>; 7] = [
         &|| unschedulable(pod, node),
         &|| taints(pod, node),
         &|| selectors(pod, node),
         &|| host_ports(pod, load),
         &|| resources(pod, node, load),
         &|| needs.failures(node).into_iter().map(helpless).collect(),
+        &|| peers.failures(pod, node),
     ];
     checks
         .iter()
@@ -315,7 +318,8 @@ mod tests {
             ledger.place(Key::new("ns", index.to_string()), pod, "one");
         }
         let nodes = std::slice::from_ref(node);
-        let result = choose(pod, nodes, |name| ledger.load(name), &Needs::default());
+        let (needs, peers) = (Needs::default(), Peers::default());
+        let result = choose(pod, nodes, |name| ledger.load(name), &needs, &peers);
         let filters = |text: String| match text.split_once(" no new claims") {
             Some((filters, _)) => filters.to_owned(),
             None => text,

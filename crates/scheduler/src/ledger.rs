@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use coracle_client::Key;
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::affinity;
 use crate::filter::host_ports_of;
 use crate::resources::{Amounts, pod_requests};
 
@@ -27,6 +28,8 @@ struct Placed {
     node: String,
     requested: Amounts,
     ports: Vec<HostPort>,
+    /// Whether it keeps others away.
+    guarded: bool,
     /// Whether the binding may not show in the cache yet.
     assumed: bool,
 }
@@ -37,6 +40,10 @@ pub struct Ledger {
     loads: HashMap<String, Load>,
     placed: HashMap<Key, Placed>,
     waiting: HashSet<Key>,
+    /// Those that wait and whose place depends on where others are.
+    dependent: HashSet<Key>,
+    /// Those on a node that keep others away.
+    guarded: HashSet<Key>,
 }
 
 impl Ledger {
@@ -50,15 +57,35 @@ impl Ledger {
         self.waiting.iter()
     }
 
+    /// Returns the pods that wait and whose place depends on where others are.
+    pub fn dependent(&self) -> impl Iterator<Item = &Key> {
+        self.dependent.iter()
+    }
+
+    /// Returns the pods on nodes with their nodes.
+    pub fn placed(&self) -> impl Iterator<Item = (&Key, &str)> {
+        let placed = self.placed.iter();
+        placed.map(|(key, placed)| (key, placed.node.as_str()))
+    }
+
+    /// Returns the pods on nodes that keep others away, with their nodes.
+    pub fn guarded(&self) -> impl Iterator<Item = (&Key, &str)> {
+        let placed = |key| Some((key, self.placed.get(key)?.node.as_str()));
+        self.guarded.iter().filter_map(placed)
+    }
+
     /// Returns whether the pod was bound and the cache may not show it yet.
     pub fn is_assumed(&self, key: &Key) -> bool {
         self.placed.get(key).is_some_and(|placed| placed.assumed)
     }
 
     /// Notes a pod that waits; one that was just bound keeps its place.
-    pub fn wait(&mut self, key: Key) {
+    pub fn wait(&mut self, key: Key, pod: &Pod) {
         if !self.is_assumed(&key) {
             self.remove(&key);
+        }
+        if affinity::depends(pod) {
+            self.dependent.insert(key.clone());
         }
         self.waiting.insert(key);
     }
@@ -66,7 +93,7 @@ impl Ledger {
     /// Notes a pod on its node.
     pub fn place(&mut self, key: Key, pod: &Pod, node: &str) {
         self.put(key.clone(), pod, node, false);
-        self.waiting.remove(&key);
+        self.forget_waiting(&key);
     }
 
     /// Notes a pod that is being bound to a node.
@@ -90,8 +117,12 @@ impl Ledger {
             node: node.into(),
             requested: pod_requests(pod),
             ports: host_ports_of(pod),
+            guarded: !affinity::repelled(pod).is_empty(),
             assumed,
         };
+        if placed.guarded {
+            self.guarded.insert(key.clone());
+        }
         let load = self.loads.entry(node.into()).or_default();
         load.pods += 1;
         for (name, value) in &placed.requested {
@@ -108,14 +139,22 @@ impl Ledger {
 
     /// Forgets a pod that has ended or is gone; returns whether it held anything.
     pub fn remove(&mut self, key: &Key) -> bool {
-        self.waiting.remove(key);
+        self.forget_waiting(key);
         self.take_off(key)
+    }
+
+    fn forget_waiting(&mut self, key: &Key) {
+        self.waiting.remove(key);
+        self.dependent.remove(key);
     }
 
     fn take_off(&mut self, key: &Key) -> bool {
         let Some(placed) = self.placed.remove(key) else {
             return false;
         };
+        if placed.guarded {
+            self.guarded.remove(key);
+        }
         if let Some(load) = self.loads.get_mut(&placed.node) {
             load.pods -= 1;
             for (name, value) in &placed.requested {
@@ -149,10 +188,10 @@ mod tests {
     fn a_node_carries_what_its_pods_ask_for() {
         let mut ledger = Ledger::default();
         let key = |name: &str| Key::new("ns", name);
-        ledger.wait(key("a"));
+        ledger.wait(key("a"), &pod("100m", 80));
         ledger.assume(key("a"), &pod("100m", 80), "one");
         // The cache still shows it without a node.
-        ledger.wait(key("a"));
+        ledger.wait(key("a"), &pod("100m", 80));
         assert_eq!(ledger.load("one").requested["cpu"], 100);
         assert!(ledger.is_assumed(&key("a")));
         ledger.place(key("a"), &pod("100m", 80), "one");

@@ -3,6 +3,7 @@
 //!
 //! [`run`] is the loop; [`filter`] holds the pure decisions.
 
+mod affinity;
 pub mod filter;
 mod ledger;
 mod resources;
@@ -13,26 +14,34 @@ use std::sync::Arc;
 use coracle_client::storage::{BOUND_BY_CONTROLLER, SELECTED_NODE, claim_ref};
 use coracle_client::{Cache, Caches, Key, Outcome, Queue, Recorder, Severity, key_of, now};
 use k8s_openapi::api::core::v1::{
-    Binding, Node, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition,
+    Binding, Namespace, Node, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod,
+    PodCondition,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use parking_lot::Mutex;
 use serde_json::json;
+use tokio::sync::Semaphore;
 
+use affinity::{Peer, Peers};
 use ledger::Ledger;
 use volumes::{Needs, Step, Storage, claims_of};
 
 const NAME: &str = "default-scheduler";
+/// Bindings that are written at once while the next pods are placed.
+const BINDINGS_MAX: usize = 32;
 
 struct Scheduler {
     client: Client,
     pods: Cache<Pod>,
     nodes: Cache<Node>,
+    namespaces: Cache<Namespace>,
     storage: Storage,
     recorder: Recorder,
     ledger: Arc<Mutex<Ledger>>,
+    queue: Queue<Key>,
+    bindings: Arc<Semaphore>,
 }
 
 /// Runs the scheduler for ever, writing through `client` (`system:kube-scheduler`).
@@ -40,6 +49,7 @@ pub async fn run(caches: Caches, client: Client) {
     let scheduler = Arc::new(Scheduler {
         pods: caches.of(),
         nodes: caches.of(),
+        namespaces: caches.of(),
         storage: Storage {
             claims: caches.of(),
             volumes: caches.of(),
@@ -48,13 +58,16 @@ pub async fn run(caches: Caches, client: Client) {
         recorder: Recorder::new(client.clone(), NAME),
         client,
         ledger: Arc::default(),
+        queue: Queue::default(),
+        bindings: Arc::new(Semaphore::new(BINDINGS_MAX)),
     });
     scheduler.pods.ready().await;
     scheduler.nodes.ready().await;
+    scheduler.namespaces.ready().await;
     scheduler.storage.claims.ready().await;
     scheduler.storage.volumes.ready().await;
     scheduler.storage.classes.ready().await;
-    let queue = Queue::default();
+    let queue = scheduler.queue.clone();
     subscribe(&scheduler, &queue);
     // One at a time: each decision counts on the ones before it.
     coracle_client::run("scheduler", queue, 1, move |key| {
@@ -83,8 +96,9 @@ fn subscribe(scheduler: &Scheduler, queue: &Queue<Key>) {
             }
         } else if let Some(node) = node_of(pod) {
             ledger.place(key, pod, node);
+            ledger.dependent().for_each(|key| own.add(key.clone()));
         } else if is_waiting(pod) {
-            ledger.wait(key.clone());
+            ledger.wait(key.clone(), pod);
             own.add(key);
         } else {
             ledger.remove(&key);
@@ -144,7 +158,7 @@ fn has_ended(pod: &Pod) -> bool {
 }
 
 impl Scheduler {
-    async fn schedule(&self, key: &Key) -> Result<Outcome, kube::Error> {
+    async fn schedule(self: &Arc<Self>, key: &Key) -> Result<Outcome, kube::Error> {
         let Some(pod) = self.pods.of(key).filter(|pod| is_waiting(pod)) else {
             return Ok(Outcome::Done);
         };
@@ -161,11 +175,11 @@ impl Scheduler {
             }
         };
         let load = |name: &str| self.ledger.lock().load(name);
-        match filter::choose(&pod, &nodes, load, &needs) {
+        match filter::choose(&pod, &nodes, load, &needs, &self.peers(&pod, &nodes)) {
             Ok(node) => {
                 let steps = needs.steps(&node).unwrap_or_default();
                 if steps.is_empty() {
-                    self.bind(key, &pod, &node.name_any()).await?;
+                    self.bind(key, &pod, &node.name_any()).await;
                 }
                 // The claims' changes bring the pod back.
                 for step in steps {
@@ -175,6 +189,26 @@ impl Scheduler {
             Err(reasons) => self.refuse(&pod, &reasons).await?,
         }
         Ok(Outcome::Done)
+    }
+
+    /// Returns the pods that count where the pod's place depends on others, and
+    /// those that keep it away.
+    fn peers(&self, pod: &Pod, nodes: &[Arc<Node>]) -> Peers {
+        let ledger = self.ledger.lock();
+        let peer = |(key, name): (&Key, &str)| {
+            let node = nodes.iter().find(|node| node.name_any() == name)?;
+            Some(Peer {
+                pod: self.pods.of(key)?,
+                labels: node.labels().clone(),
+            })
+        };
+        let depends = affinity::depends(pod);
+        let all = ledger.placed().filter(|_| depends);
+        Peers {
+            all: all.filter_map(peer).collect(),
+            guarded: ledger.guarded().filter_map(peer).collect(),
+            namespaces: self.namespaces.all(),
+        }
     }
 
     /// Writes what a claim needs before its pod can be bound.
@@ -216,7 +250,27 @@ impl Scheduler {
         }
     }
 
-    async fn bind(&self, key: &Key, pod: &Pod, node: &str) -> Result<(), kube::Error> {
+    /// Gives the pod its place and lets the binding be written while the next
+    /// pods are placed.
+    async fn bind(self: &Arc<Self>, key: &Key, pod: &Arc<Pod>, node: &str) {
+        self.ledger.lock().assume(key.clone(), pod, node);
+        let permit = self.bindings.clone().acquire_owned().await;
+        let (scheduler, key) = (self.clone(), key.clone());
+        let (pod, node) = (pod.clone(), node.to_owned());
+        tokio::spawn(async move {
+            let _permit = permit;
+            let Err(error) = scheduler.write_binding(&key, &pod, &node).await else {
+                return;
+            };
+            scheduler.ledger.lock().refuse(&key);
+            if !coracle_client::is_not_found(&error) {
+                tracing::debug!(pod = %key, %error, "not bound, trying again");
+                scheduler.queue.failed(key);
+            }
+        });
+    }
+
+    async fn write_binding(&self, key: &Key, pod: &Pod, node: &str) -> Result<(), kube::Error> {
         let binding = Binding {
             metadata: ObjectMeta {
                 name: Some(key.name.clone()),
@@ -229,27 +283,14 @@ impl Scheduler {
                 ..Default::default()
             },
         };
-        self.ledger.lock().assume(key.clone(), pod, node);
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &key.namespace);
-        let result: Result<Status, _> = api
+        let _: Status = api
             .create_subresource("binding", &key.name, &PostParams::default(), &binding)
-            .await;
-        match result {
-            Ok(_) => {
-                let text = format!("Successfully assigned {key} to {node}");
-                self.recorder
-                    .event(pod, Severity::Normal, "Scheduled", text);
-                Ok(())
-            }
-            Err(error) => {
-                self.ledger.lock().refuse(key);
-                if coracle_client::is_not_found(&error) {
-                    Ok(())
-                } else {
-                    Err(error)
-                }
-            }
-        }
+            .await?;
+        let text = format!("Successfully assigned {key} to {node}");
+        self.recorder
+            .event(pod, Severity::Normal, "Scheduled", text);
+        Ok(())
     }
 
     /// Says on the pod why no node fits.

@@ -6,7 +6,7 @@
 //! out, also above those of relaxed writes that a crash may lose.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -22,7 +22,8 @@ use crate::value::Value;
 const BATCH_MAX: usize = 1024;
 /// How far ahead of the newest revision the ceiling is set.
 const CEILING_STEP: u64 = 10_000;
-/// A relaxed write waits at most this long for the disk.
+/// A relaxed write waits at most this long for the disk, and so does everybody
+/// for the next try after the disk refused.
 const RELAXED_MAX: Duration = Duration::from_secs(1);
 /// Expired values are looked for no more often than this, so that an hour of
 /// events does not wake the thread once for each.
@@ -70,13 +71,15 @@ pub(crate) struct Committer<V: Value> {
     inner: Arc<Inner<V>>,
     revision: u64,
     ceiling: u64,
-    /// Records of acknowledged relaxed writes that are not on disk yet.
+    /// What memory shows and the disk may not have yet: relaxed writes, and
+    /// the state before a commit that failed.
     pending: Vec<Record>,
     pending_since: Option<Instant>,
     expiries: BinaryHeap<Reverse<(u64, Arc<str>)>>,
     /// The expiry that counts for each key; older entries of the heap are void.
     expiry_of: HashMap<Arc<str>, u64>,
     expiry_looked: Option<Instant>,
+    /// Why the disk refused the last commit.
     failed: Option<String>,
 }
 
@@ -87,6 +90,8 @@ struct Batch<V> {
     overlay: HashMap<Arc<str>, Option<(u64, Arc<V>)>>,
     records: Vec<Record>,
     replies: Vec<(ReplyTo<V>, Reply<V>)>,
+    /// What the expiries were that the batch changed; 0 for never.
+    expiries: Vec<(Arc<str>, u64)>,
     durable: bool,
 }
 
@@ -142,6 +147,10 @@ impl<V: Value> Committer<V> {
         }
     }
 
+    fn is_overdue(&self) -> bool {
+        self.flush_in() == Some(Duration::ZERO)
+    }
+
     fn flush_in(&self) -> Option<Duration> {
         self.pending_since
             .map(|since| RELAXED_MAX.saturating_sub(since.elapsed()))
@@ -157,7 +166,8 @@ impl<V: Value> Committer<V> {
     }
 
     fn batch(&mut self, requests: Vec<Request<V>>) {
-        if let Some(reason) = &self.failed {
+        let overdue = self.is_overdue();
+        if let Some(reason) = self.failed.as_ref().filter(|_| !overdue) {
             for request in requests {
                 request.reply.send(Err(WriteError::Failed {
                     reason: reason.clone(),
@@ -170,6 +180,7 @@ impl<V: Value> Committer<V> {
             overlay: HashMap::new(),
             records: vec![],
             replies: vec![],
+            expiries: vec![],
             durable: false,
         };
         for request in requests {
@@ -205,7 +216,7 @@ impl<V: Value> Committer<V> {
                     expires,
                     bytes: value.encode(),
                 });
-                self.set_expiry(&key, expires);
+                self.change_expiry(batch, &key, expires);
                 let kind = if current.is_some() {
                     EventKind::Updated
                 } else {
@@ -247,7 +258,7 @@ impl<V: Value> Committer<V> {
         batch.records.push(Record::Delete {
             key: key.to_string(),
         });
-        self.expiry_of.remove(&key);
+        self.change_expiry(batch, &key, 0);
         batch.overlay.insert(key.clone(), None);
         let tombstone = Arc::new(value.tombstone(revision));
         batch.events.push(Event {
@@ -275,14 +286,24 @@ impl<V: Value> Committer<V> {
         }
     }
 
-    fn set_expiry(&mut self, key: &Arc<str>, expires: u64) {
-        if expires == 0 {
-            self.expiry_of.remove(key);
-            return;
+    fn change_expiry(&mut self, batch: &mut Batch<V>, key: &Arc<str>, expires: u64) {
+        let before = self.set_expiry(key, expires);
+        if before != expires {
+            batch.expiries.push((key.clone(), before));
         }
-        if self.expiry_of.insert(key.clone(), expires) != Some(expires) {
+    }
+
+    /// Returns the expiry before; 0 for never.
+    fn set_expiry(&mut self, key: &Arc<str>, expires: u64) -> u64 {
+        let before = match expires {
+            0 => self.expiry_of.remove(key),
+            _ => self.expiry_of.insert(key.clone(), expires),
+        };
+        let before = before.unwrap_or(0);
+        if expires != 0 && expires != before {
             self.expiries.push(Reverse((expires, key.clone())));
         }
+        before
     }
 
     /// Deletes what has expired.
@@ -304,7 +325,7 @@ impl<V: Value> Committer<V> {
             if self.expiry_of.get(&key) != Some(&at) {
                 continue;
             }
-            self.expiry_of.remove(&key);
+            self.change_expiry(batch, &key, 0);
             if let (key, Some((_, value))) = self.current(batch, key.to_string()) {
                 self.delete(batch, key, value);
             }
@@ -312,9 +333,7 @@ impl<V: Value> Committer<V> {
     }
 
     fn settle(&mut self, mut batch: Batch<V>) {
-        let overdue = self
-            .pending_since
-            .is_some_and(|since| since.elapsed() >= RELAXED_MAX);
+        let overdue = self.is_overdue();
         self.pending.append(&mut batch.records);
         if !self.pending.is_empty() && self.pending_since.is_none() {
             self.pending_since = Some(Instant::now());
@@ -322,19 +341,43 @@ impl<V: Value> Committer<V> {
         if (batch.durable || overdue || self.revision > self.ceiling)
             && let Err(reason) = self.flush()
         {
-            tracing::error!(%reason, "a commit failed; no more writes are taken");
             for (reply, _) in batch.replies {
                 reply.send(Err(WriteError::Failed {
                     reason: reason.clone(),
                 }));
             }
-            self.failed = Some(reason);
-            return;
+            return self.take_back(batch.expiries, reason);
         }
         self.publish(batch.events);
         for (reply, outcome) in batch.replies {
             reply.send(outcome);
         }
+    }
+
+    /// Forgets a batch that failed. Whether it has reached the disk nobody
+    /// knows, so the next commit says of its keys again what memory shows.
+    fn take_back(&mut self, expiries: Vec<(Arc<str>, u64)>, reason: String) {
+        for (key, before) in expiries.into_iter().rev() {
+            self.set_expiry(&key, before);
+        }
+        let keys: BTreeSet<String> = self.pending.drain(..).map(Record::into_key).collect();
+        let memory = self.inner.memory.read();
+        let restored = keys.into_iter().map(|key| match memory.get(&key) {
+            None => Record::Delete { key },
+            Some(entry) => Record::Put {
+                revision: entry.revision,
+                expires: self.expiry_of.get(&*key).copied().unwrap_or(0),
+                bytes: entry.value.encode(),
+                key,
+            },
+        });
+        self.pending = restored.collect();
+        drop(memory);
+        self.pending_since = Some(Instant::now());
+        if self.failed.as_ref() != Some(&reason) {
+            tracing::error!(%reason, "a commit failed; it is tried again every second");
+        }
+        self.failed = Some(reason);
     }
 
     fn publish(&self, events: Vec<Event<V>>) {
@@ -357,14 +400,15 @@ impl<V: Value> Committer<V> {
         self.ceiling = ceiling;
         self.pending.clear();
         self.pending_since = None;
+        if self.failed.take().is_some() {
+            tracing::info!("the disk takes commits again");
+        }
         Ok(())
     }
 
     /// A clean end needs no gap in the revisions.
     fn finish(mut self) {
-        if self.failed.is_none()
-            && let Err(reason) = self.disk.commit(&self.pending, self.revision)
-        {
+        if let Err(reason) = self.disk.commit(&self.pending, self.revision) {
             tracing::error!(%reason, "the last commit failed");
         }
     }

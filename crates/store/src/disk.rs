@@ -60,6 +60,15 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// Returns the key that is changed.
+    pub fn into_key(self) -> String {
+        match self {
+            Record::Put { key, .. } | Record::Delete { key } => key,
+        }
+    }
+}
+
 /// Called for every stored value with key, revision, expiry (0 for never) and bytes.
 pub type Visit<'a> = dyn FnMut(&str, u64, u64, &[u8]) -> Result<(), String> + 'a;
 
@@ -78,11 +87,16 @@ pub trait Disk: Send + 'static {
     fn commit(&mut self, records: &[Record], ceiling: u64) -> Result<(), String>;
 }
 
-/// A redb file, with sealed ranges.
+/// A redb file, with sealed ranges. A database that failed once refuses
+/// everything, so the next commit opens it anew.
 pub struct RedbDisk {
-    database: Database,
+    /// `None` after a failure.
+    database: Option<Database>,
+    open: Box<Opener>,
     seal: Option<Seal>,
 }
+
+type Opener = dyn Fn() -> Result<Database, OpenError> + Send;
 
 impl RedbDisk {
     /// Opens or creates the file at `path`, readable by its owner alone.
@@ -90,41 +104,31 @@ impl RedbDisk {
     /// # Errors
     /// [`OpenError::Locked`] when another process has it open.
     pub fn open(path: &Path, seal: Option<Seal>) -> Result<RedbDisk, OpenError> {
-        use std::os::unix::fs::OpenOptionsExt;
-        let subject = path.display().to_string();
-        let file = std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(|source| OpenError::Io {
-                path: subject.clone(),
-                source,
-            })?;
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create_file(file);
-        Ok(RedbDisk {
-            database: database.map_err(|error| open_error(subject, error))?,
-            seal,
-        })
+        let path = path.to_owned();
+        RedbDisk::opened_by(Box::new(move || open_file(&path)), seal)
     }
 
     /// Opens a database on a backend of one's own, as simulated disks do.
+    /// Clones of the backend share what is on it.
     ///
     /// # Errors
     /// When the backend holds no usable database.
     pub fn on_backend(
-        backend: impl StorageBackend,
+        backend: impl StorageBackend + Clone,
         seal: Option<Seal>,
     ) -> Result<RedbDisk, OpenError> {
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create_with_backend(backend);
+        let open = move || {
+            builder()
+                .create_with_backend(backend.clone())
+                .map_err(|error| open_error("backend".to_owned(), error))
+        };
+        RedbDisk::opened_by(Box::new(open), seal)
+    }
+
+    fn opened_by(open: Box<Opener>, seal: Option<Seal>) -> Result<RedbDisk, OpenError> {
         Ok(RedbDisk {
-            database: database.map_err(|error| open_error("backend".to_owned(), error))?,
+            database: Some(open()?),
+            open,
             seal,
         })
     }
@@ -150,6 +154,16 @@ impl RedbDisk {
                 Ok([&header[..], &sealed].concat())
             }
         }
+    }
+
+    fn visit_all(&self, database: &Database, visit: &mut Visit<'_>) -> Result<(), OpenError> {
+        let transaction = database.begin_read().map_err(broken)?;
+        let objects = transaction.open_table(OBJECTS).map_err(broken)?;
+        for entry in objects.iter().map_err(broken)? {
+            let (key, record) = entry.map_err(broken)?;
+            self.visit_record(key.value(), record.value(), visit)?;
+        }
+        Ok(())
     }
 
     fn visit_record(
@@ -189,70 +203,30 @@ impl RedbDisk {
         visit(key, number(1), number(9), bytes).map_err(|reason| damaged(&reason))
     }
 
-    fn format(&self) -> Result<Option<(u64, u64)>, redb::Error> {
-        let transaction = self.database.begin_read()?;
-        let meta = match transaction.open_table(META) {
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
-            other => other?,
-        };
-        let number =
-            |name: &str| Ok::<u64, redb::Error>(meta.get(name)?.map_or(0, |value| value.value()));
-        Ok(Some((number("format")?, number("ceiling")?)))
-    }
-
-    fn create(&self) -> Result<(), redb::Error> {
-        let transaction = self.database.begin_write()?;
-        transaction.open_table(OBJECTS)?;
-        transaction
-            .open_table(META)?
-            .insert("format", FORMAT_VERSION)?;
-        transaction.commit()?;
-        Ok(())
-    }
-
-    fn write(&self, records: &[(&str, Option<Vec<u8>>)], ceiling: u64) -> Result<(), redb::Error> {
-        let transaction = self.database.begin_write()?;
-        {
-            let mut objects = transaction.open_table(OBJECTS)?;
-            for (key, record) in records {
-                match record {
-                    Some(record) => drop(objects.insert(*key, record.as_slice())?),
-                    None => drop(objects.remove(*key)?),
-                }
-            }
-            transaction.open_table(META)?.insert("ceiling", ceiling)?;
-        }
-        transaction.commit()?;
-        Ok(())
+    /// Takes the database, opened anew where it has failed before. Whoever
+    /// has used it without failure puts it back.
+    fn take(&mut self) -> Result<Database, OpenError> {
+        self.database.take().map_or_else(&self.open, Ok)
     }
 }
 
 impl Disk for RedbDisk {
     fn load(&mut self, visit: &mut Visit<'_>) -> Result<u64, OpenError> {
-        let broken = |error: redb::Error| OpenError::Database {
-            reason: error.to_string(),
+        let database = self.take()?;
+        let ceiling = match format(&database).map_err(broken)? {
+            None => create(&database).map(|()| 0).map_err(broken)?,
+            Some((format, _)) if format > FORMAT_VERSION => {
+                return Err(OpenError::Newer {
+                    found: format,
+                    known: FORMAT_VERSION,
+                });
+            }
+            Some((_, ceiling)) => {
+                self.visit_all(&database, visit)?;
+                ceiling
+            }
         };
-        let Some((format, ceiling)) = self.format().map_err(broken)? else {
-            self.create().map_err(broken)?;
-            return Ok(0);
-        };
-        if format > FORMAT_VERSION {
-            return Err(OpenError::Newer {
-                found: format,
-                known: FORMAT_VERSION,
-            });
-        }
-        let transaction = self
-            .database
-            .begin_read()
-            .map_err(|error| broken(error.into()))?;
-        let objects = transaction
-            .open_table(OBJECTS)
-            .map_err(|error| broken(error.into()))?;
-        for entry in objects.iter().map_err(|error| broken(error.into()))? {
-            let (key, record) = entry.map_err(|error| broken(error.into()))?;
-            self.visit_record(key.value(), record.value(), visit)?;
-        }
+        self.database = Some(database);
         Ok(ceiling)
     }
 
@@ -274,8 +248,83 @@ impl Disk for RedbDisk {
                 }
             }
         }
-        self.write(&encoded, ceiling)
-            .map_err(|error| error.to_string())
+        let database = self.take().map_err(|error| error.to_string())?;
+        write(&database, &encoded, ceiling).map_err(|error| error.to_string())?;
+        self.database = Some(database);
+        Ok(())
+    }
+}
+
+/// Returns format version and ceiling; `None` for a new file.
+fn format(database: &Database) -> Result<Option<(u64, u64)>, redb::Error> {
+    let transaction = database.begin_read()?;
+    let meta = match transaction.open_table(META) {
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        other => other?,
+    };
+    let number =
+        |name: &str| Ok::<u64, redb::Error>(meta.get(name)?.map_or(0, |value| value.value()));
+    Ok(Some((number("format")?, number("ceiling")?)))
+}
+
+fn create(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(OBJECTS)?;
+    transaction
+        .open_table(META)?
+        .insert("format", FORMAT_VERSION)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+fn write(
+    database: &Database,
+    records: &[(&str, Option<Vec<u8>>)],
+    ceiling: u64,
+) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut objects = transaction.open_table(OBJECTS)?;
+        for (key, record) in records {
+            match record {
+                Some(record) => drop(objects.insert(*key, record.as_slice())?),
+                None => drop(objects.remove(*key)?),
+            }
+        }
+        transaction.open_table(META)?.insert("ceiling", ceiling)?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+fn open_file(path: &Path) -> Result<Database, OpenError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let subject = path.display().to_string();
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|source| OpenError::Io {
+            path: subject.clone(),
+            source,
+        })?;
+    builder()
+        .create_file(file)
+        .map_err(|error| open_error(subject, error))
+}
+
+fn broken(error: impl Into<redb::Error>) -> OpenError {
+    OpenError::Database {
+        reason: error.into().to_string(),
     }
 }
 

@@ -112,7 +112,7 @@ pub enum WriteError {
         /// Revision the key has.
         found: u64,
     },
-    /// The disk refused; the store takes no more writes.
+    /// The disk refused. It is tried again every second; until then nothing is taken.
     #[error("the disk refused a commit: {reason}")]
     Failed {
         /// What it said.

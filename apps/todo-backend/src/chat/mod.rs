@@ -5,8 +5,8 @@
 //! and the assistant built in (`local`) answers when none of them does.
 
 pub mod local;
-mod provider;
-mod sse;
+pub mod provider;
+pub mod sse;
 pub mod tools;
 
 use std::time::{Duration, Instant};

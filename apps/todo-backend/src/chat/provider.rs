@@ -37,18 +37,33 @@ pub enum ProviderError {
     Database(#[from] crate::db::DbError),
 }
 
+/// Longest text that a round may bring, in bytes: several times what is kept
+/// of an answer.
+const ROUND_BYTES_MAX: usize = 256 * 1024;
+/// Most tools that a round may wish for.
+const WISHES_MAX: usize = 16;
+
 /// One round: words, or wishes to use tools.
 #[derive(Debug, Default)]
-struct Round {
+pub struct Round {
     text: String,
     wishes: Vec<Wish>,
 }
 
+/// A tool that the model wants to use.
 #[derive(Debug, Default)]
 struct Wish {
     id: String,
     name: String,
     arguments: String,
+}
+
+/// A round that comes in pieces.
+#[derive(Default)]
+pub struct Stream {
+    decoder: Decoder,
+    round: Round,
+    ended: bool,
 }
 
 /// Talks with a provider until it has an answer.
@@ -186,7 +201,10 @@ async fn read_round(
 }
 
 /// Reads a completion that came in one piece.
-fn whole(bytes: &[u8]) -> Result<Round, ProviderError> {
+///
+/// # Errors
+/// When it is no chat completion.
+pub fn whole(bytes: &[u8]) -> Result<Round, ProviderError> {
     let malformed = |text: &str| ProviderError::Malformed(text.to_owned());
     let body: Json = serde_json::from_slice(bytes).map_err(|_| malformed("no JSON"))?;
     let message = body
@@ -196,7 +214,8 @@ fn whole(bytes: &[u8]) -> Result<Round, ProviderError> {
         text: message["content"].as_str().unwrap_or_default().to_owned(),
         wishes: Vec::new(),
     };
-    for call in message["tool_calls"].as_array().into_iter().flatten() {
+    let calls = message["tool_calls"].as_array();
+    for call in calls.into_iter().flatten().take(WISHES_MAX) {
         round.wishes.push(Wish {
             id: call["id"].as_str().unwrap_or_default().to_owned(),
             name: call
@@ -220,28 +239,48 @@ fn arguments_text(value: Option<&Json>) -> String {
 }
 
 async fn read_stream(mut body: Incoming, listener: &Listener) -> Result<Round, ProviderError> {
-    let mut decoder = Decoder::default();
-    let mut round = Round::default();
-    let mut ended = false;
+    let mut stream = Stream::default();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| ProviderError::Malformed(error.to_string()))?;
-        let Ok(bytes) = frame.into_data() else {
-            continue;
-        };
-        for payload in decoder.feed(&bytes) {
-            ended |= payload == "[DONE]";
+        if let Ok(bytes) = frame.into_data() {
+            stream.feed(&bytes, listener)?;
+        }
+    }
+    stream.finish()
+}
+
+impl Stream {
+    /// Takes a piece; words in it go to the listener at once.
+    ///
+    /// # Errors
+    /// When the round has grown beyond all measure.
+    pub fn feed(&mut self, bytes: &[u8], listener: &Listener) -> Result<(), ProviderError> {
+        for payload in self.decoder.feed(bytes) {
+            self.ended |= payload == "[DONE]";
             if let Ok(chunk) = serde_json::from_str::<Json>(&payload) {
-                add_chunk(&mut round, &chunk, listener);
-                ended |= chunk
+                add_chunk(&mut self.round, &chunk, listener);
+                self.ended |= chunk
                     .pointer("/choices/0/finish_reason")
                     .is_some_and(|reason| !reason.is_null());
             }
         }
+        let wished = self.round.wishes.iter().map(|wish| wish.arguments.len());
+        if self.round.text.len() + wished.sum::<usize>() > ROUND_BYTES_MAX {
+            return Err(ProviderError::Malformed("far too long".to_owned()));
+        }
+        Ok(())
     }
-    if ended {
-        Ok(round)
-    } else {
-        Err(ProviderError::Malformed("the stream broke off".to_owned()))
+
+    /// Returns the round.
+    ///
+    /// # Errors
+    /// When the stream ended before the round did.
+    pub fn finish(self) -> Result<Round, ProviderError> {
+        if self.ended {
+            Ok(self.round)
+        } else {
+            Err(ProviderError::Malformed("the stream broke off".to_owned()))
+        }
     }
 }
 
@@ -258,7 +297,7 @@ fn add_chunk(round: &mut Round, chunk: &Json, listener: &Listener) {
         let place = call["index"]
             .as_u64()
             .map_or(next, |index| index as usize)
-            .min(15);
+            .min(WISHES_MAX - 1);
         while round.wishes.len() <= place {
             round.wishes.push(Wish::default());
         }

@@ -22,7 +22,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{delete, get, patch, post};
+use http::Uri;
 
 use crate::auth::jwt::Keys;
 use crate::config::Config;
@@ -139,7 +141,7 @@ pub fn router(state: AppState) -> Router {
         .merge(task_routes())
         .merge(chat_routes())
         .merge(other_routes())
-        .fallback(|| async { ApiError::not_found() })
+        .fallback(nothing_here)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .merge(upload_routes().method_not_allowed_fallback(method_not_allowed))
@@ -152,6 +154,20 @@ pub fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .layer(from_fn(observe::request_id))
         .with_state(state)
+}
+
+/// A path of the API with a slash too many leads to the one without, as the
+/// applications that this one follows have it; the method stays.
+async fn nothing_here(uri: Uri) -> Response {
+    let bare = uri.path().trim_end_matches('/');
+    if bare == uri.path() || !bare.starts_with("/api/") {
+        return ApiError::not_found().into_response();
+    }
+    let place = match uri.query() {
+        Some(query) => format!("{bare}?{query}"),
+        None => bare.to_owned(),
+    };
+    Redirect::temporary(&place).into_response()
 }
 
 async fn method_not_allowed() -> ApiError {

@@ -231,11 +231,11 @@ fn schemas() -> Value {
             "priority": {"enum": ["low", "medium", "high", "urgent"]},
             "due_date": {"type": ["string", "null"], "format": "date-time"},
             "tags": {"type": "array", "maxItems": 10, "items": text(50)},
-            "recurrence": {"type": ["object", "null"], "properties": {
+            "recurrence": {"type": ["object", "string", "null"], "properties": {
                 "frequency": {"enum": ["daily", "weekly", "monthly"]}, "interval": {"type": "integer"},
                 "days_of_week": {"type": "array", "items": {"type": "integer"}},
                 "day_of_month": {"type": "integer"}}},
-            "reminders": {"type": "array", "maxItems": 5, "items": {"type": "object", "properties": {
+            "reminders": {"type": "array", "maxItems": 5, "items": {"type": ["object", "string"], "properties": {
                 "before": {"type": "string"}, "channel": {"enum": ["push", "email"]}}}}}},
         "ChatInput": {"type": "object", "required": ["message"], "properties": {
             "message": text(2000), "conversation_id": {"type": ["integer", "null"]}}},

@@ -243,7 +243,7 @@ pub fn draft_of(mut draft: Draft, body: &Map<String, Value>) -> Result<Draft, Ap
         None => {}
         Some(Value::Null) => draft.due_date = None,
         Some(Value::String(text)) if text.trim().is_empty() => draft.due_date = None,
-        Some(Value::String(text)) => draft.due_date = Some(instant_of(text, "due_date")?),
+        Some(Value::String(text)) => draft.due_date = Some(due_of(text)?),
         Some(_) => return Err(ApiError::invalid("due_date must be an RFC 3339 date")),
     }
     if let Some(tags) = body.get("tags") {
@@ -272,6 +272,17 @@ fn instant_of(text: &str, field: &str) -> Result<time::Millis, ApiError> {
     at.ok_or_else(|| ApiError::invalid(format!("{field} must be an RFC 3339 date")))
 }
 
+/// Reads a due date; a day alone lasts until its end, as on the pages and for
+/// the assistant.
+fn due_of(text: &str) -> Result<time::Millis, ApiError> {
+    let text = text.trim();
+    let is_day = text.len() == 10 && text.parse::<jiff::civil::Date>().is_ok();
+    match is_day {
+        true => instant_of(&format!("{text}T23:59:00Z"), "due_date"),
+        false => instant_of(text, "due_date"),
+    }
+}
+
 fn tags_of(value: &Value) -> Result<Vec<String>, ApiError> {
     let list = match value {
         Value::Null => return Ok(Vec::new()),
@@ -296,8 +307,13 @@ fn recurrence_of(value: &Value) -> Result<Option<Recurrence>, ApiError> {
         return Ok(None);
     }
     let rule = "recurrence needs frequency daily, weekly or monthly, and fitting fields";
+    // The unit alone will do: "daily".
+    let whole = match value {
+        Value::String(unit) => json!({"frequency": unit}),
+        other => other.clone(),
+    };
     let recurrence: Recurrence =
-        serde_json::from_value(value.clone()).map_err(|_| ApiError::invalid(rule))?;
+        serde_json::from_value(whole).map_err(|_| ApiError::invalid(rule))?;
     let days = &recurrence.days_of_week;
     let fits = match recurrence.frequency {
         Frequency::Daily => days.is_empty() && recurrence.day_of_month.is_none(),
@@ -321,8 +337,15 @@ fn reminders_of(value: &Value) -> Result<Vec<Reminder>, ApiError> {
     if value.is_null() {
         return Ok(Vec::new());
     }
+    // The duration alone will do: "PT30M".
+    let whole = |one: &Value| match one {
+        Value::String(before) => json!({"before": before}),
+        other => other.clone(),
+    };
+    let list = value.as_array().ok_or_else(|| ApiError::invalid(rule))?;
+    let list: Value = list.iter().map(whole).collect();
     let reminders: Vec<Reminder> =
-        serde_json::from_value(value.clone()).map_err(|_| ApiError::invalid(rule))?;
+        serde_json::from_value(list).map_err(|_| ApiError::invalid(rule))?;
     if reminders.len() > 5 {
         return Err(ApiError::invalid("at most 5 reminders are allowed"));
     }
@@ -343,6 +366,17 @@ fn reminders_of(value: &Value) -> Result<Vec<Reminder>, ApiError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_alone_lasts_until_its_end() {
+        let check = |given: &str, expected: &str| {
+            let due = due_of(given).ok().map(time::text);
+            assert_eq!(due.as_deref(), Some(expected), "{given}");
+        };
+        check("2026-01-02", "2026-01-02T23:59:00Z");
+        check("2026-01-02T00:00:00Z", "2026-01-02T00:00:00Z");
+        check("2026-01-02T17:30", "2026-01-02T17:30:00Z");
+    }
 
     #[test]
     fn rules_name_the_field() {
@@ -402,6 +436,15 @@ mod tests {
         check(
             json!({"title": "t", "recurrence": {"frequency": "weekly", "days_of_week": [0, 6]}}),
             Ok("t"),
+        );
+        check(
+            json!({"title": "t", "recurrence": "daily", "due_date": "2026-01-02", "reminders": ["PT5M"]}),
+            Ok("t"),
+        );
+        check(json!({"title": "t", "priority": "med"}), Ok("t"));
+        check(
+            json!({"title": "t", "due_date": "2026-01-02", "reminders": "PT5M"}),
+            Err("reminders are a list of {before: ISO 8601 duration, channel: push or email}"),
         );
         check(
             json!({"title": "t", "recurrence": {"frequency": "daily", "days_of_week": [1]}}),

@@ -29,8 +29,11 @@ pub enum Priority {
 impl Priority {
     const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Urgent];
 
-    /// Reads the word.
+    /// Reads the word, `med` as well.
     pub fn parse(text: &str) -> Option<Self> {
+        if text.eq_ignore_ascii_case("med") {
+            return Some(Self::Medium);
+        }
         Self::ALL
             .into_iter()
             .find(|one| one.word().eq_ignore_ascii_case(text))

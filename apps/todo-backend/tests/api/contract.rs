@@ -409,6 +409,25 @@ fn the_rest_of_the_routes() {
 
 /// RFC 7519 lets dates have fractions; not every reader does.
 #[test]
+fn a_slash_too_many_leads_to_the_path_without() {
+    let server = Settings::new().start();
+    for (path, place) in [
+        ("/api/tasks/", "/api/tasks"),
+        ("/api/tasks/?status=all", "/api/tasks?status=all"),
+    ] {
+        let answer = server.get(path);
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (307, Some(place))
+        );
+    }
+    // Never to another host.
+    for path in ["/", "//example.com/", "/nowhere/"] {
+        assert_eq!(server.get(path).status, 404, "{path}");
+    }
+}
+
+#[test]
 fn tokens_hold_the_claims_of_the_contract() {
     let server = Settings::new().start();
     let ann = server.sign_up("ann@example.com");

@@ -141,13 +141,13 @@ fn body(
     html! {
         h1.hidden { (visitor.t("Assistant")) }
         div.talk {
-            aside.conversations aria-label=(visitor.t("Conversations")) {
+            aside #conversations .conversations aria-label=(visitor.t("Conversations")) {
                 a.button.quiet href="/chat" { (icons::plus()) (visitor.t("New conversation")) }
                 ul {
                     @for one in list {
                         @let id = one["id"].as_i64();
                         li {
-                            a href={ "/chat?c=" (id.unwrap_or_default()) "#end" } aria-current=[(id == open).then_some("page")] {
+                            a dir="auto" href={ "/chat?c=" (id.unwrap_or_default()) "#end" } aria-current=[(id == open).then_some("page")] {
                                 bdi { (one["title"].as_str().unwrap_or_default()) }
                             }
                         }
@@ -162,8 +162,10 @@ fn body(
                 }
                 (composer(visitor, open))
                 span id="end" {}
-                @if let Some(open) = open {
-                    form method="post" action={ "/chat/" (open) "/delete" } { button.plain type="submit" { (visitor.t("Delete conversation")) } }
+                div #forget {
+                    @if let Some(open) = open {
+                        form method="post" action={ "/chat/" (open) "/delete" } { button.plain type="submit" { (visitor.t("Delete conversation")) } }
+                    }
                 }
             }
         }

@@ -240,7 +240,7 @@ fn body(
         div.head {
             div {
                 p.eyebrow { (dates::today(visitor, &now)) }
-                h1 { (visitor.t(dates::greeting(&now))) @if !name.is_empty() { ", " (name) } }
+                h1 { (visitor.t(dates::greeting(&now))) @if !name.is_empty() { (visitor.comma()) " " bdi { (name) } } }
             }
             (counts(visitor, stats))
         }
@@ -356,7 +356,7 @@ fn filters(visitor: &Visitor, filter: &Filter) -> Markup {
         }
         @if !filter.tag.is_empty() {
             @let without = Filter { tag: String::new(), ..filter.clone() };
-            p { span.chip { "#" (filter.tag) } " " a href=(without.path()) { (visitor.t("Remove")) } }
+            p { span.chip { bdi { "#" (filter.tag) } } " " a href=(without.path()) { (visitor.t("Remove")) } }
         }
     }
 }
@@ -445,7 +445,7 @@ fn row(visitor: &Visitor, task: &Value, filter: &Filter, now: &jiff::Zoned) -> M
                     @if !task["recurrence"].is_null() { span role="img" aria-label=(visitor.t("Repeats")) title=(visitor.t("Repeats")) { (icons::repeat()) } }
                     @if priority != "medium" { span class={ "chip " (priority) } { (visitor.t(priority)) } }
                     @for tag in tags.iter().filter_map(Value::as_str) {
-                        a.chip href={ "/dashboard?tag=" (encode(tag)) } { "#" (tag) }
+                        a.chip href={ "/dashboard?tag=" (encode(tag)) } { bdi { "#" (tag) } }
                     }
                 }
             }

@@ -118,6 +118,26 @@ pub fn hold(definition: &mut Value) {
     definition["metadata"]["finalizers"] = json!(list);
 }
 
+/// Says in the status that the objects go, and then the definition.
+pub fn announce_deletion(definition: &mut Value) {
+    let conditions = &mut definition["status"]["conditions"];
+    let mut list = conditions.as_array().cloned().unwrap_or_default();
+    if list
+        .iter()
+        .any(|condition| condition["type"] == "Terminating")
+    {
+        return;
+    }
+    list.push(json!({
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": coracle_machinery::time::seconds(jiff::Timestamp::now()),
+        "reason": "InstanceDeletionPending",
+        "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+    }));
+    *conditions = json!(list);
+}
+
 fn release(definition: &mut Value) {
     let list: Vec<Value> = definition["metadata"]["finalizers"]
         .as_array()

@@ -38,7 +38,6 @@ pub async fn run(
     let given = binding["metadata"]["name"].as_str().unwrap_or_default();
     let name = match (kind.plural, given) {
         ("bindings", given) => given.to_owned(),
-        (_, "") => context.name().to_owned(),
         (_, given) if given != context.name() => {
             return Err(ApiError::bad_request(
                 "name in URL does not match name in Binding object",
@@ -46,35 +45,23 @@ pub async fn run(
         }
         (_, given) => given.to_owned(),
     };
-    check(bindings, &name, &binding)?;
+    check(&binding)?;
     bind(context, &name, &binding, options.dry_run).await?;
     let answer = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
     Ok(respond::json(StatusCode::CREATED, &answer))
 }
 
-fn check(bindings: &'static Kind, name: &str, binding: &Value) -> ApiResult<()> {
+/// Upstream hands these faults on as they are, without making a Status of them.
+fn check(binding: &Value) -> ApiResult<()> {
     let target = &binding["target"];
     let kind = target["kind"].as_str().unwrap_or_default();
     if !matches!(kind, "" | "Node") {
-        let message =
-            format!("Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\"");
-        return Err(ApiError::invalid_field(
-            bindings,
-            name,
-            "FieldValueNotSupported",
-            "target.kind",
-            message,
-        ));
+        return Err(ApiError::unknown(format!(
+            "target.kind: Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\""
+        )));
     }
     if target["name"].as_str().unwrap_or_default().is_empty() {
-        let message = "Required value".to_owned();
-        return Err(ApiError::invalid_field(
-            bindings,
-            name,
-            "FieldValueRequired",
-            "target.name",
-            message,
-        ));
+        return Err(ApiError::unknown("target.name: Required value"));
     }
     Ok(())
 }
@@ -97,10 +84,12 @@ async fn bind(context: &Context, name: &str, binding: &Value, dry_run: bool) -> 
             .as_str()
             .filter(|uid| !uid.is_empty() && *uid != stored.meta.uid)
         {
-            return Err(conflict(format!(
-                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            let why = format!(
+                "StorageError: invalid object, Code: 4, Key: /registry/pods/{}/{name}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                context.namespace(),
                 stored.meta.uid
-            )));
+            );
+            return Err(ApiError::conflict(pods, name, &why));
         }
         if stored.meta.deleting {
             return Err(conflict(format!(

@@ -36,8 +36,16 @@ pub async fn run(
     decode::judge(context, parsed.findings, FieldValidation::Warn)
         .map_err(ApiError::bad_request)?;
     let eviction = parsed.value;
+    let text = |name: &str| eviction[name].as_str().unwrap_or_default();
+    if !matches!(text("kind"), "" | "Eviction") {
+        let (kind, version) = (text("kind"), text("apiVersion"));
+        return Err(ApiError::bad_request(format!(
+            "{kind} in version \"{}\" cannot be handled as a Eviction: no kind {kind:?} is registered for version {version:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+            version.rsplit('/').next().unwrap_or_default()
+        )));
+    }
     let given = eviction["metadata"]["name"].as_str().unwrap_or_default();
-    if !given.is_empty() && given != context.name() {
+    if given != context.name() {
         return Err(ApiError::bad_request(
             "name in URL does not match name in Eviction object",
         ));

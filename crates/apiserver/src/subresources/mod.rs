@@ -7,6 +7,7 @@ mod node;
 mod reviews;
 mod scale;
 mod status;
+mod stream_options;
 mod token;
 
 use coracle_machinery::kind::Kind;
@@ -37,8 +38,8 @@ pub async fn run(
         return Err(ApiError::no_such_resource());
     }
     let verb = verb(&parts.method);
-    let streams = matches!(name, "log" | "exec" | "attach" | "portforward" | "proxy");
-    let allowed = sub.verbs.contains(&verb) || (streams && matches!(verb, "get" | "create"));
+    let connects = matches!(name, "exec" | "attach" | "portforward" | "proxy");
+    let allowed = sub.verbs.contains(&verb) || (connects && matches!(verb, "get" | "create"));
     if !allowed {
         return Err(ApiError::method_not_allowed());
     }

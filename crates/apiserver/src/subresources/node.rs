@@ -4,7 +4,7 @@
 
 use coracle_machinery::kind::Kind;
 use http::request::Parts;
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use serde_json::Value;
 
 use crate::body::Body;
@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::kubelet::Kubelet;
 use crate::resource;
 use crate::status::{ApiError, ApiResult};
+use crate::subresources::stream_options;
 use crate::verbs::get;
 
 /// Answers a stream of a pod.
@@ -25,6 +26,7 @@ pub async fn pod(
     parts: Parts,
     body: Body,
 ) -> ApiResult<Response<Body>> {
+    stream_options::check(context, name)?;
     let pod = get::find(context, kind, context.namespace(), context.name())?.to_plain_value();
     let (namespace, pod_name) = (context.namespace(), context.name());
     let query = parts
@@ -35,7 +37,7 @@ pub async fn pod(
     let path = if name == "portforward" {
         format!("/portForward/{namespace}/{pod_name}{query}")
     } else {
-        let container = container(context, name, &pod)?;
+        let container = container(context, &pod)?;
         let place = if name == "log" { "containerLogs" } else { name };
         format!("/{place}/{namespace}/{pod_name}/{container}{query}")
     };
@@ -44,6 +46,12 @@ pub async fn pod(
         .unwrap_or_default()
         .is_empty()
     {
+        if name == "log" {
+            // A pod that is nowhere yet has said nothing.
+            let mut nothing = Response::new(Body::default());
+            *nothing.status_mut() = StatusCode::NO_CONTENT;
+            return Ok(nothing);
+        }
         return Err(ApiError::bad_request(format!(
             "pod {pod_name} does not have a host assigned"
         )));
@@ -51,62 +59,37 @@ pub async fn pod(
     pass(context, &path, parts, body).await
 }
 
-/// The container asked for, or the default one.
-fn container(context: &Context, name: &str, pod: &Value) -> ApiResult<String> {
+/// The container asked for, or the only one.
+fn container(context: &Context, pod: &Value) -> ApiResult<String> {
     let pod_name = context.name();
-    let names: Vec<&str> = ["initContainers", "containers", "ephemeralContainers"]
-        .iter()
-        .flat_map(|list| pod["spec"][*list].as_array().into_iter().flatten())
-        .filter_map(|container| container["name"].as_str())
-        .collect();
+    let names = |lists: &[&str]| -> Vec<&str> {
+        let lists = lists
+            .iter()
+            .filter_map(|list| pod["spec"][*list].as_array());
+        let containers = lists.flatten();
+        containers
+            .filter_map(|container| container["name"].as_str())
+            .collect()
+    };
+    let all = names(&["initContainers", "containers", "ephemeralContainers"]);
     let asked = context.query.text("container");
+    if all.contains(&asked) {
+        return Ok(asked.to_owned());
+    }
     if !asked.is_empty() {
-        if names.contains(&asked) {
-            return Ok(asked.to_owned());
-        }
         return Err(ApiError::bad_request(format!(
             "container {asked} is not valid for pod {pod_name}"
         )));
     }
-    let main: Vec<&str> = pod["spec"]["containers"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|container| container["name"].as_str())
-        .collect();
-    let annotated =
-        pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"].as_str();
-    match (main.as_slice(), annotated) {
-        (_, Some(annotated)) if name != "log" && main.contains(&annotated) => {
-            Ok(annotated.to_owned())
-        }
-        ([one], _) if names.len() == 1 || name != "log" => Ok((*one).to_owned()),
-        ([], _) => Err(ApiError::bad_request(format!(
-            "pod {pod_name} has no containers"
+    match names(&["containers"]).as_slice() {
+        [one] => Ok((*one).to_owned()),
+        [] => Err(ApiError::bad_request(format!(
+            "a container name must be specified for pod {pod_name}"
         ))),
-        _ if name != "log" => Ok(main[0].to_owned()),
-        _ => {
-            let init: Vec<&str> = pod["spec"]["initContainers"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|container| container["name"].as_str())
-                .collect();
-            if init.is_empty() && main.len() == 1 {
-                return Ok(main[0].to_owned());
-            }
-            let mut message = format!(
-                "a container name must be specified for pod {pod_name}, choose one of: [{}]",
-                main.join(" ")
-            );
-            if !init.is_empty() {
-                message.push_str(&format!(
-                    " or one of the init containers: [{}]",
-                    init.join(" ")
-                ));
-            }
-            Err(ApiError::bad_request(message))
-        }
+        _ => Err(ApiError::bad_request(format!(
+            "a container name must be specified for pod {pod_name}, choose one of: [{}]",
+            all.join(" ")
+        ))),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::managed;
 use crate::options::{FieldValidation, WriteOptions};
 use crate::respond::{self, Include};
 use crate::status::{ApiError, ApiResult};
-use crate::verbs::{patch, update};
+use crate::verbs::{create, patch, update};
 
 /// Answers `GET`, `PUT` and `PATCH` of a scale.
 ///
@@ -161,12 +161,20 @@ async fn put(context: &Context, kind: &'static Kind, body: &Bytes) -> ApiResult<
         options.field_validation,
     )?;
     let given = scale["metadata"]["name"].as_str().unwrap_or_default();
-    if !given.is_empty() && given != context.name() {
+    if given.is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            context.name()
+        )));
+    }
+    if given != context.name() {
         return Err(ApiError::bad_request(format!(
             "the name of the object ({given}) does not match the name on the URL ({})",
             context.name()
         )));
     }
+    create::check_namespace(context, kind, &mut scale.clone())?;
+    let uid = scale["metadata"]["uid"].as_str().unwrap_or_default();
     let insist = scale["metadata"]["resourceVersion"]
         .as_str()
         .is_some_and(|revision| !revision.is_empty());
@@ -176,7 +184,10 @@ async fn put(context: &Context, kind: &'static Kind, body: &Bytes) -> ApiResult<
         kind,
         options.dry_run,
         insist,
-        &mut |live, owners| Ok((scale.clone(), track(&name, live, owners, &scale))),
+        &mut |live, owners| {
+            update::check_uid(kind, uid, live)?;
+            Ok((scale.clone(), track(&name, live, owners, &scale)))
+        },
     )
     .await
 }
@@ -202,6 +213,7 @@ async fn patched(
         &mut |live, owners| {
             let value = patch::apply_to(scale_kind(), form, live, &parsed)?;
             let scale = typed(context, value, options.field_validation)?;
+            update::check_name(context, &mut scale.clone())?;
             let owners = track(&name, live, owners, &scale);
             Ok((scale, owners))
         },

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use coracle_machinery::apply::ManagedFields;
 use coracle_machinery::kind::Kind;
+use coracle_store::WriteError;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 use rand::Rng;
@@ -115,7 +116,7 @@ async fn create_once(
     let mut causes = rules::validate_create(kind, &object);
     causes.extend(admission::forbidden(context, kind, &object));
     rules::refuse(kind, &name, causes)?;
-    for warning in rules::warnings(kind, &object, None) {
+    for warning in rules::warnings(kind, None, &object, None) {
         context.warn(warning);
     }
     rules::stored_form(kind, &mut object);
@@ -123,7 +124,7 @@ async fn create_once(
     if dry_run {
         let key = crate::resource::key(kind, context.namespace(), &name);
         return match context.core.store.get(&key) {
-            Some(_) => Err(ApiError::already_exists(kind, &name)),
+            Some(_) => Err(taken(context, kind, &name)),
             None => {
                 managed::put(&mut object, owners);
                 Ok(Written::Value(write::without_revision(object)))
@@ -132,10 +133,24 @@ async fn create_once(
     }
     let stored = write::put_new(&context.core, kind, &object, owners)
         .await
-        .map_err(|error| write::refused(kind, &name, &error))?;
+        .map_err(|error| match error {
+            WriteError::Exists { .. } => taken(context, kind, &name),
+            error => write::refused(kind, &name, &error),
+        })?;
     allocation.keep();
     settle(context, kind, &name).await;
     Ok(Written::Stored(stored))
+}
+
+/// The name belongs to another object, which may be on its way out.
+fn taken(context: &Context, kind: &'static Kind, name: &str) -> ApiError {
+    let mut error = ApiError::already_exists(kind, name);
+    let key = crate::resource::key(kind, context.namespace(), name);
+    let other = context.core.store.get(&key);
+    if other.is_some_and(|other| other.meta.deleting) {
+        error.message = format!("object is being deleted: {}", error.message);
+    }
+    error
 }
 
 /// Fills in the namespace of the path, or refuses another one.
@@ -183,6 +198,9 @@ fn give_identity(kind: &Kind, object: &mut Value) -> ApiResult<()> {
     let prefix = text(metadata, "generateName");
     if text(metadata, "name").is_empty() && !prefix.is_empty() {
         metadata.insert("name".to_owned(), json!(generate_name(&prefix)));
+    }
+    if kind.kind == "LimitRange" && text(metadata, "name").is_empty() {
+        metadata.insert("name".to_owned(), json!(uuid::Uuid::new_v4().to_string()));
     }
     if !kind.namespaced {
         metadata.shift_remove("namespace");

@@ -315,20 +315,32 @@ pub async fn delete(
 fn check_preconditions(kind: &Kind, stored: &Stored, options: &Options) -> ApiResult<()> {
     let conflict = |why: String| {
         let name = &stored.meta.name;
-        // Upstream names the kind here, not the resource.
-        let qualified = match kind.group {
+        // Upstream names the kind of the storage here, not the resource.
+        let group = kind.stored_as.map_or(kind.group, |(group, ..)| group);
+        let qualified = match group {
             "" => kind.kind.to_owned(),
             group => format!("{}.{group}", kind.kind),
         };
         let message = format!("Operation cannot be fulfilled on {qualified} \"{name}\": {why}");
         ApiError::new(409, "Conflict", message).with(Details {
             name: name.clone(),
-            group: kind.group.to_owned(),
+            group: group.to_owned(),
             kind: kind.kind.to_owned(),
             ..Details::default()
         })
     };
+    let own_words = |what: &str, given: &str, found: &str| {
+        let why = format!(
+            "Precondition failed: {what} in precondition: {given}, {what} in object meta: {found}"
+        );
+        ApiError::conflict(kind, &stored.meta.name, &why)
+    };
+    // These look at preconditions before the generic deletion does.
+    let looks_first = matches!(kind.kind, "Namespace" | "CustomResourceDefinition");
     if let Some(uid) = options.uid.as_ref().filter(|uid| **uid != stored.meta.uid) {
+        if looks_first {
+            return Err(own_words("UID", uid, &stored.meta.uid));
+        }
         return Err(conflict(format!(
             "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
             stored.meta.uid
@@ -340,6 +352,9 @@ fn check_preconditions(kind: &Kind, stored: &Stored, options: &Options) -> ApiRe
         .as_ref()
         .filter(|revision| **revision != found)
     {
+        if looks_first {
+            return Err(own_words("ResourceVersion", revision, &found));
+        }
         return Err(conflict(format!(
             "the ResourceVersion in the precondition ({revision}) does not match the ResourceVersion in record ({found}). The object might have been modified"
         )));
@@ -357,6 +372,7 @@ async fn delete_once(
     let mut object = live.clone();
     if kind.kind == "CustomResourceDefinition" {
         custom::definitions::hold(&mut object);
+        custom::definitions::announce_deletion(&mut object);
     }
     let finalizers = finalizers_after(kind, &object, options);
     set_list(&mut object["metadata"], "finalizers", &finalizers);
@@ -475,7 +491,7 @@ fn finalizers_after(kind: &Kind, live: &Value, options: &Options) -> Vec<String>
 
 /// Events are never owners.
 fn collects_garbage(kind: &Kind) -> bool {
-    kind.kind != "Event"
+    !matches!(kind.kind, "Event" | "Namespace")
 }
 
 fn is_graceful(kind: &Kind) -> bool {
@@ -528,13 +544,15 @@ fn mark(kind: &Kind, object: &mut Value, live: &Value, grace: i64) {
         .unwrap_or(Timestamp::MAX);
     let metadata = &mut object["metadata"];
     metadata["deletionTimestamp"] = json!(coracle_machinery::time::seconds(time));
-    // Upstream's namespaces mark their own deletion, without a time of grace.
-    if kind.kind != "Namespace" {
+    // Upstream's namespaces and definitions mark their own deletion, without a
+    // time of grace and without counting it.
+    let own_mark = matches!(kind.kind, "Namespace" | "CustomResourceDefinition");
+    if !own_mark {
         metadata["deletionGracePeriodSeconds"] = json!(grace);
     }
     if let Some(generation) = metadata["generation"]
         .as_i64()
-        .filter(|&generation| generation > 0)
+        .filter(|&generation| generation > 0 && !own_mark)
     {
         metadata["generation"] = json!(generation + 1);
     }

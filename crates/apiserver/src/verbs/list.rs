@@ -44,7 +44,12 @@ pub fn run(context: &Context, kind: &'static Kind) -> ApiResult<Response<Body>> 
 impl Request {
     fn read(context: &Context, kind: &'static Kind) -> ApiResult<Request> {
         let query = &context.query;
-        let limit: i64 = number(query.text("limit"))?;
+        let mut limit: i64 = number(query.text("limit"))?;
+        number(query.text("timeoutSeconds"))?;
+        // What a cache has at hand is given whole (`computeListLimit` upstream).
+        if query.text("resourceVersion") == "0" && query.text("continue").is_empty() {
+            limit = 0;
+        }
         let selection = Selection::read(kind, query)?;
         let mut causes = check_match(
             query.text("resourceVersion"),

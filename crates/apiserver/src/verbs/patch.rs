@@ -369,9 +369,10 @@ fn parse_apply(context: &Context, kind: &Kind, body: &Bytes) -> ApiResult<Value>
     }
     let text = |key: &str| parsed[key].as_str().unwrap_or_default().to_owned();
     if text("kind") != kind.kind || text("apiVersion") != kind.api_version() {
+        let api_version = text("apiVersion");
+        let slash = if api_version.contains('/') { "" } else { "/" };
         return Err(ApiError::bad_request(format!(
-            "invalid object type: {}, Kind={}",
-            text("apiVersion"),
+            "invalid object type: {slash}{api_version}, Kind={}",
             text("kind")
         )));
     }

@@ -91,7 +91,11 @@ fn revision_of(object: &Value) -> &str {
     }
 }
 
-fn check_name(context: &Context, object: &mut Value) -> ApiResult<()> {
+/// Fills in the name of the path, or refuses another one.
+///
+/// # Errors
+/// 400 when the object has another name.
+pub fn check_name(context: &Context, object: &mut Value) -> ApiResult<()> {
     let given = object["metadata"]["name"].as_str().unwrap_or_default();
     if given.is_empty() {
         object["metadata"]["name"] = json!(context.name());
@@ -107,7 +111,10 @@ fn check_name(context: &Context, object: &mut Value) -> ApiResult<()> {
 }
 
 /// A `PUT` that names a uid is meant for that object alone.
-fn check_uid(kind: &'static Kind, uid: &str, live: &Value) -> ApiResult<()> {
+///
+/// # Errors
+/// 409 when the live object has another uid.
+pub fn check_uid(kind: &'static Kind, uid: &str, live: &Value) -> ApiResult<()> {
     let metadata = &live["metadata"];
     let found = metadata["uid"].as_str().unwrap_or_default();
     if uid.is_empty() || uid == found {
@@ -196,7 +203,7 @@ async fn change_once(
         context.name(),
         rules::validate_update(kind, subresource, &object, live),
     )?;
-    for warning in rules::warnings(kind, &object, Some(live)) {
+    for warning in rules::warnings(kind, subresource, &object, Some(live)) {
         context.warn(warning);
     }
     rules::stored_form(kind, &mut object);

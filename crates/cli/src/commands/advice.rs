@@ -6,6 +6,7 @@ use coracle_cluster::LaunchError;
 
 use super::doctor;
 use crate::failure::Failure;
+use crate::remedy;
 
 /// Returns the failure of a command that changes a cluster, with advice.
 pub fn of_launch(error: LaunchError) -> Failure {
@@ -13,17 +14,16 @@ pub fn of_launch(error: LaunchError) -> Failure {
     match &error {
         LaunchError::File { source, .. } => match source.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotFound => {
-                Failure::machine(text).hint(
-                    "clusters are kept in a folder that you may write: export CORACLE_HOME=DIR",
-                )
+                Failure::machine(text).hint(remedy::HOME)
             }
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Failure::machine(text).hint(
-                "free some space (coracle image ls shows what takes it), or: export CORACLE_HOME=DIR",
-            ),
-            _ => Failure::machine(text).hint("coracle doctor says what is wrong with this machine"),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                Failure::machine(text).hint(remedy::DISK)
+            }
+            _ => Failure::machine(text).hint(remedy::LOOK),
         },
-        LaunchError::TooNew { .. } => Failure::machine(text)
-            .hint("use the coracle that wrote it, or a newer one; or begin anew: coracle delete"),
+        LaunchError::TooNew { .. } => {
+            Failure::machine(text).hint(format!("{}; or begin anew: coracle delete", remedy::NEWER))
+        }
         LaunchError::Busy { .. } => {
             Failure::from(anyhow::anyhow!(text)).hint("wait for that command, or end it")
         }
@@ -31,15 +31,13 @@ pub fn of_launch(error: LaunchError) -> Failure {
             let says = |word: &str| message.contains(word);
             let hint = match () {
                 () if says("user namespace") || says("id map") => doctor::user_namespaces(),
-                () if says("overlay") => doctor::OVERLAY.into(),
-                () if says("nftables") => doctor::NFTABLES.into(),
-                () => "coracle doctor says what this machine lacks".into(),
+                () if says("overlay") => remedy::OVERLAY.into(),
+                () if says("nftables") => remedy::NFTABLES.into(),
+                () => remedy::LOOK.into(),
             };
             Failure::machine(text).hint(hint)
         }
-        LaunchError::Spawn { .. } => {
-            Failure::machine(text).hint("coracle doctor says what is wrong with this machine")
-        }
+        LaunchError::Spawn { .. } => Failure::machine(text).hint(remedy::LOOK),
     }
 }
 
@@ -49,8 +47,8 @@ pub fn check_binary() -> Result<(), Failure> {
     if !doctor::needs_libraries() {
         return Ok(());
     }
-    Err(
-        Failure::machine("this coracle needs libraries of this machine, which its containers do not have")
-            .hint("build the static one: cargo build --release in the repository, whose .cargo/config.toml asks for it"),
+    Err(Failure::machine(
+        "this coracle needs libraries of this machine, which its containers do not have",
     )
+    .hint(remedy::STATIC))
 }

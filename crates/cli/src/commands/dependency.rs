@@ -18,7 +18,7 @@ use crate::failure::{Failure, Outcome};
 /// List or bring the charts that a chart needs.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  coracle dependency list charts/todo-app\n  coracle dependency build charts/umbrella   from file://../other\n\nCharts of repositories and registries are not downloaded yet: put their\narchives into charts/."
+    after_help = "Examples:\n  coracle dependency list charts/todo-app\n  coracle dependency build charts/umbrella   from file://../other\n  coracle dependency update charts/umbrella  and write Chart.lock\n\nCharts of repositories and registries are not downloaded yet: put their\narchives into charts/."
 )]
 pub struct Dependency {
     #[command(subcommand)]

@@ -9,6 +9,7 @@ mod delete;
 mod dependency;
 mod doctor;
 mod down;
+mod elsewhere;
 mod forward;
 mod helm;
 mod image;
@@ -233,7 +234,25 @@ fn command_line() -> clap::Command {
         let place = ORDER.iter().position(|known| *known == name);
         command = command.mut_subcommand(name, |one| one.display_order(place.unwrap_or(100)));
     }
-    command
+    with_examples(command)
+}
+
+/// Gives each verb of a group, such as `image load`, those of the group's
+/// examples that are its own.
+fn with_examples(command: clap::Command) -> clap::Command {
+    command.mut_subcommands(|group| {
+        let examples = group.get_after_help().map(ToString::to_string);
+        let start = format!("  coracle {} ", group.get_name());
+        group.mut_subcommands(|verb| {
+            let begin = format!("{start}{}", verb.get_name());
+            let lines = examples.iter().flat_map(|text| text.lines());
+            let own: Vec<&str> = lines.filter(|line| line.starts_with(&begin)).collect();
+            if own.is_empty() || verb.get_after_help().is_some() {
+                return verb;
+            }
+            verb.after_help(format!("Examples:\n{}", own.join("\n")))
+        })
+    })
 }
 
 /// Parses the command line, over the defaults that the user has set.
@@ -248,7 +267,9 @@ fn parse() -> Result<Cli, Failure> {
         };
         command = command.mut_arg(argument, |argument| argument.default_value(value));
     }
-    let matches = command.get_matches();
+    let matches = command
+        .try_get_matches()
+        .unwrap_or_else(|error| elsewhere::refuse(&error));
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }
 
@@ -297,4 +318,27 @@ fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Fa
         .enable_all()
         .build()?
         .block_on(future)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_teaches_by_example() {
+        // These pass their words on, help included.
+        const OTHERS: [&str; 3] = ["kubectl", "helm", "help"];
+        fn check(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            let verbs = || command.get_subcommands().filter(|one| !one.is_hide_set());
+            let named = |one: &&clap::Command| !OTHERS.contains(&one.get_name());
+            for verb in verbs().filter(named) {
+                check(verb, &path);
+            }
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
+            assert!(help.contains("Examples:"), "{path} has no example");
+        }
+        check(&command_line(), "");
+    }
 }

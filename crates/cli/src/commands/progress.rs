@@ -37,6 +37,11 @@ impl Progress {
         }
     }
 
+    /// Returns whether nothing is told.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Begins a step.
     pub fn step(&self, name: &str) -> Step {
         Step {

@@ -9,6 +9,7 @@ use coracle_machinery::jsonpath::JsonPath;
 
 use super::release::{ChartFlags, source};
 use crate::failure::Outcome;
+use crate::values::ValueFlags;
 
 /// Show a chart, its values, README or definitions.
 #[derive(Debug, Args)]
@@ -46,7 +47,7 @@ enum What {
 impl Show {
     /// Prints the part.
     pub fn run(&self) -> Outcome {
-        let chart = source::load(&self.chart, &self.flags)?;
+        let (chart, _) = source::load(&self.chart, &self.flags, &ValueFlags::default())?;
         if let (What::Values, Some(template)) = (self.part, &self.jsonpath) {
             return self.select(&chart, template);
         }

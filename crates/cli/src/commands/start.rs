@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use coracle_cluster::gateway::{self, start_gateway};
 use coracle_cluster::init::{self, ProcessConfig};
+use coracle_cluster::kubeconfig::KubeconfigError;
 use coracle_cluster::launch::{self, Launch};
 use coracle_cluster::pki::Pki;
-use coracle_cluster::{HostNetwork, IdMap, Launched, Record, build, upgrade};
+use coracle_cluster::{HostNetwork, IdMap, Launched, Record, build, held, upgrade};
 use coracle_netdev::AddressPlan;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::runtime::wait::await_condition;
@@ -114,7 +115,17 @@ impl Start {
         if let Err(failure) = ready {
             step.failed();
             let log = target.dir.logs().join("engine.log");
-            return Err(failure.hint(format!("the engine's log says more: {}", log.display())));
+            let more = format!("the engine's log says more: {}", log.display());
+            // Nothing but a copy brings back what is no store.
+            let is_broken = failure.to_string().contains("the store does not open");
+            return Err(failure.hint(match is_broken {
+                true => format!(
+                    "bring {} back from a copy, or begin anew: {}; {more}",
+                    target.dir.data().join("store").display(),
+                    command("delete", target.dir.name()),
+                ),
+                false => more,
+            }));
         }
         self.write_kubeconfig(global, target, &record)?;
         step.done(&format!(
@@ -215,8 +226,9 @@ impl Start {
         if self.api_only {
             return vec![process("engine", &[name, "--api-only"], &["api"])];
         }
+        let sockets = [&held::NAMES[..], &[init::MEMORY]].concat();
         vec![
-            process("dataplane", &[], &[init::MEMORY]),
+            process("dataplane", &[], &sockets),
             process("engine", &[name], &["api"]),
         ]
     }
@@ -279,9 +291,15 @@ impl Start {
     }
 
     fn write_kubeconfig(&self, global: &Global, target: &Target, record: &Record) -> Outcome {
-        Ok(target
-            .entry(record)?
-            .merge_into(&kubeconfig_path(global)?)?)
+        let path = kubeconfig_path(global)?;
+        let merged = target.entry(record)?.merge_into(&path);
+        merged.map_err(|error| match error {
+            KubeconfigError::Malformed { .. } => Failure::from(error).hint(format!(
+                "the cluster runs; mend the file, put it aside (mv {0} {0}.broken) or name another (--kubeconfig FILE), then start again",
+                path.display()
+            )),
+            other => other.into(),
+        })
     }
 }
 

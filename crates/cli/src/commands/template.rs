@@ -128,13 +128,13 @@ impl Template {
         seen: Capabilities,
         lookup: &dyn Lookup,
     ) -> Outcome {
+        crate::memory::keep();
         let capabilities = self.capabilities(seen)?;
         let (name, chart) = self
             .naming
             .name_and_chart(&self.names, Some("release-name"))?;
+        let (chart, values) = source::load(chart, &self.chart, &self.values)?;
         check_name(&name).map_err(|error| anyhow::anyhow!("release name check failed: {error}"))?;
-        let chart = source::load(chart, &self.chart)?;
-        let values = self.values.read()?;
         let release = Release {
             namespace: namespace.to_owned(),
             is_install: !self.is_upgrade,
@@ -147,7 +147,10 @@ impl Template {
             ..Options::default()
         };
         let rendered = render_with(&chart, &values, &release, &capabilities, lookup, options);
-        let rendered = rendered.map_err(|error| refused(&error, debug))?;
+        let rendered = rendered.map_err(|error| match debug {
+            true => self.refused_aloud(&error),
+            false => refusal(&error),
+        })?;
         for warning in &rendered.warnings {
             eprintln!("{warning}");
         }
@@ -187,6 +190,27 @@ impl Template {
         }
         std::io::stdout().write_all(text.as_bytes())?;
         Ok(())
+    }
+
+    /// Makes the failure of a refusal; prints what templates wrote, or those of
+    /// them that are asked for.
+    fn refused_aloud(&self, error: &RenderError) -> Failure {
+        let mut text = String::new();
+        for (path, written) in &error.written {
+            if !written.trim().is_empty() {
+                text.push_str(&format!("---\n# Source: {path}\n{written}\n"));
+            }
+        }
+        if !self.show_only.is_empty() {
+            match print::only(&text, &self.show_only, self.helm_level) {
+                Ok(found) => text = found,
+                Err(message) => return anyhow::anyhow!(message).into(),
+            }
+        } else if text.is_empty() {
+            text.push('\n');
+        }
+        print!("{text}");
+        refusal(error)
     }
 
     /// Writes one file per template; says which.
@@ -233,18 +257,7 @@ impl Template {
     }
 }
 
-/// Makes the failure of a refusal; says what templates wrote if all is to be
-/// said.
-fn refused(error: &RenderError, debug: bool) -> Failure {
-    if debug {
-        for (path, text) in &error.written {
-            if !text.trim().is_empty() {
-                println!("---\n# Source: {path}\n{text}");
-            }
-        }
-        if error.written.is_empty() {
-            println!();
-        }
-    }
+/// Makes the failure of a refusal.
+fn refusal(error: &RenderError) -> Failure {
     Failure::from(anyhow::anyhow!("{}", error.report().trim_end()))
 }

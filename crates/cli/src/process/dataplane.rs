@@ -1,10 +1,11 @@
 //! The data plane's process.
 
 use std::fs::File;
-use std::os::fd::FromRawFd;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::Arc;
 
-use coracle_cluster::init;
+use coracle_cluster::{held, init};
+use coracle_dataplane::Held;
 use coracle_dataplane::control::{self, Process};
 use coracle_dataplane::host::Client;
 use coracle_dataplane::leave;
@@ -25,12 +26,15 @@ pub fn main() -> anyhow::Result<()> {
     runtime.block_on(async {
         let socket = paths::dataplane_socket();
         let _ = std::fs::remove_file(&socket);
-        // SAFETY: pid 1 handed over this descriptor, nothing else owns it here.
-        let saved = init::descriptor(init::MEMORY).map(|fd| unsafe { File::from_raw_fd(fd) });
+        // SAFETY: pid 1 handed over these descriptors, each is taken once, and
+        // nothing else owns them here.
+        let inherited = |name| init::descriptor(name).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+        let held = Held::new(held::NAMES.into_iter().filter_map(inherited));
         let process = Process {
             control: UnixListener::bind(socket)?,
-            saved,
+            saved: inherited(init::MEMORY).map(File::from),
             host: Arc::new(Client::new(paths::gateway_socket())),
+            held,
         };
         let mut asked_to_end = signal(SignalKind::terminate())?;
         tokio::select! {

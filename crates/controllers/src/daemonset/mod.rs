@@ -17,15 +17,14 @@ use k8s_openapi::api::apps::v1::{
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::{Selector, SelectorExt};
 use kube::{Api, Client, ResourceExt};
-use serde_json::json;
 
 use crate::context::Context;
 use crate::expectations::Expectations;
 use crate::history::{self, History, Naming};
-use crate::owner::{controller_name, family, reference_to};
+use crate::owner::{Claim, controller_name};
 use crate::pods;
 use crate::template::{message, pod_from};
 use nodes::Place;
@@ -69,7 +68,7 @@ pub async fn run(context: Context) {
         .nodes
         .on_change(move |_| sets.all().iter().for_each(|set| own.add(key_of(&**set))));
     let own = queue.clone();
-    controller.pods.on_change(move |pod| {
+    controller.pods.on_transition(move |pod| {
         if let Some(name) = controller_name(&**pod, "DaemonSet") {
             own.add(Key::new(pod.namespace().unwrap_or_default(), name));
         }
@@ -231,30 +230,23 @@ impl Controller {
         Ok(next_availability(&set, &owned, now))
     }
 
-    /// Returns the pods of the set, after adopting those that it selects.
+    /// Returns the pods of the set.
     async fn claim(&self, set: &DaemonSet) -> Result<Vec<Arc<Pod>>, kube::Error> {
-        let (owned, orphans) = family(&self.pods, set);
         let selector = set.spec.as_ref().map(|spec| spec.selector.clone());
         let selector = selector
             .and_then(|selector| Selector::try_from(selector).ok())
             .filter(|selector| !selector.selects_all());
-        for pod in orphans {
-            let selected = selector
-                .as_ref()
-                .is_some_and(|selector| selector.matches(pod.labels()));
-            if selected && pods::is_active(&pod) && set.metadata.deletion_timestamp.is_none() {
-                let patch =
-                    json!({"metadata": {"uid": pod.uid(), "ownerReferences": [reference_to(set)]}});
-                self.pod_api(set)
-                    .patch(
-                        &pod.name_any(),
-                        &PatchParams::default(),
-                        &Patch::Strategic(&patch),
-                    )
-                    .await?;
-            }
-        }
-        Ok(owned)
+        let claim = Claim {
+            api: self.pod_api(set),
+            cache: &self.pods,
+            owner: set,
+            finalizer: None,
+        };
+        let selected = |pod: &Pod| {
+            let labels = pod.labels();
+            selector.as_ref().is_some_and(|own| own.matches(labels))
+        };
+        claim.children(selected, |_| true).await
     }
 
     async fn history(&self, set: &DaemonSet) -> Result<History, kube::Error> {
@@ -460,6 +452,8 @@ fn next_availability(set: &DaemonSet, owned: &[Arc<Pod>], now: Timestamp) -> Out
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn pod(name: &str, revision: &str, phase: &str) -> Arc<Pod> {

@@ -12,13 +12,12 @@ use std::sync::Arc;
 use coracle_client::{Cache, Key, Outcome, Queue, Recorder, Severity, key_of};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, PostParams};
 use kube::core::{Selector, SelectorExt};
 use kube::{Api, Client, ResourceExt};
-use serde_json::json;
 
 use crate::context::Context;
-use crate::owner::{controller_name, family, is_controlled_by, reference_to};
+use crate::owner::{Claim, controller_name, is_controlled_by};
 use crate::pods;
 
 struct Controller {
@@ -57,7 +56,7 @@ fn subscribe(controller: &Controller, queue: &Queue<Key>) {
         .deployments
         .on_change(move |deployment| own.add(key_of(&**deployment)));
     let own = queue.clone();
-    controller.replica_sets.on_change(move |set| {
+    controller.replica_sets.on_transition(move |set| {
         if let Some(name) = controller_name(&**set, "Deployment") {
             own.add(Key::new(set.namespace().unwrap_or_default(), name));
         }
@@ -150,6 +149,9 @@ impl Controller {
         if paused || scaling::is_scaling(deployment, &sets) {
             self.number(deployment, &mut sets).await?;
             self.scale_proportionally(deployment, &mut sets).await?;
+            if paused {
+                self.clean_up(deployment, &sets).await?;
+            }
             return self.write_status(deployment, &sets).await;
         }
         match spec
@@ -160,35 +162,27 @@ impl Controller {
             Some("Recreate") => self.recreate(deployment, &mut sets).await?,
             _ => self.roll(deployment, &mut sets).await?,
         }
-        self.clean_up(deployment, &sets).await?;
+        if conditions::is_complete(deployment, &self.status_of(deployment, &sets)) {
+            self.clean_up(deployment, &sets).await?;
+        }
         self.write_status(deployment, &sets).await
     }
 
-    /// Finds the deployment's sets, adopting orphans that it selects.
+    /// Finds the deployment's sets.
     async fn sets(
         &self,
         deployment: &Deployment,
         selector: &Selector,
     ) -> Result<Sets, kube::Error> {
-        let (owned, orphans) = family(&self.replica_sets, deployment);
+        let claim = Claim {
+            api: self.set_api(deployment),
+            cache: &self.replica_sets,
+            owner: deployment,
+            finalizer: None,
+        };
+        let selected = |set: &ReplicaSet| selector.matches(set.labels());
+        let owned = claim.children(selected, |_| true).await?;
         let mut owned: Vec<ReplicaSet> = owned.iter().map(|set| (**set).clone()).collect();
-        for set in orphans {
-            if set.metadata.deletion_timestamp.is_none()
-                && deployment.metadata.deletion_timestamp.is_none()
-                && selector.matches(set.labels())
-            {
-                let patch = json!({"metadata": {"uid": set.uid(), "ownerReferences": [reference_to(deployment)]}});
-                let api = self.set_api(deployment);
-                owned.push(
-                    api.patch(
-                        &set.name_any(),
-                        &PatchParams::default(),
-                        &Patch::Strategic(&patch),
-                    )
-                    .await?,
-                );
-            }
-        }
         owned.sort_by_key(|set| (set.metadata.creation_timestamp.clone(), set.name_any()));
         let position = owned
             .iter()
@@ -355,9 +349,6 @@ impl Controller {
 
     /// Removes old, empty sets beyond the history limit.
     async fn clean_up(&self, deployment: &Deployment, sets: &Sets) -> Result<(), kube::Error> {
-        if !conditions::is_complete(deployment, &self.status_of(deployment, sets)) {
-            return Ok(());
-        }
         for set in revision::beyond_history(deployment, &sets.old) {
             match self
                 .set_api(deployment)

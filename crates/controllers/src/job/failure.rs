@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
+use super::indexes;
 use crate::pods;
 
 /// The wait after the first failure; it doubles with each further one.
@@ -148,8 +149,29 @@ pub fn backoff(job: &Job, pods: &[Arc<Pod>], now: Timestamp) -> Option<Duration>
         .filter_map(|pod| ended_at(pod))
         .filter(|at| success.is_none_or(|success| *at > success))
         .collect();
-    let last = *failures.iter().max()?;
-    let doublings = (failures.len() as u32 - 1).min(16);
+    wait_after(*failures.iter().max()?, failures.len() as u32, now)
+}
+
+/// Returns how long to wait before a pod of an index is replaced, where each
+/// index has a limit of its own; `failures` is how often it has failed
+/// (upstream: getRemainingTimePerIndex).
+pub fn backoff_of_index(
+    job: &Job,
+    pods: &[Arc<Pod>],
+    index: i32,
+    failures: i32,
+    now: Timestamp,
+) -> Option<Duration> {
+    let failed = pods
+        .iter()
+        .filter(|pod| indexes::of(pod) == Some(index) && is_failed(job, pod));
+    let last = failed.filter_map(|pod| ended_at(pod)).max()?;
+    wait_after(last, failures.max(1).unsigned_abs(), now)
+}
+
+/// Returns what is left of the wait after the last of so many failures.
+fn wait_after(last: Timestamp, failures: u32, now: Timestamp) -> Option<Duration> {
+    let doublings = failures.saturating_sub(1).min(16);
     let wait = BACKOFF.saturating_mul(1 << doublings).min(BACKOFF_MAX);
     let left = last + SignedDuration::try_from(wait).ok()? - now;
     let left = SignedDuration::try_from(left).ok()?;
@@ -245,5 +267,26 @@ mod tests {
             ],
             Some(5),
         );
+    }
+
+    /// Upstream: job/backoff_utils_test.go, TestGetRemainingTimePerIndex.
+    #[test]
+    fn each_index_waits_for_itself() {
+        let now: Timestamp = "2026-01-01T12:00:00Z".parse().expect("a time");
+        let job = job(json!({"template": {}, "backoffLimitPerIndex": 3}));
+        let failed = |index: i32, at: &str| {
+            let mut pod = (*pod("Failed", 1, &format!("2026-01-01T{at}Z"))).clone();
+            let annotations = pod.metadata.annotations.get_or_insert_default();
+            annotations.insert(indexes::INDEX.into(), index.to_string());
+            Arc::new(pod)
+        };
+        let pods = [failed(0, "11:59:55"), failed(1, "11:59:55")];
+        let check = |index, failures, expected: Option<u64>| {
+            let wait = backoff_of_index(&job, &pods, index, failures, now);
+            assert_eq!(wait.map(|wait| wait.as_secs()), expected);
+        };
+        check(0, 1, Some(5));
+        check(1, 3, Some(35));
+        check(2, 0, None);
     }
 }

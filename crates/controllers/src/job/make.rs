@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use coracle_client::{Key, Severity};
 use futures::future::join_all;
@@ -105,11 +106,7 @@ fn pod_of(job: &Job, index: Option<(i32, i32)>) -> Pod {
     pod.labels_mut().insert(INDEX.into(), index.to_string());
     let annotations = pod.annotations_mut();
     annotations.insert(INDEX.into(), index.to_string());
-    let per_index = job
-        .spec
-        .as_ref()
-        .is_some_and(|spec| spec.backoff_limit_per_index.is_some());
-    if per_index {
+    if tally::limit_per_index(job).is_some() {
         annotations.insert(INDEX_FAILURES.into(), failures.to_string());
     }
     let spec = pod.spec.get_or_insert_default();
@@ -122,6 +119,34 @@ fn pod_of(job: &Job, index: Option<(i32, i32)>) -> Pod {
         }
     }
     pod
+}
+
+/// Returns the pods to be made now, and when to look again if some have to wait
+/// after a failure.
+fn due(
+    job: &Job,
+    tally: &Tally,
+    pods: &[Arc<Pod>],
+    missing: usize,
+    at: Timestamp,
+) -> (Vec<Pod>, Option<Duration>) {
+    let per_index = tally::limit_per_index(job).is_some();
+    if !per_index && let Some(wait) = failure::backoff(job, pods, at) {
+        return (Vec::new(), Some(wait));
+    }
+    if !is_indexed(job) {
+        return (vec![pod_of(job, None); missing], None);
+    }
+    let (mut new, mut waits) = (Vec::new(), Vec::new());
+    for index in free_indexes(job, tally, pods, missing) {
+        let failures = tally::failures_of_index(job, pods, index);
+        let wait = failure::backoff_of_index(job, pods, index, failures, at);
+        match wait.filter(|_| per_index) {
+            Some(wait) => waits.push(wait),
+            None => new.push(pod_of(job, Some((index, failures)))),
+        }
+    }
+    (new, waits.into_iter().min())
 }
 
 fn index_variable() -> EnvVar {
@@ -163,6 +188,9 @@ impl Controller {
         let wanted = wanted(job, tally);
         let surplus = surplus(job, tally, wanted);
         if !surplus.is_empty() {
+            // Without the finalizer they are not counted: to be too many is no
+            // failure (upstream: deleteJobPods).
+            self.release(&surplus).await?;
             self.delete(job, &surplus).await?;
             return Ok(Managed {
                 active: (active - surplus.len()) as i32,
@@ -183,47 +211,25 @@ impl Controller {
         if missing == 0 {
             return Ok(unchanged(None));
         }
-        if let Some(wait) = failure::backoff(job, pods, at) {
-            return Ok(unchanged(Some(wait)));
-        }
-        let made = self.create(job, key, tally, pods, missing).await?;
+        let (new, again) = due(job, tally, pods, missing, at);
+        self.create(job, key, &new).await?;
         Ok(Managed {
-            active: (active + made) as i32,
-            again: None,
+            active: (active + new.len()) as i32,
+            again,
         })
     }
 
     /// Makes pods in batches that double, so that a template which the API
     /// refuses costs few requests.
-    async fn create(
-        &self,
-        job: &Job,
-        key: &Key,
-        tally: &Tally,
-        pods: &[Arc<Pod>],
-        missing: usize,
-    ) -> Result<usize, kube::Error> {
-        let new: Vec<Pod> = if is_indexed(job) {
-            let indexes = free_indexes(job, tally, pods, missing).into_iter();
-            indexes
-                .map(|index| {
-                    pod_of(
-                        job,
-                        Some((index, tally::failures_of_index(job, pods, index))),
-                    )
-                })
-                .collect()
-        } else {
-            vec![pod_of(job, None); missing]
-        };
-        let (mut rest, mut batch) = (new.as_slice(), 1);
+    async fn create(&self, job: &Job, key: &Key, new: &[Pod]) -> Result<(), kube::Error> {
+        let (mut rest, mut batch) = (new, 1);
         while !rest.is_empty() {
             let (now, later) = rest.split_at(batch.min(rest.len()));
             let results = join_all(now.iter().map(|pod| self.create_one(job, key, pod))).await;
             results.into_iter().collect::<Result<Vec<()>, _>>()?;
             (rest, batch) = (later, batch * 2);
         }
-        Ok(new.len())
+        Ok(())
     }
 
     async fn create_one(&self, job: &Job, key: &Key, pod: &Pod) -> Result<(), kube::Error> {

@@ -26,7 +26,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::expectations::{Expectations, OwnWrites};
-use crate::owner::{controller_of, family, reference_to};
+use crate::owner::{Claim, controller_of};
 use crate::pods;
 use finish::End;
 use tally::Tally;
@@ -82,7 +82,7 @@ fn subscribe(controller: &Controller, queue: &Queue<Key>, orphans: &Queue<Key>) 
     });
     let (own, lost) = (queue.clone(), orphans.clone());
     let jobs = controller.jobs.clone();
-    controller.pods.on_change(move |pod| {
+    controller.pods.on_transition(move |pod| {
         let namespace = pod.namespace().unwrap_or_default();
         let owner = controller_of(&**pod).filter(|owner| owner.kind == "Job");
         match owner.and_then(|owner| jobs.get(&namespace, &owner.name)) {
@@ -159,31 +159,23 @@ impl Controller {
         }
     }
 
-    /// Returns the pods of the job, after adopting those that it selects.
+    /// Returns the pods of the job.
     async fn claim(&self, job: &Job) -> Result<Vec<Arc<Pod>>, kube::Error> {
         let selector = job.spec.as_ref().and_then(|spec| spec.selector.clone());
         let selector = selector
             .and_then(|selector| Selector::try_from(selector).ok())
             .filter(|selector| !selector.selects_all());
-        let (owned, orphans) = family(&self.pods, job);
-        for pod in orphans {
-            if pods::is_active(&pod)
-                && job.metadata.deletion_timestamp.is_none()
-                && selector
-                    .as_ref()
-                    .is_some_and(|selector| selector.matches(pod.labels()))
-            {
-                let mut finalizers = pod.finalizers().to_vec();
-                if !tally::is_tracked(&pod) {
-                    finalizers.push(tally::FINALIZER.into());
-                }
-                let patch = json!({"metadata": {
-                    "uid": pod.uid(), "ownerReferences": [reference_to(job)], "finalizers": finalizers,
-                }});
-                self.patch(&pod, &patch).await?;
-            }
-        }
-        Ok(owned)
+        let claim = Claim {
+            api: self.pod_api(job.namespace()),
+            cache: &self.pods,
+            owner: job,
+            finalizer: Some(tally::FINALIZER),
+        };
+        let selected = |pod: &Pod| {
+            let labels = pod.labels();
+            selector.as_ref().is_some_and(|own| own.matches(labels))
+        };
+        claim.children(selected, |_| true).await
     }
 
     fn pod_api(&self, namespace: Option<String>) -> Api<Pod> {

@@ -111,14 +111,15 @@ pub fn count(job: &Job, status: &mut JobStatus, pods: &[Arc<Pod>]) -> Tally {
         let done = &tally.completed;
         status.completed_indexes = (!done.is_empty()).then(|| indexes::format(done));
         status.succeeded = (tally.succeeded != 0).then_some(tally.succeeded);
-        if job_limit_per_index(job).is_some() {
+        if limit_per_index(job).is_some() {
             status.failed_indexes = Some(indexes::format(&tally.failed_indexes));
         }
     }
     tally
 }
 
-fn job_limit_per_index(job: &Job) -> Option<i32> {
+/// Returns how often an index may fail, where each has a limit of its own.
+pub fn limit_per_index(job: &Job) -> Option<i32> {
     job.spec.as_ref()?.backoff_limit_per_index
 }
 
@@ -129,7 +130,7 @@ fn failures_before(pod: &Pod) -> i32 {
 }
 
 fn fail_index(job: &Job, tally: &mut Tally, pod: &Pod, verdict: &Verdict) {
-    let (Some(limit), Some(index)) = (job_limit_per_index(job), indexes::of(pod)) else {
+    let (Some(limit), Some(index)) = (limit_per_index(job), indexes::of(pod)) else {
         return;
     };
     let exhausted = *verdict != Verdict::Ignore && failures_before(pod) >= limit;

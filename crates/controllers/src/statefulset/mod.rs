@@ -17,14 +17,13 @@ use futures::future::join_all;
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::{Selector, SelectorExt};
 use kube::{Api, Client, ResourceExt};
-use serde_json::json;
 
 use crate::context::Context;
 use crate::history::{self, History, Naming};
-use crate::owner::{controller_name, controller_of, family, reference_to};
+use crate::owner::{Claim, controller_name, controller_of};
 use crate::pods;
 use crate::template::message;
 use plan::{Action, Rules};
@@ -68,7 +67,7 @@ fn subscribe(controller: &Controller, queue: &Queue<Key>) {
         .sets
         .on_change(move |set| own.add(key_of(&**set)));
     let (own, sets) = (queue.clone(), controller.sets.clone());
-    controller.pods.on_change(move |pod| {
+    controller.pods.on_transition(move |pod| {
         let namespace = pod.namespace().unwrap_or_default();
         if let Some(name) = controller_name(&**pod, "StatefulSet") {
             own.add(Key::new(namespace, name));
@@ -117,31 +116,23 @@ impl Controller {
         Ok(next_availability(&rules, &owned, now))
     }
 
-    /// Returns the pods of the set, after adopting those that carry its name.
+    /// Returns the pods of the set: those that it selects and that carry its name.
     async fn claim_pods(
         &self,
         set: &StatefulSet,
         selector: &Selector,
     ) -> Result<Vec<Arc<Pod>>, kube::Error> {
-        let (owned, orphans) = family(&self.pods, set);
-        for pod in orphans {
-            if pods::is_active(&pod)
-                && set.metadata.deletion_timestamp.is_none()
-                && selector.matches(pod.labels())
-                && identity::ordinal(&set.name_any(), &pod.name_any()).is_some()
-            {
-                let patch =
-                    json!({"metadata": {"uid": pod.uid(), "ownerReferences": [reference_to(set)]}});
-                let api = self.pod_api(set);
-                api.patch(
-                    &pod.name_any(),
-                    &PatchParams::default(),
-                    &Patch::Strategic(&patch),
-                )
-                .await?;
-            }
-        }
-        Ok(owned)
+        let claim = Claim {
+            api: self.pod_api(set),
+            cache: &self.pods,
+            owner: set,
+            finalizer: None,
+        };
+        let name = set.name_any();
+        let is_member = |pod: &Pod| {
+            selector.matches(pod.labels()) && identity::ordinal(&name, &pod.name_any()).is_some()
+        };
+        claim.children(is_member, |_| true).await
     }
 
     async fn history(&self, set: &StatefulSet) -> Result<History, kube::Error> {

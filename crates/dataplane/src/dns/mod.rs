@@ -17,6 +17,7 @@ use parking_lot::RwLock;
 use tokio::task::JoinHandle;
 
 use crate::config::{self, Proto};
+use crate::held::Held;
 use crate::host::HostPorts;
 use crate::report::Board;
 
@@ -28,6 +29,7 @@ const NAME: &str = "dns";
 /// The running server.
 pub(crate) struct Server {
     answerer: Arc<Answerer>,
+    held: Arc<Held>,
     board: Board,
     running: HashMap<(Proto, SocketAddr), JoinHandle<()>>,
     failed: Vec<(Proto, SocketAddr)>,
@@ -50,9 +52,10 @@ impl Names {
 }
 
 impl Server {
-    pub(crate) fn new(host: Arc<dyn HostPorts>, board: Board) -> Self {
+    pub(crate) fn new(host: Arc<dyn HostPorts>, held: Arc<Held>, board: Board) -> Self {
         Server {
             answerer: Arc::new(Answerer::new(host)),
+            held,
             board,
             running: HashMap::new(),
             failed: Vec::new(),
@@ -60,7 +63,7 @@ impl Server {
     }
 
     /// Makes names and listeners equal to the configuration.
-    pub(crate) async fn apply(&mut self, wanted: Option<&config::Dns>) {
+    pub(crate) fn apply(&mut self, wanted: Option<&config::Dns>) {
         let nothing = config::Dns::default();
         let wanted = wanted.unwrap_or(&nothing);
         self.answerer.names.set(Zones::new(wanted));
@@ -79,17 +82,14 @@ impl Server {
         for address in &wanted.listen {
             for proto in [Proto::Udp, Proto::Tcp] {
                 if !self.running.contains_key(&(proto, *address)) {
-                    self.start(proto, *address).await;
+                    self.start(proto, *address);
                 }
             }
         }
     }
 
-    async fn start(&mut self, proto: Proto, address: SocketAddr) {
-        let started = match proto {
-            Proto::Udp => listen::udp(address, self.answerer.clone()).await,
-            Proto::Tcp => listen::tcp(address, self.answerer.clone()).await,
-        };
+    fn start(&mut self, proto: Proto, address: SocketAddr) {
+        let started = listen::start(&self.held, proto, address, self.answerer.clone());
         let place = (NAME.to_owned(), proto, address);
         match started {
             Ok(task) => {

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 use crate::config::{self, Proto};
+use crate::held::Held;
 use crate::host::HostPorts;
 use crate::pipe::{pipe, reset};
 use crate::report::{Board, Refusal};
@@ -28,15 +29,17 @@ const BREATHE: Duration = Duration::from_millis(20);
 /// The running proxy, if one is wanted.
 pub(crate) struct Egress {
     host: Arc<dyn HostPorts>,
+    held: Arc<Held>,
     board: Board,
     wanted: Option<config::Egress>,
     running: Vec<(Proto, AbortHandle)>,
 }
 
 impl Egress {
-    pub(crate) fn new(host: Arc<dyn HostPorts>, board: Board) -> Self {
+    pub(crate) fn new(host: Arc<dyn HostPorts>, held: Arc<Held>, board: Board) -> Self {
         Egress {
             host,
+            held,
             board,
             wanted: None,
             running: Vec::new(),
@@ -44,7 +47,7 @@ impl Egress {
     }
 
     /// Makes the proxy equal to the configuration.
-    pub(crate) async fn apply(&mut self, wanted: Option<&config::Egress>) {
+    pub(crate) fn apply(&mut self, wanted: Option<&config::Egress>) {
         if self.wanted.as_ref() != wanted {
             self.stop();
             self.wanted = wanted.cloned();
@@ -56,7 +59,7 @@ impl Egress {
             if self.running.iter().any(|(running, _)| *running == proto) {
                 continue;
             }
-            let started = self.start(proto, wanted).await;
+            let started = self.start(proto, wanted);
             let place = (NAME.to_owned(), proto, wanted.listen);
             let result = started.as_ref().map(drop).map_err(Into::into);
             self.board.listener(place, result);
@@ -64,15 +67,21 @@ impl Egress {
         }
     }
 
-    async fn start(&self, proto: Proto, wanted: &config::Egress) -> io::Result<AbortHandle> {
+    fn start(&self, proto: Proto, wanted: &config::Egress) -> io::Result<AbortHandle> {
         let (host, board) = (self.host.clone(), self.board.clone());
         match proto {
             Proto::Tcp => {
-                let listener = TcpListener::bind(wanted.listen).await?;
+                let listener = self.held.listener(wanted.listen)?;
                 let task = tokio::spawn(accept(listener, wanted.clone(), host, board));
                 Ok(task.abort_handle())
             }
-            Proto::Udp => udp::start(wanted.listen, wanted.host, host, board),
+            Proto::Udp => {
+                let fd = match self.held.socket(proto, wanted.listen) {
+                    Some(fd) => socket::intercept(fd)?,
+                    None => socket::transparent(wanted.listen)?,
+                };
+                udp::start(fd, wanted.host, host, board)
+            }
         }
     }
 

@@ -7,8 +7,8 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket};
-use std::os::fd::AsFd;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,14 +16,15 @@ use parking_lot::Mutex;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::outside;
 use crate::config::Proto;
+use crate::held::datagrams;
 use crate::host::HostPorts;
 use crate::report::{Board, Refusal};
-use crate::socket;
+use crate::{leave, socket};
 
 /// A flow without a datagram for this long ends; resolvers, NTP and QUIC come
 /// back sooner or start anew.
@@ -45,12 +46,12 @@ struct Way {
 
 /// Takes datagrams in until the task is ended.
 pub(super) fn start(
-    listen: SocketAddr,
+    fd: OwnedFd,
     host_address: Option<Ipv4Addr>,
     host: Arc<dyn HostPorts>,
     board: Board,
 ) -> io::Result<AbortHandle> {
-    let socket = UdpSocket::from_std(StdSocket::from(socket::transparent(listen)?))?;
+    let socket = datagrams(fd)?;
     let way = Arc::new(Way {
         host_address,
         host,
@@ -61,8 +62,6 @@ pub(super) fn start(
 
 async fn take_in(socket: UdpSocket, way: Arc<Way>) {
     let flows = Flows::default();
-    // Ends the flows with this task.
-    let mut tasks = JoinSet::new();
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     loop {
         let received = socket
@@ -74,7 +73,6 @@ async fn take_in(socket: UdpSocket, way: Arc<Way>) {
             tokio::task::yield_now().await;
             continue;
         };
-        while tasks.try_join_next().is_some() {}
         let key = (source, destination);
         let datagram = buffer[..length].to_vec();
         if let Some(sender) = flows.lock().get(&key) {
@@ -89,7 +87,7 @@ async fn take_in(socket: UdpSocket, way: Arc<Way>) {
         let _ = sender.try_send(datagram);
         flows.lock().insert(key, sender);
         let (way, flows) = (way.clone(), flows.clone());
-        tasks.spawn(async move {
+        leave::carry(async move {
             if let Err(error) = flow(&way, key, receiver).await {
                 tracing::debug!(%source, %destination, %error, "flow not let out");
                 way.note(key, &error);
@@ -117,10 +115,8 @@ async fn flow(
     mut first: mpsc::Receiver<Vec<u8>>,
 ) -> io::Result<()> {
     let target = outside(destination, way.host_address);
-    let outer = StdSocket::from(way.host.dial(Proto::Udp, target).await?);
-    outer.set_nonblocking(true)?;
-    let outer = UdpSocket::from_std(outer)?;
-    let inner = UdpSocket::from_std(StdSocket::from(socket::transparent(destination)?))?;
+    let outer = datagrams(way.host.dial(Proto::Udp, target).await?)?;
+    let inner = datagrams(socket::transparent(destination)?)?;
     inner.connect(source).await?;
     let mut out = vec![0; DATAGRAM_BYTES_MAX];
     let mut back = vec![0; DATAGRAM_BYTES_MAX];

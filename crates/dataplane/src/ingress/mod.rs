@@ -212,12 +212,15 @@ pub const HTTP: &str = "ingress/http";
 /// The name of listeners for HTTPS in a report.
 pub const HTTPS: &str = "ingress/https";
 
+/// Binds a listener beside the one of the data plane before, if that is still
+/// there: what that has not accepted when it closes comes here (tcp_migrate_req).
 fn bind(address: SocketAddr) -> io::Result<OwnedFd> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
     socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
     socket.bind(address)?;
     Ok(socket.listen(BACKLOG)?.into_std()?.into())
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use coracle_dataplane::config::{Config, Forward, Proto};
 use coracle_dataplane::host::{self, Client, Direct, Policy, Resolver};
 use coracle_dataplane::report::Report;
-use coracle_dataplane::{Options, control};
+use coracle_dataplane::{Held, Options, control};
 use coracle_netdev::{AddressPlan, base, netns, pod};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
@@ -91,12 +91,18 @@ pub fn runtime(netns: Option<&OwnedFd>) -> tokio::runtime::Runtime {
 impl World {
     /// Starts a data plane in the cluster's namespace.
     pub fn start(&self, config: Config) -> Running {
+        self.start_with(config, Held::default())
+    }
+
+    /// The same, with sockets that were handed over.
+    pub fn start_with(&self, config: Config, held: Held) -> Running {
         let (config, wanted) = watch::channel(Arc::new(config));
         let (report, reports) = watch::channel(Arc::new(Report::default()));
         let runtime = runtime(Some(&self.cluster));
         runtime.spawn(coracle_dataplane::run(Options {
             config: wanted,
             host: Arc::new(Client::new(self.folder.path().join("host.sock"))),
+            held,
             report,
         }));
         let running = Running {
@@ -122,6 +128,7 @@ impl World {
             control,
             saved: Some(saved),
             host,
+            held: Held::default(),
         }));
         runtime
     }

@@ -4,7 +4,7 @@ use super::field::excerpt;
 use super::{Result, Slot, State};
 use crate::error::{Detail, Error};
 use crate::funcs::{Builtin, Func, FuncId};
-use crate::tree::{Arg, ArgKind, Number, Show};
+use crate::tree::{Arg, ArgKind, Show};
 use crate::value::{Elem, MAP_ANY, Type, Value};
 
 impl<'t> State<'_, '_, 't> {
@@ -148,43 +148,45 @@ impl<'t> State<'_, '_, 't> {
     }
 
     pub(super) fn constant_arg(&self, typ: Option<Type>, arg: &Arg) -> Result<Value> {
-        let shown = arg.shown();
-        let wanted = match (typ, &arg.kind) {
-            (None | Some(Type::Any | Type::Reflect), ArgKind::Bool(value)) => {
-                return Ok(Value::Bool(*value));
+        let typ = typ.unwrap_or(Type::Any);
+        let fitting = match (typ, &arg.kind) {
+            (Type::Any | Type::Reflect | Type::Bool, ArgKind::Bool(value)) => {
+                Some(Value::Bool(*value))
             }
-            (None | Some(Type::Any | Type::Reflect), ArgKind::Number(number)) => {
+            (Type::Any | Type::Reflect | Type::String, ArgKind::String(_, text)) => {
+                Some(Value::Str(text.clone()))
+            }
+            (Type::Any | Type::Reflect, ArgKind::Number(number)) => {
                 return self.ideal_constant(number);
             }
-            (None | Some(Type::Any | Type::Reflect | Type::String), ArgKind::String(_, text)) => {
-                return Ok(Value::Str(text.clone()));
-            }
-            (Some(Type::Bool), ArgKind::Bool(value)) => return Ok(Value::Bool(*value)),
-            (Some(Type::Int), ArgKind::Number(Number { int: Some(int), .. })) => {
-                return Ok(Value::Int(*int));
-            }
-            (Some(Type::Int64), ArgKind::Number(Number { int: Some(int), .. })) => {
-                return Ok(Value::Int64(*int));
-            }
-            (
-                Some(Type::Float),
-                ArgKind::Number(Number {
-                    float: Some(float), ..
-                }),
-            ) => {
-                return Ok(Value::Float(*float));
-            }
-            (Some(Type::Bool), _) => "bool",
-            (Some(Type::String), _) => "string",
-            (Some(Type::Int | Type::Int64), _) => "integer",
-            (Some(Type::Float), _) => "float",
-            (Some(typ), _) => {
+            (Type::Int, ArgKind::Number(number)) => number.int.map(Value::Int),
+            (Type::Int64, ArgKind::Number(number)) => number.int.map(Value::Int64),
+            (Type::Float, ArgKind::Number(number)) => number.float.map(Value::Float),
+            (Type::Uint32, ArgKind::Number(number)) => number
+                .uint
+                .map(|number| Value::Uint64(u64::from(number as u32))),
+            _ => None,
+        };
+        match fitting {
+            Some(value) => Ok(value),
+            None => self.unfit_constant(typ, arg),
+        }
+    }
+
+    fn unfit_constant(&self, typ: Type, arg: &Arg) -> Result<Value> {
+        let shown = arg.shown();
+        let wanted = match typ {
+            Type::Bool => "bool",
+            Type::String => "string",
+            Type::Int | Type::Int64 => "integer",
+            Type::Uint32 => "unsigned integer",
+            Type::Float => "float",
+            other => {
                 return self.error(format!(
                     "can't handle {shown} for arg of type {}",
-                    typ.name()
+                    other.name()
                 ));
             }
-            (None, _) => return self.error(format!("can't handle {shown}")),
         };
         self.error(format!("expected {wanted}; found {shown}"))
     }

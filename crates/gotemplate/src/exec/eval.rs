@@ -3,7 +3,7 @@
 use super::{Result, Slot, State, Variable};
 use crate::tree::{Arg, ArgKind, Command, Number, Pipe, Show};
 use crate::value::Value;
-use std::rc::Rc;
+use std::sync::Arc;
 
 impl<'t> State<'_, '_, 't> {
     pub(super) fn set_variable(&mut self, name: &str, slot: Slot) -> Result<()> {
@@ -21,12 +21,12 @@ impl<'t> State<'_, '_, 't> {
         }
     }
 
-    pub(super) fn variable(&self, name: &Rc<str>) -> Result<Slot> {
+    pub(super) fn variable(&self, name: &Arc<str>) -> Result<Slot> {
         let found = self
             .vars
             .iter()
             .rev()
-            .find(|variable| Rc::ptr_eq(&variable.name, name) || variable.name == *name);
+            .find(|variable| Arc::ptr_eq(&variable.name, name) || variable.name == *name);
         match found {
             Some(variable) => Ok(variable.slot.clone()),
             None => self.error(format!("undefined variable: {name}")),

@@ -5,7 +5,7 @@ use super::{Result, Slot, State, zero};
 use crate::error::{Detail, Error};
 use crate::tree::{Arg, ArgKind, Show};
 use crate::value::{Elem, Method, Str, Value};
-use std::rc::Rc;
+use std::sync::Arc;
 
 impl<'t> State<'_, '_, 't> {
     pub(super) fn eval_chain(
@@ -32,7 +32,7 @@ impl<'t> State<'_, '_, 't> {
         &mut self,
         dot: &Slot,
         whole: &'t Arg,
-        name: &'t Rc<str>,
+        name: &'t Arc<str>,
         names: &'t [Str],
         args: &'t [Arg],
         last: Option<Slot>,
@@ -126,9 +126,11 @@ impl<'t> State<'_, '_, 't> {
         args: &'t [Arg],
         last: Option<Slot>,
     ) -> Result<Slot> {
-        let text = name.to_text();
         let methods = receiver.value.methods();
-        if let Some(method) = methods.iter().find(|method| method.name == text) {
+        let method = methods
+            .iter()
+            .find(|method| method.name.as_bytes() == name.as_bytes());
+        if let Some(method) = method {
             return self.eval_method(dot, receiver.value, method, whole, args, last);
         }
         match &receiver.value {
@@ -144,6 +146,7 @@ impl<'t> State<'_, '_, 't> {
                 );
             }
             Value::Struct(object) => {
+                let text = name.to_text();
                 let exported = text.starts_with(|c: char| c.is_uppercase());
                 if let Some(field) = object.field(&text).filter(|_| exported) {
                     if args.len() > 1 || last.is_some() {
@@ -156,6 +159,7 @@ impl<'t> State<'_, '_, 't> {
             }
             _ => {}
         }
+        let text = name.to_text();
         let type_name = receiver.type_name();
         let message = format!("can't evaluate field {text} in type {type_name}");
         let detail = Detail::NoField {

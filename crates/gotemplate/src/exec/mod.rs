@@ -11,13 +11,14 @@ mod walk;
 
 use crate::error::{Detail, Error, Frame};
 use crate::funcs::Functions;
+use crate::hash::NameMap;
 use crate::host::Host;
 use crate::set::Set;
 use crate::trace::Trace;
 use crate::tree::{Show, Tree};
 use crate::value::{Elem, Str, Value};
-use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Result with the error boxed: it is large and rare.
 pub type Result<T> = std::result::Result<T, Box<Error>>;
@@ -77,7 +78,7 @@ pub struct Executor<'x> {
     /// The templates in sight.
     pub set: Rc<Set>,
     /// How often each template is being included right now.
-    pub(crate) includes: HashMap<Str, usize>,
+    pub(crate) includes: NameMap<Str, usize>,
     /// Records which node wrote which bytes, when asked to.
     pub trace: Option<Trace>,
     /// Numbers for `rand…`, seeded by the host.
@@ -85,6 +86,8 @@ pub struct Executor<'x> {
     limits: Limits,
     depth: usize,
     out: Vec<u8>,
+    /// `$`, the variable that every template has.
+    root: Arc<str>,
 }
 
 impl<'x> Executor<'x> {
@@ -94,12 +97,13 @@ impl<'x> Executor<'x> {
             functions,
             host,
             set,
-            includes: HashMap::new(),
+            includes: NameMap::default(),
             trace: None,
             random: None,
             limits: Limits::default(),
             depth: 0,
             out: Vec::new(),
+            root: "$".into(),
         }
     }
 
@@ -160,7 +164,7 @@ enum Flow {
 }
 
 struct Variable {
-    name: Rc<str>,
+    name: Arc<str>,
     slot: Slot,
 }
 
@@ -173,14 +177,12 @@ struct State<'e, 'x, 't> {
 
 impl<'e, 'x, 't> State<'e, 'x, 't> {
     fn new(exec: &'e mut Executor<'x>, tree: &'t Tree, dot: Slot) -> Self {
+        let name = exec.root.clone();
         State {
             exec,
             tree,
             node: (tree.root.pos, &tree.root),
-            vars: vec![Variable {
-                name: "$".into(),
-                slot: dot,
-            }],
+            vars: vec![Variable { name, slot: dot }],
         }
     }
 

@@ -3,6 +3,8 @@
 //! Keys are RSA like upstream's and random like upstream's; only the shape of
 //! the answers can be compared.
 
+use super::keys::{Key, generate, new_rsa};
+use super::pem;
 use super::random::source;
 use super::{A, Answer, Functions, I, S, int, s, text};
 use crate::error::Error;
@@ -10,11 +12,8 @@ use crate::exec::Executor;
 use crate::value::{Struct, StructType, Type, Value};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+    Issuer, KeyUsagePurpose, SanType, SerialNumber,
 };
-use rsa::RsaPrivateKey;
-use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPrivateKey};
-use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey, LineEnding};
 use std::rc::Rc;
 
 /// The struct that `genCA` and its sisters return.
@@ -31,14 +30,14 @@ const C: Type = Type::Certificate;
 
 pub(super) fn register(table: &mut Functions) {
     table.add("genPrivateKey", &[S], |exec, args| {
-        gen_private_key(exec, &text(&args[0]))
+        generate(exec, &text(&args[0]))
     });
     table.add("genCA", &[S, I], |exec, args| {
         let key = new_rsa(exec, 2048)?;
         self_signed(exec, &Wish::ca(args), &key)
     });
     table.add("genCAWithKey", &[S, I, S], |exec, args| {
-        let key = parse_key(&text(&args[2]))?;
+        let key = given_key(&args[2])?;
         self_signed(exec, &Wish::ca(args), &key)
     });
     table.add("genSelfSignedCert", &[S, A, A, I], |exec, args| {
@@ -50,7 +49,7 @@ pub(super) fn register(table: &mut Functions) {
         "genSelfSignedCertWithKey",
         &[S, A, A, I, S],
         |exec, args| {
-            let key = parse_key(&text(&args[4]))?;
+            let key = given_key(&args[4])?;
             self_signed(exec, &Wish::leaf(args)?, &key)
         },
     );
@@ -60,7 +59,7 @@ pub(super) fn register(table: &mut Functions) {
         signed(exec, &wish, &args[4], &key)
     });
     table.add("genSignedCertWithKey", &[S, A, A, I, C, S], |exec, args| {
-        let key = parse_key(&text(&args[5]))?;
+        let key = given_key(&args[5])?;
         signed(exec, &Wish::leaf(args)?, &args[4], &key)
     });
     table.add("buildCustomCert", &[S, S], |_, args| {
@@ -68,119 +67,8 @@ pub(super) fn register(table: &mut Functions) {
     });
 }
 
-/// Gives `rsa` the random numbers of this rendering.
-struct Bridge<'r>(&'r mut rand::rngs::StdRng);
-
-impl rsa::rand_core::RngCore for Bridge<'_> {
-    fn next_u32(&mut self) -> u32 {
-        rand::RngCore::next_u32(self.0)
-    }
-    fn next_u64(&mut self) -> u64 {
-        rand::RngCore::next_u64(self.0)
-    }
-    fn fill_bytes(&mut self, bytes: &mut [u8]) {
-        rand::RngCore::fill_bytes(self.0, bytes);
-    }
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), rsa::rand_core::Error> {
-        self.fill_bytes(bytes);
-        Ok(())
-    }
-}
-
-// `StdRng` is a cryptographic generator.
-impl rsa::rand_core::CryptoRng for Bridge<'_> {}
-
-/// A key pair: for signing, and as the PEM text that upstream prints.
-struct Key {
-    pair: KeyPair,
-    pem: String,
-}
-
-fn new_rsa(exec: &mut Executor<'_>, bits: usize) -> Result<Key, Error> {
-    let key = RsaPrivateKey::new(&mut Bridge(source(exec)), bits)
-        .map_err(|error| Error::message(format!("error generating rsa key: {error}")))?;
-    rsa_key(&key)
-}
-
-fn rsa_key(key: &RsaPrivateKey) -> Result<Key, Error> {
-    let failed = |error: String| Error::message(format!("error pem-encoding key: {error}"));
-    let der = key
-        .to_pkcs8_der()
-        .map_err(|error| failed(error.to_string()))?;
-    let pair = KeyPair::try_from(der.as_bytes()).map_err(|error| failed(error.to_string()))?;
-    let pem = key
-        .to_pkcs1_pem(LineEnding::LF)
-        .map_err(|error| failed(error.to_string()))?;
-    Ok(Key {
-        pair,
-        pem: pem.to_string(),
-    })
-}
-
-fn parse_key(pem: &str) -> Result<Key, Error> {
-    if !pem.contains("-----BEGIN ") {
-        return Err("parsing private key: no PEM data in input".into());
-    }
-    let rsa = RsaPrivateKey::from_pkcs1_pem(pem)
-        .ok()
-        .or_else(|| RsaPrivateKey::from_pkcs8_pem(pem).ok());
-    if let Some(key) = rsa {
-        return rsa_key(&key);
-    }
-    let pair = KeyPair::from_pem(pem)
-        .map_err(|error| Error::message(format!("parsing private key: {error}")))?;
-    Ok(Key {
-        pair,
-        pem: pem.to_owned(),
-    })
-}
-
-fn gen_private_key(exec: &mut Executor<'_>, kind: &str) -> Answer {
-    let failed = |error: String| Error::message(format!("failed to generate private key: {error}"));
-    match kind {
-        "" | "rsa" => Ok(new_rsa(exec, 4096)?.pem.into()),
-        "ecdsa" => {
-            let pair = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)
-                .map_err(|error| failed(error.to_string()))?;
-            Ok(sec1_pem(&pair.serialize_der())
-                .ok_or_else(|| failed("no key".into()))?
-                .into())
-        }
-        "ed25519" => {
-            let pair = KeyPair::generate_for(&rcgen::PKCS_ED25519)
-                .map_err(|error| failed(error.to_string()))?;
-            Ok(pair.serialize_pem().into())
-        }
-        other => Ok(format!("Unknown type {other}").into()),
-    }
-}
-
-/// Rewraps a P-256 key from PKCS#8 to the older `EC PRIVATE KEY` of RFC 5915.
-fn sec1_pem(pkcs8: &[u8]) -> Option<String> {
-    use base64::Engine;
-    // The private scalar is the octet string `04 20 …`, the public point the
-    // bit string `03 42 00 04 …`.
-    let scalar_at = memchr::memmem::find(pkcs8, &[0x02, 0x01, 0x01, 0x04, 0x20])? + 5;
-    let scalar = pkcs8.get(scalar_at..scalar_at + 32)?;
-    let point_at = memchr::memmem::find(pkcs8, &[0x03, 0x42, 0x00, 0x04])? + 3;
-    let point = pkcs8.get(point_at..point_at + 65)?;
-    let mut der = vec![0x30, 0x77, 0x02, 0x01, 0x01, 0x04, 0x20];
-    der.extend(scalar);
-    der.extend([
-        0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
-    ]);
-    der.extend([0xa1, 0x44, 0x03, 0x42, 0x00]);
-    der.extend(point);
-    let body = base64::engine::general_purpose::STANDARD.encode(der);
-    let lines: Vec<&str> = body
-        .as_bytes()
-        .chunks(64)
-        .filter_map(|line| std::str::from_utf8(line).ok())
-        .collect();
-    Some(format!(
-        "-----BEGIN EC PRIVATE KEY-----\n{}\n-----END EC PRIVATE KEY-----\n",
-        lines.join("\n")
-    ))
+fn given_key(pem: &Value) -> Result<Key, Error> {
+    Key::parse(s(pem)).map_err(|error| Error::message(format!("parsing private key: {error}")))
 }
 
 /// What a certificate shall say.
@@ -313,31 +201,39 @@ fn certificate(cert: String, key: String) -> Value {
 
 fn self_signed(exec: &mut Executor<'_>, wish: &Wish, key: &Key) -> Answer {
     let cert = params(exec, wish)?
-        .self_signed(&key.pair)
+        .self_signed(key.signer()?)
         .map_err(|error| Error::message(format!("error creating certificate: {error}")))?;
     Ok(certificate(cert.pem(), key.pem.clone()))
 }
 
 fn signed(exec: &mut Executor<'_>, wish: &Wish, ca: &Value, key: &Key) -> Answer {
     let part = |at: usize| match ca {
-        Value::Struct(object) => text(&object.fields[at]).into_owned(),
-        _ => String::new(),
+        Value::Struct(object) => s(&object.fields[at]),
+        _ => b"",
     };
-    let (ca_cert, ca_key) = (part(0), part(1));
-    if !ca_cert.contains("-----BEGIN ") {
-        return Err("unable to decode certificate".into());
-    }
-    let ca_key =
-        parse_key(&ca_key).map_err(|error| Error::message(format!("error {}", error.text)))?;
-    let issuer = Issuer::from_ca_cert_pem(&ca_cert, ca_key.pair).map_err(|error| {
-        Error::message(format!(
-            "error parsing certificate: decodedSignerCert.Bytes: {error}"
-        ))
-    })?;
+    let ca_cert = parsed_certificate(part(0), "decodedSignerCert")?;
+    let ca_key = parsed_key(part(1))?;
+    let issuer = Issuer::from_ca_cert_der(&ca_cert.into(), ca_key.signer()?)
+        .map_err(|error| Error::message(format!("error creating certificate: {error}")))?;
     let cert = params(exec, wish)?
-        .signed_by(&key.pair, &issuer)
+        .signed_by(key.signer()?, &issuer)
         .map_err(|error| Error::message(format!("error creating certificate: {error}")))?;
     Ok(certificate(cert.pem(), key.pem.clone()))
+}
+
+/// Reads a certificate from PEM; upstream names the variable that held it.
+fn parsed_certificate(text: &[u8], variable: &str) -> Result<Vec<u8>, Error> {
+    let block = pem::decode(text).ok_or("unable to decode certificate")?;
+    let cause = match x509_parser::parse_x509_certificate(&block.bytes) {
+        Ok(([], _)) => return Ok(block.bytes),
+        Ok(_) => "trailing data",
+        Err(_) => "malformed certificate",
+    };
+    Err(format!("error parsing certificate: {variable}.Bytes: x509: {cause}").into())
+}
+
+fn parsed_key(text: &[u8]) -> Result<Key, Error> {
+    Key::parse(text).map_err(|error| format!("error parsing private key: {error}").into())
 }
 
 fn build_custom(cert: &[u8], key: &[u8]) -> Answer {
@@ -347,14 +243,8 @@ fn build_custom(cert: &[u8], key: &[u8]) -> Answer {
     };
     let cert = decode(cert, "certificate")?;
     let key = decode(key, "private key")?;
-    let cert = String::from_utf8_lossy(&cert).into_owned();
-    let key = String::from_utf8_lossy(&key).into_owned();
-    if !cert.contains("-----BEGIN ") {
-        return Err("unable to decode certificate".into());
-    }
-    if !key.contains("-----BEGIN ") {
-        return Err("error parsing private key: no PEM data in input".into());
-    }
+    parsed_certificate(&cert, "decodedCert")?;
+    parsed_key(&key)?;
     Ok(Value::Struct(Struct {
         ty: &CERTIFICATE,
         fields: Rc::new(vec![cert.into(), key.into()]),

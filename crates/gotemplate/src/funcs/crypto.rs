@@ -1,6 +1,6 @@
 //! Sprig's hashes, passwords and AES, after its `crypto.go`.
 
-use super::{Answer, Functions, I, S, s, text};
+use super::{Answer, Functions, S, U, s, text};
 use crate::error::Error;
 use crate::exec::Executor;
 use base64::Engine;
@@ -38,7 +38,7 @@ pub(super) fn register(table: &mut Functions) {
     table.add("decryptAES", &[S, S], |_, args| {
         decrypt_aes(s(&args[0]), s(&args[1]))
     });
-    table.add("derivePassword", &[I, S, S, S, S], |_, args| {
+    table.add("derivePassword", &[U, S, S, S, S], |_, args| {
         let [kind, password, user, site] = [1, 2, 3, 4].map(|at| text(&args[at]).into_owned());
         Ok(derive_password(super::int(&args[0]) as u32, &kind, &password, &user, &site).into())
     });

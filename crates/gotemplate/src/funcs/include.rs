@@ -8,7 +8,7 @@ use crate::error::{Detail, Error};
 use crate::exec::Executor;
 use crate::set::Set;
 use crate::strconv::quote;
-use crate::value::{Str, Value};
+use crate::value::Value;
 use std::rc::Rc;
 
 /// How often one template may be under `include` at once.
@@ -65,9 +65,9 @@ fn required(exec: &mut Executor<'_>, message: &Value, value: &Value) -> Answer {
 }
 
 fn include(exec: &mut Executor<'_>, name: &Value, data: &Value) -> Answer {
-    let key: Str = s(name).into();
-    let count = exec.includes.get(&key).copied().unwrap_or(0);
-    if count > RECURSION_MAX {
+    let key = name.as_str().cloned().unwrap_or_else(|| "".into());
+    let count = exec.includes.entry(key.clone()).or_insert(0);
+    if *count > RECURSION_MAX {
         let text = format!(
             "rendering template has a nested reference name: {}: unable to execute template",
             key.to_text()
@@ -82,9 +82,11 @@ fn include(exec: &mut Executor<'_>, name: &Value, data: &Value) -> Answer {
             },
         ));
     }
-    exec.includes.insert(key.clone(), count + 1);
+    *count += 1;
     let result = exec.execute_template(&text(name), data.clone());
-    exec.includes.insert(key, count);
+    if let Some(count) = exec.includes.get_mut(&key) {
+        *count -= 1;
+    }
     match result {
         Ok(written) => Ok(written.into()),
         Err(error) => Err(*error),

@@ -13,21 +13,23 @@ mod defaults;
 mod dicts;
 mod encoding;
 mod include;
+mod keys;
 mod lists;
 mod math;
 mod paths;
+mod pem;
 pub(crate) mod random;
 mod reflect;
-mod regexes;
+pub mod regexes;
 mod strings;
 mod text_case;
-mod urls;
+pub mod urls;
 mod versions;
 
 use crate::error::Error;
 use crate::exec::Executor;
+use crate::hash::NameMap;
 use crate::value::{Type, Value};
-use std::collections::HashMap;
 
 pub use certs::CERTIFICATE;
 pub use include::without_no_value;
@@ -72,11 +74,11 @@ pub struct Func {
 #[derive(Debug, Default)]
 pub struct Functions {
     list: Vec<Func>,
-    names: HashMap<&'static str, FuncId>,
+    names: NameMap<&'static str, FuncId>,
 }
 
 pub(crate) use Type::{
-    Any as A, Bool as B, Float as F, Int as I, Map as M, Reflect as R, String as S,
+    Any as A, Bool as B, Float as F, Int as I, Map as M, Reflect as R, String as S, Uint32 as U,
 };
 
 impl Functions {
@@ -174,6 +176,7 @@ pub(crate) fn text(value: &Value) -> std::borrow::Cow<'_, str> {
 pub(crate) fn int(value: &Value) -> i64 {
     match value {
         Value::Int(number) | Value::Int64(number) => *number,
+        Value::Uint64(number) => *number as i64,
         _ => 0,
     }
 }

@@ -119,6 +119,15 @@ fn must(pattern: &Value) -> Result<Regex, Error> {
     })
 }
 
+/// Whether Go's `regexp` takes a pattern.
+///
+/// # Errors
+///
+/// In its words.
+pub fn check(pattern: &str) -> Result<(), String> {
+    build(pattern).map(drop)
+}
+
 fn build(pattern: &str) -> Compiled {
     let translated = Translator::new(pattern)
         .run()

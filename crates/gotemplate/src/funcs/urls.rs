@@ -53,6 +53,15 @@ fn hostname(host: &str) -> String {
     }
 }
 
+/// Returns the scheme of a URL, empty if it has none.
+///
+/// # Errors
+///
+/// In the words of `net/url`.
+pub fn scheme(input: &str) -> Result<String, String> {
+    parse(input).map(|url| url.scheme)
+}
+
 fn parse(input: &str) -> Result<Url, String> {
     if input.bytes().any(|byte| byte < b' ' || byte == 0x7f) {
         return Err("net/url: invalid control character in URL".into());

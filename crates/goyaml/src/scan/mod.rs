@@ -67,6 +67,9 @@ pub struct Token {
     pub style: Style,
 }
 
+/// The byte order mark.
+const BOM: &[u8] = "\u{FEFF}".as_bytes();
+
 /// How deep collections may nest; go-yaml allows 10,000.
 pub const DEPTH_MAX: usize = 512;
 
@@ -115,7 +118,7 @@ impl Scanner {
     pub fn new(text: &[u8]) -> Result<Scanner> {
         check_characters(text)?;
         let mut padded = Vec::with_capacity(text.len() + 8);
-        padded.extend(text.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(text));
+        padded.extend(text.strip_prefix(BOM).unwrap_or(text));
         padded.extend([0; 8]);
         Ok(Scanner {
             text: padded,
@@ -537,7 +540,8 @@ impl Scanner {
 
     fn scan_to_next(&mut self) -> Result<()> {
         loop {
-            if self.mark.column == 0 && self.text[self.pos..].starts_with("\u{FEFF}".as_bytes()) {
+            // go-yaml looks for the mark at the start of the text, wherever it is.
+            if self.mark.column == 0 && self.text.starts_with(BOM) && !self.is_end(0) {
                 self.skip();
             }
             self.skip_run(self.run(|byte| byte == b' '));

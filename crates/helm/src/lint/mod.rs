@@ -175,7 +175,7 @@ impl Linter<'_> {
                 continue;
             }
             let path = format!("{}/{}", chart.name(), file.name);
-            let text = texts.get(&path).map_or("", String::as_str);
+            let text = texts.get(&path).map_or("", |text| &**text);
             if !text.trim().is_empty()
                 && !documents::check(self, &file.name, text, &capabilities.kube_version)
             {

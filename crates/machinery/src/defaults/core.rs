@@ -45,6 +45,9 @@ pub fn endpoints(object: &mut Object) {
 
 /// Defaults of a `Namespace`: the label that carries its name.
 pub fn namespace(object: &mut Object) {
+    if let Some(status) = child(object, "status") {
+        text(status, "phase", "Active");
+    }
     let Some(metadata) = child_or_new(object, "metadata") else {
         return;
     };
@@ -83,7 +86,9 @@ pub fn first_of_list(object: &mut Object, one: &str, list: &str, key: Option<&st
         .get(list)
         .and_then(Value::as_array)
         .map_or(0, Vec::len);
-    if !first.is_empty() && length == 0 {
+    // Of two addresses of a pod that differ the single field counts.
+    let differs = list == "podIPs" && object.get(list).is_some_and(|l| l[0]["ip"] != *first);
+    if !first.is_empty() && (length == 0 || differs) {
         object.insert(list.to_owned(), json!([wrap(&first)]));
     } else if let Some(entry) = object.get(list).and_then(|list| list.get(0)) {
         let entry = key.map_or(entry, |key| &entry[key]).clone();

@@ -134,8 +134,33 @@ fn tag(image: &str) -> &str {
     let last = image.rsplit('/').next().unwrap_or_default();
     match last.rsplit_once(':') {
         Some((_, tag)) => tag,
-        None => "latest",
+        None if is_repository(image) => "latest",
+        // What cannot be read has no tag.
+        None => "",
     }
+}
+
+/// Whether a text without a tag is a reference (`distribution/reference`): a
+/// domain, then parts in lower case with single separators.
+fn is_repository(image: &str) -> bool {
+    let mut parts: Vec<&str> = image.split('/').collect();
+    let first = parts[0];
+    let is_domain = first.contains(['.', ':']) || first == "localhost";
+    if parts.len() > 1 && (is_domain || first.chars().any(|c| c.is_ascii_uppercase())) {
+        parts.remove(0);
+    }
+    image.len() <= 255 && parts.iter().all(|part| is_path_part(part))
+}
+
+fn is_path_part(part: &str) -> bool {
+    let word = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = part.as_bytes();
+    let edges = bytes.first().zip(bytes.last());
+    edges.is_some_and(|(first, last)| word(first) && word(last))
+        && bytes.iter().all(|b| word(b) || b"._-".contains(b))
+        && bytes
+            .split(word)
+            .all(|gap| matches!(gap, b"" | b"." | b"_" | b"__") || gap.iter().all(|b| *b == b'-'))
 }
 
 /// A limit without a request is the request, too.

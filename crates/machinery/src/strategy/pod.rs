@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::quantity::Quantity;
 
 /// Gives a new pod its first status.
-pub(super) fn create(object: &mut Value) {
+pub(super) fn create(object: &mut Value, now: Timestamp) {
     let class = qos_class(&object["spec"]);
     let mut status = json!({"phase": "Pending", "qosClass": class});
     let gates = object["spec"]["schedulingGates"].as_array();
@@ -15,6 +16,7 @@ pub(super) fn create(object: &mut Value) {
         status["conditions"] = json!([{
             "type": "PodScheduled",
             "status": "False",
+            "lastTransitionTime": crate::time::seconds(now),
             "reason": "SchedulingGated",
             "message": "Scheduling is blocked due to non-empty scheduling gates"
         }]);
@@ -23,6 +25,90 @@ pub(super) fn create(object: &mut Value) {
         map.insert("status".into(), status);
     }
     own_label_values(object);
+    profiles_of_annotations(object);
+}
+
+/// Where pod specs stand: in pods and in what makes pods.
+const SPECS: [&str; 4] = [
+    "/spec",
+    "/spec/template/spec",
+    "/spec/jobTemplate/spec/template/spec",
+    "/template/spec",
+];
+
+/// Bundles of certificates as a projected volume's source are behind a feature
+/// gate that is off in 1.36: unless `old` has one they are left out, and what
+/// remains of the source stays (`DropDisabledPodFields`).
+pub(super) fn drop_disabled(object: &mut Value, old: Option<&Value>) {
+    for pointer in SPECS {
+        let spec = |object| Value::pointer(object, pointer).map(|spec| &spec["volumes"]);
+        if old
+            .and_then(spec)
+            .is_some_and(|volumes| volumes.to_string().contains(BUNDLE))
+        {
+            continue;
+        }
+        let spec = object.pointer_mut(pointer);
+        let volumes = spec
+            .and_then(|spec| spec.get_mut("volumes"))
+            .and_then(Value::as_array_mut);
+        for volume in volumes.into_iter().flatten() {
+            let sources = volume.pointer_mut("/projected/sources");
+            for source in sources.and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Some(source) = source.as_object_mut() {
+                    source.shift_remove(BUNDLE);
+                }
+            }
+        }
+    }
+}
+
+const BUNDLE: &str = "clusterTrustBundle";
+
+const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/";
+
+/// Containers without a profile of their own take that of the annotation that
+/// said it once, unless the pod's says the same (`applyAppArmorVersionSkew`).
+fn profiles_of_annotations(object: &mut Value) {
+    let annotations = object["metadata"]["annotations"].clone();
+    let Some(annotations) = annotations.as_object() else {
+        return;
+    };
+    let Some(spec) = object
+        .get_mut("spec")
+        .filter(|spec| spec["os"]["name"] != "windows")
+    else {
+        return;
+    };
+    let of_pod = spec["securityContext"]["appArmorProfile"].clone();
+    for list in ["initContainers", "containers"] {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            let name = container["name"].as_str().unwrap_or_default();
+            let said = annotations.get(&format!("{APP_ARMOR}{name}"));
+            let profile = said.and_then(Value::as_str).and_then(app_armor_profile);
+            let Some(profile) = profile.filter(|profile| *profile != of_pod) else {
+                continue;
+            };
+            if container["securityContext"]["appArmorProfile"].is_null() {
+                container["securityContext"]["appArmorProfile"] = profile;
+            }
+        }
+    }
+}
+
+/// The profile that an annotation of AppArmor names.
+pub(crate) fn app_armor_profile(text: &str) -> Option<Value> {
+    match text {
+        "unconfined" => Some(json!({"type": "Unconfined"})),
+        "runtime/default" => Some(json!({"type": "RuntimeDefault"})),
+        _ => {
+            let name = text
+                .strip_prefix("localhost/")
+                .filter(|name| !name.is_empty())?;
+            Some(json!({"type": "Localhost", "localhostProfile": name}))
+        }
+    }
 }
 
 /// Selectors that ask for the pod's own values of some labels get them, as far
@@ -88,6 +174,17 @@ fn select_own(term: &mut Value, keys: &str, operator: &str, labels: &Value) {
 
 /// Through `resize` only the containers' resources change.
 pub(super) fn keep_all_but_resources(object: &mut Value, old: &Value) {
+    let names = |object: &Value, list: &str| -> Vec<Value> {
+        let list = object["spec"][list].as_array().into_iter().flatten();
+        list.map(|container| container["name"].clone()).collect()
+    };
+    // Other containers are validation's to refuse.
+    if ["containers", "initContainers"]
+        .iter()
+        .any(|list| names(object, list) != names(old, list))
+    {
+        return;
+    }
     let mut kept = old.clone();
     for list in ["containers", "initContainers"] {
         let new = object["spec"][list].as_array().cloned().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Horizontal pod autoscalers.
 
-use super::{At, Causes, labels, names, resources};
+use super::{At, Causes, names, resources};
 
 /// Longest time a scaling rule looks back.
 const WINDOW_MAX: i64 = 3600;
@@ -150,10 +150,18 @@ fn source(kind: &str, source: &At<'_>, causes: &mut Causes) {
             let name = source.field("name");
             if name.is_empty() {
                 causes.required(&name.path, "must specify a resource name");
+            } else if kind == "containerResource" {
+                resources::container_name(&name.path, name.text(), causes);
             }
             let container = source.field("container");
             if kind == "containerResource" && container.is_empty() {
                 causes.required(&container.path, "must specify a container");
+            } else if kind == "containerResource" {
+                causes.invalid_text(
+                    &container.path,
+                    container.text(),
+                    names::label(container.text()),
+                );
             }
             match (utilization.is_set(), average.is_set()) {
                 (false, false) => causes.required(
@@ -169,7 +177,7 @@ fn source(kind: &str, source: &At<'_>, causes: &mut Causes) {
         }
         "pods" => {
             identifier(&source.field("metric"), causes);
-            if !average.is_set() || resources::amount(average.value).signum() != 1 {
+            if !average.is_set() {
                 causes.required(&average.path, "must specify a positive target averageValue");
             }
         }
@@ -203,7 +211,6 @@ fn identifier(metric: &At<'_>, causes: &mut Causes) {
     } else {
         causes.invalid_text(&name.path, name.text(), names::path_segment(name.text()));
     }
-    labels::selector(&metric.field("selector"), causes);
 }
 
 fn target(target: &At<'_>, causes: &mut Causes) {

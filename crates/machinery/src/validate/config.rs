@@ -310,13 +310,24 @@ pub(super) fn domain_prefixed_path(at: &At<'_>, causes: &mut Causes) {
 /// A `ResourceQuota`.
 pub(super) fn resource_quota(object: &At<'_>, causes: &mut Causes) {
     let spec = object.field("spec");
-    let hard = spec.field("hard");
-    for (name, value) in hard.entries() {
-        let path = hard.path.key(name);
+    quota_amounts(&spec.field("hard"), causes);
+    quota_scopes(&spec, causes);
+}
+
+fn quota_amounts(list: &At<'_>, causes: &mut Causes) {
+    for (name, value) in list.entries() {
+        let path = list.path.key(name);
         resources::quota_name(&path, name, causes);
         resources::value(&path, name, value, causes);
     }
-    quota_scopes(&spec, causes);
+}
+
+/// The status of a `ResourceQuota`.
+pub(super) fn quota_status(object: &At<'_>, causes: &mut Causes) {
+    let status = object.field("status");
+    for list in ["hard", "used"] {
+        quota_amounts(&status.field(list), causes);
+    }
 }
 
 const SCOPES: [&str; 7] = [

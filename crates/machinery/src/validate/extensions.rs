@@ -25,7 +25,7 @@ pub(super) fn definition(object: &At<'_>, old: Option<&Value>, causes: &mut Caus
         value.as_str().unwrap_or_default().to_owned()
     };
     let expected = format!("{}.{}", text("names.plural"), text("group"));
-    if old.is_none() && name.text() != expected {
+    if old.is_none() && !name.is_empty() && name.text() != expected {
         let detail = "must be spec.names.plural+\".\"+spec.group";
         causes.invalid(&name.path, name.text(), detail);
     }

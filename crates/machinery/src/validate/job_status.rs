@@ -122,7 +122,7 @@ fn times(at: &At<'_>, new: &Status<'_>, old: &Status<'_>, causes: &mut Causes) {
     // Times are in one form here, so that their texts compare as they do.
     let ordered = started.is_empty() || completed.is_empty() || started <= completed;
     if (changed("startTime") || changed("completionTime")) && !ordered {
-        let detail = "completionTime cannot be set before startTime";
+        let detail = "must be equal to or after `startTime`";
         causes.invalid(&completion.path, completion.value, detail);
     }
     if changed("completionTime") && new.set("completionTime") && old.set("completionTime") {
@@ -145,7 +145,7 @@ fn finished(at: &At<'_>, new: &Status<'_>, old: &Status<'_>, causes: &mut Causes
     let pods = at.field("uncountedTerminatedPods");
     let left = pods.field("succeeded").len() + pods.field("failed").len();
     if (ended || changed("uncountedTerminatedPods")) && new.finished() && left > 0 {
-        let detail = "uncountedTerminatedPods needs to be empty for finished job";
+        let detail = "must be empty for finished job";
         causes.invalid(&pods.path, Bad::raw(super::go_json(pods.value)), detail);
     }
     let ready = new.number("ready");
@@ -236,8 +236,8 @@ fn counters(object: &At<'_>, at: &At<'_>, new: &Status<'_>, old: &Status<'_>, ca
         causes.required(&start, "startTime is required for finished job");
     }
     if start_changed && old.set("startTime") && !suspended {
-        let detail = "startTime cannot be removed for unsuspended job";
-        causes.required(&start, detail);
+        let detail = "field is immutable for unsuspended job once set";
+        causes.invalid(&start, at.field("startTime").value, detail);
     }
     // A job that grows and shrinks with its parallelism may forget successes.
     let elastic = spec["completionMode"] == "Indexed" && spec["completions"] == spec["parallelism"];

@@ -22,7 +22,9 @@ fn name(kind: &Kind, meta: &At<'_>, causes: &mut Causes) {
     if !prefix.is_empty() {
         let wrong = match kind.group {
             "rbac.authorization.k8s.io" => names::path_segment_prefix(prefix.text()),
-            "" if kind.kind == "Event" => names::path_segment_prefix(prefix.text()),
+            _ if !judges_metadata(kind) => names::path_segment_prefix(prefix.text()),
+            // Its name alone is judged, by rules generated from its type.
+            "" if kind.kind == "ReplicationController" => Vec::new(),
             _ => rule(&mask_dash(prefix.text())),
         };
         causes.invalid_text(&prefix.path, prefix.text(), wrong);
@@ -33,8 +35,35 @@ fn name(kind: &Kind, meta: &At<'_>, causes: &mut Causes) {
     } else if kind.kind == "IPAddress" {
         ip::strict(&name.path, name.text(), causes);
     } else {
-        causes.invalid_text(&name.path, name.text(), rule(name.text()));
+        let mut wrong = rule(name.text());
+        if kind.kind == "ReplicationController" {
+            for message in &mut wrong {
+                *message = message
+                    .replace(" characters", " bytes")
+                    .replace("alphanumeric bytes", "alphanumeric characters");
+            }
+        }
+        causes.invalid_text(&name.path, name.text(), wrong);
     }
+}
+
+/// Whether a kind's own validation looks at the metadata; the generic path
+/// asks for little more than a name that fits into a URL.
+fn judges_metadata(kind: &Kind) -> bool {
+    !matches!(
+        (kind.group, kind.kind),
+        ("", "Event") | ("policy", "PodDisruptionBudget")
+    )
+}
+
+/// Groups whose finalizers need no domain (they ask `apimachinery` for their
+/// rules, not the core group).
+fn takes_any_finalizer(kind: &Kind) -> bool {
+    !judges_metadata(kind)
+        || matches!(
+            kind.group,
+            "admissionregistration.k8s.io" | "apiextensions.k8s.io" | "coordination.k8s.io"
+        )
 }
 
 fn rule(kind: &Kind) -> Rule {
@@ -43,8 +72,7 @@ fn rule(kind: &Kind) -> Rule {
         ("rbac.authorization.k8s.io", _) => names::path_segment,
         ("networking.k8s.io", "IPAddress") | ("certificates.k8s.io", _) => |_| Vec::new(),
         ("apiregistration.k8s.io", _) => names::path_segment,
-        // Clients of the old events were never held to more.
-        ("", "Event") => names::path_segment,
+        _ if !judges_metadata(kind) => names::path_segment,
         _ => names::subdomain,
     }
 }
@@ -76,7 +104,7 @@ fn common(kind: &Kind, object: &At<'_>, causes: &mut Causes) {
     }
     labels::annotations(&meta.field("annotations"), causes);
     owners(&meta.field("ownerReferences"), causes);
-    finalizers(&meta.field("finalizers"), causes);
+    finalizers(kind, &meta.field("finalizers"), causes);
     managed_fields(&meta.field("managedFields"), causes);
 }
 
@@ -130,11 +158,14 @@ fn owners(owners: &At<'_>, causes: &mut Causes) {
 }
 
 /// Finalizers of an object. One without a domain must be a known one.
-fn finalizers(finalizers: &At<'_>, causes: &mut Causes) {
+fn finalizers(kind: &Kind, finalizers: &At<'_>, causes: &mut Causes) {
+    let known = |text: &str| {
+        takes_any_finalizer(kind) || matches!(text, "orphan" | "foregroundDeletion" | "kubernetes")
+    };
     for finalizer in finalizers.items() {
         let text = finalizer.text();
         causes.invalid_text(&finalizers.path, text, names::qualified(text));
-        if !text.contains('/') && !matches!(text, "orphan" | "foregroundDeletion" | "kubernetes") {
+        if !text.contains('/') && !known(text) {
             causes.invalid(&finalizer.path, text, UNQUALIFIED_FINALIZER);
         }
     }
@@ -225,9 +256,8 @@ pub fn delete_options(options: &Value) -> Vec<super::Cause> {
 /// Metadata of an update. Upstream looks at it in the generic path and again
 /// in the kind's own, and so do the causes.
 pub(super) fn update(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Causes) {
-    let is_core_event = kind.kind == "Event" && kind.group.is_empty();
     changes(object, old, causes);
-    if !is_core_event {
+    if judges_metadata(kind) && kind.kind != "LimitRange" {
         changes(object, old, causes);
     }
     if judges_whole_metadata(kind) {

@@ -2,22 +2,25 @@
 
 mod container;
 mod env;
+mod gated;
 mod probe;
+mod resize;
 mod scheduling;
 mod security;
 mod source;
+mod status;
 mod system;
 mod update;
 mod volume;
-mod warning;
 
 use serde_json::Value;
 
 use super::{At, Bad, Causes, ip, labels, names, resources};
 
-pub(super) use update::{status, update as update_spec, update_ephemeral, update_resources};
+pub(super) use resize::resize;
+pub(super) use status::status;
+pub(super) use update::{update as update_spec, update_ephemeral};
 pub(super) use volume::{no_backsteps, source_fields};
-pub(super) use warning::warnings;
 
 /// A pod: its spec, and what holds for pods but not for templates.
 pub(super) fn pod(object: &At<'_>, old: Option<&Value>, causes: &mut Causes) {
@@ -33,6 +36,14 @@ pub(super) fn pod(object: &At<'_>, old: Option<&Value>, causes: &mut Causes) {
         }
     }
     tokens_need_account(&pod_spec, causes);
+    for volume in pod_spec.field("volumes").items() {
+        let image = volume.field("image");
+        let reference = image.field("reference");
+        // A template may leave it to the pods.
+        if image.is_set() && reference.is_empty() {
+            causes.required(&reference.path, "");
+        }
+    }
     match old {
         None => create(&pod_spec, causes),
         Some(old) => update_spec(object, old, causes),
@@ -138,7 +149,7 @@ fn policies(spec: &At<'_>, causes: &mut Causes) {
         "" => causes.required(&dns.path, ""),
         _ => causes.one_of(
             &dns,
-            &["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"],
+            &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
         ),
     }
     let preemption = spec.field("preemptionPolicy");

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::immutable::{equal, field, same, structure};
 use super::{At, Causes, dump, labels, names, pod, resources};
+use crate::path::Path;
 
 const MODES: &[&str] = &[
     "ReadOnlyMany",
@@ -141,7 +142,7 @@ fn capacity(capacity: &At<'_>, causes: &mut Causes) {
     }
 }
 
-fn positive(path: &crate::path::Path<'_>, value: &Value, causes: &mut Causes) {
+fn positive(path: &Path<'_>, value: &Value, causes: &mut Causes) {
     if resources::amount(value).signum() <= 0 {
         causes.invalid(path, resources::shown(value), "must be greater than zero");
     }
@@ -282,7 +283,13 @@ pub(super) fn volume_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
             value: &spec.value["nodeAffinity"],
             path: object.path.field("nodeAffinity"),
         };
+        let since = causes.len();
         structure(&affinity, &before["nodeAffinity"], &["required"], causes);
+        for cause in &mut causes.list[since..] {
+            cause
+                .message
+                .push_str(", except for updating from beta label to GA");
+        }
     }
 }
 
@@ -298,10 +305,7 @@ pub(super) fn claim(spec: &At<'_>, causes: &mut Causes) {
     let path = given.path.key("storage");
     match given.value["requests"].get("storage") {
         None => causes.required(&path, ""),
-        Some(value) => {
-            resources::value(&path, "storage", value, causes);
-            positive(&path, value, causes);
-        }
+        Some(value) => positive(&path, value, causes),
     }
     class_name(spec, causes);
     volume_mode(spec, causes);
@@ -338,6 +342,55 @@ fn data_sources(spec: &At<'_>, causes: &mut Causes) {
 }
 
 const CLAIM: &str = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+
+/// How far the growth of a claim has come.
+const RESIZE: &[&str] = &[
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+    "NodeResizePending",
+];
+
+/// The status of a `PersistentVolumeClaim`.
+pub(super) fn claim_status(object: &At<'_>, causes: &mut Causes) {
+    let status = object.field("status");
+    let capacity = status.field("capacity");
+    for (name, value) in capacity.entries() {
+        readable(&capacity.path.key(name), value, causes);
+    }
+    let statuses = status.field("allocatedResourceStatuses");
+    for (name, value) in statuses.entries() {
+        claim_resource(&statuses.path, name, causes);
+        if !RESIZE.contains(&value.as_str().unwrap_or_default()) {
+            causes.not_supported(&statuses.path, name, RESIZE);
+        }
+    }
+    let allocated = status.field("allocatedResources");
+    for (name, value) in allocated.entries() {
+        if claim_resource(&allocated.path, name, causes) {
+            readable(&allocated.path.key(name), value, causes);
+        }
+    }
+}
+
+/// Whether a claim can have a resource: of Kubernetes' own only storage.
+fn claim_resource(path: &Path<'_>, name: &str, causes: &mut Causes) -> bool {
+    let before = causes.len();
+    causes.invalid_text(path, name, names::qualified(name));
+    if causes.len() == before && resources::is_native(name) && name != "storage" {
+        causes.not_supported(path, name, &["storage"]);
+    }
+    causes.len() == before
+}
+
+fn readable(path: &Path<'_>, value: &Value, causes: &mut Causes) {
+    let amount = resources::amount(value);
+    if amount.signum() < 0 {
+        let shown = super::Bad::raw(amount.value().to_string());
+        causes.invalid(path, shown, "must be a valid resource quantity");
+    }
+}
 
 /// What of a `PersistentVolumeClaim` an update may change.
 pub(super) fn claim_update(object: &At<'_>, old: &Value, causes: &mut Causes) {

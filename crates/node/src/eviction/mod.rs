@@ -29,8 +29,6 @@ const PACE: Duration = Duration::from_secs(10);
 /// How long a condition is kept after its cause is gone, so that it does not
 /// flap (upstream: evictionPressureTransitionPeriod, five minutes there).
 const CALM: Duration = Duration::from_secs(30);
-/// Less than this is a full disk.
-const ROOM_MIN: u64 = 16 << 20;
 /// Upstream's hard threshold, memory.available.
 const MEMORY_FREE_MIN: u64 = 100 << 20;
 
@@ -127,12 +125,6 @@ fn tell(shared: &Shared, what: &str, under: bool) {
             .recorder
             .event::<Node>(&node, Severity::Normal, reason, text);
     }
-}
-
-/// Whether the disk has some room, however short it is.
-pub fn has_room(shared: &Shared) -> bool {
-    let space = disk::space(&shared.config.pods);
-    space.is_some_and(|space| space.available >= ROOM_MIN)
 }
 
 fn free_memory() -> Option<u64> {

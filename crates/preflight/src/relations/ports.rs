@@ -3,7 +3,7 @@
 use crate::object::Object;
 use crate::report::Severity;
 use crate::sink::Sink;
-use crate::world::World;
+use crate::world::{Found, World};
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -22,6 +22,7 @@ pub fn check(world: &World<'_>, sink: &mut Sink) {
             if !(i64::from(first)..=i64::from(last)).contains(&port) {
                 let message = format!("nodePort {port} is outside the range {first}-{last}");
                 sink.add(Severity::Error, "node-port-range", object, field, message)
+                    .refused()
                     .fix(format!(
                         "choose one from {first} to {last}, or leave nodePort away to be given one"
                     ));
@@ -34,6 +35,7 @@ pub fn check(world: &World<'_>, sink: &mut Sink) {
                     format!("nodePort {port} is asked for by {} as well", other.id)
                 };
                 sink.add(Severity::Error, "node-port-taken", object, field, message)
+                    .refused()
                     .fix("give one of them another nodePort");
                 continue;
             }
@@ -93,8 +95,13 @@ fn elsewhere(
             .unwrap_or_default();
         let message =
             format!("nodePort {port} is taken by Service {name} in namespace {namespace}{of}");
-        sink.add(Severity::Error, "node-port-taken", object, field, message)
-            .fix("give this Service another nodePort, or remove the other release first");
+        let draft = sink.add(Severity::Error, "node-port-taken", object, field, message);
+        draft.fix("give this Service another nodePort, or remove the other release first");
+        // A Service of the same release may give the port away before this one
+        // asks for it.
+        if !matches!(world.find("Service", namespace, name), Found::Here(_)) {
+            draft.refused();
+        }
         return;
     }
     // A port that this very Service holds already is its own.

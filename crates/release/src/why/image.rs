@@ -26,11 +26,25 @@ pub async fn cause(
     let known = known(facts.nodes().await?);
     let mut text = format!("the image {name} is not in the cluster");
     if reason != "ErrImageNeverPull" && !message.is_empty() {
-        text = format!("the image {name} cannot be had: {message}");
+        text = format!("the image {name} cannot be had: {}", reason_of(message));
     }
     Ok(Cause::new(title, text)
         .remedy(remedy(name, &known))
         .finally())
+}
+
+/// Returns the registry's reason alone: what was tried stands before it, what
+/// helps behind it, and both are said anyway.
+fn reason_of(message: &str) -> &str {
+    const TRIED: &str = "failed to pull image ";
+    const HELPS: &str = "; an image of this machine is brought by";
+    let reason = message
+        .rsplit_once(TRIED)
+        .and_then(|(_, rest)| rest.split_once("\": "))
+        .map_or(message, |(_, reason)| reason);
+    reason
+        .split_once(HELPS)
+        .map_or(reason, |(reason, _)| reason)
 }
 
 /// Returns the image that a pod's container names.
@@ -82,6 +96,17 @@ fn remedy(name: &str, known: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_alone_is_told() {
+        let check = |message: &str, expected: &str| assert_eq!(reason_of(message), expected);
+        check(
+            "Back-off pulling image \"a:1\": ErrImagePull: failed to pull image \"a:1\": cannot reach r:443; an image of this machine is brought by: coracle image load FILE",
+            "cannot reach r:443",
+        );
+        check("failed to pull image \"a:1\": no; wait", "no; wait");
+        check("something else", "something else");
+    }
 
     #[test]
     fn a_similar_image_is_proposed() {

@@ -1,9 +1,10 @@
 //! Why something does not work: a chain of causes in plain words, down to the
 //! one that can be mended, each with the next step.
 //!
-//! Main type: [`Cause`]; entry: [`why`]. What an object says of itself is read
-//! by pure functions (`pod`, `workload`, `service`, …); [`Facts`] fetches what
-//! they need. Network policies are not judged here.
+//! Main type: [`Cause`]; entries: [`why`], and `behind` for those who wait. What
+//! an object says of itself is read by pure functions (`pod`, `workload`,
+//! `service`, …); [`Facts`] fetches what they need. Network policies are not
+//! judged here.
 
 mod autoscaler;
 mod claim;
@@ -19,6 +20,8 @@ mod volume;
 mod words;
 mod workload;
 
+use std::fmt;
+
 use kube::Client;
 
 use crate::ReleaseError;
@@ -28,6 +31,7 @@ use crate::record::Status;
 
 pub use facts::Facts;
 pub use resource::{Resource, ResourceError};
+pub use service::PORT_TAKEN;
 pub use words::similar;
 
 /// A cause, with the causes that stand behind it.
@@ -77,12 +81,33 @@ impl Cause {
         self.is_final || self.because.iter().any(Cause::is_final)
     }
 
+    /// Writes the cause and what stands behind it, a line each, `depth` steps
+    /// to the right.
+    fn write(&self, depth: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let indent = "  ".repeat(depth);
+        writeln!(f, "{indent}because {}: {}", self.object, self.text)?;
+        for line in &self.excerpt {
+            writeln!(f, "{indent}  | {line}")?;
+        }
+        if let Some(remedy) = &self.remedy {
+            writeln!(f, "{indent}  → {remedy}")?;
+        }
+        let mut behind = self.because.iter();
+        behind.try_for_each(|cause| cause.write(depth + 1, f))
+    }
+
     /// Returns the causes that nothing stands behind.
     pub fn roots(&self) -> Vec<&Cause> {
         if self.because.is_empty() {
             return vec![self];
         }
         self.because.iter().flat_map(Cause::roots).collect()
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(1, f)
     }
 }
 
@@ -162,15 +187,40 @@ async fn causes(
     }
 }
 
-/// Returns what holds a pod back.
+/// Returns what stands behind an object that is waited for and not ready; empty
+/// while nothing is known.
 ///
 /// # Errors
 /// Fails if the API refuses.
-pub async fn pod_causes(
+pub(crate) async fn behind(
     facts: &Facts,
-    pod: &serde_json::Value,
+    live: &serde_json::Value,
 ) -> Result<Vec<Cause>, ReleaseError> {
-    pod::causes(facts, pod).await
+    let kind = words::text(&live["kind"]);
+    let causes = match kind {
+        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" => {
+            workload::known(facts, live).await?
+        }
+        _ => causes(facts, kind, live).await?,
+    };
+    if causes.is_empty() && kind != "Pod" {
+        let name = words::text(&live["metadata"]["name"]);
+        let title = format!("{}/{name}", kind.to_lowercase());
+        let said = facts.warning(kind, name, &[]).await?;
+        return Ok(said
+            .map(|said| Cause::new(title, said))
+            .into_iter()
+            .collect());
+    }
+    // What is waited for is named already.
+    let deeper = |cause: Cause| match cause.because.is_empty() {
+        true => vec![cause],
+        false => cause.because,
+    };
+    Ok(match kind {
+        "Pod" => causes,
+        _ => causes.into_iter().flat_map(deeper).collect(),
+    })
 }
 
 async fn release(client: &Client, facts: &Facts, name: &str) -> Result<Verdict, ReleaseError> {

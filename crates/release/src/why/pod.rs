@@ -139,9 +139,14 @@ async fn ended(facts: &Facts, pod: &Value, status: &Value, title: &str, end: &Va
     let (text_, remedy) = exit(end, &limit(pod, name));
     let mut cause = Cause::new(title, text_);
     cause.remedy = remedy;
-    cause.excerpt = facts
-        .log(text(&pod["metadata"]["name"]), name, LOG_LINES)
-        .await;
+    let pod_name = text(&pod["metadata"]["name"]);
+    cause.excerpt = facts.log(pod_name, name, LOG_LINES).await;
+    cause.remedy = cause.remedy.or_else(|| {
+        Some(format!(
+            "all that it wrote: kubectl logs {pod_name} -c {name} -n {} --previous",
+            facts.namespace()
+        ))
+    });
     cause
 }
 

@@ -2,9 +2,13 @@
 
 use serde_json::Value;
 
-use super::words::{condition, items, labels, text};
+use super::words::{condition, items, labels, similar, text};
 use super::{Cause, Facts, pod, workload};
 use crate::ReleaseError;
+
+/// What to do about a port of the host that a program has.
+pub const PORT_TAKEN: &str =
+    "end the program that has the port, or choose another nodePort in the values";
 
 /// Returns what keeps the Service from answering.
 pub async fn causes(facts: &Facts, service: &Value) -> Result<Vec<Cause>, ReleaseError> {
@@ -50,11 +54,7 @@ pub async fn causes(facts: &Facts, service: &Value) -> Result<Vec<Cause>, Releas
     }
     let on_host = ["PortTaken", "PortNotPermitted", "PortNotBound"];
     if let Some(message) = facts.warning("Service", name, &on_host).await? {
-        causes.push(
-            Cause::new(&title, message).remedy(
-                "end the program that has the port, or choose another nodePort in the values",
-            ),
-        );
+        causes.push(Cause::new(&title, message).remedy(PORT_TAKEN));
     }
     if spec["type"] == "LoadBalancer"
         && items(&service["status"]["loadBalancer"]["ingress"])
@@ -105,15 +105,18 @@ fn nobody(title: &str, selector: &Value, pods: &[Value]) -> Cause {
             .filter(|(key, value)| &pod["metadata"]["labels"][key.as_str()] == *value)
             .count()
     };
+    // How many labels have a value that is like the wanted one, or any.
     let values = |pod: &Value| {
-        wanted
-            .keys()
-            .filter(|key| pod["metadata"]["labels"][key.as_str()].is_string())
-            .count()
+        let pairs = wanted.iter().filter_map(|(key, value)| {
+            let has = pod["metadata"]["labels"][key.as_str()].as_str()?;
+            Some(similar(text(value), [has]).is_some())
+        });
+        let alike: Vec<bool> = pairs.collect();
+        (alike.iter().filter(|is| **is).count(), alike.len())
     };
     let closest = pods
         .iter()
-        .filter(|pod| values(pod) > 0)
+        .filter(|pod| values(pod).1 > 0)
         .max_by_key(|pod| (fitting(pod), values(pod)));
     let cause = Cause::new(
         title,
@@ -127,12 +130,21 @@ fn nobody(title: &str, selector: &Value, pods: &[Value]) -> Cause {
         Some(pod) => cause.remedy(format!(
             "pod {} comes closest, it has {}; make selector and labels the same",
             text(&pod["metadata"]["name"]),
-            labels(&pod["metadata"]["labels"])
+            labels(&own_labels(pod))
         )),
         None => cause.remedy(
             "are the pods in another namespace, or scaled to 0? kubectl get pods -A --show-labels",
         ),
     }
+}
+
+/// Returns a pod's labels without those that controllers add.
+fn own_labels(pod: &Value) -> Value {
+    let mut labels = pod["metadata"]["labels"].clone();
+    if let Some(labels) = labels.as_object_mut() {
+        labels.retain(|key, _| !key.ends_with("-hash") && !key.starts_with("controller-"));
+    }
+    labels
 }
 
 /// Explains a target port that the pods do not have.

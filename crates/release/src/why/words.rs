@@ -113,8 +113,17 @@ pub fn state(kind: &str, live: &Value) -> String {
         ),
         "Service" => format!("type {}", text(&live["spec"]["type"])),
         "PersistentVolumeClaim" => text(&status["phase"]).to_owned(),
+        "Ingress" => {
+            let hosts: Vec<String> = items(&live["spec"]["rules"])
+                .filter_map(|rule| Some(rule["host"].as_str()?.to_owned()))
+                .collect();
+            match hosts.is_empty() {
+                true => "any host".to_owned(),
+                false => list(&hosts, 4),
+            }
+        }
         "HorizontalPodAutoscaler" => format!(
-            "{} pods, {} wanted",
+            "{} running, {} wanted",
             number(&status["currentReplicas"]),
             number(&status["desiredReplicas"])
         ),

@@ -11,12 +11,27 @@ const PODS_MAX: usize = 3;
 
 /// Returns what holds the workload back.
 pub async fn causes(facts: &Facts, live: &Value) -> Result<Vec<Cause>, ReleaseError> {
-    let kind = text(&live["kind"]);
-    let name = text(&live["metadata"]["name"]);
-    let title = format!("{}/{name}", kind.to_lowercase());
+    let known = known(facts, live).await?;
+    if !known.is_empty() || is_fine(live) {
+        return Ok(known);
+    }
+    let text = format!("{}; nothing says that this will not change", shortage(live));
+    Ok(vec![Cause::new(title(live), text)])
+}
+
+fn title(live: &Value) -> String {
+    let kind = text(&live["kind"]).to_lowercase();
+    format!("{kind}/{}", text(&live["metadata"]["name"]))
+}
+
+/// Returns what is known to hold the workload back.
+pub async fn known(facts: &Facts, live: &Value) -> Result<Vec<Cause>, ReleaseError> {
     if is_fine(live) {
         return Ok(Vec::new());
     }
+    let kind = text(&live["kind"]);
+    let name = text(&live["metadata"]["name"]);
+    let title = title(live);
     if kind == "Deployment" && live["spec"]["paused"] == true {
         return Ok(vec![Cause::new(title, "its rollout is paused").remedy(
             format!(
@@ -45,18 +60,12 @@ pub async fn causes(facts: &Facts, live: &Value) -> Result<Vec<Cause>, ReleaseEr
     if !behind.is_empty() {
         return Ok(vec![Cause::new(title, shortage(live)).because(behind)]);
     }
-    Ok(vec![
-        match condition(live, "Progressing").filter(|one| one["status"] == "False") {
-            Some(stuck) => Cause::new(
-                title,
-                format!("{}: {}", shortage(live), text(&stuck["message"])),
-            ),
-            None => Cause::new(
-                title,
-                format!("{}; nothing says that this will not change", shortage(live)),
-            ),
-        },
-    ])
+    let stuck = condition(live, "Progressing").filter(|one| one["status"] == "False");
+    let stuck = stuck.map(|stuck| format!("{}: {}", shortage(live), text(&stuck["message"])));
+    Ok(stuck
+        .map(|said| Cause::new(title, said))
+        .into_iter()
+        .collect())
 }
 
 /// Returns whether the workload has what it should have.
@@ -146,6 +155,11 @@ async fn pods<'a>(facts: &'a Facts, live: &Value) -> Result<Vec<&'a Value>, Rele
 /// Explains the workload's pods, the newest first.
 async fn of_pods(facts: &Facts, live: &Value) -> Result<Vec<Cause>, ReleaseError> {
     let mut pods = pods(facts, live).await?;
+    // One that is being ended is a reason only where nothing else is.
+    let is_ending = |pod: &Value| pod["metadata"]["deletionTimestamp"].is_string();
+    if pods.iter().any(|pod| !is_ending(pod)) {
+        pods.retain(|pod| !is_ending(pod));
+    }
     pods.sort_by_key(|pod| std::cmp::Reverse(text(&pod["metadata"]["creationTimestamp"])));
     let mut found: Vec<Cause> = Vec::new();
     for pod in pods {

@@ -275,7 +275,7 @@ async fn time_is_over() {
         &error,
         r#"
 Deployment/web is not ready in time: not noticed yet
-pod web-1 has no node: 0/1 nodes are available: 1 Insufficient cpu.
+  because pod/web-1: no node takes it: 0/1 nodes are available: 1 Insufficient cpu.
 "#,
     );
 }

@@ -12,6 +12,7 @@ use super::super::target::Target;
 use super::finding::Finding;
 use crate::failure::command;
 use crate::process::cgroups;
+use crate::remedy;
 
 /// Looks at every cluster.
 pub fn look(target: &Target) -> Vec<Finding> {
@@ -84,7 +85,7 @@ fn remove(file: &Path) -> std::io::Result<()> {
 
 fn format(cluster: &ClusterDir) -> Option<Finding> {
     let error = cluster.check_version().err()?;
-    Some(Finding::bad("data", error).remedy("use the coracle that wrote it, or a newer one"))
+    Some(Finding::bad("data", error).remedy(remedy::NEWER))
 }
 
 fn gateway(cluster: &ClusterDir) -> Option<Finding> {

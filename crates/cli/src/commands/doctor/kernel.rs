@@ -11,13 +11,10 @@ use coracle_cluster::scope::{self, ScopeError};
 use coracle_runtime::Delegation;
 
 use super::finding::Finding;
+use crate::remedy;
 
 /// The first kernel with overlay file systems in user namespaces.
 const OLDEST: (u32, u32) = (5, 11);
-
-/// What brings overlay file systems, and the packet filter.
-pub const OVERLAY: &str = "sudo modprobe overlay";
-pub const NFTABLES: &str = "sudo modprobe nf_tables nft_chain_nat";
 
 /// Looks at the kernel.
 pub fn look() -> Vec<Finding> {
@@ -82,13 +79,13 @@ fn namespaces() -> Vec<Finding> {
                 "is this inside a container? Its seccomp profile forbids mount(2)".into()
             }),
             "overlay" => ("overlay", "works inside a user namespace", || {
-                OVERLAY.into()
+                remedy::OVERLAY.into()
             }),
             "network" => ("network", "can be set up", || {
                 "is /proc/sys read-only here? Start the surrounding container with --privileged"
                     .into()
             }),
-            "nftables" => ("nftables", "can be used", || NFTABLES.into()),
+            "nftables" => ("nftables", "can be used", || remedy::NFTABLES.into()),
             _ => ("processes", "have their own /proc", || {
                 "is this inside a container? It hides parts of /proc: --security-opt systempaths=unconfined".into()
             }),

@@ -11,6 +11,7 @@ use super::super::image::size;
 use super::super::target::Target;
 use super::finding::Finding;
 use crate::failure::Failure;
+use crate::remedy;
 
 /// Disk space below which images do not fit.
 const DISK: u64 = 2 << 30;
@@ -38,7 +39,7 @@ fn binary() -> Finding {
             "binary",
             "needs libraries of this machine, which containers do not have",
         )
-        .remedy("build it as the repository does: cargo build --release (see .cargo/config.toml)");
+        .remedy(remedy::STATIC);
     }
     Finding::good(
         "binary",
@@ -87,8 +88,7 @@ fn home(target: &Target) -> Finding {
     match written {
         Ok(()) => Finding::good("home", shown),
         Err(error) => Finding::bad("home", format!("{shown} cannot be written: {error}")).remedy(
-            "name another folder: export CORACLE_HOME=DIR, or: sudo chown -R $(id -un) FOLDER"
-                .replace("FOLDER", &shown),
+            format!("{}, or: sudo chown -R $(id -un) {shown}", remedy::HOME),
         ),
     }
 }
@@ -100,7 +100,8 @@ pub fn check_disk(home: &Path) -> Result<(), Failure> {
         return Ok(());
     };
     let free = stat.f_bavail * stat.f_frsize;
-    if free >= DISK_LEAST {
+    // What has no size at all, such as /proc, is refused with another reason.
+    if free >= DISK_LEAST || stat.f_blocks == 0 {
         return Ok(());
     }
     Err(Failure::machine(format!(
@@ -109,7 +110,7 @@ pub fn check_disk(home: &Path) -> Result<(), Failure> {
         home.display(),
         size(DISK_LEAST)
     ))
-    .hint("free some space (coracle image prune), or name another folder: export CORACLE_HOME=DIR"))
+    .hint(remedy::DISK))
 }
 
 fn disk(path: &Path) -> Finding {
@@ -134,13 +135,11 @@ fn disk(path: &Path) -> Finding {
                 place.display()
             ),
         )
-        .remedy("remove files there, or name another folder: export CORACLE_HOME=DIR");
+        .remedy(remedy::DISK);
     }
     match free {
-        0..DISK_LEAST => Finding::bad("disk", says)
-            .remedy("coracle image prune, or name another folder: export CORACLE_HOME=DIR"),
-        _ if free < DISK => Finding::fair("disk", says)
-            .remedy("coracle image ls shows what takes it; coracle image rm NAME gives it back"),
+        0..DISK_LEAST => Finding::bad("disk", says).remedy(remedy::DISK),
+        _ if free < DISK => Finding::fair("disk", says).remedy(remedy::DISK),
         _ => Finding::good("disk", says),
     }
 }

@@ -18,7 +18,7 @@ use crate::failure::{Failure, Outcome};
 use crate::paint::{Colour, Stream, paint};
 use finding::{Finding, State};
 
-pub use kernel::{NFTABLES, OVERLAY, user_namespaces};
+pub use kernel::user_namespaces;
 pub use machine::{check_disk, needs_libraries};
 
 /// Look whether this machine offers what a cluster needs.

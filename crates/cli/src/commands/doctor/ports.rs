@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use super::super::target::Target;
 use super::finding::Finding;
+use crate::remedy;
 
 /// Ports with the name of their finding: HTTP and HTTPS of Ingress, the
 /// NodePort that most charts choose.
@@ -29,13 +30,19 @@ fn one(port: u16, name: &'static str, cluster_runs: bool) -> Finding {
             Some((_, program)) if cluster_runs && program.starts_with("coracle") => {
                 Finding::good(name, "used by the cluster")
             }
-            Some((pid, program)) => Finding::fair(name, format!("taken by {program} (process {pid})"))
-                .remedy(format!("end it if it is not needed: kill {pid}; or choose another port in the chart's values")),
+            Some((pid, program)) => {
+                Finding::fair(name, format!("taken by {program} (process {pid})"))
+                    .remedy(format!("{} (kill {pid} ends it)", remedy::PORT))
+            }
             None => Finding::fair(name, "taken by another user's program")
                 .remedy(format!("see which: sudo ss -ltnp 'sport = :{port}'")),
         },
-        std::io::ErrorKind::PermissionDenied => Finding::fair(name, "only root may open it: Ingress gets another port")
-            .remedy(format!("sudo sysctl -w net.ipv4.ip_unprivileged_port_start={}", port.min(80))),
+        std::io::ErrorKind::PermissionDenied => {
+            Finding::fair(name, "only root may open it: Ingress gets another port").remedy(format!(
+                "sudo sysctl -w net.ipv4.ip_unprivileged_port_start={}",
+                port.min(80)
+            ))
+        }
         _ => Finding::fair(name, error.to_string()),
     }
 }

@@ -128,6 +128,47 @@ fn verb(words: &[OsString]) -> Vec<&str> {
     verb
 }
 
+/// Verbs of Helm's that are not there, and what to do instead.
+const NOT_HERE: &[(&str, &str)] = &[
+    (
+        "repo",
+        "charts are not fetched from repositories; download the archive, then: helm install NAME CHART.tgz",
+    ),
+    (
+        "search",
+        "no repository is asked; https://artifacthub.io finds charts",
+    ),
+    (
+        "pull",
+        "charts are not fetched; download the archive, then: helm install NAME CHART.tgz",
+    ),
+    (
+        "fetch",
+        "charts are not fetched; download the archive, then: helm install NAME CHART.tgz",
+    ),
+    (
+        "push",
+        "charts are not sent to registries; helm package makes the archive",
+    ),
+    (
+        "registry",
+        "charts are not kept in registries here; for images: coracle image push",
+    ),
+    (
+        "create",
+        "no chart is made for you; a Chart.yaml (apiVersion: v2, name, version) and a folder templates/ are one",
+    ),
+    ("plugin", "plugins are not loaded"),
+    (
+        "verify",
+        "signatures of charts are not checked; sha256sum compares an archive with what its author says",
+    ),
+    (
+        "completion",
+        "there is none for this name; for coracle: coracle completions SHELL",
+    ),
+];
+
 /// Returns a refusal of the parser in Helm's words.
 pub fn refusal(error: &clap::Error, words: &[OsString]) -> String {
     let context = |kind: ContextKind| error.get(kind).map(ToString::to_string);
@@ -140,6 +181,9 @@ pub fn refusal(error: &clap::Error, words: &[OsString]) -> String {
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let word = context(ContextKind::InvalidSubcommand).unwrap_or_default();
+            if let Some((_, instead)) = NOT_HERE.iter().find(|(verb, _)| *verb == word) {
+                return format!("helm {word}: {instead}");
+            }
             return format!("unknown command {word:?} for \"helm\"\nRun 'helm --help' for usage.");
         }
         ErrorKind::UnknownArgument if flag.starts_with("--") => {
@@ -203,6 +247,23 @@ mod tests {
         check("helm get values --all web", &["get", "values"]);
         check("helm show", &["show"]);
         check("helm nothing", &[]);
+    }
+
+    #[test]
+    fn verbs_that_are_not_here_are_answered() {
+        use clap::CommandFactory;
+        let helm = super::super::Helm::command();
+        let check = |line: &str, expected: &str| {
+            let error = helm.clone().try_get_matches_from(words(line));
+            let said = refusal(&error.expect_err("it is not there"), &words(line));
+            assert!(said.contains(expected), "{line}: {said}");
+        };
+        check(
+            "helm repo add a https://a.example",
+            "helm install NAME CHART.tgz",
+        );
+        check("helm create web", "templates/");
+        check("helm fly", "unknown command \"fly\" for \"helm\"");
     }
 
     #[test]

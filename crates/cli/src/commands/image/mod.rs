@@ -31,8 +31,15 @@ use crate::process::{Job, JobEvent, run_job};
   coracle image load web.tar           what `docker save` wrote
   coracle image pull redis:7           with the logins of Docker and Podman
   coracle image push registry/web:1
-  coracle image ls
-  coracle image check web:1            size, user, health check, secrets")]
+  coracle image save web:1 -o web.tar  what `docker load` reads
+  coracle image tag web:1 web:latest
+  coracle image ls                     -o json for programs
+  coracle image inspect web:1
+  coracle image history web:1          by which instructions it came to be
+  coracle image check web:1            size, user, health check, secrets
+  coracle image prune --build-cache    what builds remember, too
+  coracle image limit 20GB             for all clusters of this machine
+  coracle image rm web:1")]
 pub struct Image {
     #[command(subcommand)]
     action: Action,

@@ -43,7 +43,11 @@ pub enum Action {
         name: String,
     },
     /// List them.
-    List,
+    List {
+        /// json, or a table.
+        #[arg(long, short)]
+        output: Option<String>,
+    },
 }
 
 /// Runs the command.
@@ -54,7 +58,24 @@ pub fn run(action: &Action) -> Outcome {
             eprintln!("· {name} stays: what is built in costs nothing while nobody uses it");
             Ok(())
         }
-        Action::List => {
+        Action::List {
+            output: Some(output),
+        } if output == "json" => {
+            let addons = ADDONS.iter().map(|(name, says)| {
+                let status = if says.is_some() {
+                    "enabled"
+                } else {
+                    "disabled"
+                };
+                (
+                    (*name).to_owned(),
+                    serde_json::json!({"Profile": "minikube", "Status": status}),
+                )
+            });
+            println!("{}", serde_json::Value::Object(addons.collect()));
+            Ok(())
+        }
+        Action::List { .. } => {
             for (name, says) in ADDONS {
                 println!("{name:<22} {}", says.unwrap_or("not there"));
             }

@@ -11,7 +11,8 @@ mod refused;
 mod start;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command as Ours, ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use coracle_cluster::{Home, Record};
@@ -45,6 +46,12 @@ struct Minikube {
         value_parser = super::cluster_name
     )]
     profile: String,
+    /// Accepted; failures say all there is to say.
+    #[arg(long, global = true, hide = true)]
+    alsologtostderr: bool,
+    /// Accepted; failures say all there is to say.
+    #[arg(long, short, global = true, hide = true, value_name = "LEVEL")]
+    v: Option<u8>,
     #[command(subcommand)]
     command: Command,
 }
@@ -58,7 +65,11 @@ enum Command {
         flags: Vec<String>,
     },
     /// Stop the cluster; its data and images stay.
-    Stop,
+    Stop {
+        /// Every cluster of this machine's user.
+        #[arg(long)]
+        all: bool,
+    },
     /// Remove the cluster.
     Delete {
         /// Every cluster of this machine's user.
@@ -73,6 +84,9 @@ enum Command {
         /// json, or text.
         #[arg(long, short, default_value = "text")]
         output: String,
+        /// A line made of {{.Host}}, {{.Kubelet}}, {{.APIServer}}, {{.Kubeconfig}}, {{.Name}}.
+        #[arg(long, short)]
+        format: Option<String>,
         /// Accepted; there is one node.
         #[arg(long, short)]
         node: Option<String>,
@@ -98,6 +112,9 @@ enum Command {
         /// Accepted; Services answer at once.
         #[arg(long)]
         wait: Option<u64>,
+        /// Accepted; Services answer at once.
+        #[arg(long)]
+        interval: Option<u64>,
     },
     /// Build, load, list, name and remove images.
     #[command(disable_help_flag = true)]
@@ -123,6 +140,9 @@ enum Command {
         /// Accepted; nothing has to be cleaned.
         #[arg(long, short)]
         cleanup: bool,
+        /// Accepted; other addresses are opened by: coracle start --listen ADDRESS.
+        #[arg(long)]
+        bind_address: Option<String>,
     },
     /// Print what makes `docker build` build for the cluster: eval $(minikube docker-env).
     DockerEnv {
@@ -162,18 +182,27 @@ enum Command {
         /// How many lines of each.
         #[arg(long, short = 'n', default_value = "60")]
         length: u32,
+        /// Write them into a file.
+        #[arg(long, conflicts_with = "follow")]
+        file: Option<std::path::PathBuf>,
     },
     /// Say what there is instead of the dashboard.
     Dashboard {
         /// Accepted.
         #[arg(long)]
         url: bool,
+        /// Accepted.
+        #[arg(long)]
+        port: Option<u16>,
     },
     /// Print the version.
     Version {
         /// Only the number.
         #[arg(long)]
         short: bool,
+        /// json, or text.
+        #[arg(long, short)]
+        output: Option<String>,
     },
     /// List the nodes: there is one.
     Node {
@@ -207,9 +236,11 @@ impl Minikube {
     fn run(&self) -> Result<ExitCode, Failure> {
         match &self.command {
             Command::Start { flags } => start::run(self, flags)?,
-            Command::Stop => self.ours(["stop"])?,
-            Command::Delete { all, .. } => self.delete(*all)?,
-            Command::Status { output, .. } => return self.status(output),
+            Command::Stop { all } => self.each("stop", *all)?,
+            Command::Delete { all, .. } => self.each("delete", *all)?,
+            Command::Status { output, format, .. } => {
+                return self.status(output, format.as_deref());
+            }
             Command::Ip => self.ours(["ip"])?,
             Command::Service {
                 name,
@@ -231,7 +262,10 @@ impl Minikube {
             Command::Config { words } => config(words),
             Command::UpdateContext => self.ours(["config", "use-context"])?,
             Command::Ssh { words } => return Err(refused::ssh(words)),
-            Command::Logs { follow, length } => {
+            Command::Logs {
+                file: Some(file), ..
+            } => self.logs_into(file)?,
+            Command::Logs { follow, length, .. } => {
                 let length = length.to_string();
                 let mut words = vec!["logs", "--engine", "--tail", &length];
                 words.extend(follow.then_some("-f"));
@@ -249,8 +283,18 @@ impl Minikube {
                 print!("{}", String::from_utf8_lossy(&text));
             }
             Command::Other(words) => refused::answer(words)?,
-            Command::Version { short: true } => {
+            Command::Version { short: true, .. } => {
                 println!("v{}", coracle_cluster::build::version());
+            }
+            Command::Version {
+                output: Some(output),
+                ..
+            } if output == "json" => {
+                let version = format!("v{}", coracle_cluster::build::version());
+                println!(
+                    "{}",
+                    serde_json::json!({"commit": "", "minikubeVersion": version})
+                );
             }
             Command::Version { .. } => {
                 println!(
@@ -283,19 +327,33 @@ impl Minikube {
         }
     }
 
-    fn delete(&self, all: bool) -> Outcome {
+    /// Runs one of our commands for the cluster, or for every one there is.
+    fn each(&self, word: &str, all: bool) -> Outcome {
         if !all {
-            return self.ours(["delete"]);
+            return self.ours([word]);
         }
         for cluster in Home::from_environment()?.clusters() {
-            let words = ["coracle", "--cluster", &cluster, "delete"];
+            let words = ["coracle", "--cluster", &cluster, word];
             dispatch(&Cli::parse_from(words))?;
         }
         Ok(())
     }
 
+    /// Writes the logs of the cluster's own processes into a file.
+    fn logs_into(&self, file: &std::path::Path) -> Outcome {
+        let status = Ours::new("/proc/self/exe")
+            .arg0("coracle")
+            .args(["--cluster", &self.profile, "logs", "--engine"])
+            .stdout(std::fs::File::create(file)?)
+            .status()?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(Failure::told()),
+        }
+    }
+
     /// Prints the state in the words of minikube, which scripts look for.
-    fn status(&self, output: &str) -> Result<ExitCode, Failure> {
+    fn status(&self, output: &str, format: Option<&str>) -> Result<ExitCode, Failure> {
         let target = Target::of(&self.global())?;
         let (state, config, code) = match (target.dir.exists(), target.running()) {
             (_, Some(_)) => ("Running", "Configured", ExitCode::SUCCESS),
@@ -307,7 +365,9 @@ impl Minikube {
                 return Ok(NOT_FOUND.into());
             }
         };
-        if output == "json" {
+        if let Some(format) = format {
+            println!("{}", line(format, &self.profile, state, config));
+        } else if output == "json" {
             println!(
                 "{}",
                 serde_json::json!({"Name": self.profile, "Host": state, "Kubelet": state,
@@ -398,6 +458,22 @@ impl Minikube {
     }
 }
 
+/// Fills a line of `status --format`, a Go template in minikube.
+fn line(format: &str, name: &str, state: &str, config: &str) -> String {
+    let fields = [
+        ("Name", name),
+        ("Host", state),
+        ("Kubelet", state),
+        ("APIServer", state),
+        ("Kubeconfig", config),
+    ];
+    let fill = |line: String, (field, value): (&str, &str)| {
+        line.replace(&format!("{{{{.{field}}}}}"), value)
+            .replace(&format!("{{{{ .{field} }}}}"), value)
+    };
+    fields.into_iter().fold(format.to_owned(), fill)
+}
+
 fn config(words: &[String]) {
     match words.first().map(String::as_str) {
         Some("set" | "unset") => eprintln!("accepted; it has no meaning here"),
@@ -419,6 +495,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_line_of_the_status_is_filled() {
+        let check = |format: &str, expected: &str| {
+            assert_eq!(line(format, "minikube", "Running", "Configured"), expected);
+        };
+        check("{{.Host}}", "Running");
+        check("{{ .Name }}: {{.APIServer}}", "minikube: Running");
+        check("{{.Other}}", "{{.Other}}");
+    }
+
+    #[test]
     fn the_command_line_of_quickstarts_is_understood() {
         let check = |line: &str| {
             let words = line.split_whitespace();
@@ -434,6 +520,17 @@ mod tests {
             "minikube start --driver=docker --cpus=4 --memory=8192",
             "minikube start --driver docker --memory 4096 -p demo",
             "minikube status",
+            "minikube status --format={{.Host}}",
+            "minikube status -f {{.Host}}",
+            "minikube stop --all",
+            "minikube start --alsologtostderr -v=7",
+            "minikube status --alsologtostderr",
+            "minikube logs --file=logs.txt",
+            "minikube version -o json",
+            "minikube dashboard --url --port 4000",
+            "minikube tunnel --bind-address 127.0.0.1",
+            "minikube service web --url --interval 1",
+            "minikube addons list -o json",
             "minikube service todo-frontend --url",
             "minikube service todo-frontend -n todo-app --url",
             "minikube service list",

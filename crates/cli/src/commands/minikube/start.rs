@@ -37,6 +37,8 @@ pub fn run(minikube: &Minikube, flags: &[String]) -> Outcome {
         Some(profile) => {
             with_profile = Minikube {
                 profile: super::super::cluster_name(&profile).map_err(Failure::usage)?,
+                alsologtostderr: false,
+                v: None,
                 command: super::Command::Ip,
             };
             &with_profile

@@ -15,7 +15,7 @@ use crate::failure::Outcome;
 /// Print one part of what a release's revision says.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  coracle get values web -o json   the values that were given\n  coracle get values web --all     with the chart's defaults\n  coracle get manifest web --revision 2"
+    after_help = "Examples:\n  coracle get all web\n  coracle get values web -o json   the values that were given\n  coracle get values web --all     with the chart's defaults\n  coracle get manifest web --revision 2\n  coracle get hooks web\n  coracle get notes web\n  coracle get metadata web -o yaml   names, versions, labels, dates"
 )]
 pub struct Get {
     #[command(subcommand)]

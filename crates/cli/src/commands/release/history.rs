@@ -11,6 +11,9 @@ use crate::failure::Outcome;
 
 /// Show the revisions of a release.
 #[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Examples:\n  coracle history web\n  coracle history web --max 5 -o json\n  coracle rollback web 2   back to one of them"
+)]
 pub struct History {
     /// Name of the release.
     pub release: String,

@@ -173,9 +173,13 @@ impl Place {
 }
 
 impl Place {
-    /// Tells what would go wrong, before anything is changed. Helm says
-    /// nothing of that kind, what is only simulated harms nobody, and values of
-    /// an old revision are not known here.
+    /// Tells what would go wrong, before anything is changed.
+    ///
+    /// Helm says nothing of that kind, what is only simulated harms nobody, and
+    /// values of an old revision are not known here.
+    ///
+    /// # Errors
+    /// Fails if the API would refuse an object.
     pub async fn look_first(
         &self,
         source: &Source,
@@ -188,8 +192,8 @@ impl Place {
                 OldValues::IfNoneGiven => source.values.map().is_empty(),
                 OldValues::Reuse | OldValues::ResetThenReuse => true,
             };
-        let silent = self.manner == Manner::Helm || self.quiet;
-        if silent || takes_old_values || options.dry_run != DryRun::None {
+        let is_helm = self.manner == Manner::Helm;
+        if is_helm || takes_old_values || options.dry_run != DryRun::None {
             return Ok(());
         }
         let client = self.client()?;
@@ -214,8 +218,7 @@ impl Place {
             name: self.cluster.clone(),
             is_own: self.is_own,
         };
-        look::tell(look, &cluster).await;
-        Ok(())
+        look::tell(look, &cluster, self.quiet).await
     }
 }
 

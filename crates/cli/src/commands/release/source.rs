@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
-use coracle_helm::{Chart, Lookup};
+use coracle_helm::{Chart, Lookup, Values};
 use coracle_release::{ClusterLookup, Source};
 
 use super::place::Place;
@@ -84,10 +84,16 @@ impl Fetching {
     }
 }
 
-/// Loads the chart that a command names.
-pub fn load(reference: &str, flags: &ChartFlags) -> Result<Chart, Failure> {
+/// Loads the chart that a command names, and the values that its flags give.
+/// A chart that is not there is said first, then what is wrong with the values.
+pub fn load(
+    reference: &str,
+    flags: &ChartFlags,
+    values: &ValueFlags,
+) -> Result<(Chart, Values), Failure> {
     flags.fetching.check()?;
     let path = chart::locate(reference)?;
+    let values = values.read()?;
     if flags.dependency_update && path.is_dir() {
         crate::commands::dependency::update(&path, &mut std::io::sink())?;
     }
@@ -109,7 +115,7 @@ pub fn load(reference: &str, flags: &ChartFlags) -> Result<Chart, Failure> {
     if chart.metadata.deprecated {
         eprintln!("level=WARN msg=\"this chart is deprecated\"");
     }
-    Ok(chart)
+    Ok((chart, values))
 }
 
 /// Returns what is to be deployed; templates may ask the cluster unless the
@@ -129,10 +135,11 @@ pub fn source(
         }
         false => None,
     };
+    let (chart, values) = load(reference, chart_flags, values)?;
     Ok(Source {
         name: name.to_owned(),
-        chart: load(reference, chart_flags)?,
-        values: values.read()?,
+        chart,
+        values,
         lookup,
     })
 }

@@ -126,11 +126,11 @@ impl Plan {
         progress: &Progress,
     ) -> Result<Deployed, Failure> {
         let client = &cluster.client;
-        let stands = self.last.as_ref().map(|last| last.manifest.as_str());
-        if stands != Some(self.manifest.as_str())
-            && let Some(look) = self.look.take()
-        {
-            look::tell(look, cluster).await;
+        let stands = self.last.as_ref().is_some_and(|last| {
+            last.info.status == Status::Deployed && last.manifest == self.manifest
+        });
+        if !stands && let Some(look) = self.look.take() {
+            look::tell(look, cluster, progress.is_quiet()).await?;
         }
         let step = progress.step("Deployment");
         let difference = match self.difference(client).await {

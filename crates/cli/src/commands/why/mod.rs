@@ -101,29 +101,30 @@ pub fn picture(verdict: &Verdict) -> String {
             std::slice::from_ref(cause)
         };
         for cause in shown {
-            draw(cause, 1, &mut text);
+            text.extend(cause.to_string().lines().map(painted));
         }
     }
     text
 }
 
-fn draw(cause: &Cause, depth: usize, text: &mut String) {
-    let indent = "  ".repeat(depth);
-    text.push_str(&format!(
-        "{indent}because {}: {}\n",
-        paint(Stream::Out, Colour::Bold, &cause.object),
-        cause.text
-    ));
-    for line in &cause.excerpt {
-        let line = paint(Stream::Out, Colour::Dim, &format!("| {line}"));
-        text.push_str(&format!("{indent}  {line}\n"));
+/// Paints a line of a cause by the mark that it begins with.
+fn painted(line: &str) -> String {
+    let bare = line.trim_start();
+    let indent = &line[..line.len() - bare.len()];
+    if let Some((object, text)) = bare
+        .strip_prefix("because ")
+        .and_then(|rest| rest.split_once(": "))
+    {
+        let object = paint(Stream::Out, Colour::Bold, object);
+        return format!("{indent}because {object}: {text}\n");
     }
-    if let Some(remedy) = &cause.remedy {
+    if let Some(remedy) = bare.strip_prefix("→ ") {
         let arrow = paint(Stream::Out, Colour::Green, "→");
-        text.push_str(&format!("{indent}  {arrow} {remedy}\n"));
+        return format!("{indent}{arrow} {remedy}\n");
     }
-    for cause in &cause.because {
-        draw(cause, depth + 1, text);
+    match bare.starts_with('|') {
+        true => format!("{indent}{}\n", paint(Stream::Out, Colour::Dim, bare)),
+        false => format!("{line}\n"),
     }
 }
 

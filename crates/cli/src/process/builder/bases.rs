@@ -34,7 +34,11 @@ impl BaseImages for Bases<'_> {
             self.platform,
             self.job.registries.clone(),
         ));
-        pulled.map_err(|error| format!("it is not here, and {error:#}"))?;
+        pulled.map_err(|error| {
+            format!(
+                "it is not here, and {error:#}; without a network an archive brings it: coracle image load FILE"
+            )
+        })?;
         let image = self.store.resolve(cluster, reference)?;
         image.ok_or_else(|| format!("{} vanished", reference.familiar()).into())
     }

@@ -127,6 +127,7 @@ fn live_inside(plan: &AddressPlan, host: Arc<Outside>, tell: &Sender<anyhow::Res
         let carrying = coracle_dataplane::run(Options {
             config,
             host,
+            held: coracle_dataplane::Held::default(),
             report,
         });
         let listening = async {

@@ -380,21 +380,25 @@ fn devices(container: &At<'_>, volumes: &Volumes<'_>, causes: &mut Causes) {
     }
 }
 
+/// Upstream names the list in most faults, not its element.
 fn resize_policies(policies: &At<'_>, causes: &mut Causes) {
     let mut seen = BTreeSet::new();
     for policy in policies.items() {
-        let name = policy.field("resourceName");
-        match name.text() {
-            "" => causes.required(&name.path, ""),
-            _ => causes.one_of(&name, &["cpu", "memory"]),
+        let name = policy.field("resourceName").text().to_owned();
+        match name.as_str() {
+            "" => causes.required(&policies.path, ""),
+            "cpu" | "memory" => {}
+            other => causes.not_supported(&policies.path, other, &["cpu", "memory"]),
         }
-        if !seen.insert(name.text().to_owned()) {
-            causes.duplicate(&policies.path, name.text());
+        if !seen.insert(name.clone()) {
+            causes.duplicate(&policy.path, &name);
         }
-        let restart = policy.field("restartPolicy");
-        match restart.text() {
-            "" => causes.required(&restart.path, ""),
-            _ => causes.one_of(&restart, &["NotRequired", "RestartContainer"]),
+        match policy.field("restartPolicy").text() {
+            "" => causes.required(&policies.path, ""),
+            "NotRequired" | "RestartContainer" => {}
+            other => {
+                causes.not_supported(&policies.path, other, &["NotRequired", "RestartContainer"]);
+            }
         }
     }
 }

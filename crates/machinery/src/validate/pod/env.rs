@@ -101,9 +101,7 @@ fn value_from(from: &At<'_>, has_value: bool, causes: &mut Causes) {
 
 fn key_reference(reference: &At<'_>, causes: &mut Causes) {
     let (name, key) = (reference.field("name"), reference.field("key"));
-    if name.is_empty() {
-        causes.required(&name.path, "");
-    }
+    causes.invalid_text(&name.path, name.text(), names::subdomain(name.text()));
     if key.is_empty() {
         causes.required(&key.path, "");
     } else {
@@ -220,6 +218,8 @@ pub(super) fn sources(env: &At<'_>, causes: &mut Causes) {
                 let name = reference.field("name");
                 if name.is_empty() {
                     causes.required(&name.path, "");
+                } else {
+                    causes.invalid_text(&name.path, name.text(), names::subdomain(name.text()));
                 }
             }
         }

@@ -31,11 +31,12 @@ pub(super) fn pod(spec: &At<'_>, causes: &mut Causes) {
     }
     let change = context.field("seLinuxChangePolicy");
     if change.is_set() {
-        causes.one_of(&change, &["MountOption", "Recursive"]);
+        // Mounting with options is behind a feature gate that is off in 1.36.
+        causes.one_of(&change, &["Recursive"]);
     }
     system::windows_options(&context.field("windowsOptions"), causes);
-    profile(&context.field("seccompProfile"), "seccomp", causes);
-    profile(&context.field("appArmorProfile"), "AppArmor", causes);
+    seccomp(&context.field("seccompProfile"), causes);
+    app_armor(&context.field("appArmorProfile"), causes);
     host_users(spec, causes);
 }
 
@@ -102,32 +103,63 @@ fn is_sysctl(text: &str) -> bool {
     text.len() <= 253 && text.split(['.', '/']).all(segment)
 }
 
-/// A seccomp or AppArmor profile.
-fn profile(profile: &At<'_>, what: &str, causes: &mut Causes) {
+const PROFILES: &[&str] = &["Localhost", "RuntimeDefault", "Unconfined"];
+
+/// A seccomp profile.
+fn seccomp(profile: &At<'_>, causes: &mut Causes) {
     if !profile.is_set() {
         return;
     }
-    let kind = profile.field("type");
-    let local = profile.field("localhostProfile");
+    let (kind, local) = (profile.field("type"), profile.field("localhostProfile"));
     match kind.text() {
-        "Localhost" if !local.is_set() => {
-            let detail = format!("must be set when {what} type is Localhost");
-            causes.required(&local.path, &detail);
+        "" => causes.required(&kind.path, "type is required when seccompProfile is set"),
+        _ => causes.one_of(&kind, PROFILES),
+    }
+    let is_local = kind.text() == "Localhost";
+    match (is_local, local.is_set()) {
+        (true, false) => {
+            let detail = "must be set when seccomp type is Localhost";
+            causes.required(&local.path, detail);
         }
-        "Localhost" if what == "seccomp" => volume::descending(&local.path, local.text(), causes),
+        (true, true) => volume::descending(&local.path, local.text(), causes),
+        (false, true) => {
+            let shown = format!(
+                "{{\"Type\":{},\"LocalhostProfile\":{}}}",
+                super::super::quote(kind.text()),
+                local.value
+            );
+            let detail = "can only be set when seccomp type is Localhost";
+            causes.invalid(&local.path, Bad::raw(shown), detail);
+        }
+        (false, false) => {}
+    }
+}
+
+/// Longest path of a profile.
+const PROFILE_MAX: usize = 4095;
+
+/// An AppArmor profile.
+fn app_armor(profile: &At<'_>, causes: &mut Causes) {
+    if !profile.is_set() {
+        return;
+    }
+    let (kind, local) = (profile.field("type"), profile.field("localhostProfile"));
+    match kind.text() {
+        "Localhost" if local.text().trim() != local.text() => {
+            let detail = "must not be padded with whitespace";
+            causes.invalid(&local.path, local.text(), detail);
+        }
+        "Localhost" if local.is_empty() => {
+            causes.required(&local.path, "must be set when AppArmor type is Localhost");
+        }
+        "Localhost" if local.len() > PROFILE_MAX => causes.too_long(&local.path, PROFILE_MAX),
         "Localhost" => {}
-        "" if what == "seccomp" => {
-            let detail = "type is required when seccompProfile is set";
-            causes.required(&kind.path, detail);
+        "RuntimeDefault" | "Unconfined" if local.is_set() => {
+            let detail = "can only be set when AppArmor type is Localhost";
+            causes.invalid(&local.path, local.text(), detail);
         }
         "" => causes.required(&kind.path, "type is required when appArmorProfile is set"),
-        _ => {
-            if local.is_set() {
-                let detail = format!("can only be set when {what} type is Localhost");
-                causes.invalid(&local.path, local.text(), &detail);
-            }
-            causes.one_of(&kind, &["Localhost", "RuntimeDefault", "Unconfined"]);
-        }
+        _ => causes.one_of(&kind, PROFILES),
     }
 }
 
@@ -143,8 +175,8 @@ pub(super) fn container(context: &At<'_>, causes: &mut Causes) {
         causes.one_of(&proc_mount, &["Default", "Unmasked"]);
     }
     system::windows_options(&context.field("windowsOptions"), causes);
-    profile(&context.field("seccompProfile"), "seccomp", causes);
-    profile(&context.field("appArmorProfile"), "AppArmor", causes);
+    seccomp(&context.field("seccompProfile"), causes);
+    app_armor(&context.field("appArmorProfile"), causes);
     if context.field("allowPrivilegeEscalation").value == &serde_json::Value::Bool(false) {
         escalation(context, causes);
     }

@@ -16,20 +16,30 @@ pub(super) fn source(kind: &str, at: &At<'_>, causes: &mut Causes) {
             }
         }
         "iscsi" => iscsi(at, causes),
+        "azureDisk" => azure_disk(at, causes),
         "fc" => fibre_channel(at, causes),
         "flocker" => flocker(at, causes),
         "quobyte" => {
+            let tenant = at.field("tenant");
+            if tenant.len() > 65 {
+                let detail = "must be a UUID and may not exceed a length of 64 characters";
+                causes.required(&tenant.path, detail);
+            }
             let registry = at.field("registry");
             let pairs = registry.text().split(',');
             let sound = |pair: &str| matches!(pair.rsplit_once(':'), Some((host, port)) if !host.is_empty() && !port.is_empty());
-            if !registry.is_empty() && !pairs.into_iter().all(sound) {
+            if registry.is_empty() {
+                causes.required(&registry.path, HOST_AND_PORT);
+            } else if !pairs.into_iter().all(sound) {
                 causes.invalid(&registry.path, registry.text(), HOST_AND_PORT);
             }
         }
         "storageos" => {
-            let name = at.field("volumeName");
-            if name.is_set() && !name.is_empty() {
-                causes.invalid_text(&name.path, name.text(), names::label(name.text()));
+            for name in ["volumeName", "volumeNamespace"] {
+                let name = at.field(name);
+                if !name.is_empty() {
+                    causes.invalid_text(&name.path, name.text(), names::label(name.text()));
+                }
             }
         }
         "csi" => storage::driver_form(&at.field("driver"), causes),
@@ -48,9 +58,10 @@ fn iscsi(at: &At<'_>, causes: &mut Causes) {
     if checked && !secret.is_set() {
         causes.required(&secret.path, "");
     }
-    let initiator = at.field("initiatorName");
-    if initiator.is_set() {
-        qualified(&initiator, causes);
+    let value = at.field("initiatorName").value;
+    let path = at.path.field("initiatorname");
+    if !value.is_null() {
+        qualified(&At { value, path }, causes);
     }
 }
 
@@ -133,4 +144,26 @@ fn flocker(at: &At<'_>, causes: &mut Causes) {
     if name.text().contains('/') {
         causes.invalid(&name.path, name.text(), "must not contain '/'");
     }
+}
+
+const BLOB: &str = "https://{account-name}.blob.core.windows.net/{container-name}/{disk-name}.vhd";
+const MANAGED: &str = "/subscriptions/{sub-id}/resourcegroups/{group-name}/providers/microsoft.compute/disks/{disk-id}";
+
+fn azure_disk(at: &At<'_>, causes: &mut Causes) {
+    let (caching, kind) = (at.field("cachingMode"), at.field("kind"));
+    if caching.is_set() {
+        causes.one_of(&caching, &["None", "ReadOnly", "ReadWrite"]);
+    }
+    if kind.is_set() {
+        causes.one_of(&kind, &["Dedicated", "Managed", "Shared"]);
+    }
+    let address = at.field("diskURI");
+    let starts = |prefix: &str| address.text().starts_with(prefix);
+    let expected = match kind.text() {
+        "Managed" if !starts("/subscriptions/") => MANAGED,
+        "Managed" => return,
+        _ if kind.is_set() && !starts("https://") => BLOB,
+        _ => return,
+    };
+    causes.not_supported(&address.path, address.text(), &[expected]);
 }

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::super::{At, Causes, ip, names};
+use super::super::{At, Causes, names};
+use super::gated;
 use crate::schema;
 
 /// Fields that updates may change, as the refusal names them.
@@ -21,6 +22,9 @@ pub(in super::super) fn update(object: &At<'_>, old: &Value, causes: &mut Causes
             );
             return;
         }
+        for container in containers.items() {
+            images(&container.field("image"), causes);
+        }
     }
     if !deadline(
         &spec.field("activeDeadlineSeconds"),
@@ -30,14 +34,29 @@ pub(in super::super) fn update(object: &At<'_>, old: &Value, causes: &mut Causes
         return;
     }
     tolerations(&spec.field("tolerations"), &before["tolerations"], causes);
-    gates(
+    gated::gates(
         &spec.field("schedulingGates"),
         &before["schedulingGates"],
         causes,
     );
-    if canonical(munged(spec.value, before)) != canonical(before.clone()) {
+    let mut munged = munged(spec.value, before);
+    let waits = before["schedulingGates"].as_array();
+    if waits.is_some_and(|gates| !gates.is_empty()) {
+        gated::narrowed(&spec, before, &mut munged, causes);
+    }
+    if canonical(munged) != canonical(before.clone()) {
         let detail = format!("pod updates may not change fields other than {CHANGEABLE}\n");
         causes.forbidden(&spec.path, &detail);
+    }
+}
+
+/// Upstream judges images of an update once more.
+fn images(image: &At<'_>, causes: &mut Causes) {
+    if image.is_empty() {
+        causes.required(&image.path, "");
+    } else if image.text().trim() != image.text() {
+        let detail = "must not have leading or trailing whitespace";
+        causes.invalid(&image.path, image.text(), detail);
     }
 }
 
@@ -81,17 +100,6 @@ fn tolerations(at: &At<'_>, before: &Value, causes: &mut Causes) {
     }
 }
 
-fn gates(at: &At<'_>, before: &Value, causes: &mut Causes) {
-    let known = |gate: &Value| before.as_array().is_some_and(|list| list.contains(gate));
-    for gate in at.items().filter(|gate| !known(gate.value)) {
-        let detail = format!(
-            "only deletion is allowed, but found new scheduling gate '{}'",
-            gate.field("name").text()
-        );
-        causes.forbidden(&at.path, &detail);
-    }
-}
-
 /// The new spec with all that may change taken from the old one.
 fn munged(spec: &Value, before: &Value) -> Value {
     let mut spec = spec.clone();
@@ -107,14 +115,7 @@ fn munged(spec: &Value, before: &Value) -> Value {
             container["image"] = image;
         }
     }
-    let gated = before["schedulingGates"]
-        .as_array()
-        .is_some_and(|list| !list.is_empty());
     let mut keep = vec!["activeDeadlineSeconds", "tolerations", "schedulingGates"];
-    if gated {
-        // A pod that waits at a gate may still be steered.
-        keep.extend(["nodeSelector", "affinity"]);
-    }
     if before["terminationGracePeriodSeconds"]
         .as_i64()
         .is_some_and(|old| old < 0)
@@ -134,7 +135,7 @@ fn munged(spec: &Value, before: &Value) -> Value {
     spec
 }
 
-fn canonical(mut spec: Value) -> Value {
+pub(super) fn canonical(mut spec: Value) -> Value {
     if let Some(node) = schema::builtin().get("io.k8s.api.core.v1.PodSpec") {
         crate::canonical::canonicalize(node, &mut spec);
     }
@@ -159,77 +160,6 @@ pub(in super::super) fn update_ephemeral(object: &At<'_>, old: &Value, causes: &
         } else if found != Some(container) {
             let detail = format!("existing ephemeral containers \"{name}\" may not be changed\n");
             causes.forbidden(&new.path, &detail);
-        }
-    }
-}
-
-/// An update through `resize`.
-pub(in super::super) fn update_resources(object: &At<'_>, old: &Value, causes: &mut Causes) {
-    let spec = object.field("spec");
-    super::spec(&spec, causes);
-    let class = crate::strategy::qos_class;
-    let before = class(&old["spec"]);
-    if class(spec.value) != before {
-        let detail = "Pod QOS Class may not change as a result of resizing";
-        causes.invalid(&spec.path, before, detail);
-    }
-    for list in ["containers", "initContainers"] {
-        let containers = old["spec"][list].as_array();
-        for (new, old) in spec
-            .field(list)
-            .items()
-            .zip(containers.into_iter().flatten())
-        {
-            nothing_removed(&new.field("resources"), &old["resources"], causes);
-        }
-    }
-}
-
-/// A resize changes amounts; it takes none away.
-fn nothing_removed(resources: &At<'_>, old: &Value, causes: &mut Causes) {
-    for (list, detail) in [
-        ("requests", "resource requests cannot be removed"),
-        ("limits", "resource limits cannot be removed"),
-    ] {
-        let at = resources.field(list);
-        let mut before = old[list].as_object().into_iter().flatten();
-        if before.any(|(name, _)| at.value.get(name).is_none()) {
-            causes.forbidden(&at.path, detail);
-        }
-    }
-}
-
-/// An update through `status`: a container that has ended for good stays so.
-pub(in super::super) fn status(object: &At<'_>, old: &Value, causes: &mut Causes) {
-    let addresses = object.field("status");
-    for address in addresses.field("podIPs").items() {
-        let text = address.value["ip"].as_str().unwrap_or_default();
-        ip::legacy(&address.path, text, causes);
-    }
-    let policy = old["spec"]["restartPolicy"].as_str().unwrap_or("Always");
-    if policy == "Always" {
-        return;
-    }
-    let status = object.field("status");
-    let statuses = status.field("containerStatuses");
-    let before = old["status"]["containerStatuses"].as_array();
-    for old in before.into_iter().flatten() {
-        let ended = &old["state"]["terminated"];
-        let final_ = ended.is_object() && (policy == "Never" || ended["exitCode"] == 0);
-        if !final_ {
-            continue;
-        }
-        let found = statuses
-            .items()
-            .find(|new| new.value["name"] == old["name"]);
-        if let Some(new) = found {
-            let state = new.field("state");
-            if !state.field("terminated").is_set() {
-                causes.forbidden(
-                    &state.path,
-                    "may not be transitioned to non-terminated state",
-                );
-            }
         }
     }
 }

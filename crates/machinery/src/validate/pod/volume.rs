@@ -54,7 +54,7 @@ const REQUIRED: &[(&str, &[&str])] = &[
     ("configMap", &["name"]),
     ("azureFile", &["secretName", "shareName"]),
     ("vsphereVolume", &["volumePath"]),
-    ("quobyte", &["registry", "volume"]),
+    ("quobyte", &["volume"]),
     ("azureDisk", &["diskName", "diskURI"]),
     ("storageos", &["volumeName"]),
     ("portworxVolume", &["volumeID"]),
@@ -147,13 +147,25 @@ fn chosen_source(volume: &At<'_>, causes: &mut Causes) -> Option<&'static str> {
             continue;
         }
         found = Some(*name);
+        let at = At {
+            path: volume.path.field(shown_name(name)),
+            ..at
+        };
         source_fields(name, &at, causes);
-        pod_source(name, &at, causes);
+        pod_source(name, &at, volume, causes);
     }
     if found.is_none() {
         causes.required(&volume.path, "must specify a volume type");
     }
     found
+}
+
+/// The name of a source in the faults of its fields.
+pub(in super::super) fn shown_name(source: &str) -> &str {
+    match source {
+        "gcePersistentDisk" => "persistentDisk",
+        other => other,
+    }
 }
 
 /// Rules of a source, in pods and persistent volumes alike.
@@ -176,7 +188,7 @@ pub(in super::super) fn source_fields(kind: &str, at: &At<'_>, causes: &mut Caus
         }
         "nfs" => {
             let path = at.field("path");
-            if !path.is_empty() && !path.text().starts_with('/') {
+            if !path.text().starts_with('/') {
                 causes.invalid(&path.path, path.text(), "must be an absolute path");
             }
         }
@@ -184,7 +196,7 @@ pub(in super::super) fn source_fields(kind: &str, at: &At<'_>, causes: &mut Caus
     }
 }
 
-fn pod_source(kind: &str, at: &At<'_>, causes: &mut Causes) {
+fn pod_source(kind: &str, at: &At<'_>, volume: &At<'_>, causes: &mut Causes) {
     match kind {
         "emptyDir" => {
             let limit = at.field("sizeLimit");
@@ -207,11 +219,33 @@ fn pod_source(kind: &str, at: &At<'_>, causes: &mut Causes) {
         }
         "projected" => projected(at, causes),
         "ephemeral" => ephemeral(at, causes),
-        "image" => {
-            let reference = at.field("reference");
-            if reference.is_empty() {
-                causes.required(&reference.path, "");
+        "csi" => {
+            let secret = at.field("nodePublishSecretRef");
+            let name = secret.field("name");
+            if secret.is_set() && name.is_empty() {
+                causes.required(&name.path, "");
+            } else if secret.is_set() {
+                let path = at.path.field("name");
+                causes.invalid_text(&path, name.text(), names::subdomain(name.text()));
             }
+        }
+        "cinder" => {
+            let secret = at.field("secretRef");
+            let name = secret.field("name");
+            if secret.is_set() && name.is_empty() {
+                causes.required(&name.path, "");
+            }
+        }
+        "iscsi" => {
+            let portal = at.field("targetPortal").text();
+            let name = volume.field("name");
+            let length = format!("{}:{portal}", name.text()).len();
+            if at.field("initiatorName").is_set() && length > 64 {
+                let detail = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
+                causes.invalid(&name.path, name.text(), detail);
+            }
+        }
+        "image" => {
             let policy = at.field("pullPolicy");
             match policy.text() {
                 "" => causes.required(&policy.path, ""),
@@ -288,37 +322,62 @@ fn downward_file(item: &At<'_>, volume: &Path<'_>, causes: &mut Causes) {
     mode(&at("mode"), causes);
 }
 
+/// Kinds of sources of a projected volume.
+const PROJECTIONS: [&str; 6] = [
+    "secret",
+    "configMap",
+    "downwardAPI",
+    "serviceAccountToken",
+    "clusterTrustBundle",
+    "podCertificate",
+];
+
 fn projected(at: &At<'_>, causes: &mut Causes) {
     mode(&at.field("defaultMode"), causes);
+    let mut paths = Vec::new();
     for source in at.field("sources").items() {
         let mut found = 0;
-        for name in [
-            "secret",
-            "configMap",
-            "downwardAPI",
-            "serviceAccountToken",
-            "clusterTrustBundle",
-            "podCertificate",
-        ] {
+        for name in PROJECTIONS {
             let part = source.field(name);
-            if !part.is_set() {
-                continue;
+            if part.is_set() {
+                found += 1;
+                projection(name, &part, &at.path, causes);
+                different_paths(name, &part, &at.path, &mut paths, causes);
             }
-            found += 1;
-            if found > 1 {
-                let detail = "may not specify more than 1 volume type per source";
-                causes.forbidden(&source.path, detail);
-                continue;
-            }
-            projection(name, &part, causes);
         }
-        if found == 0 {
-            causes.required(&source.path, "must specify a volume type");
+        if found > 1 {
+            let detail = "may not specify more than 1 volume type per source";
+            causes.forbidden(&source.path, detail);
         }
     }
 }
 
-fn projection(kind: &str, part: &At<'_>, causes: &mut Causes) {
+/// Two sources may not name one file; a fault shows where the second is from.
+fn different_paths(
+    kind: &str,
+    part: &At<'_>,
+    volume: &Path<'_>,
+    paths: &mut Vec<String>,
+    causes: &mut Causes,
+) {
+    for item in part.field("items").items() {
+        let path = item.field("path").text().to_owned();
+        if paths.contains(&path) {
+            let name = part.field("name");
+            let shown = if kind == "downwardAPI" {
+                &path
+            } else {
+                name.text()
+            };
+            causes.invalid(volume, shown, "conflicting duplicate paths");
+        }
+        if !path.is_empty() {
+            paths.push(path);
+        }
+    }
+}
+
+fn projection(kind: &str, part: &At<'_>, volume: &Path<'_>, causes: &mut Causes) {
     match kind {
         "secret" | "configMap" => {
             let name = part.field("name");
@@ -337,7 +396,10 @@ fn projection(kind: &str, part: &At<'_>, causes: &mut Causes) {
         "serviceAccountToken" => {
             let seconds = part.field("expirationSeconds");
             token_seconds(&seconds, causes);
-            file_path(&part.field("path"), causes);
+            let value = part.field("path").value;
+            // Upstream names the volume here, not the source.
+            let path = volume.field("path");
+            file_path(&At { value, path }, causes);
         }
         "clusterTrustBundle" => file_path(&part.field("path"), causes),
         _ => {}

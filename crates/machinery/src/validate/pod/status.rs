@@ -1,0 +1,127 @@
+//! The status of a pod (`ValidatePodStatusUpdate` upstream).
+
+use serde_json::Value;
+
+use super::super::{At, Causes, ip, names};
+
+/// An update through `status`.
+pub(in super::super) fn status(object: &At<'_>, old: &Value, causes: &mut Causes) {
+    let (status, before) = (object.field("status"), &old["status"]);
+    conditions(&status.field("conditions"), causes);
+    let node = status.field("nominatedNodeName");
+    if !node.is_empty() && *node.value != before["nominatedNodeName"] {
+        causes.invalid_text(&node.path, node.text(), names::subdomain(node.text()));
+        let bound = old["spec"]["nodeName"].as_str();
+        if bound.is_some_and(|bound| !bound.is_empty()) {
+            let detail = "may not be set on pods that are already bound to a node";
+            causes.forbidden(&node.path, detail);
+        }
+    }
+    observed(&status.field("observedGeneration"), causes);
+    let class = status.field("qosClass");
+    if *class.value != before["qosClass"] {
+        causes.invalid(&class.path, class.text(), names::IMMUTABLE);
+    }
+    ended_stays_ended(&status, old, causes);
+    claims(object, &status.field("resourceClaimStatuses"), causes);
+    addresses(&status.field("podIPs"), &before["podIPs"], causes);
+    let hosts = status.field("hostIPs");
+    for host in hosts.items().take(1) {
+        let first = host.field("ip");
+        if *first.value != status.value["hostIP"] {
+            causes.invalid(&first.path, first.text(), "must be equal to `hostIP`");
+        }
+    }
+    addresses(&hosts, &before["hostIPs"], causes);
+}
+
+fn observed(generation: &At<'_>, causes: &mut Causes) {
+    if let Some(number) = generation.int().filter(|number| *number < 0) {
+        causes.invalid(&generation.path, number, "must be a non-negative integer");
+    }
+}
+
+fn conditions(conditions: &At<'_>, causes: &mut Causes) {
+    for condition in conditions.items() {
+        observed(&condition.field("observedGeneration"), causes);
+        let kind = condition.field("type").text().to_owned();
+        if !matches!(kind.as_str(), "PodScheduled" | "Ready" | "Initialized") {
+            let path = condition.path.field("Type");
+            causes.invalid_text(&path, &kind, names::qualified(&kind));
+        }
+    }
+}
+
+/// A container that has ended for good does not run again.
+fn ended_stays_ended(status: &At<'_>, old: &Value, causes: &mut Causes) {
+    let policy = old["spec"]["restartPolicy"].as_str().unwrap_or("Always");
+    if policy == "Always" {
+        return;
+    }
+    let before = old["status"]["containerStatuses"].as_array();
+    for old in before.into_iter().flatten() {
+        let ended = &old["state"]["terminated"];
+        if !ended.is_object() || (policy != "Never" && ended["exitCode"] != 0) {
+            continue;
+        }
+        let statuses = status.field("containerStatuses");
+        let mut named = statuses
+            .items()
+            .filter(|new| new.value["name"] == old["name"]);
+        let state = named.next().map(|new| {
+            let state = new.path.field("state").to_string();
+            (state, new.value["state"]["terminated"].is_null())
+        });
+        if let Some((path, true)) = state {
+            let detail = "may not be transitioned to non-terminated state";
+            causes.forbidden(&crate::path::Path::new(&path), detail);
+        }
+    }
+}
+
+fn claims(object: &At<'_>, statuses: &At<'_>, causes: &mut Causes) {
+    let known = object.value["spec"]["resourceClaims"].as_array();
+    let mut seen = Vec::new();
+    for status in statuses.items() {
+        let name = status.field("name");
+        let mut claims = known.into_iter().flatten();
+        if !claims.any(|claim| claim["name"] == *name.value) {
+            let detail = "must match the name of an entry in `spec.resourceClaims`";
+            causes.invalid(&name.path, name.text(), detail);
+        }
+        if seen.contains(name.value) {
+            causes.duplicate(&name.path, name.text());
+        }
+        seen.push(name.value.clone());
+        let claim = status.field("resourceClaimName");
+        if claim.is_set() {
+            causes.invalid_text(&claim.path, claim.text(), names::subdomain(claim.text()));
+        }
+    }
+}
+
+/// New addresses are addresses, one of each family.
+fn addresses(list: &At<'_>, old: &Value, causes: &mut Causes) {
+    let kept = |text: &str| {
+        let mut old = old.as_array().into_iter().flatten();
+        old.any(|old| old["ip"] == text)
+    };
+    let mut families = Vec::new();
+    for item in list.items() {
+        let text = item.value["ip"].as_str().unwrap_or_default();
+        families.extend(ip::sloppy(text).map(|address| address.is_ipv4()));
+        if !kept(text) {
+            ip::strict(&item.path, text, causes);
+        }
+    }
+    let both = families.contains(&true) && families.contains(&false);
+    if list.len() > 1 && (!both || list.len() > 2) {
+        let parts: Vec<String> = list
+            .items()
+            .map(|item| super::super::go_json(item.value))
+            .collect();
+        let shown = format!("[{}]", parts.join(",")).replace("\"Ip\"", "\"IP\"");
+        let detail = "may specify no more than one IP for each IP family";
+        causes.invalid(&list.path, super::super::Bad::raw(shown), detail);
+    }
+}
