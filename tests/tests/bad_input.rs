@@ -116,7 +116,7 @@ fn archives_that_are_broken() {
         (
             "badly.tar",
             format!(
-                "badly.tar: manifest.json is broken: EOF while parsing an object at line 1 column 1{ARCHIVES}"
+                "badly.tar: manifest.json is broken: invalid type: map, expected a sequence at line 1 column 0{ARCHIVES}"
             ),
         ),
         (

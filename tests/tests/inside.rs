@@ -2,12 +2,15 @@
 //! files that follow what they show, types of host paths, whose a token is,
 //! profiles of system calls, hooks, graces, names and the order of variables.
 
+use std::fs;
+
+use coracle_tests::cluster::repository;
 use coracle_tests::lab::{IMAGE, Lab, merge, pod};
 use coracle_tests::private::in_private_network;
 use coracle_tests::wait::until;
 use serde_json::{Value, json};
 
-/// A name that is longer than a host's may be.
+/// A name that is longer than a host's may be, which would end with a dash.
 const LONG: &str = "a-name-of-a-pod-that-is-longer-than-the-sixty-three-letters-of-a-hosts";
 
 fn host_path(path: &str, type_: &str) -> Value {
@@ -400,7 +403,7 @@ fn names_and_variables(lab: &Lab) {
     lab.check(
         LONG,
         "c",
-        &[("hostname", &LONG[..63]), (dns, "1\n0\nexit 1")],
+        &[("hostname", &LONG[..62]), (dns, "1\n0\nexit 1")],
     );
     lab.check(
         "on-node",
@@ -410,4 +413,28 @@ fn names_and_variables(lab: &Lab) {
             "search default.svc.cluster.local svc.cluster.local cluster.local",
         )],
     );
+}
+
+/// The table of the documentation names functions that are there.
+#[test]
+fn the_table_says_what_is_tried() {
+    let table = fs::read_to_string(repository().join("docs/fields.md")).expect("it is there");
+    let mut cases = 0;
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let [_, _, cases_of] = cells[..] else {
+            panic!("three columns: {row}");
+        };
+        for case in cases_of.split('`').skip(1).step_by(2) {
+            let (file, function) = case.split_once("::").expect("a file and a function");
+            let path = repository().join(format!("tests/tests/{file}.rs"));
+            let source = fs::read_to_string(path).unwrap_or_default();
+            assert!(
+                source.contains(&format!("fn {function}(")),
+                "there is no {case}"
+            );
+            cases += 1;
+        }
+    }
+    assert!(cases >= 50, "{cases} cases");
 }

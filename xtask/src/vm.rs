@@ -203,7 +203,8 @@ fn disk(folder: &Path, kernel: &Kernel) -> anyhow::Result<PathBuf> {
     ];
     place(&built(&suite)?, &root.join("bin/suite"))?;
     place(
-        &built(&["build", "-p", "coracle"])?,
+        // Emulated, what is not optimised takes longer than commands wait.
+        &built(&["build", "--release", "-p", "coracle"])?,
         &root.join("bin/coracle"),
     )?;
     for program in PROGRAMS {

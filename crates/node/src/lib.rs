@@ -17,6 +17,7 @@ mod metrics;
 mod node_status;
 mod paths;
 mod probe;
+mod profiles;
 mod quantity;
 mod security;
 mod shared;

@@ -90,20 +90,24 @@ chmod 755 /bin/cluster-test
 # A kernel without a feature is told, with what mends it, and nothing is left.
 lacking() {
     module=$(find /lib/modules -name "$1.ko")
+    rmmod $1 2> /dev/null
     mv $module /tmp/hidden
     coracle doctor --no-progress > /tmp/said 2>&1
     code=$?
     grep -A 1 "$2" /tmp/said
     [ $code = 4 ] && grep -q "modprobe $1" /tmp/said
     result "a kernel without $1 is diagnosed" $?
-    CORACLE_HOME=/root/lacking KUBECONFIG=/root/lacking-config coracle start --no-progress > /tmp/said 2>&1
+    export CORACLE_HOME=/root/lacking KUBECONFIG=/root/lacking-config
+    coracle start --no-progress > /tmp/said 2>&1
     code=$?
     cat /tmp/said
     [ $code = 4 ] && grep -q "modprobe $1" /tmp/said && [ ! -e /root/lacking/clusters/coracle ]
     result "a kernel without $1 starts no cluster" $?
+    coracle delete --quiet
+    unset CORACLE_HOME KUBECONFIG
     mv /tmp/hidden $module
 }
-# Before anything else: a module that was loaded stays.
+# Before anything else, which would use what is taken away.
 if wanted features; then
     lacking nf_tables nftables
     lacking overlay overlay

@@ -2,6 +2,7 @@
 //! kept up to date while they run (upstream: pkg/volume).
 
 mod atomic;
+mod host_path;
 mod payload;
 mod provision;
 mod tree;
@@ -15,23 +16,21 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use coracle_client::storage::{self, PROVISIONED_BY};
-use coracle_runtime::spec::{Bind, Create};
-use coracle_runtime::{CapSet, seccomp};
+use coracle_runtime::spec::Bind;
 use k8s_openapi::api::core::v1::{
     EmptyDirVolumeSource, HostPathVolumeSource, PersistentVolume, Pod, Volume,
 };
 use kube::ResourceExt;
-use rustix::fs::FileType;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::env::PodFacts;
-use crate::fetch::words;
 use crate::paths::PodPaths;
 use crate::quantity;
 use crate::shared::Shared;
+use host_path::host_path;
 pub use payload::Payload;
 pub use provision::Provisioner;
-use tree::Tree;
+pub(crate) use tree::Tree;
 
 /// A volume could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -239,83 +238,6 @@ fn give(path: &Path, owner: Option<u32>, group: Option<u32>) -> io::Result<()> {
     }
 }
 
-/// Returns the place of a hostPath: in the cluster's own tree, never the
-/// host's. What a container has put there must not lead out of it.
-fn host_path(shared: &Shared, pod: &Pod, source: &HostPathVolumeSource) -> Result<Bind, String> {
-    let tree = Tree::new(shared.config.volumes.clone());
-    make_dir(tree.root()).map_err(text)?;
-    if source.type_.as_deref() == Some("DirectoryOrCreate")
-        && let Some(group) = fs_group(pod)
-    {
-        // Otherwise only root could write to it. A link in the way is left to
-        // the container's start, which resolves it within the tree.
-        let _ = tree.make_for_group(&source.path, group);
-    }
-    let found = tree.kind(&source.path).map_err(text)?;
-    let create = check_type(source, found)?;
-    Ok(Bind {
-        path: source.path.clone().into(),
-        inside: Some(tree.root().to_owned()),
-        create,
-        sub_path: None,
-    })
-}
-
-/// Compares what is at a hostPath with the type it is to be of; returns what is
-/// made where there is nothing (upstream: pkg/volume/hostpath, checkType).
-fn check_type(source: &HostPathVolumeSource, found: Option<FileType>) -> Result<Create, String> {
-    let (wanted, word, create) = match source.type_.as_deref().unwrap_or("") {
-        "" => return Ok(Create::Directory),
-        "DirectoryOrCreate" => (FileType::Directory, "directory", Create::Directory),
-        "FileOrCreate" => (FileType::RegularFile, "file", Create::File),
-        "Directory" => (FileType::Directory, "directory", Create::Nothing),
-        "File" => (FileType::RegularFile, "file", Create::Nothing),
-        "Socket" => (FileType::Socket, "socket file", Create::Nothing),
-        "CharDevice" => (
-            FileType::CharacterDevice,
-            "character device",
-            Create::Nothing,
-        ),
-        "BlockDevice" => (FileType::BlockDevice, "block device", Create::Nothing),
-        other => return Err(format!("hostPath type {other} is not known")),
-    };
-    let fits = match found {
-        Some(found) => found == wanted,
-        None => create != Create::Nothing,
-    };
-    match fits {
-        true => Ok(create),
-        false => Err(format!(
-            "hostPath type check failed: {} is not a {word}",
-            source.path
-        )),
-    }
-}
-
-/// Where the cluster's tree has profiles of system calls, as a node has them
-/// (Kubernetes: Restrict a Container's Syscalls with seccomp).
-const PROFILES: &str = "/var/lib/kubelet/seccomp";
-const PROFILE_BYTES_MAX: u64 = 1 << 20;
-
-/// Returns the text of a profile of system calls.
-///
-/// # Errors
-/// Says why there is none, and how it gets there; or what is wrong with it.
-pub fn seccomp_profile(shared: &Shared, name: &str) -> Result<String, String> {
-    let tree = Tree::new(shared.config.volumes.clone());
-    let path = format!("{PROFILES}/{name}");
-    let profile = tree.read(&path, PROFILE_BYTES_MAX).map_err(|error| {
-        format!(
-            "cannot load seccomp profile \"{path}\": {}; a pod with a hostPath volume of {PROFILES} can put it there",
-            words(&error)
-        )
-    })?;
-    match seccomp::parse(&profile, CapSet::ALL) {
-        Ok(_) => Ok(profile),
-        Err(error) => Err(format!("cannot use \"{path}\": {error}")),
-    }
-}
-
 /// Returns the volume that a claim is bound to.
 fn bound_volume(
     shared: &Shared,
@@ -378,39 +300,5 @@ pub fn remove(paths: &PodPaths) {
         if is_mounted(&entry.path()) {
             let _ = unmount(entry.path(), UnmountFlags::DETACH);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_path_is_of_its_type() {
-        #[track_caller]
-        fn check(type_: &str, found: Option<FileType>, expected: Result<Create, &str>) {
-            let source = HostPathVolumeSource {
-                path: "/p".into(),
-                type_: Some(type_.into()),
-            };
-            let expected =
-                expected.map_err(|word| format!("hostPath type check failed: /p is not a {word}"));
-            assert_eq!(check_type(&source, found), expected, "{type_} {found:?}");
-        }
-        let (folder, file) = (Some(FileType::Directory), Some(FileType::RegularFile));
-        check("", None, Ok(Create::Directory));
-        check("", file, Ok(Create::Directory));
-        check("DirectoryOrCreate", None, Ok(Create::Directory));
-        check("DirectoryOrCreate", file, Err("directory"));
-        check("FileOrCreate", None, Ok(Create::File));
-        check("FileOrCreate", folder, Err("file"));
-        check("Directory", folder, Ok(Create::Nothing));
-        check("Directory", None, Err("directory"));
-        check("File", file, Ok(Create::Nothing));
-        check("File", folder, Err("file"));
-        check("Socket", Some(FileType::Socket), Ok(Create::Nothing));
-        check("Socket", file, Err("socket file"));
-        check("CharDevice", None, Err("character device"));
-        check("BlockDevice", None, Err("block device"));
     }
 }

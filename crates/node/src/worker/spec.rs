@@ -12,9 +12,9 @@ use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
 use super::Worker;
 use crate::env::{self, ConfigError};
+use crate::profiles;
 use crate::quantity;
 use crate::security;
-use crate::volumes;
 
 impl Worker {
     /// Puts together all the runtime needs to know.
@@ -109,7 +109,7 @@ impl Worker {
             spec.mounts
                 .push(bind(path, &target, MountOptions::default()));
         }
-        let profile = |name: &str| volumes::seccomp_profile(&self.shared, name);
+        let profile = |name: &str| profiles::find(&self.shared, name);
         security::apply(&mut spec, &self.pod, container, &config.user, profile)?;
         Ok(spec)
     }
