@@ -15,6 +15,7 @@ mod cpu;
 mod images;
 mod life;
 mod network;
+mod plane;
 mod pods;
 mod table;
 mod todo;

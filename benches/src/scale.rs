@@ -9,19 +9,22 @@
 //! Prints the time until every pod is ready, what that costs in API requests
 //! and memory, and what is asked when nothing happens any more.
 
+mod plane;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use coracle_apiserver::{ApiServer, Config, Identity};
-use coracle_client::{Cache, Caches};
+use coracle_apiserver::Identity;
+use coracle_client::Cache;
 use coracle_netdev::{AddressPlan, Cidr};
 use coracle_node::{Node, Simulated};
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::PostParams;
 use kube::{Api, Client};
+use plane::Plane;
 use serde_json::json;
 
 /// Deployments that are created at the same time.
@@ -50,8 +53,7 @@ fn size() -> Size {
 
 struct World {
     client: Client,
-    caches: Caches,
-    _folder: tempfile::TempDir,
+    plane: Plane,
 }
 
 #[tokio::main]
@@ -64,8 +66,8 @@ async fn main() -> anyhow::Result<()> {
     let (since, cpu) = (Instant::now(), cpu_seconds()?);
     world.deploy(&size).await?;
     let created = since.elapsed();
-    until_ready(&world.caches.of::<Pod>(), pods).await;
-    until_available(&world.caches.of::<Deployment>(), size.deployments).await;
+    until_ready(&world.plane.caches.of::<Pod>(), pods).await;
+    until_available(&world.plane.caches.of::<Deployment>(), size.deployments).await;
     let (ready, busy) = (since.elapsed(), cpu_seconds()? - cpu);
     println!(
         "{pods} pods of {} Deployments on {} nodes",
@@ -114,44 +116,24 @@ async fn quiet(world: &World, nodes: usize) -> anyhow::Result<()> {
 }
 
 async fn start(size: &Size) -> anyhow::Result<World> {
-    let folder = tempfile::tempdir()?;
-    let server = ApiServer::open(Config::new(folder.path().join("data"), [7; 32]))?;
-    let client = {
-        let server = server.clone();
-        move |identity: Identity| Client::new(server.service(identity), "default")
-    };
-    let caches = Caches::new(client(Identity::new("system:kube-controller-manager", &[])));
-    let as_user = {
-        let client = client.clone();
-        move |user: &str| client(Identity::new(user, &["system:serviceaccounts"]))
-    };
-    tokio::spawn(coracle_controllers::start(
-        coracle_controllers::Context::new(caches.clone(), "", as_user),
-    ));
-    tokio::spawn(coracle_scheduler::run(
-        caches.clone(),
-        client(Identity::new("system:kube-scheduler", &[])),
-    ));
+    let plane = Plane::start()?;
     for number in 0..size.nodes {
         let name = format!("node-{number}");
-        let mut simulated = Simulated::new(&name, folder.path().join(&name));
+        let mut simulated = Simulated::new(&name, plane.folder().join(&name));
         let second = u8::try_from(20 + number).context("there are too many nodes")?;
         simulated.plan = AddressPlan {
             pods: Cidr::new([10, second, 0, 0].into(), 16),
             ..AddressPlan::default()
         };
-        let node = Node::simulated(&simulated, caches.clone(), client(Identity::node(&name)))?;
+        let client = plane.client(Identity::node(&name));
+        let node = Node::simulated(&simulated, plane.caches.clone(), client)?;
         tokio::spawn(node.run());
     }
+    plane.ready().await?;
     let world = World {
-        client: client(Identity::admin()),
-        caches,
-        _folder: folder,
+        client: plane.client(Identity::admin()),
+        plane,
     };
-    let accounts: Api<ServiceAccount> = Api::default_namespaced(world.client.clone());
-    while accounts.get_opt("default").await?.is_none() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
     world.settle().await?;
     Ok(world)
 }

@@ -15,9 +15,9 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::json;
 
+use super::SERVICES;
 use crate::table::{Table, median};
 
-const SERVICES: u32 = 2000;
 const CHANGES: usize = 500;
 const PORT: u16 = 8080;
 /// How long a stream is measured.

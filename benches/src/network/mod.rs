@@ -4,16 +4,21 @@
 
 mod kernel;
 mod names;
+mod readiness;
 mod requests;
 
 use coracle_tests::cluster::Cluster;
 
 use crate::table::Table;
 
+/// How many there are while one of them changes.
+const SERVICES: u32 = 2000;
+
 /// Measures kernel, names and requests.
 pub fn measure(table: &mut Table) -> anyhow::Result<()> {
     if rustix::process::geteuid().is_root() {
         kernel::endpoint_change(table)?;
+        readiness::readiness(table)?;
         kernel::throughput(table)?;
         names::questions(table)?;
     } else {
