@@ -314,7 +314,10 @@ fn what_the_api_refuses_is_told_from_what_does_not_work() {
     };
     check(&service("a", 30080), &[true]);
     check(&service("a", 80), &[true]);
-    check(&join(&[&service("a", 30082), &service("c", 30082)]), &[true]);
+    check(
+        &join(&[&service("a", 30082), &service("c", 30082)]),
+        &[true],
+    );
     // The host's own programs are nothing to the API.
     check(&service("a", 30081), &[false]);
     // The same release gives the port away.
