@@ -286,6 +286,45 @@ fn node_ports() {
     check_on(&port("a", 30080), Some(&target), &[]);
 }
 
+/// Which findings mean that the API refuses an object.
+#[test]
+fn what_the_api_refuses_is_told_from_what_does_not_work() {
+    let service = |name: &str, port: u16| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{type: NodePort, ports: [{{port: 80, nodePort: {port}}}]}}"
+        )
+    };
+    let mut target = Target::named("here");
+    target.is_coracle = true;
+    let holder = json!({"metadata": {"name": "b", "namespace": "default"},
+        "spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080}]}});
+    target.list("Service", [holder]);
+    target.taken_ports.push(coracle_preflight::TakenPort {
+        port: 30081,
+        by: "a process".into(),
+    });
+    let check = |template: &str, expected: &[bool]| {
+        let report = report(&chart(template), &Values::default(), Some(&target));
+        let about_ports = report
+            .findings
+            .iter()
+            .filter(|finding| finding.rule.starts_with("node-port"));
+        let refused: Vec<bool> = about_ports.map(|finding| finding.refused).collect();
+        assert_eq!(refused, expected, "{template}");
+    };
+    check(&service("a", 30080), &[true]);
+    check(&service("a", 80), &[true]);
+    check(
+        &join(&[&service("a", 30082), &service("c", 30082)]),
+        &[true],
+    );
+    // The host's own programs are nothing to the API.
+    check(&service("a", 30081), &[false]);
+    // The same release gives the port away.
+    let given = join(&[&service("a", 30080), &service("b", 30083)]);
+    check(&given, &[false]);
+}
+
 #[test]
 fn namespaces_are_there() {
     let map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: apps}";

@@ -145,6 +145,10 @@ fn the_assistant_in_the_panel_and_on_its_page() {
     tab.press("Enter", 13);
     tab.sees("Which one do you mean?");
     tab.picture("chat");
+    tab.until(
+        "the address names the conversation, and the list has it",
+        "location.search === '?c=2' && document.querySelector('.conversations [aria-current]') !== null",
+    );
     // Another visit goes on where this one stopped.
     tab.visit("/chat?c=2");
     tab.sees("Which one do you mean?");
