@@ -14,6 +14,10 @@ use rustls::server::WebPkiClientVerifier;
 
 type Error = Box<dyn std::error::Error>;
 
+/// The allocator of the engine.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> Result<(), Error> {
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);

@@ -9,8 +9,11 @@ use futures::stream;
 use crate::body::{self, Body};
 use crate::object::Stored;
 
-/// A piece is sent when it is this long.
-const PIECE: usize = 256 * 1024;
+/// A piece is sent when it is this long: as much as TLS takes at once, and
+/// little enough to stay in the processor's cache on its way.
+const PIECE: usize = 64 * 1024;
+/// Room for the object that makes a piece full.
+const OVERHANG: usize = 16 * 1024;
 
 /// Head, objects and tail of an answer; gives the pieces in order.
 pub struct Pieces<W> {
@@ -63,6 +66,9 @@ impl<W: FnMut(&Stored, &mut Vec<u8>)> Iterator for Pieces<W> {
             return None;
         }
         let mut out = std::mem::take(&mut self.head);
+        if self.items.len() > 0 {
+            out.reserve(PIECE + OVERHANG);
+        }
         for item in self.items.by_ref() {
             if !std::mem::replace(&mut self.first, false) {
                 out.push(b',');

@@ -3,6 +3,7 @@
 //! The same binary is every process of a cluster (ARCHITECTURE.md); those are
 //! entered first, before any thread is started, and never print.
 
+mod allocator;
 mod chart;
 mod commands;
 mod disk;
@@ -20,6 +21,9 @@ mod remedy;
 mod values;
 
 use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 fn main() -> ExitCode {
     if let Some(code) = process::enter() {

@@ -163,9 +163,33 @@ mod flag {
 
 #[derive(Clone, Copy, Debug)]
 struct FieldRow {
+    /// The first bytes of the name: mostly they tell it from the others.
+    prefix: u64,
     name_start: u32,
     name_len: u16,
     row: u32,
+}
+
+impl FieldRow {
+    /// Adds the name to `names`.
+    fn new(names: &mut String, name: &str, row: u32) -> FieldRow {
+        let name_start = names.len() as u32;
+        names.push_str(name);
+        FieldRow {
+            prefix: prefix(name),
+            name_start,
+            name_len: name.len() as u16,
+            row,
+        }
+    }
+}
+
+/// A number that orders as the first eight bytes of a name do.
+fn prefix(name: &str) -> u64 {
+    let mut bytes = [0; 8];
+    let length = name.len().min(8);
+    bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
+    u64::from_be_bytes(bytes)
 }
 
 /// What few nodes have, kept beside the rows.
@@ -247,9 +271,12 @@ impl<'a> Node<'a> {
     /// Returns the field called `name` of an object.
     pub fn field(self, name: &str) -> Option<Node<'a>> {
         let rows = self.field_rows();
-        let index = rows
-            .binary_search_by(|field| self.set.field_name(field).cmp(name))
-            .ok()?;
+        let wanted = prefix(name);
+        let order = |field: &FieldRow| {
+            let order = field.prefix.cmp(&wanted);
+            order.then_with(|| self.set.field_name(field).cmp(name))
+        };
+        let index = rows.binary_search_by(order).ok()?;
         Some(self.set.node(rows[index].row))
     }
 
@@ -460,4 +487,23 @@ fn zeros() -> &'static [Value; 4] {
             Value::Object(serde_json::Map::new()),
         ]
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_is_found_by_its_name() {
+        for (name, node) in builtin().iter() {
+            for (field, child) in node.fields() {
+                let found = node.field(field).map(|found| found.row);
+                assert_eq!(found, Some(child.row), "{name}.{field}");
+                for other in [&field[1..], &format!("{field}2"), &format!("{field}\0")] {
+                    let known = node.fields().any(|(known, _)| known == other);
+                    assert_eq!(node.field(other).is_some(), known, "{name}.{other}");
+                }
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 use crate::kind::Kind;
@@ -187,15 +188,21 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = access.next_key::<String>()? {
-            let path = self.path.field(&key);
-            if map.contains_key(&key) && self.duplicates.len() < FINDINGS_MAX {
+            let entry = map.entry(key);
+            let path = self.path.field(entry.key());
+            if matches!(entry, Entry::Occupied(_)) && self.duplicates.len() < FINDINGS_MAX {
                 self.duplicates.push(format!("duplicate field \"{path}\""));
             }
             let value = access.next_value_seed(Seed {
                 path,
                 duplicates: self.duplicates,
             })?;
-            map.insert(key, value);
+            match entry {
+                Entry::Occupied(mut entry) => drop(entry.insert(value)),
+                Entry::Vacant(entry) => {
+                    entry.insert(value);
+                }
+            }
         }
         Ok(Value::Object(map))
     }

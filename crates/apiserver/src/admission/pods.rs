@@ -49,7 +49,12 @@ pub fn service_account(context: &Context, kind: &'static Kind, pod: &mut Value) 
         );
         return Err(ApiError::forbidden(kind, pod_name, &why));
     };
-    let account = account.to_plain_value();
+    // Most accounts say nothing about pods, and need no parsing.
+    let says = ["automountServiceAccountToken", "imagePullSecrets"];
+    let account = match says.iter().any(|name| account.mentions(name)) {
+        true => account.to_plain_value(),
+        false => Value::Null,
+    };
     if mounts_token(spec, &account) {
         mount_token(spec);
     }
@@ -90,24 +95,31 @@ fn mount_token(spec: &mut Value) {
     let mut used = false;
     for list in ["initContainers", "containers"] {
         for container in spec[list].as_array_mut().into_iter().flatten() {
-            let mounts = container["volumeMounts"]
-                .as_array()
-                .cloned()
-                .unwrap_or_default();
+            let Some(mounts) = list_at(container, "volumeMounts") else {
+                continue;
+            };
             if mounts.iter().any(|mount| mount["mountPath"] == TOKEN_PATH) {
                 continue;
             }
             used = true;
-            let mut mounts = mounts;
             mounts.push(json!({"name": name, "readOnly": true, "mountPath": TOKEN_PATH}));
-            container["volumeMounts"] = json!(mounts);
         }
     }
-    if used && existing.is_none() {
-        let mut volumes = spec["volumes"].as_array().cloned().unwrap_or_default();
+    if used
+        && existing.is_none()
+        && let Some(volumes) = list_at(spec, "volumes")
+    {
         volumes.push(token_volume(&name));
-        spec["volumes"] = json!(volumes);
     }
+}
+
+/// Returns the list at `name`, made where nothing stands.
+fn list_at<'a>(object: &'a mut Value, name: &str) -> Option<&'a mut Vec<Value>> {
+    let list = &mut object[name];
+    if list.is_null() {
+        *list = Value::Array(Vec::new());
+    }
+    list.as_array_mut()
 }
 
 fn token_volume(name: &str) -> Value {
@@ -127,8 +139,9 @@ fn token_volume(name: &str) -> Value {
 
 /// A node that is lost keeps its pods for five minutes.
 pub fn tolerations(pod: &mut Value) {
-    let spec = &mut pod["spec"];
-    let mut tolerations = spec["tolerations"].as_array().cloned().unwrap_or_default();
+    let Some(tolerations) = list_at(&mut pod["spec"], "tolerations") else {
+        return;
+    };
     for key in [
         "node.kubernetes.io/not-ready",
         "node.kubernetes.io/unreachable",
@@ -142,5 +155,4 @@ pub fn tolerations(pod: &mut Value) {
             tolerations.push(json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
         }
     }
-    spec["tolerations"] = json!(tolerations);
 }

@@ -30,15 +30,23 @@ impl Comparison {
     }
 
     fn put(&mut self, element: Element, change: Option<Change>, below: Comparison) {
-        let put = |set: &mut Set, wanted: Change, below: Set| {
-            let member = change == Some(wanted);
-            if member || !below.is_empty() {
-                set.put(element.clone(), member, below);
+        let parts = [
+            (&mut self.removed, Change::Removed, below.removed),
+            (&mut self.modified, Change::Modified, below.modified),
+            (&mut self.added, Change::Added, below.added),
+        ];
+        let mut parts = parts
+            .into_iter()
+            .map(|(set, wanted, below)| (set, change == Some(wanted), below))
+            .filter(|(_, member, below)| *member || !below.is_empty())
+            .peekable();
+        // Most places are in one set alone, which needs no copy of the element.
+        while let Some((set, member, below)) = parts.next() {
+            if parts.peek().is_none() {
+                return set.put(element, member, below);
             }
-        };
-        put(&mut self.removed, Change::Removed, below.removed);
-        put(&mut self.modified, Change::Modified, below.modified);
-        put(&mut self.added, Change::Added, below.added);
+            set.put(element.clone(), member, below);
+        }
     }
 }
 
@@ -87,12 +95,16 @@ fn walk(
     ty: Type<'_>,
     below: &mut Comparison,
 ) -> Option<Change> {
+    if let (None, Some(right)) = (left, right) {
+        below.added = added(right, ty);
+        return Some(Change::Added);
+    }
     let atoms = ty.resolve();
     let (left_forms, right_forms) = (atoms.forms(left), atoms.forms(right));
     let mut pair = Pair { left, right, below };
     let step = if right.is_none() {
         pair.handle(atoms.form(left_forms))
-    } else if left.is_none() || left_forms == right_forms {
+    } else if left_forms == right_forms {
         pair.handle(atoms.form(right_forms))
     } else {
         pair.handle(atoms.form(left_forms));
@@ -100,9 +112,32 @@ fn walk(
     };
     match step {
         Step::Leaf(change) => change,
-        Step::Inner if left.is_none() => Some(Change::Added),
         Step::Inner if right.is_none() => Some(Change::Removed),
         Step::Inner => None,
+    }
+}
+
+/// The fields below a place where nothing stood: all of them. Most of what is
+/// compared is of this kind, and it needs no comparing.
+fn added(value: &Value, ty: Type<'_>) -> Set {
+    let atoms = ty.resolve();
+    match (atoms.form(atoms.forms(Some(value))), value) {
+        (Form::Map(map), Value::Object(members)) if !map.atomic => {
+            let members = members.iter();
+            Set::of_members(
+                members.map(|(name, value)| {
+                    (Element::Field(name.clone()), added(value, map.child(name)))
+                }),
+            )
+        }
+        (Form::List(list), Value::Array(items)) if !list.relation.is_atomic() => {
+            let items = items.iter().filter_map(|item| {
+                let element = element_of(&list, item).ok()?;
+                Some((element, added(item, list.element)))
+            });
+            Set::of_members(items)
+        }
+        _ => Set::default(),
     }
 }
 

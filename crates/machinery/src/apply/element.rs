@@ -6,7 +6,7 @@
 use std::cmp::Ordering;
 use std::fmt::{self, Write};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// How a child is selected in a map or list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,13 +93,23 @@ impl Element {
         match self {
             Element::Field(name) => format!("f:{name}"),
             Element::Key(fields) => {
-                let map: Map<String, Value> = fields
-                    .iter()
-                    .map(|(name, value)| (name.clone(), value.0.clone()))
-                    .collect();
-                format!("k:{}", escaped(&Value::Object(map)))
+                let mut text = String::from("k:");
+                let mut separator = '{';
+                for (name, value) in fields {
+                    text.push(separator);
+                    push_text(name, &mut text);
+                    text.push(':');
+                    push_value(&value.0, &mut text);
+                    separator = ',';
+                }
+                text.push('}');
+                escaped(text)
             }
-            Element::Value(value) => format!("v:{}", escaped(&value.0)),
+            Element::Value(value) => {
+                let mut text = String::from("v:");
+                push_value(&value.0, &mut text);
+                escaped(text)
+            }
             Element::Index(index) => format!("i:{index}"),
         }
     }
@@ -112,10 +122,7 @@ impl Element {
                 out.push_str(name);
                 out.push('"');
             }
-            other => {
-                // Writing to a text cannot fail.
-                let _ = write!(out, "{}", Value::from(other.encode()));
-            }
+            other => push_text(&other.encode(), out),
         }
     }
 
@@ -154,14 +161,38 @@ impl Element {
 }
 
 /// Whether a text needs no escape in JSON.
-pub(super) fn is_plain(text: &str) -> bool {
+fn is_plain(text: &str) -> bool {
     text.bytes()
         .all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\')
 }
 
+/// Appends a JSON text.
+pub(super) fn push_text(text: &str, out: &mut String) {
+    if text.bytes().any(|byte| byte < b' ') {
+        // Writing to a text cannot fail.
+        let _ = write!(out, "{}", Value::from(text));
+        return;
+    }
+    out.push('"');
+    for part in text.split_inclusive(['"', '\\']) {
+        match part.strip_suffix(['"', '\\']) {
+            Some(plain) => out.extend([plain, "\\", &part[plain.len()..]]),
+            None => out.push_str(part),
+        }
+    }
+    out.push('"');
+}
+
+fn push_value(value: &Value, out: &mut String) {
+    match value {
+        Value::String(text) => push_text(text, out),
+        // Writing to a text cannot fail.
+        other => drop(write!(out, "{other}")),
+    }
+}
+
 /// JSON as Go's encoder writes it, with `<`, `>` and `&` escaped.
-fn escaped(value: &Value) -> String {
-    let mut text = value.to_string();
+fn escaped(mut text: String) -> String {
     if text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']) {
         for (plain, code) in [
             ("<", "\\u003c"),
@@ -236,6 +267,24 @@ mod tests {
         assert!(Element::decode("k:5").is_err());
         assert!(Element::decode("v:").is_err());
         assert!(Element::decode("i:x").is_err());
+    }
+
+    #[test]
+    fn texts_are_written_as_json() {
+        for text in [
+            "",
+            "plain",
+            "a\"b",
+            "\\",
+            "\"\"",
+            "a\\\"",
+            "tab\tline\n",
+            "ü€",
+        ] {
+            let mut out = String::new();
+            push_text(text, &mut out);
+            assert_eq!(out, Value::from(text).to_string());
+        }
     }
 
     #[test]

@@ -2,12 +2,11 @@
 //! in `metadata.managedFields`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::element::is_plain;
+use super::element::push_text;
 use super::set::{Set, Tree};
 
 /// Update entries that are kept; older ones are merged into one.
@@ -46,24 +45,22 @@ impl Identity {
         api_version: &str,
     ) -> Identity {
         // The text is upstream's: it also sorts entries and conflicts.
-        let mut map = Map::new();
+        let mut text = String::new();
+        let mut separator = '{';
         let mut put = |name: &str, value: &str| {
             if !value.is_empty() {
-                map.insert(name.to_owned(), value.into());
+                write_member(&mut text, separator, name, value);
+                separator = ',';
             }
         };
         put("manager", manager);
         put("operation", operation.text());
-        put(
-            "apiVersion",
-            if operation == Operation::Update {
-                api_version
-            } else {
-                ""
-            },
-        );
+        if operation == Operation::Update {
+            put("apiVersion", api_version);
+        }
         put("subresource", subresource);
-        Identity(Value::Object(map).to_string())
+        text.push('}');
+        Identity(text)
     }
 }
 
@@ -118,13 +115,7 @@ impl Entry {
         let mut separator = '{';
         let mut put = |name: &str, value: &str| {
             if !value.is_empty() {
-                // Writing to a text cannot fail.
-                let _ = write!(out, "{separator}\"{name}\":");
-                if is_plain(value) {
-                    let _ = write!(out, "\"{value}\"");
-                } else {
-                    let _ = write!(out, "{}", Value::from(value));
-                }
+                write_member(out, separator, name, value);
                 separator = ',';
             }
         };
@@ -136,14 +127,17 @@ impl Entry {
         out.push_str(",\"fieldsV1\":");
         self.fields.write(out);
         if !self.subresource.is_empty() {
-            let _ = write!(
-                out,
-                ",\"subresource\":{}",
-                Value::from(self.subresource.as_str())
-            );
+            write_member(out, ',', "subresource", &self.subresource);
         }
         out.push('}');
     }
+}
+
+/// Writes a member of an object whose name is plain.
+fn write_member(out: &mut String, separator: char, name: &str, value: &str) {
+    out.push(separator);
+    out.extend(["\"", name, "\":"]);
+    push_text(value, out);
 }
 
 /// An entry as it is read.

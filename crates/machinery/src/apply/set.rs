@@ -41,6 +41,27 @@ impl Set {
         set
     }
 
+    /// Returns the set of these elements, all members, and what is below them.
+    /// Of one that stands more than once nothing below is kept.
+    pub(super) fn of_members(members: impl Iterator<Item = (Element, Set)>) -> Set {
+        let mut entries: Vec<Entry> = members
+            .map(|(element, children)| Entry {
+                element,
+                member: true,
+                children,
+            })
+            .collect();
+        entries.sort_unstable_by(|left, right| left.element.cmp(&right.element));
+        entries.dedup_by(|second, first| {
+            let again = second.element == first.element;
+            if again {
+                first.children = Set::default();
+            }
+            again
+        });
+        Set { entries }
+    }
+
     fn insert_names<'n>(&mut self, mut names: impl Iterator<Item = &'n str>) {
         let mut set = self;
         let Some(mut name) = names.next() else { return };
@@ -472,6 +493,22 @@ mod tests {
         let set = set(json!({"f:a": {"f:b": {}}, "f:c": {}}));
         let paths: Vec<String> = set.paths().iter().map(ToString::to_string).collect();
         assert_eq!(paths, [".c", ".a.b"]);
+    }
+
+    #[test]
+    fn members_are_sorted_and_stand_once() {
+        let field = |name: &str| Element::Field(name.to_owned());
+        let below = || set(json!({"f:x": {}}));
+        let members = [
+            (field("b"), below()),
+            (field("c"), Set::default()),
+            (field("a"), below()),
+            (field("b"), below()),
+        ];
+        check(
+            Set::of_members(members.into_iter()),
+            json!({"f:a": {".": {}, "f:x": {}}, "f:b": {}, "f:c": {}}),
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{Object, child, core, each, text, volumes};
-use crate::default::{child_or_new, get_text, number, value};
+use crate::default::{child_or_new, get_text, is_absent, number, value};
 
 /// Lists of containers in a pod.
 const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
@@ -168,13 +168,21 @@ fn requests_from_limits(container: &mut Object) {
     let Some(resources) = child(container, "resources") else {
         return;
     };
-    let Some(Value::Object(limits)) = resources.get("limits").cloned() else {
+    if !resources.get("limits").is_some_and(Value::is_object) {
+        return;
+    }
+    child_or_new(resources, "requests");
+    let part = |name: &str| resources.get(name).and_then(Value::as_object);
+    let (Some(limits), Some(requests)) = (part("limits"), part("requests")) else {
         return;
     };
-    if let Some(requests) = child_or_new(resources, "requests") {
-        for (name, limit) in limits {
-            value(requests, &name, || limit);
-        }
+    let missing: Vec<(String, Value)> = limits
+        .iter()
+        .filter(|(name, _)| is_absent(requests, name))
+        .map(|(name, limit)| (name.clone(), limit.clone()))
+        .collect();
+    if let Some(requests) = child(resources, "requests") {
+        requests.extend(missing);
     }
 }
 

@@ -98,13 +98,8 @@ impl Decoder {
 
     fn field(&mut self, name: &str, kind: &str, attributes: &str) {
         let row = self.row(kind, attributes);
-        let name_start = self.set.names.len() as u32;
-        self.set.names.push_str(name);
-        self.open.push(FieldRow {
-            name_start,
-            name_len: name.len() as u16,
-            row,
-        });
+        self.open
+            .push(FieldRow::new(&mut self.set.names, name, row));
     }
 
     /// Ends the open definition: its fields move into the arena by name.

@@ -116,13 +116,7 @@ impl Definitions {
     }
 
     fn name(&mut self, name: &str, row: u32) -> FieldRow {
-        let name_start = self.names.len() as u32;
-        self.names.push_str(name);
-        FieldRow {
-            name_start,
-            name_len: name.len() as u16,
-            row,
-        }
+        FieldRow::new(&mut self.names, name, row)
     }
 
     fn place(&mut self, row: &mut Row, mut fields: Vec<FieldRow>) {
