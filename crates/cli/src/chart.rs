@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use coracle_helm::metadata::api_version;
 use coracle_helm::{Capabilities, Chart, Lookup, Release, Rendered, Values, render};
 
 use crate::disk::path_error;
@@ -47,14 +48,33 @@ pub fn named(reference: &str) -> Result<Chart, Failure> {
     load(&locate(reference)?)
 }
 
-/// Loads a chart from a folder or an archive.
+/// Loads a chart from a folder or an archive. Its `apiVersion` is looked at
+/// first, as everything else depends on it.
 pub fn load(path: &Path) -> Result<Chart, Failure> {
-    let chart = match path.is_dir() {
-        true => load_folder(path)?,
-        false => load_archive(path)?,
-    };
-    match chart.metadata.api_version.as_str() {
-        "v1" | "v2" => Ok(chart),
+    if let Ok(text) = std::fs::read(path.join("Chart.yaml")) {
+        let version = api_version(&text)
+            .map_err(|message| anyhow::anyhow!("{message}\n  chart: {}", path.display()))?;
+        // Helm reads a chart of the third version before it refuses it.
+        if version != "v3" {
+            check_version(path, &version)?;
+        }
+    }
+    let chart = load_any(path)?;
+    check_version(path, &chart.metadata.api_version)?;
+    Ok(chart)
+}
+
+/// Loads a chart whatever its `apiVersion`, to look at it.
+pub fn load_any(path: &Path) -> Result<Chart, Failure> {
+    match path.is_dir() {
+        true => load_folder(path),
+        false => load_archive(path),
+    }
+}
+
+fn check_version(path: &Path, version: &str) -> Result<(), Failure> {
+    match version {
+        "" | "v1" | "v2" => Ok(()),
         "v3" => Err(anyhow::anyhow!(
             "invalid chart apiVersion\n  {} says v3; v1 and v2 are known",
             at(path)

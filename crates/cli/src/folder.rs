@@ -105,7 +105,10 @@ impl<'w> Walk<'w> {
             let error = path_error("open", absolute(path), &error);
             anyhow::anyhow!("error reading /{name}: {error}")
         })?;
-        self.found.files.push(File::new(name, data));
+        self.found.files.push(File {
+            modified: metadata.modified().ok(),
+            ..File::new(name, data)
+        });
         Ok(())
     }
 }

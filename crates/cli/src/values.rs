@@ -21,19 +21,19 @@ pub struct ValueFlags {
     )]
     pub values: Vec<PathBuf>,
     /// A value: key=value, several with commas.
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, allow_hyphen_values = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// A value that stays text: key=value.
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, allow_hyphen_values = true, value_name = "KEY=VALUE")]
     pub set_string: Vec<String>,
     /// A value that is JSON: key=JSON, or one JSON object.
-    #[arg(long, value_name = "KEY=JSON")]
+    #[arg(long, allow_hyphen_values = true, value_name = "KEY=JSON")]
     pub set_json: Vec<String>,
     /// A value read from a file: key=path.
-    #[arg(long, value_name = "KEY=FILE")]
+    #[arg(long, allow_hyphen_values = true, value_name = "KEY=FILE")]
     pub set_file: Vec<String>,
     /// A value taken as it is, commas and all: key=text.
-    #[arg(long, value_name = "KEY=TEXT")]
+    #[arg(long, allow_hyphen_values = true, value_name = "KEY=TEXT")]
     pub set_literal: Vec<String>,
 }
 

@@ -50,7 +50,7 @@ impl Version {
             return Err(refusal(text));
         }
         for (part, segment) in parts.iter_mut().zip(&segments) {
-            if !number(segment) {
+            if segment.is_empty() || !segment.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(refusal(text));
             }
             *part = segment.parse().map_err(|_| {
@@ -83,6 +83,9 @@ impl Version {
         }
         if numbers.split('.').count() != 3 {
             return Err(INVALID.into());
+        }
+        if !numbers.split('.').all(number) {
+            return Err(refusal(text));
         }
         Version::parse(text)
     }

@@ -517,7 +517,9 @@ impl Reader {
         );
         let key = match self.peek_type()? {
             TokenType::Value | TokenType::FlowEntry | TokenType::FlowSequenceEnd => {
-                self.empty_scalar(token.end)
+                // go-yaml loses this token.
+                let lost = self.take()?;
+                self.empty_scalar(lost.end)
             }
             _ => self.node(false, false)?,
         };

@@ -6,10 +6,11 @@
 
 use crate::archive;
 use crate::ignore::Rules;
-use crate::metadata::Metadata;
+use crate::metadata::{Metadata, mismatch_whole};
 use coracle_goyaml as yaml;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// A file of a chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct File {
     pub name: String,
     /// Contents.
     pub data: Arc<[u8]>,
+    /// When it was changed last, where that is known: records keep it.
+    pub modified: Option<SystemTime>,
 }
 
 impl File {
@@ -26,6 +29,7 @@ impl File {
         File {
             name: name.into(),
             data: data.into(),
+            modified: None,
         }
     }
 }
@@ -169,7 +173,10 @@ impl Chart {
     ) -> Result<(), LoadError> {
         match file.name.as_str() {
             "Chart.yaml" => {}
-            "Chart.lock" => self.lock = Some(file.data.clone()),
+            "Chart.lock" => {
+                check_lock(file)?;
+                self.lock = Some(file.data.clone());
+            }
             "values.yaml" => {
                 self.values = load_values(&file.data).map_err(|message| LoadError::BadFile {
                     file: "values.yaml".into(),
@@ -189,6 +196,7 @@ impl Chart {
                 }
             }
             "requirements.lock" => {
+                check_lock(file)?;
                 self.lock = Some(file.data.clone());
                 if self.metadata.api_version != "v1" {
                     self.warnings.push("Warning: Dependency locking is handled in Chart.lock since apiVersion \"v2\". We recommend migrating to Chart.lock.".into());
@@ -307,6 +315,19 @@ fn read_metadata(metadata: &mut Metadata, file: &File) -> Result<(), LoadError> 
             file: file.name.clone(),
             message,
         })
+}
+
+/// A lock is read only when it is needed, but must be one.
+fn check_lock(file: &File) -> Result<(), LoadError> {
+    let message = match yaml::from_slice(&file.data) {
+        Ok(yaml::Value::Null | yaml::Value::Map(_)) => return Ok(()),
+        Ok(other) => mismatch_whole(&other, "v2.Lock"),
+        Err(error) => format!("error converting YAML to JSON: {error}"),
+    };
+    Err(LoadError::BadFile {
+        file: file.name.clone(),
+        message,
+    })
 }
 
 /// The order in which a walk over a folder meets files: names compared part by

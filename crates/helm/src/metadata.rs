@@ -26,6 +26,10 @@ pub struct Metadata {
     pub keywords: Vec<String>,
     /// Maintainers: name, email, url.
     pub maintainers: Vec<[String; 3]>,
+    /// Whether a maintainer is null, which is refused.
+    has_null_maintainer: bool,
+    /// Whether a dependency is null, which is refused.
+    has_null_dependency: bool,
     /// Address of a picture.
     pub icon: String,
     /// `v1` or `v2`.
@@ -92,6 +96,20 @@ fn mismatch(got: &str, field: &str, wanted: &str) -> String {
     format!(
         "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {got} into Go struct field {field} of type {wanted}"
     )
+}
+
+/// Why a document as a whole is not of a Go type.
+pub(crate) fn mismatch_whole(value: &yaml::Value, wanted: &str) -> String {
+    format!(
+        "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value of type {wanted}",
+        json_kind(value)
+    )
+}
+
+fn has_null(value: &yaml::Value) -> bool {
+    value
+        .as_seq()
+        .is_some_and(|items| items.iter().any(yaml::Value::is_null))
 }
 
 fn strings(value: &yaml::Value, field: &str) -> Result<Vec<String>, String> {
@@ -177,10 +195,7 @@ impl Metadata {
             yaml::Value::Null => return Ok(()),
             yaml::Value::Map(map) => map,
             other => {
-                return Err(format!(
-                    "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value of type v2.Metadata",
-                    json_kind(&other)
-                ));
+                return Err(mismatch_whole(&other, "v2.Metadata"));
             }
         };
         for (key, value) in &map {
@@ -200,7 +215,10 @@ impl Metadata {
             "version" => self.version = string(value, &field)?,
             "description" => self.description = string(value, &field)?,
             "keywords" => self.keywords = strings(value, &field)?,
-            "maintainers" => self.maintainers = maintainers(value)?,
+            "maintainers" => {
+                self.has_null_maintainer = has_null(value);
+                self.maintainers = maintainers(value)?;
+            }
             "icon" => self.icon = string(value, &field)?,
             "apiversion" => self.api_version = string(value, &field)?,
             "condition" => self.condition = string(value, &field)?,
@@ -224,6 +242,7 @@ impl Metadata {
             }
             "dependencies" => {
                 self.has_dependencies = !value.is_null();
+                self.has_null_dependency = has_null(value);
                 self.dependencies = dependencies(value)?;
             }
             _ => {}
@@ -261,24 +280,31 @@ impl Metadata {
         }
         if self.name == "." || self.name == ".." {
             return refuse(format!(
-                "chart.metadata.name {:?} is not allowed",
-                self.name
+                "chart.metadata.name {} is not allowed",
+                quoted(&self.name)
             ));
         }
         if self.name.contains('/') {
-            return refuse(format!("chart.metadata.name {:?} is invalid", self.name));
+            let name = quoted(&self.name);
+            return refuse(format!("chart.metadata.name {name} is invalid"));
         }
         if self.version.is_empty() {
             return refuse("chart.metadata.version is required".into());
         }
         if Version::parse(&self.version).is_err() {
             return refuse(format!(
-                "chart.metadata.version {:?} is invalid",
-                self.version
+                "chart.metadata.version {} is invalid",
+                quoted(&self.version)
             ));
         }
         if !matches!(self.kind.as_str(), "" | "application" | "library") {
             return refuse("chart.metadata.type must be application or library".into());
+        }
+        if self.has_null_maintainer {
+            return refuse("maintainers must not contain empty or null nodes".into());
+        }
+        if self.has_null_dependency {
+            return refuse("dependencies must not contain empty or null nodes".into());
         }
         self.validate_dependencies()
     }
@@ -295,8 +321,8 @@ impl Metadata {
             let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
             if !alias.is_empty() && !alias.chars().all(allowed) {
                 return Err(format!(
-                    "validation: dependency {:?} has disallowed characters in the alias",
-                    dependency.name
+                    "validation: dependency {} has disallowed characters in the alias",
+                    quoted(&dependency.name)
                 ));
             }
             let key = if alias.is_empty() {
@@ -306,7 +332,8 @@ impl Metadata {
             };
             if names.contains(key) {
                 return Err(format!(
-                    "validation: more than one dependency with name or alias {key:?}"
+                    "validation: more than one dependency with name or alias {}",
+                    quoted(key)
                 ));
             }
             names.push(key.clone());
@@ -431,6 +458,31 @@ impl Dependency {
     }
 }
 
+/// Go's `%q`.
+fn quoted(text: &str) -> String {
+    let quoted = coracle_gotemplate::strconv::quote(text.as_bytes(), false);
+    String::from_utf8_lossy(&quoted).into_owned()
+}
+
+/// Returns the `apiVersion` of a `Chart.yaml`, which decides how it is read.
+///
+/// # Errors
+///
+/// In Helm's words.
+pub fn api_version(text: &[u8]) -> Result<String, String> {
+    let wrap = |message: String| format!("cannot load Chart.yaml: {message}");
+    let document = yaml::from_slice(text)
+        .map_err(|error| wrap(format!("error converting YAML to JSON: {error}")))?;
+    let version = match &document {
+        yaml::Value::Null => None,
+        yaml::Value::Map(map) => map.get("apiVersion"),
+        other => return Err(wrap(mismatch_whole(other, "chart.chartBase"))),
+    };
+    version.map_or(Ok(String::new()), |version| {
+        string(version, "chartBase.apiVersion").map_err(wrap)
+    })
+}
+
 fn maintainers(value: &yaml::Value) -> Result<Vec<[String; 3]>, String> {
     let yaml::Value::Seq(items) = value else {
         return match value {
@@ -450,6 +502,13 @@ fn maintainers(value: &yaml::Value) -> Result<Vec<[String; 3]>, String> {
     items
         .iter()
         .map(|item| {
+            if !matches!(item, yaml::Value::Map(_) | yaml::Value::Null) {
+                return Err(mismatch(
+                    json_kind(item),
+                    "Metadata.maintainers",
+                    "v2.Maintainer",
+                ));
+            }
             Ok([
                 part(item, "name")?,
                 part(item, "email")?,

@@ -28,6 +28,9 @@ pub struct Archive {
     pub bytes: Vec<u8>,
 }
 
+/// What Helm writes into the header of every archive.
+const EXTRA: &[u8] = b"+aHR0cHM6Ly95b3V0dS5iZS96OVV6MWljandyTQo=";
+
 /// Packs a chart.
 ///
 /// # Errors
@@ -43,8 +46,10 @@ pub fn pack(chart: &Chart, changes: &Changes) -> Result<Archive, String> {
         metadata.app_version.clone_from(version);
     }
     let gzip = flate2::GzBuilder::new()
+        .extra(EXTRA)
         .comment("Helm")
-        .write(Vec::new(), flate2::Compression::best());
+        .operating_system(255)
+        .write(Vec::new(), flate2::Compression::default());
     let mut writer = Writer {
         archive: tar::Builder::new(gzip),
         modified: changes.modified,
@@ -97,6 +102,7 @@ impl<W: std::io::Write> Writer<W> {
         let mut header = tar::Header::new_gnu();
         header.set_size(data.len() as u64);
         header.set_mode(0o644);
+        header.set_entry_type(tar::EntryType::Regular);
         header.set_mtime(self.modified);
         self.archive
             .append_data(&mut header, path, data)

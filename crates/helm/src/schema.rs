@@ -67,10 +67,10 @@ pub(crate) fn is_there(chart: &Chart) -> bool {
 }
 
 fn check(chart: &Chart, values: &Map, path: &mut Vec<String>, violations: &mut Violations) {
-    if let Some(schema) = &chart.schema {
-        if let Err(wrong) = against(schema, values) {
-            violations.add(chart, path, wrong);
-        }
+    if let Some(schema) = &chart.schema
+        && let Err(wrong) = against(schema, values)
+    {
+        violations.add(chart, path, wrong);
     }
     for child in &chart.dependencies {
         match values.get(child.name()) {
@@ -120,10 +120,9 @@ fn against(schema: &[u8], values: &Map) -> Result<(), Wrong> {
     compiler.use_loader(Box::new(NoNetwork));
     const URL: &str = "file:///values.schema.json";
     let mut schemas = boon::Schemas::new();
-    let index = compiler
-        .add_resource(URL, schema)
-        .and_then(|()| compiler.compile(URL, &mut schemas))
-        .map_err(|error| Wrong::Schema(schema_words::refusal(&error)))?;
+    let refuse = |error| Wrong::Schema(schema_words::refusal(&error));
+    compiler.add_resource(URL, schema).map_err(refuse)?;
+    let index = compiler.compile(URL, &mut schemas).map_err(refuse)?;
     let instance = to_json(&Value::Map(values.clone()));
     schemas
         .validate(&instance, index)

@@ -1,7 +1,7 @@
 //! What the Go library says of a violation; `boon`, its sister, has other words
 //! for the same kinds.
 //!
-//! Main functions: [`words`] and [`refusal`]. Reference: `kind/kind.go` and the
+//! Main functions: [`lines`] and [`refusal`]. Reference: `kind/kind.go` and the
 //! errors of `compiler.go` in github.com/santhosh-tekuri/jsonschema/v6.
 
 use boon::{CompileError, ErrorKind as Kind, ValidationError};
@@ -14,28 +14,52 @@ pub(crate) type Line = (Vec<String>, String);
 /// Makes a line for every error of a tree, causes indented below.
 pub(crate) fn lines(error: &ValidationError<'_, '_>) -> Vec<Line> {
     let mut lines = Vec::new();
-    leaves(error, 0, &mut lines);
+    leaves(error, "", 0, &mut lines);
     lines
 }
 
-fn leaves(error: &ValidationError<'_, '_>, depth: usize, lines: &mut Vec<Line>) {
+/// `around` is the location of the schema that the error was found from.
+fn leaves(error: &ValidationError<'_, '_>, around: &str, depth: usize, lines: &mut Vec<Line>) {
+    let location = error.instance_location.to_string();
+    let left_out = crate::schema_path::groups(around, error.schema_url, &location);
+    for (at, group) in left_out.iter().enumerate() {
+        let words = match group.keyword {
+            "oneOf" => "'oneOf' failed, none matched".to_owned(),
+            keyword => format!("'{keyword}' failed"),
+        };
+        lines.push(line(group.location, depth + at, &words));
+    }
+    let depth = depth + left_out.len();
     // The outermost error, and a reference with one cause, say nothing.
     let passed_on = matches!(error.kind, Kind::Reference { .. }) && error.causes.len() == 1;
     let silent = passed_on || matches!(error.kind, Kind::Schema { .. });
     if !silent {
-        let location = error.instance_location.to_string();
-        let indent = "  ".repeat(depth);
-        let path = location
-            .split('/')
-            .skip(1)
-            .map(|part| part.replace("~1", "/").replace("~0", "~"))
-            .collect();
-        let words = words(&error.kind);
-        lines.push((path, format!("{indent}- at {}: {words}", quote(&location))));
+        lines.push(line(&location, depth, &words(&error.kind)));
     }
+    let inside = match &error.kind {
+        Kind::Reference { url, .. } | Kind::Schema { url } => url,
+        _ => error.schema_url,
+    };
+    let group = match &error.kind {
+        Kind::AllOf => "/allOf/",
+        Kind::AnyOf => "/anyOf/",
+        Kind::OneOf(_) => "/oneOf/",
+        _ => "",
+    };
     for cause in &error.causes {
-        leaves(cause, depth + usize::from(!silent), lines);
+        let inside = crate::schema_path::member(inside, group, cause.schema_url);
+        leaves(cause, inside, depth + usize::from(!silent), lines);
     }
+}
+
+fn line(location: &str, depth: usize, words: &str) -> Line {
+    let indent = "  ".repeat(depth);
+    let path = location
+        .split('/')
+        .skip(1)
+        .map(|part| part.replace("~1", "/").replace("~0", "~"))
+        .collect();
+    (path, format!("{indent}- at {}: {words}", quote(location)))
 }
 
 /// Says why a schema is none.
@@ -94,8 +118,8 @@ pub(crate) fn refusal(error: &CompileError) -> String {
     }
 }
 
-/// Why Go's `regexp` does not take a pattern.
-fn regex_error(pattern: &str) -> Option<String> {
+/// Returns why Go's `regexp` does not take a pattern.
+pub fn regex_error(pattern: &str) -> Option<String> {
     coracle_gotemplate::funcs::regexes::check(pattern).err()
 }
 
@@ -105,8 +129,7 @@ fn words(kind: &Kind<'_, '_>) -> String {
         format!("{name}: got {}, want {}", go_float(got), go_float(want))
     };
     match kind {
-        Kind::Group | Kind::Schema { .. } => "validation failed".into(),
-        Kind::Reference { url, .. } => format!("validation failed with {}", quote(url)),
+        Kind::Group | Kind::Schema { .. } | Kind::Reference { .. } => "validation failed".into(),
         Kind::RefCycle {
             url,
             kw_loc1,

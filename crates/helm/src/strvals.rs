@@ -424,7 +424,7 @@ fn quoted_runes(text: &str) -> String {
 }
 
 /// Why Go's `Atoi` takes no such text.
-fn bad_integer(text: &str) -> String {
+pub fn bad_integer(text: &str) -> String {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let cause = match is_number {

@@ -16,15 +16,26 @@ const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 
 /// Returns the record of a chart.
 pub fn chart_to_record(chart: &Chart) -> Value {
-    json!({
+    let file = |name: &str| chart.raw.iter().find(|file| file.name == name);
+    let mut record = json!({
         "metadata": metadata(&chart.metadata),
         "lock": lock(chart),
         "templates": files(&chart.templates),
         "values": if chart.values.is_empty() { Value::Null } else { Value::Object(map_to_json(&chart.values)) },
         "schema": chart.schema.as_ref().map(|schema| STANDARD.encode(schema)),
-        "schemamodtime": ZERO_TIME,
+        "schemamodtime": file("values.schema.json").and_then(modified).unwrap_or(ZERO_TIME.into()),
         "files": files(&chart.files),
-    })
+    });
+    if let Some(time) = file("Chart.yaml").and_then(modified) {
+        record["modtime"] = time;
+    }
+    record
+}
+
+/// When a file was changed last, as Go writes it.
+fn modified(file: &File) -> Option<Value> {
+    let time = jiff::Timestamp::try_from(file.modified?).ok()?;
+    Some(time.to_string().into())
 }
 
 /// Returns the record of the values that a user gave.
@@ -115,7 +126,13 @@ fn files(files: &[File]) -> Value {
     if files.is_empty() {
         return Value::Null;
     }
-    let entry = |file: &File| json!({"name": file.name, "data": STANDARD.encode(&file.data)});
+    let entry = |file: &File| {
+        let mut entry = json!({"name": file.name, "data": STANDARD.encode(&file.data)});
+        if let Some(time) = modified(file) {
+            entry["modtime"] = time;
+        }
+        entry
+    };
     Value::Array(files.iter().map(entry).collect())
 }
 

@@ -137,7 +137,7 @@ impl Storage {
     }
 
     /// Writes a record over the one of its revision; the mark goes unless it is
-    /// still pending.
+    /// still pending, and so does `createdAt`, as with Helm.
     ///
     /// # Errors
     /// Fails if the API refuses.
@@ -152,22 +152,12 @@ impl Storage {
         if record.info.status.is_pending() {
             secret.metadata.annotations = current.metadata.annotations.clone();
         }
-        self.keep_created(&mut secret, current.labels());
         let name = record.secret_name();
         let replaced = self
             .api()
             .replace(&name, &PostParams::default(), &secret)
             .await;
         replaced.map_err(failed()).map(drop)
-    }
-
-    /// Helm drops `createdAt` on update; keeping it costs nothing.
-    fn keep_created(&self, secret: &mut Secret, labels: &BTreeMap<String, String>) {
-        if let Some(created) = labels.get("createdAt") {
-            secret
-                .labels_mut()
-                .insert("createdAt".into(), created.clone());
-        }
     }
 
     /// Writes a record over the very one that was read.

@@ -78,7 +78,7 @@ impl Dependency {
 
 fn list(path: &Path, width_max: usize) -> Outcome {
     std::fs::metadata(path).map_err(|error| path_error("stat", path, &error))?;
-    let chart = chart::load(path)?;
+    let chart = chart::load_any(path)?;
     let folder = path.join("charts");
     if chart.metadata.dependencies.is_empty() {
         println!("WARNING: no dependencies at {}", folder.display());
@@ -94,7 +94,7 @@ fn list(path: &Path, width_max: usize) -> Outcome {
             continue;
         }
         let shown = format!("{:?}", entry.display().to_string());
-        match chart::load(&entry) {
+        match chart::load_any(&entry) {
             Err(_) => println!("WARNING: {shown} is not a chart."),
             Ok(found) => {
                 let named = |dependency: &Needed| dependency.name == found.name();
@@ -153,7 +153,7 @@ fn status(folder: &Path, chart: &Chart, dependency: &Needed) -> String {
 
 /// Brings what `Chart.lock` says; without one, what `Chart.yaml` says.
 fn build(path: &Path, out: &mut dyn Write) -> Outcome {
-    let chart = chart::load(path)?;
+    let chart = chart::load_any(path)?;
     let Some(text) = &chart.lock else {
         return update(path, out);
     };
@@ -174,7 +174,7 @@ fn file_names(chart: &Chart) -> [&'static str; 2] {
 
 /// Settles versions, brings them and writes the lock.
 pub fn update(path: &Path, out: &mut dyn Write) -> Outcome {
-    let chart = chart::load(path)?;
+    let chart = chart::load_any(path)?;
     let wanted = &chart.metadata.dependencies;
     if wanted.is_empty() {
         return Ok(());
@@ -253,7 +253,7 @@ fn local(path: &Path, place: &str) -> Result<Chart, Failure> {
         let source = std::path::absolute(&source)?;
         return Err(anyhow::anyhow!("directory {} not found", plain(&source).display()).into());
     }
-    chart::load(&source)
+    chart::load_any(&source)
 }
 
 /// A path without `..`.

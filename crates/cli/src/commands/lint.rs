@@ -1,7 +1,7 @@
 //! `coracle lint`: what `helm lint` says, and where it went wrong.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use clap::Args;
 use coracle_helm::lint::{Input, Message, Severity, lint};
@@ -47,7 +47,8 @@ impl Lint {
         let mut paths = self.paths.clone();
         if self.with_subcharts {
             for path in &self.paths {
-                subcharts(&path.join("charts"), &mut paths);
+                let here = path.components().filter(|part| *part != Component::CurDir);
+                subcharts(&here.collect::<PathBuf>().join("charts"), &mut paths);
             }
         }
         let (mut failed, mut noticed) = (0, 0);

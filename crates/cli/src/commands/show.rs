@@ -9,7 +9,6 @@ use coracle_machinery::jsonpath::JsonPath;
 
 use super::release::{ChartFlags, source};
 use crate::failure::Outcome;
-use crate::values::ValueFlags;
 
 /// Show a chart, its values, README or definitions.
 #[derive(Debug, Args)]
@@ -47,7 +46,7 @@ enum What {
 impl Show {
     /// Prints the part.
     pub fn run(&self) -> Outcome {
-        let (chart, _) = source::load(&self.chart, &self.flags, &ValueFlags::default())?;
+        let chart = source::look(&self.chart, &self.flags)?;
         if let (What::Values, Some(template)) = (self.part, &self.jsonpath) {
             return self.select(&chart, template);
         }

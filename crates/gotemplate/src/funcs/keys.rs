@@ -43,10 +43,15 @@ impl Key {
                 rsa_key(&key.map_err(|error| wrap(error.to_string()))?).map_err(wrap)
             }
             "EC" => ec_key(&block.bytes).map_err(wrap),
-            "DSA" => Ok(Key {
-                pair: None,
-                pem: pem::encode(label, &block.bytes),
-            }),
+            "DSA" => match block.bytes.as_slice() {
+                // A sequence; nobody looks further, as it signs nothing.
+                [0x30, _, ..] => Ok(Key {
+                    pair: None,
+                    pem: pem::encode(label, &block.bytes),
+                }),
+                [] | [_] => Err(wrap("asn1: syntax error: truncated tag or length".into())),
+                _ => Err(wrap("asn1: structure error: tags don't match".into())),
+            },
             _ => Err(format!("invalid private key type {label}")),
         }
     }

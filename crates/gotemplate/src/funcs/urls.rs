@@ -103,6 +103,9 @@ fn parse(input: &str) -> Result<Url, String> {
 }
 
 fn parse_host(host: &str) -> Result<String, String> {
+    if host.starts_with('[') && !host.contains(']') {
+        return Err("missing ']' in host".into());
+    }
     let port = match host.rfind(']') {
         Some(end) => &host[end + 1..],
         None => host.rfind(':').map_or("", |at| &host[at..]),

@@ -3,6 +3,7 @@
 use super::Linter;
 use super::Severity::{Error, Info, Warning};
 use crate::metadata::Metadata;
+use coracle_gotemplate::funcs::urls::scheme as url_scheme;
 use coracle_gotemplate::semver::Version;
 use coracle_goyaml::{self as yaml, Value};
 
@@ -279,28 +280,12 @@ fn is_url(text: &str) -> bool {
         .map_or((host, None), |(host, port)| (host, Some(port)));
     let port_fits =
         port.is_none_or(|port| !port.is_empty() && port.chars().all(|c| c.is_ascii_digit()));
-    let named = host == "localhost" || host.contains('.');
+    // A name alone is a path to Go, unless something says that it is a host.
+    let named = text.contains("://") || port.is_some() || rest.contains('.');
     port_fits && named && host.split('.').all(is_label)
 }
 
 /// What Go's `url.ParseRequestURI` takes, with a scheme.
 fn is_request_url(text: &str) -> bool {
-    let Some((scheme, rest)) = text.split_once(':') else {
-        return false;
-    };
-    let starts = scheme
-        .chars()
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic());
-    let plain = scheme
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    let printable = !text.chars().any(|c| c.is_ascii_control());
-    let slash = rest.starts_with('/');
-    let host = rest
-        .strip_prefix("//")
-        .map(|rest| rest.split(['/', '?']).next().unwrap_or_default());
-    let host_fits =
-        host.is_none_or(|host| !host.contains([' ', '<', '>', '"', '\\', '^', '`', '{', '}', '|']));
-    starts && plain && printable && slash && host_fits
+    url_scheme(text).is_ok_and(|scheme| !scheme.is_empty())
 }

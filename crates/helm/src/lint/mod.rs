@@ -264,7 +264,7 @@ fn read_values(text: &[u8]) -> Result<yaml::Map, String> {
         yaml::Value::Null => Ok(yaml::Map::new()),
         yaml::Value::Map(map) => Ok(map),
         other => Err(format!(
-            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+            "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {} into Go value of type common.Values",
             documents::json_kind(&other)
         )),
     }

@@ -55,8 +55,8 @@ pub struct List {
     #[arg(long)]
     pub pending: bool,
     /// How many; 0 for all.
-    #[arg(long, short, default_value_t = 256)]
-    pub max: usize,
+    #[arg(long, short, default_value_t = 256, allow_negative_numbers = true)]
+    pub max: isize,
     /// The first.
     #[arg(long, default_value_t = 0)]
     pub offset: usize,
@@ -140,6 +140,10 @@ impl Verb for List {
         } else {
             place.namespace()
         };
+        if let Some(filter) = &self.filter {
+            coracle_helm::regex_error(filter)
+                .map_or(Ok(()), |words| Err(anyhow::anyhow!(words)))?;
+        }
         let session = place.session_in(namespace)?;
         let failed = |error| answer::failure(place, "", &error);
         let (all, skipped) = records(&session).await.map_err(failed)?;
@@ -153,7 +157,7 @@ impl Verb for List {
             by_date: self.date,
             reverse: self.reverse,
             offset: self.offset,
-            max: self.max,
+            max: usize::try_from(self.max).unwrap_or_default(),
         };
         let found = listing.pick(all).map_err(failed)?;
         let short = self.short || (place.quiet && place.manner == Manner::Coracle);

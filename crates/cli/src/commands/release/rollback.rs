@@ -33,10 +33,12 @@ pub struct Rollback {
 
 impl Verb for Rollback {
     async fn run(&self, place: &Place) -> Outcome {
+        let text = self.revision.as_deref().unwrap_or_default();
         let revision = self.revision.as_deref().map(str::parse::<i64>).transpose();
-        let revision = revision.map_err(|error| {
+        let revision = revision.map_err(|_| {
+            let words = coracle_helm::strvals::bad_integer(text);
             Failure::from(anyhow::anyhow!(
-                "could not convert revision to a number: {error}"
+                "could not convert revision to a number: {words}"
             ))
         })?;
         let mut options = Options {

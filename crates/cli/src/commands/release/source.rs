@@ -118,6 +118,12 @@ pub fn load(
     Ok((chart, values))
 }
 
+/// Loads the chart that a command names, to show it.
+pub fn look(reference: &str, flags: &ChartFlags) -> Result<Chart, Failure> {
+    flags.fetching.check()?;
+    chart::load_any(&chart::locate(reference)?)
+}
+
 /// Returns what is to be deployed; templates may ask the cluster unless the
 /// operation is only simulated here.
 pub fn source(

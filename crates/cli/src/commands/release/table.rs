@@ -1,18 +1,11 @@
 //! Tables as helm prints them: cells padded to their column, tabs between
 //! (gosuri/uitable); and as kubectl prints them: three blanks between.
 
-/// Widest cell that uitable shows whole.
-const WIDTH_MAX: usize = 80;
-
 /// Returns rows as helm's lists print them.
 pub fn helm(rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| row.iter().map(|cell| shortened(cell)).collect())
-        .collect();
-    let widths = widths(&rows);
+    let widths = widths(rows);
     let mut out = String::new();
-    for row in &rows {
+    for row in rows {
         let cells: Vec<String> = row
             .iter()
             .zip(&widths)
@@ -51,14 +44,6 @@ fn widths(rows: &[Vec<String>]) -> Vec<usize> {
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     (0..columns).map(width).collect()
-}
-
-fn shortened(cell: &str) -> String {
-    if cell.chars().count() <= WIDTH_MAX {
-        return cell.to_owned();
-    }
-    let kept: String = cell.chars().take(WIDTH_MAX - 3).collect();
-    format!("{kept}...")
 }
 
 #[cfg(test)]
