@@ -94,7 +94,7 @@ async fn upgrades_and_logs_reach_the_node() {
     let pods = "/api/v1/namespaces/default/pods/p";
     assert_eq!(
         fixture.call("GET", &format!("{pods}/log"), None).await.0,
-        400
+        204
     );
     let binding = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}});
     fixture

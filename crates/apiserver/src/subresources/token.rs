@@ -40,6 +40,20 @@ pub async fn run(
         body,
         options.field_validation,
     )?;
+    crate::verbs::create::check_namespace(context, requests, &mut request)?;
+    let given = request["metadata"]["name"].as_str().unwrap_or_default();
+    if !given.is_empty() && given != context.name() {
+        let message =
+            format!("Invalid value: {given:?}: must match the service account name if specified");
+        let reason = "FieldValueInvalid";
+        return Err(ApiError::invalid_field(
+            requests,
+            context.name(),
+            reason,
+            "metadata.name",
+            message,
+        ));
+    }
     if request["spec"]["expirationSeconds"].is_null() {
         request["spec"]["expirationSeconds"] = json!(SECONDS_DEFAULT);
     }

@@ -5,6 +5,7 @@ pub mod create;
 pub mod delete;
 pub mod get;
 pub mod list;
+mod outcome;
 mod owners;
 pub mod patch;
 pub mod update;

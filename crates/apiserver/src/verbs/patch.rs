@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use serde_json::Value;
 
 use super::create;
+use super::outcome;
 use super::owners;
 use super::update;
 use super::write::Written;
@@ -72,10 +73,10 @@ pub async fn run(
     let subresource = context.path.subresource.as_deref().unwrap_or_default();
     let written = update::change(context, kind, options.dry_run, false, &mut |live| {
         let patched = apply_to(kind, form, live, &patch)?;
-        check_type(kind, &patched)?;
+        check_type(kind, form, &patched, &patch.value)?;
         let shown = match form {
             Form::Strategic => in_go(&patch.value),
-            _ => patched.to_string(),
+            _ => outcome::text(form, &patched, &patch.value),
         };
         let mut object = decode::typed(
             context,
@@ -174,7 +175,7 @@ fn patch_error(error: &PatchError) -> ApiError {
 }
 
 /// A patch may not turn an object into one of another kind.
-fn check_type(kind: &Kind, patched: &Value) -> ApiResult<()> {
+fn check_type(kind: &Kind, form: Form, patched: &Value, patch: &Value) -> ApiResult<()> {
     if patched["kind"] == kind.kind && patched["apiVersion"] == *kind.api_version() {
         return Ok(());
     }
@@ -185,7 +186,7 @@ fn check_type(kind: &Kind, patched: &Value) -> ApiResult<()> {
     );
     let message = format!(
         "Invalid value: {:?}: no kind {:?} is registered for version {:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\" ({given})",
-        patched.to_string(),
+        outcome::text(form, patched, patch),
         patched["kind"].as_str().unwrap_or_default(),
         patched["apiVersion"].as_str().unwrap_or_default(),
     );
