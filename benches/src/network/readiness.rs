@@ -21,9 +21,10 @@ use crate::table::{Table, median};
 
 const CHANGES: usize = 50;
 const PORT: u16 = 8080;
-/// The Service that is looked at, and its address.
+/// The Service that is looked at, and its address, of those that are only given
+/// to who asks for them (KEP-3070).
 const NAME: &str = "s1000";
-const VIP: Ipv4Addr = Ipv4Addr::new(10, 96, 200, 1);
+const VIP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 200);
 /// Services that are created at the same time.
 const WRITERS: usize = 32;
 
