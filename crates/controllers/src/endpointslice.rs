@@ -19,11 +19,12 @@ use crate::owner::reference_to;
 use crate::pods;
 
 /// Label that names the Service of a slice.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// Label that names who keeps a slice.
+pub(crate) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslice-controller.k8s.io";
 /// Annotation with the time of the change that the slice follows.
-const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+pub(crate) const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 /// How many endpoints one slice holds (upstream's default).
 const MAX_ENDPOINTS: usize = 100;
 
@@ -66,7 +67,7 @@ pub async fn run(context: Context) {
 }
 
 /// Returns the Service that a slice belongs to.
-fn service_of(slice: &EndpointSlice) -> Option<Key> {
+pub(crate) fn service_of(slice: &EndpointSlice) -> Option<Key> {
     let service = slice.labels().get(SERVICE_NAME)?;
     Some(Key::new(slice.namespace().unwrap_or_default(), service))
 }
@@ -182,28 +183,10 @@ impl Controller {
             _ => Vec::new(),
         };
         let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &key.namespace);
-        for slice in &wanted {
-            write(&api, slice, &existing).await?;
-        }
-        for slice in existing {
-            let kept = wanted
-                .iter()
-                .any(|wanted| wanted.name_any() == slice.name_any());
-            if !kept && slice.metadata.deletion_timestamp.is_none() {
-                match api
-                    .delete(&slice.name_any(), &DeleteParams::default())
-                    .await
-                {
-                    Err(error) if !coracle_client::is_not_found(&error) => return Err(error),
-                    _ => {}
-                }
-            }
-        }
+        make_so(&api, &wanted, existing).await?;
         Ok(Outcome::Done)
     }
-}
 
-impl Controller {
     /// Returns whether the pod's node is there: the address of a pod on a node
     /// that is gone leads nowhere.
     fn is_on_known_node(&self, pod: &Pod) -> bool {
@@ -219,6 +202,35 @@ fn trigger_time(service: &Service, pods: &[Arc<Pod>]) -> Timestamp {
     let ready = pods.iter().filter_map(|pod| pods::ready_since(pod));
     let latest = ready.chain(made.map(|time| time.0)).max();
     latest.unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Makes the existing slices those that are wanted.
+pub(crate) async fn make_so(
+    api: &Api<EndpointSlice>,
+    wanted: &[EndpointSlice],
+    existing: Vec<Arc<EndpointSlice>>,
+) -> Result<(), kube::Error> {
+    for slice in wanted {
+        write(api, slice, &existing).await?;
+    }
+    for slice in existing {
+        let name = slice.name_any();
+        let is_kept = wanted.iter().any(|wanted| wanted.name_any() == name);
+        if is_kept || slice.metadata.deletion_timestamp.is_some() {
+            continue;
+        }
+        match api.delete(&name, &DeleteParams::default()).await {
+            Err(error) if !coracle_client::is_not_found(&error) => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Returns the name of a Service's slice, which is the same for the same seed.
+pub(crate) fn slice_name(service: &str, seed: &str) -> String {
+    let suffix: String = safe_encode(fnv32a(seed.bytes())).chars().take(5).collect();
+    format!("{service}-{suffix}")
 }
 
 async fn write(
@@ -349,7 +361,6 @@ fn slice(
     index: usize,
 ) -> EndpointSlice {
     let seed = format!("{}{ports:?}{index}", service.uid().unwrap_or_default());
-    let suffix: String = safe_encode(fnv32a(seed.bytes())).chars().take(5).collect();
     let mut labels = service.labels().clone();
     labels.insert(SERVICE_NAME.into(), service.name_any());
     labels.insert(MANAGED_BY.into(), MANAGER.into());
@@ -372,7 +383,7 @@ fn slice(
     EndpointSlice {
         address_type: "IPv4".into(),
         metadata: ObjectMeta {
-            name: Some(format!("{}-{suffix}", service.name_any())),
+            name: Some(slice_name(&service.name_any(), &seed)),
             generate_name: Some(format!("{}-", service.name_any())),
             namespace: service.namespace(),
             labels: Some(labels),

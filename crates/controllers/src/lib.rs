@@ -18,6 +18,7 @@ mod garbage;
 mod hash;
 mod history;
 mod job;
+mod mirroring;
 mod namespace;
 mod nodelifecycle;
 mod owner;
@@ -45,6 +46,7 @@ pub async fn start(context: Context) {
         disruption::run(context.clone()),
         endpointslice::run(context.clone()),
         endpoints::run(context.clone()),
+        mirroring::run(context.clone()),
         serviceaccount::run(context.clone()),
         namespace::run(context.clone()),
         nodelifecycle::run(context.clone()),

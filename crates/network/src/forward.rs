@@ -24,7 +24,8 @@ pub fn forwards(
     let Some(spec) = object.spec.as_ref() else {
         return Vec::new();
     };
-    if !matches!(spec.type_.as_deref(), Some("NodePort" | "LoadBalancer")) {
+    let is_opened = matches!(spec.type_.as_deref(), Some("NodePort" | "LoadBalancer"));
+    if !is_opened || !service::is_proxied(object) {
         return Vec::new();
     }
     let mut forwards = Vec::new();

@@ -28,7 +28,7 @@ pub fn fragment(service: &Service, slices: &[Arc<EndpointSlice>]) -> Fragment {
         return fragment;
     };
     let addresses = cluster_addresses(spec);
-    if addresses.is_empty() {
+    if addresses.is_empty() || !is_proxied(service) {
         return fragment;
     }
     for port in spec.ports.iter().flatten() {
@@ -45,6 +45,17 @@ pub fn fragment(service: &Service, slices: &[Arc<EndpointSlice>]) -> Fragment {
         enter(&mut fragment, &chain, &addresses, protocol, port);
     }
     fragment
+}
+
+/// Returns whether a Service is ours to lead: not one with another proxy, nor
+/// one that is marked as headless (upstream: kube-proxy's label selector).
+pub fn is_proxied(service: &Service) -> bool {
+    let labels = service.metadata.labels.as_ref();
+    let others = [
+        "service.kubernetes.io/service-proxy-name",
+        "service.kubernetes.io/headless",
+    ];
+    labels.is_none_or(|labels| !others.iter().any(|name| labels.contains_key(*name)))
 }
 
 /// Returns the IPv4 ClusterIPs; none for a headless or external Service.
@@ -260,6 +271,19 @@ mod tests {
             ]),
             1,
         );
+    }
+
+    #[test]
+    fn another_proxy_is_left_alone() {
+        let check = |label: &str, expected: bool| {
+            let mut service = service(json!({"clusterIP": "10.96.0.50"}));
+            let labels = [(label.to_owned(), String::new())];
+            service.metadata.labels = Some(labels.into());
+            assert_eq!(is_proxied(&service), expected, "{label}");
+        };
+        check("app", true);
+        check("service.kubernetes.io/service-proxy-name", false);
+        check("service.kubernetes.io/headless", false);
     }
 
     #[test]

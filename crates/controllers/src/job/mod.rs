@@ -93,6 +93,15 @@ fn subscribe(controller: &Controller, queue: &Queue<Key>, orphans: &Queue<Key>) 
     });
 }
 
+/// Returns whether this controller is to look after a job (KEP-4368).
+fn is_own(job: &Job) -> bool {
+    let manager = job
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.managed_by.as_deref());
+    manager.is_none_or(|manager| manager == "kubernetes.io/job-controller")
+}
+
 /// The pods of a job after a reconciliation made or removed some.
 struct Managed {
     active: i32,
@@ -101,7 +110,7 @@ struct Managed {
 
 impl Controller {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, kube::Error> {
-        let Some(job) = self.jobs.of(key) else {
+        let Some(job) = self.jobs.of(key).filter(|job| is_own(job)) else {
             return Ok(Outcome::Done);
         };
         if !self.writes.are_in(key, &*job) {
