@@ -427,8 +427,10 @@ mod tests {
         check("=1.2.3", "v1.2.3", true);
         assert!(Constraints::parse("abc").is_err());
         assert!(Version::parse("1.2.3.4").is_err());
+        let loose = Version::parse("v1.02").expect("zeros in front are taken");
+        assert_eq!((loose.major, loose.minor, loose.patch), (1, 2, 0));
         assert_eq!(
-            Version::parse("v1.02"),
+            Version::parse_strict("1.02.0"),
             Err("version segment starts with 0".into())
         );
     }
