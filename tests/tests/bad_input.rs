@@ -214,7 +214,7 @@ fn dockerfiles_with_faults() {
     fault(
         "FROM nowhere.invalid/x\n",
         1,
-        "base image nowhere.invalid/x:latest: it is not here, and could not pull nowhere.invalid/x:latest: cannot reach nowhere.invalid:443: no name server knows nowhere.invalid",
+        "base image nowhere.invalid/x:latest: it is not here, and could not pull nowhere.invalid/x:latest: cannot reach nowhere.invalid:443: no name server knows nowhere.invalid; without a network an archive brings it: coracle image load FILE",
     );
     if !Path::new("/bin/busybox").exists() {
         return skip("a static /bin/busybox is needed for a command that runs");
