@@ -87,7 +87,7 @@ impl Direct {
                         io::ErrorKind::NotFound,
                         format!("no name server knows {host}"),
                     ),
-                    false => io::Error::other(format!("look up {host}: {error}")),
+                    false => io::Error::other(format!("no name server answers: {error}")),
                 })?;
         Ok(found.iter().collect())
     }
