@@ -122,8 +122,8 @@ fn waiting_ends_with_the_cause(cluster: &Cluster) {
     for part in [
         "has been uninstalled due to rollback-on-failure",
         "Deployment/web cannot become ready",
-        "container say: CreateContainerConfigError",
-        "nowhere",
+        "container say: its environment cannot be made: secret \"nowhere\" not found",
+        "→ kubectl create secret generic nowhere",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
