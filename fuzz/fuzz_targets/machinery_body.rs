@@ -21,6 +21,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     canonical::apply(kind, &mut object);
     let _ = validate::create(kind, &object);
     let _ = validate::update(kind, None, &object, &object);
-    let _ = validate::warnings(kind, &object, None);
+    let _ = validate::warnings(kind, None, &object, None);
     let _ = table::row(kind, &object, jiff::Timestamp::UNIX_EPOCH);
 });
