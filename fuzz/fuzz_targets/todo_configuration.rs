@@ -14,12 +14,7 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         // Files of this machine are nobody's input.
         .filter(|(name, _)| !name.ends_with("_FILE"))
         .collect();
-    let read = |name: &str| variables.get(name).map(|value| (*value).to_owned());
-    let _ = todo_frontend::config::Config::from_variables(&read);
-    let said = match Config::from_variables(&read) {
-        Ok((_, notes)) => notes.join("\n"),
-        Err(error) => error.to_string(),
-    };
+    let said = told(&variables);
     for key in KEYS.iter().filter(|key| key.secret) {
         let Some(value) = variables.get(key.name).filter(|value| value.len() > 12) else {
             continue;
@@ -27,10 +22,23 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         let is_elsewhere = variables
             .iter()
             .any(|(name, other)| *name != key.name && other.contains(value));
-        assert!(
-            is_elsewhere || !said.contains(value),
-            "{} is told",
-            key.name
-        );
+        if is_elsewhere || !said.contains(value) {
+            continue;
+        }
+        // Some are words of ours: those are told of another secret as well.
+        let mut others = variables.clone();
+        let hidden = "#".repeat(value.len());
+        others.insert(key.name, &hidden);
+        assert!(told(&others).contains(value), "{} is told", key.name);
     }
 });
+
+/// What is said of an environment.
+fn told(variables: &HashMap<&str, &str>) -> String {
+    let read = |name: &str| variables.get(name).map(|value| (*value).to_owned());
+    let _ = todo_frontend::config::Config::from_variables(&read);
+    match Config::from_variables(&read) {
+        Ok((_, notes)) => notes.join("\n"),
+        Err(error) => error.to_string(),
+    }
+}

@@ -142,7 +142,8 @@ impl Reference {
             return self.name();
         }
         match self.repository.strip_prefix("library/") {
-            Some(rest) if !rest.contains('/') => rest.to_owned(),
+            // Alone, such a name would be an image id.
+            Some(rest) if !rest.contains('/') && !is_hex_digest(rest) => rest.to_owned(),
             _ => self.repository.clone(),
         }
     }
@@ -330,6 +331,12 @@ mod tests {
         );
         check("index.docker.io/a/b", "docker.io/a/b:latest", "a/b:latest");
         check("a/b:c", "docker.io/a/b:c", "a/b:c");
+        let id = "0".repeat(64);
+        let (official, full) = (
+            format!("library/{id}:1"),
+            format!("docker.io/library/{id}:1"),
+        );
+        check(&official, &full, &official);
         check("localhost/x", "localhost/x:latest", "localhost/x:latest");
         check(
             "localhost:5000/x",
