@@ -1,6 +1,6 @@
-//! Asks the linker to keep one of several equal functions, of which generic
-//! code leaves many. Only the linker that comes with Rust is asked: others may
-//! not know the word.
+//! Makes a release build small as it is linked: one of several equal functions
+//! is kept, of which generic code leaves many, and no table for unwinding. Only
+//! the linker that comes with Rust is asked: others may not know the words.
 
 use std::env;
 use std::path::Path;
@@ -8,8 +8,12 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=no-unwinding.ld");
     if env::var("PROFILE").is_ok_and(|profile| profile == "release") && linker_is_rusts() {
+        let folder = env::var("CARGO_MANIFEST_DIR").expect("cargo names the package's folder");
         println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+        println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
+        println!("cargo::rustc-link-arg-bins=-Wl,-T,{folder}/no-unwinding.ld");
     }
 }
 
