@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind_recursive,
-    mount_change, move_mount, open_tree,
+    MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, mount,
+    mount_bind_recursive, mount_change, move_mount, open_tree,
 };
 
 use crate::idmap::{EnterError, IdMap};
@@ -128,6 +128,8 @@ impl Apart<'_> {
             IdMap::Shifted { .. } => open_tree(CWD, path, flags).ok(),
             _ => None,
         };
+        let tree = tree
+            .filter(|tree| sys::restrict(tree.as_fd(), MountAttrFlags::MOUNT_ATTR_RDONLY).is_ok());
         Folder {
             path: path.to_owned(),
             tree,
@@ -143,9 +145,7 @@ impl Apart<'_> {
         };
         for tree in folders.iter().filter_map(|folder| folder.tree.as_ref()) {
             let map = |recursive| sys::map_ids(tree.as_fd(), namespace.as_fd(), recursive);
-            if map(true).or_else(|_| map(false)).is_err() {
-                let _ = sys::make_read_only(tree.as_fd());
-            }
+            let _ = map(true).or_else(|_| map(false));
         }
     }
 
@@ -240,7 +240,7 @@ fn show_folder(folder: &Folder, root: &Path) -> Result<(), RootError> {
             let shown = step("open a given folder", File::open(&target))?;
             step(
                 "make a given folder read-only",
-                sys::make_read_only(shown.as_fd()),
+                sys::restrict(shown.as_fd(), MountAttrFlags::MOUNT_ATTR_RDONLY),
             )
         }
     }

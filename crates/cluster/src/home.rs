@@ -8,6 +8,7 @@
 //!     version            the coracle that used it last
 //!     lock               held by the command that changes the cluster
 //!     network.json       what it has of the host's network
+//!     shares.json        folders of the host that its pods see
 //!     pki/               authority, certificates, keys (0600)
 //!     data/              the API server's store, volumes
 //!     logs/              one file per process
@@ -16,6 +17,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::idmap::IdMap;
 
 /// The folder that holds every cluster and the image store.
 #[derive(Debug, Clone)]
@@ -105,6 +110,24 @@ impl ClusterDir {
     /// Returns whether the cluster was ever started.
     pub fn exists(&self) -> bool {
         self.path.join("format").exists()
+    }
+
+    /// Writes a file about the cluster, whole or not at all; it belongs to user 0
+    /// of `ids`.
+    ///
+    /// # Errors
+    /// Returns what the file system reports.
+    pub(crate) fn remember(
+        &self,
+        name: &str,
+        content: &impl Serialize,
+        ids: &IdMap,
+    ) -> io::Result<()> {
+        let path = self.path.join(name);
+        let partial = path.with_extension("partial");
+        std::fs::write(&partial, serde_json::to_vec_pretty(content)?)?;
+        ids.own(&partial)?;
+        std::fs::rename(partial, path)
     }
 
     /// Returns the folder of keys and certificates.

@@ -52,11 +52,7 @@ impl HostNetwork {
     /// # Errors
     /// Returns what the file system reports.
     pub fn write(&self, cluster: &ClusterDir, ids: &IdMap) -> io::Result<()> {
-        let path = cluster.path().join(FILE);
-        let partial = path.with_extension("partial");
-        fs::write(&partial, serde_json::to_vec_pretty(self)?)?;
-        ids.own(&partial)?;
-        fs::rename(partial, path)
+        cluster.remember(FILE, self, ids)
     }
 
     /// Keeps the address if no other running cluster has it, else takes the

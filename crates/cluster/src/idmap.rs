@@ -132,6 +132,38 @@ impl IdMap {
         sys::become_root().map_err(failed("become root of the user namespace"))
     }
 
+    /// Returns a user namespace with this map in which nobody lives, for mounts
+    /// that show files with its ids.
+    ///
+    /// Only for a process with one thread.
+    ///
+    /// # Errors
+    /// As [`enter`](IdMap::enter).
+    pub fn namespace(&self) -> Result<fs::File, EnterError> {
+        let failed = |step: &'static str| move |source| EnterError { step, source };
+        let (entered, tell) = io::pipe().map_err(failed("make a pipe"))?;
+        let (end, hold) = io::pipe().map_err(failed("make a pipe"))?;
+        match sys::fork().map_err(failed("fork"))? {
+            Fork::Child => {
+                drop((entered, hold));
+                let done = self.enter().is_ok();
+                if done && io::Write::write_all(&mut &tell, b"1").is_ok() {
+                    // Until the other side has what it wants, or is gone.
+                    let _ = io::Read::read(&mut &end, &mut [0]);
+                }
+                std::process::exit(i32::from(!done));
+            }
+            Fork::Parent(child) => {
+                drop((tell, end));
+                let namespace = io::Read::read_exact(&mut &entered, &mut [0])
+                    .and_then(|()| fs::File::open(format!("/proc/{child}/ns/user")));
+                drop(hold);
+                sys::wait_success(child).map_err(failed("wait for a process"))?;
+                namespace.map_err(failed("make a user namespace for shared folders"))
+            }
+        }
+    }
+
     /// Writes the map of process `pid` from outside its user namespace.
     fn write(&self, pid: u32) -> io::Result<()> {
         let proc = PathBuf::from(format!("/proc/{pid}"));

@@ -20,6 +20,7 @@ use crate::held;
 use crate::idmap::IdMap;
 use crate::record::Process;
 use crate::root;
+use crate::share::{self, Shares};
 use crate::sys::{self, Fork};
 
 /// Environment variable that names the inherited descriptors: `name=fd,name=fd`.
@@ -64,6 +65,9 @@ pub struct Config {
     pub ids: IdMap,
     /// Host cgroup directories and their places below `/sys/fs/cgroup`.
     pub cgroups: Vec<(PathBuf, PathBuf)>,
+    /// Folders of the host that its pods see.
+    #[serde(default)]
+    pub shares: Shares,
     /// The processes to keep running, started in this order.
     pub processes: Vec<ProcessConfig>,
     /// Inherited listening sockets by name.
@@ -119,6 +123,7 @@ fn prepare() -> Result<(), Failure> {
     let config: Config = serde_json::from_slice(&text)?;
     sys::setsid()?;
     std::env::set_current_dir(&config.home)?;
+    let shares = config.shares.open(&config.ids)?;
     config.ids.enter()?;
     sys::unshare(
         libc::CLONE_NEWNS
@@ -139,16 +144,16 @@ fn prepare() -> Result<(), Failure> {
             report(&format!("pid {pid}"));
             Ok(())
         }
-        Fork::Child => run(config),
+        Fork::Child => run(config, &shares),
     }
 }
 
 /// The life of pid 1.
-fn run(mut config: Config) -> Result<(), Failure> {
+fn run(mut config: Config, shares: &[share::Opened]) -> Result<(), Failure> {
     sys::set_name(c"coracle-init");
     let executable = std::fs::File::open("/proc/self/exe")?.into();
     rustix::system::sethostname(config.name.as_bytes())?;
-    root::enter(&config.name, &config.cgroups)?;
+    root::enter(&config.name, &config.cgroups, shares)?;
     let plan = AddressPlan::default();
     coracle_netdev::base::setup(&plan)?;
     features::check()?;

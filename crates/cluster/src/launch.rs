@@ -20,6 +20,7 @@ use crate::init::{self, ProcessConfig};
 use crate::lock::{Lock, LockError};
 use crate::record::{Process, Record};
 use crate::scope::ScopeError;
+use crate::share::Shares;
 use crate::sys;
 
 /// How long a stopping cluster may take before it is ended.
@@ -191,6 +192,8 @@ pub struct Launch<'a> {
     pub ids: IdMap,
     /// What its part of the host's cgroup tree is called.
     pub groups: String,
+    /// Folders of the host that its pods see.
+    pub shares: Shares,
     /// Listening sockets of the host, by name, handed to the processes that name them.
     pub listeners: Vec<(String, OwnedFd)>,
     /// The processes that pid 1 keeps running.
@@ -288,6 +291,7 @@ impl Launch<'_> {
             cgroups: directories
                 .map(|(place, host)| (host.to_owned(), place.into()))
                 .collect(),
+            shares: self.shares.clone(),
             processes: self.processes.clone(),
             listeners: listeners
                 .map(|(name, fd)| (name.clone(), fd.as_raw_fd()))

@@ -25,6 +25,7 @@ pub mod probe;
 pub mod record;
 mod root;
 pub mod scope;
+pub mod share;
 mod sys;
 pub mod upgrade;
 
@@ -34,3 +35,4 @@ pub use idmap::IdMap;
 pub use launch::{LaunchError, Launched};
 pub use lock::Lock;
 pub use record::Record;
+pub use share::{Share, Shares};

@@ -4,6 +4,7 @@
 //! ```text
 //! /coracle/cluster   the cluster's folder
 //! /coracle/images    the image store
+//! /coracle/shares    folders of the host that the pods see
 //! /dev /proc /sys    new ones of the cluster's namespaces
 //! /run /tmp          tmpfs
 //! ```
@@ -16,6 +17,8 @@ use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive,
     mount_change, unmount,
 };
+
+use crate::share::{self, Opened};
 
 /// Where the cluster's folder stands inside.
 pub const CLUSTER: &str = "/coracle/cluster";
@@ -48,7 +51,11 @@ pub(crate) fn step<T, E: Into<io::Error>>(
 ///
 /// The working folder must be the home of all clusters; `cgroups` are pairs of
 /// a host directory and its place below `/sys/fs/cgroup`.
-pub fn enter(name: &str, cgroups: &[(PathBuf, PathBuf)]) -> Result<(), RootError> {
+pub fn enter(
+    name: &str,
+    cgroups: &[(PathBuf, PathBuf)],
+    shares: &[Opened],
+) -> Result<(), RootError> {
     let cluster = Path::new("clusters").join(name);
     let root = cluster.join("run/root");
     step(
@@ -73,6 +80,7 @@ pub fn enter(name: &str, cgroups: &[(PathBuf, PathBuf)]) -> Result<(), RootError
     for (source, target) in [(cluster.as_path(), CLUSTER), (Path::new("images"), IMAGES)] {
         bind(source, &inside(&root, target))?;
     }
+    share::show(shares, &root)?;
     devices(&root)?;
     file_systems(&root)?;
     for (source, target) in cgroups {

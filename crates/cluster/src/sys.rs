@@ -6,6 +6,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
+use rustix::mount::MountAttrFlags;
+
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 {
         Err(io::Error::last_os_error())
@@ -189,8 +191,8 @@ pub fn unblock_signals() {
     }
 }
 
-/// Shows the files of a detached mount with the ids of a user namespace, and
-/// makes it read-only; see mount_setattr(2).
+/// Shows the files of a detached mount with the ids of a user namespace; see
+/// mount_setattr(2).
 ///
 /// # Errors
 /// Returns what mount_setattr(2) reports, such as `EINVAL` for a file system
@@ -200,17 +202,17 @@ pub fn map_ids(
     namespace: BorrowedFd<'_>,
     recursive: bool,
 ) -> io::Result<()> {
-    let attributes = libc::MOUNT_ATTR_IDMAP | libc::MOUNT_ATTR_RDONLY;
     let namespace = namespace.as_raw_fd() as u64;
-    set_attributes(mount, attributes, namespace, recursive)
+    set_attributes(mount, libc::MOUNT_ATTR_IDMAP, namespace, recursive)
 }
 
-/// Makes a mount read-only, with those below it.
+/// Forbids something in a mount and in those below it, and keeps what is
+/// mounted there from appearing elsewhere.
 ///
 /// # Errors
 /// Returns what mount_setattr(2) reports.
-pub fn make_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
-    set_attributes(mount, libc::MOUNT_ATTR_RDONLY, 0, true)
+pub fn restrict(mount: BorrowedFd<'_>, attributes: MountAttrFlags) -> io::Result<()> {
+    set_attributes(mount, attributes.bits().into(), 0, true)
 }
 
 fn set_attributes(
@@ -222,7 +224,7 @@ fn set_attributes(
     let attributes = libc::mount_attr {
         attr_set: attributes,
         attr_clr: 0,
-        propagation: 0,
+        propagation: libc::MS_PRIVATE,
         userns_fd: namespace,
     };
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };

@@ -19,6 +19,8 @@ pub struct Config {
     pub pods: PathBuf,
     /// Folder of persistent volumes and hostPath folders.
     pub volumes: PathBuf,
+    /// Folders that stand for a path of hostPath volumes, by that path.
+    pub shares: Vec<(PathBuf, PathBuf)>,
     /// Folder of container logs.
     pub logs: PathBuf,
     /// Folder of the image store.

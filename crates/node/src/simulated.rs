@@ -55,6 +55,7 @@ impl Simulated {
             cluster: "simulated".into(),
             pods: place("pods"),
             volumes: place("volumes"),
+            shares: Vec::new(),
             logs: place("logs"),
             images: place("images"),
             state: place("state"),

@@ -10,7 +10,7 @@ use coracle_cluster::init::{self, ProcessConfig};
 use coracle_cluster::kubeconfig::KubeconfigError;
 use coracle_cluster::launch::{self, Launch};
 use coracle_cluster::pki::Pki;
-use coracle_cluster::{HostNetwork, IdMap, Launched, Record, build, held, upgrade};
+use coracle_cluster::{HostNetwork, IdMap, Launched, Record, Share, Shares, build, held, upgrade};
 use coracle_netdev::AddressPlan;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::runtime::wait::await_condition;
@@ -36,6 +36,8 @@ const API_PORT: u16 = 6443;
   coracle start                    a cluster called coracle; kubectl uses it from now on
   coracle start --cluster second   another one beside it
   coracle start --upgrade          let a running cluster use this version of coracle
+  coracle start --share ./data:/data
+                                   hostPath volumes of /data show this folder
 
 Starting a cluster that runs mends what is missing or has expired: its gateway,
 its certificates, the kubeconfig.")]
@@ -57,6 +59,10 @@ pub struct Start {
     /// repeatable, kept for later starts, changed while the cluster runs.
     #[arg(long, value_name = "PORT", value_delimiter = ',')]
     pub host_port: Option<Vec<u16>>,
+    /// Folder of this machine that hostPath volumes below PATH show, by default
+    /// its own path; `:ro` forbids changes. Repeatable, kept for later starts.
+    #[arg(long, value_name = "FOLDER[:PATH][:ro]")]
+    pub share: Option<Vec<Share>>,
 }
 
 impl Start {
@@ -82,6 +88,7 @@ impl Start {
                 return self.upgrade(global, target, record, step);
             }
             self.change_network(target, &record)?;
+            self.keep_shares(target)?;
             self.heal_gateway(target, &mut record)?;
             self.write_kubeconfig(global, target, &record)?;
             step.skipped(&runs(target, &record));
@@ -160,6 +167,8 @@ impl Start {
 
     /// Starts a cluster that nobody else changes and that does not run.
     fn launch_locked(&self, target: &Target, ids: IdMap) -> Result<Launched, Failure> {
+        let shares = self.shares(target)?;
+        shares.write(&target.dir, &ids)?;
         let mut network = self.network(target);
         network.settle(&target.home, target.dir.name());
         network.write(&target.dir, &ids)?;
@@ -173,6 +182,7 @@ impl Start {
             cluster: &target.dir,
             groups: cgroups::choose(&target.dir, &ids)?,
             ids,
+            shares,
             listeners: vec![("api".into(), listener.into())],
             processes: self.processes(target.dir.name()),
             api,
@@ -265,6 +275,33 @@ impl Start {
         }
     }
 
+    /// Returns the folders that the cluster shares: those asked for, else those
+    /// of last time, all of which must be there.
+    fn shares(&self, target: &Target) -> Result<Shares, Failure> {
+        let here = std::env::current_dir()?;
+        let wanted = match &self.share {
+            Some(wanted) => wanted.clone(),
+            None => Shares::read(target.dir.path()).into(),
+        };
+        let found: Result<Vec<Share>, _> =
+            wanted.into_iter().map(|share| share.found(&here)).collect();
+        found.and_then(Shares::new).map_err(|error| {
+            Failure::from(error).hint("--share FOLDER[:PATH][:ro] names the folders anew")
+        })
+    }
+
+    /// Says so where other folders are asked for than a running cluster has.
+    fn keep_shares(&self, target: &Target) -> Outcome {
+        if self.share.is_none() || self.shares(target)? == Shares::read(target.dir.path()) {
+            return Ok(());
+        }
+        Err(
+            Failure::usage("which folders a cluster shares is decided when it starts").hint(
+                format!("stop it first: {}", command("stop", target.dir.name())),
+            ),
+        )
+    }
+
     /// Applies what may change while the cluster runs.
     fn change_network(&self, target: &Target, record: &Record) -> Outcome {
         let kept = HostNetwork::read(target.dir.path());
@@ -273,7 +310,10 @@ impl Start {
             return Err(Failure::usage(
                 "on which addresses a cluster listens is decided when it starts",
             )
-            .hint("stop it first: coracle stop"));
+            .hint(format!(
+                "stop it first: {}",
+                command("stop", target.dir.name())
+            )));
         }
         if wanted != kept {
             wanted.write(&target.dir, &record.ids)?;

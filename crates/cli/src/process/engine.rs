@@ -9,7 +9,7 @@ use anyhow::Context;
 use coracle_apiserver::{ApiServer, Config, Identity};
 use coracle_client::{Caches, storage};
 use coracle_cluster::pki::Pki;
-use coracle_cluster::{HostNetwork, init};
+use coracle_cluster::{HostNetwork, Shares, init};
 use coracle_controllers::Context as Controllers;
 use coracle_netdev::AddressPlan;
 use coracle_node::{Node, Provisioner};
@@ -215,6 +215,7 @@ fn node(name: &str, caches: Caches, client: Client, plan: &AddressPlan) -> anyho
         cluster: name.into(),
         pods: cluster.join("data/pods"),
         volumes: cluster.join("data/volumes"),
+        shares: Shares::read(cluster).places(),
         logs: cluster.join("data/logs"),
         images: paths::images().into(),
         state: "/run/runtime".into(),

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use coracle_cluster::Share;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -50,6 +51,11 @@ pub struct Project {
     /// Ports of this machine that pods may reach as host.coracle.internal.
     #[serde(default, rename = "hostPorts")]
     pub host_ports: Vec<u16>,
+    /// Folders of this machine that hostPath volumes show, each
+    /// `FOLDER[:PATH][:ro]`; taken when the cluster starts.
+    #[serde(default, deserialize_with = "read::shares")]
+    #[schemars(with = "Vec<String>")]
+    pub shares: Vec<Share>,
     /// Variations, chosen by `--profile NAME`.
     #[serde(default)]
     pub profiles: BTreeMap<String, Profile>,

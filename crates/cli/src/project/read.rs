@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use coracle_cluster::Share;
+use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_saphyr::Error;
 
 use super::{FILE, Project, default_namespace};
@@ -44,6 +46,16 @@ pub fn read(folder: &Path, profiles: &[String]) -> Result<Project, Failure> {
 /// Fails with line, excerpt and advice.
 pub fn parse(name: &str, text: &str) -> Result<Project, Failure> {
     serde_saphyr::from_str(text).map_err(|error| explain(name, text, &error))
+}
+
+/// Reads shares as the command line takes them.
+///
+/// # Errors
+/// Fails for words that are none.
+pub fn shares<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Share>, D::Error> {
+    let texts = Vec::<String>::deserialize(from)?;
+    let shares = texts.iter().map(|text| text.parse());
+    shares.collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
 fn explain(name: &str, text: &str, error: &Error) -> Failure {
@@ -140,6 +152,10 @@ fn check_files(project: &Project, path: &Path, text: &str) -> Result<(), Failure
             (image.dockerfile.as_path(), dockerfile, "is no Dockerfile"),
             (image.context.as_path(), context, "is no folder"),
         ]
+    }))
+    .chain(project.shares.iter().map(|share| {
+        let there = project.path(&share.host).is_dir();
+        (share.host.as_path(), there, "is no folder")
     }))
     .collect();
     let Some((file, _, message)) = named.into_iter().find(|(_, there, _)| !there) else {

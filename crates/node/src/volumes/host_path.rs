@@ -1,4 +1,7 @@
-//! Host paths: places of the cluster's own tree, which is the node's.
+//! Host paths: places of the cluster's own tree, which is the node's, and of
+//! folders that the user shares with it.
+
+use std::path::{Path, PathBuf};
 
 use coracle_runtime::spec::{Bind, Create};
 use k8s_openapi::api::core::v1::{HostPathVolumeSource, Pod};
@@ -8,13 +11,17 @@ use super::tree::Tree;
 use super::{fs_group, make_dir, text};
 use crate::shared::Shared;
 
-/// Returns the place of a hostPath: in the cluster's own tree, never the
-/// host's. What a container has put there must not lead out of it.
+/// Returns the place of a hostPath: in a shared folder, else in the cluster's own
+/// tree, never elsewhere in the host's. What a container has put there must not
+/// lead out of it.
 pub(super) fn host_path(
     shared: &Shared,
     pod: &Pod,
     source: &HostPathVolumeSource,
 ) -> Result<Bind, String> {
+    if let Some((place, path)) = in_share(&shared.config.shares, &source.path) {
+        return bind(&Tree::at(place), source, path);
+    }
     let tree = Tree::new(shared.config.volumes.clone());
     make_dir(tree.root()).map_err(text)?;
     if source.type_.as_deref() == Some("DirectoryOrCreate")
@@ -24,10 +31,22 @@ pub(super) fn host_path(
         // the container's start, which resolves it within the tree.
         let _ = tree.make_for_group(&source.path, group);
     }
-    let found = tree.kind(&source.path).map_err(text)?;
+    bind(&tree, source, source.path.clone().into())
+}
+
+/// Returns the shared folder in which a path lies, and the path within it.
+pub(super) fn in_share(shares: &[(PathBuf, PathBuf)], path: &str) -> Option<(PathBuf, PathBuf)> {
+    shares.iter().find_map(|(at, place)| {
+        let rest = Path::new(path).strip_prefix(at).ok()?;
+        Some((place.clone(), Path::new("/").join(rest)))
+    })
+}
+
+fn bind(tree: &Tree, source: &HostPathVolumeSource, path: PathBuf) -> Result<Bind, String> {
+    let found = tree.kind(&path).map_err(text)?;
     let create = check_type(source, found)?;
     Ok(Bind {
-        path: source.path.clone().into(),
+        path,
         inside: Some(tree.root().to_owned()),
         create,
         sub_path: None,
@@ -68,6 +87,21 @@ fn check_type(source: &HostPathVolumeSource, found: Option<FileType>) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_lies_in_the_share_whose_name_it_begins_with() {
+        let shares =
+            [("/srv", "/0"), ("/data/a", "/1")].map(|(at, place)| (at.into(), place.into()));
+        let check = |path: &str, expected: Option<(&str, &str)>| {
+            let expected = expected.map(|(place, rest)| (place.into(), rest.into()));
+            assert_eq!(in_share(&shares, path), expected, "{path}");
+        };
+        check("/srv", Some(("/0", "/")));
+        check("/srv/", Some(("/0", "/")));
+        check("/data/a/b/c", Some(("/1", "/b/c")));
+        check("/data", None);
+        check("/srvx", None);
+    }
 
     #[test]
     fn a_host_path_is_of_its_type() {

@@ -27,7 +27,7 @@ use crate::env::PodFacts;
 use crate::paths::PodPaths;
 use crate::quantity;
 use crate::shared::Shared;
-use host_path::host_path;
+use host_path::{host_path, in_share};
 pub use payload::Payload;
 pub use provision::Provisioner;
 pub(crate) use tree::Tree;
@@ -285,7 +285,9 @@ fn claim(shared: &Shared, pod: &Pod, name: &str) -> Result<Bind, String> {
         }
     };
     // A hostPath of the user's own keeps its owner, as upstream's does.
-    if let Some(group) = fs_group(pod).filter(|_| managed) {
+    // What the host shares keeps its owners too.
+    let is_ours = managed && in_share(&shared.config.shares, &source.path).is_none();
+    if let Some(group) = fs_group(pod).filter(|_| is_ours) {
         let tree = Tree::new(shared.config.volumes.clone());
         tree.give_to_group(&source.path, group, on_root_mismatch(pod))
             .map_err(text)?;

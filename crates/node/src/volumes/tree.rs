@@ -93,6 +93,11 @@ impl Tree {
         }
     }
 
+    /// Returns the tree that begins at a folder.
+    pub fn at(root: PathBuf) -> Tree {
+        Tree { root }
+    }
+
     /// Returns where the tree is.
     pub fn root(&self) -> &Path {
         &self.root
@@ -108,17 +113,23 @@ impl Tree {
         Ok(rustix::fs::openat(CWD, &self.root, FOLDER, Mode::empty())?)
     }
 
-    fn resolve(&self, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    fn resolve(&self, path: impl AsRef<Path>, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         let root = rustix::fs::openat(CWD, &self.root, FOLDER, Mode::empty())?;
         let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), within)
+        rustix::fs::openat2(
+            root,
+            path.as_ref(),
+            flags | OFlags::CLOEXEC,
+            Mode::empty(),
+            within,
+        )
     }
 
     /// Returns what a container would find at a path.
     ///
     /// # Errors
     /// What the system says; that nothing is there is no error.
-    pub fn kind(&self, path: &str) -> io::Result<Option<FileType>> {
+    pub fn kind(&self, path: impl AsRef<Path>) -> io::Result<Option<FileType>> {
         match self.resolve(path, OFlags::PATH) {
             Ok(found) => {
                 let mode = rustix::fs::fstat(&found)?.st_mode;

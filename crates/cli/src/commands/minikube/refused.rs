@@ -8,7 +8,7 @@ const REFUSED: [(&str, &str, &str); 8] = [
     (
         "mount",
         "nothing is mounted while a cluster runs",
-        "hostPath volumes live in the cluster; to get a folder in, build it into an image or: kubectl cp DIR POD:PATH",
+        "share the folder when the cluster starts, for hostPath volumes: minikube start --mount-string DIR:PATH; into one pod: kubectl cp DIR POD:PATH",
     ),
     (
         "podman-env",

@@ -4,7 +4,8 @@ use super::{Minikube, addons};
 use crate::failure::{Failure, Outcome};
 
 /// Flags that stand alone.
-const ALONE: [&str; 7] = [
+const ALONE: [&str; 8] = [
+    "--mount",
     "--force",
     "--no-vtx-check",
     "--embed-certs",
@@ -19,13 +20,16 @@ const ALONE: [&str; 7] = [
 struct Wishes {
     profile: Option<String>,
     addons: Vec<String>,
+    share: Option<String>,
     ignored: Vec<String>,
 }
 
 /// Starts the cluster.
 pub fn run(minikube: &Minikube, flags: &[String]) -> Outcome {
     if flags.iter().any(|flag| flag == "--help" || flag == "-h") {
-        println!("minikube start [-p PROFILE] [--addons NAME,…] [flags of minikube, ignored]");
+        println!(
+            "minikube start [-p PROFILE] [--addons NAME,…] [--mount-string DIR:PATH] [flags of minikube, ignored]"
+        );
         return Ok(());
     }
     let wishes = wishes(flags)?;
@@ -45,7 +49,8 @@ pub fn run(minikube: &Minikube, flags: &[String]) -> Outcome {
         }
         None => minikube,
     };
-    minikube.ours(["start"])?;
+    let share = wishes.share.map(|share| format!("--share={share}"));
+    minikube.ours(["start"].into_iter().chain(share.as_deref()))?;
     for addon in &wishes.addons {
         addons::enable(addon)?;
     }
@@ -72,6 +77,9 @@ fn wishes(flags: &[String]) -> Result<Wishes, Failure> {
             ("--addons", Some(value)) => {
                 wishes.addons.extend(value.split(',').map(str::to_owned));
             }
+            ("--mount-string", Some(folder)) => wishes.share = Some(folder),
+            // It goes with the folder's name.
+            ("--mount", None) => {}
             ("-n" | "--nodes", Some(value)) if value != "1" => {
                 return Err(Failure::usage("a cluster has one node here")
                     .hint("leave --nodes away; for several machines: coracle up --context NAME"));
@@ -94,8 +102,9 @@ mod tests {
             wishes(&flags)
         };
         let found =
-            of("--driver=docker --memory 4096 --force --addons=ingress,metrics-server -p demo")
+            of("--driver=docker --memory 4096 --force --addons=ingress,metrics-server -p demo --mount --mount-string=/srv:/data")
                 .expect("they are flags");
+        assert_eq!(found.share.as_deref(), Some("/srv:/data"));
         assert_eq!(found.profile.as_deref(), Some("demo"));
         assert_eq!(found.addons, ["ingress", "metrics-server"]);
         assert_eq!(

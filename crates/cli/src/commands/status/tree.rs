@@ -1,5 +1,6 @@
 //! The picture of a cluster's state: a tree of lines.
 
+use coracle_machinery::quantity::Quantity;
 use serde_json::Value;
 
 use crate::paint::{Colour, Stream, paint};
@@ -223,14 +224,18 @@ fn container(container: &Value) -> Branch {
             line.push_str(&format!(" ({number} restarts{last})"));
         }
     }
-    if let Some(usage) = container["usage"].as_object() {
-        let used: Vec<String> = usage
-            .iter()
-            .map(|(resource, amount)| format!("{resource} {}", text(amount)))
-            .collect();
-        line.push_str(&format!(" [{}]", used.join(", ")));
+    if let Some((cpu, memory)) = usage(&container["usage"]) {
+        line.push_str(&format!(" [cpu {cpu}m, memory {memory}Mi]"));
     }
     Branch::leaf(line)
+}
+
+/// Returns what a container uses, in thousandths of a core and in mebibytes,
+/// rounded as `kubectl top` rounds.
+fn usage(used: &Value) -> Option<(i64, i64)> {
+    let cpu: Quantity = used["cpu"].as_str()?.parse().ok()?;
+    let memory: Quantity = used["memory"].as_str()?.parse().ok()?;
+    Some((cpu.milli_value(), memory.value() / (1 << 20)))
 }
 
 fn good(text: &str) -> String {
@@ -287,5 +292,13 @@ mod tests {
              \u{20}  │     └─ container c web:1 CrashLoopBackOff: back-off (3 restarts, last Error)\n\
              \u{20}  └─ service web http://127.0.0.1:30080\n"
         );
+    }
+
+    #[test]
+    fn use_is_told_as_kubectl_top_tells_it() {
+        let check = |used: Value, expected| assert_eq!(usage(&used), expected);
+        check(json!({"cpu": "303255n", "memory": "1684Ki"}), Some((1, 1)));
+        check(json!({"cpu": "1500m", "memory": "3Gi"}), Some((1500, 3072)));
+        check(Value::Null, None);
     }
 }

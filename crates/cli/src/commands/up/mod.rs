@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use coracle_cluster::Lock;
+use coracle_cluster::{Lock, Share};
 
 use super::progress::{Progress, duration};
 use super::start::Start;
@@ -140,9 +140,14 @@ impl Up {
 /// network; what it does not name stays as it is.
 fn start(project: &Project) -> Start {
     let (listen, ports) = (&project.listen, &project.host_ports);
+    let shares = project.shares.iter().map(|share| Share {
+        host: project.path(&share.host),
+        ..share.clone()
+    });
     Start {
         listen: (!listen.is_empty()).then(|| listen.clone()),
         host_port: (!ports.is_empty()).then(|| ports.clone()),
+        share: (!project.shares.is_empty()).then(|| shares.collect()),
         ..Start::default()
     }
 }
