@@ -3,10 +3,11 @@
 //! ```text
 //! cargo build --release --workspace
 //! cargo build --release -p coracle-apiserver --example serve
-//! cargo run --release -p coracle-benches [-- THEME...]
+//! cargo run --release -p coracle-benches [-- THEME... [-o json]]
 //! ```
 //!
-//! Prints one row per budget: what was measured now, the budget, their ratio.
+//! Prints one row per figure: what was measured now and, where there is one,
+//! the budget, their ratio, what another program needs.
 //! Ten thousand pods take minutes and stand apart: `--bin scale`.
 
 mod api;
@@ -40,6 +41,10 @@ const THEMES: &[(&str, Measure)] = &[
 
 fn main() -> anyhow::Result<()> {
     let mut names: Vec<String> = std::env::args().skip(1).collect();
+    let as_json = names.ends_with(&["-o".to_owned(), "json".to_owned()]);
+    if as_json {
+        names.truncate(names.len() - 2);
+    }
     if names.is_empty() {
         names = THEMES.iter().map(|(name, _)| (*name).to_owned()).collect();
     }
@@ -54,7 +59,11 @@ fn main() -> anyhow::Result<()> {
             })?;
         measure(&mut table)?;
     }
-    print!("{table}");
+    if as_json {
+        println!("{:#}", table.json());
+    } else {
+        print!("{table}");
+    }
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The todo application's backend under load, on both databases.
+//! The todo application under load, on both databases.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -23,57 +23,37 @@ use crate::table::{Table, percentile};
 const CLIENTS: usize = 16;
 /// How long each kind of request is made.
 const WATCHED: Duration = Duration::from_secs(5);
-/// The requirement documents that say how much memory a pod requests.
-const DOCUMENTS: [&str; 3] = ["001", "003", "004"];
-/// What they request for a pod of the backend, in Mi.
-const BACKEND: [u32; 3] = [256, 256, 512];
-/// The same for the frontend.
-const FRONTEND: [u32; 3] = [128, 512, 256];
+/// The least memory that a requirement document requests for a pod of the
+/// backend (001 and 003), in MiB.
+const BACKEND_REQUEST: f64 = 256.0;
+/// The same for the frontend (001).
+const FRONTEND_REQUEST: f64 = 128.0;
 
 type Http = Client<HttpConnector, Full<Bytes>>;
 
-/// Prints requests per second, 99th percentile and memory for each database.
-pub fn load(_: &mut Table) -> anyhow::Result<()> {
-    println!(
-        "\n{:<26} {:>14} {:>14} {:>14} {:>14} {:>12}",
-        "todo backend", "list/s", "list p99", "create/s", "create p99", "memory"
-    );
+/// Measures requests per second, 99th percentile and memory on each database.
+pub fn load(table: &mut Table) -> anyhow::Result<()> {
     let folder = std::env::temp_dir().join(format!("coracle-bench-todo-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     let embedded = format!("sqlite://{}/todo.db", folder.display());
-    let (with_sqlite, frontend) = measure("SQLite", &embedded)?;
-    let mut memory = vec![("backend, SQLite", with_sqlite, BACKEND)];
+    measure("SQLite", &embedded, table)?;
     if Path::new("/usr/lib/postgresql").exists() {
         let postgres = Postgres::start(&folder, ([127, 0, 0, 1], 15_432).into());
-        let (with_postgres, _) = measure("PostgreSQL", &postgres.url())?;
-        memory.push(("backend, PostgreSQL", with_postgres, BACKEND));
+        measure("PostgreSQL", &postgres.url(), table)?;
     } else {
-        println!("PostgreSQL is not installed: left out");
+        eprintln!("PostgreSQL is not installed: left out");
     }
-    memory.push(("frontend", frontend, FRONTEND));
-    fs::remove_dir_all(&folder)?;
-    let [first, second, third] = DOCUMENTS.map(|document| format!("{document} requests"));
-    println!(
-        "\n{:<26} {:>14} {first:>14} {second:>14} {third:>14}",
-        "memory after the load", "PSS"
-    );
-    for (name, measured, requested) in memory {
-        let [first, second, third] = requested.map(|megabytes| format!("{megabytes} Mi"));
-        println!("{name:<26} {measured:>11.1} MB {first:>14} {second:>14} {third:>14}");
-    }
-    Ok(())
+    Ok(fs::remove_dir_all(&folder)?)
 }
 
-/// Measures the backend on a database and the pages before it; returns the
-/// memory of each in MB.
-fn measure(name: &str, database: &str) -> anyhow::Result<(f64, f64)> {
+/// Measures the backend on a database and the pages before it.
+fn measure(name: &str, database: &str, table: &mut Table) -> anyhow::Result<()> {
     let address: SocketAddr = ([127, 0, 0, 1], 18_000).into();
     let backend = start(database, address)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let pid = backend.0.id() as i32;
-    let memory = runtime.block_on(async {
+    runtime.block_on(async {
         let visitor = Visitor::new(address).await?;
         for _ in 0..20 {
             visitor.create().await?;
@@ -81,74 +61,65 @@ fn measure(name: &str, database: &str) -> anyhow::Result<(f64, f64)> {
         let list = visitor
             .repeat(|visitor| async move { visitor.list().await })
             .await?;
+        list.add(table, &format!("todo on {name}: list of 20 tasks"));
         let create = visitor
             .repeat(|visitor| async move { visitor.create().await })
             .await?;
-        let memory = crate::cpu::pss_kilobytes(pid) as f64 / 1024.0;
-        println!(
-            "{name:<26} {:>14.0} {:>11.1} ms {:>14.0} {:>11.1} ms {memory:>9.1} MB",
-            list.per_second, list.p99, create.per_second, create.p99
-        );
-        anyhow::Ok(memory)
-    })?;
-    Ok((memory, pages(&runtime, address)?))
+        create.add(table, &format!("todo on {name}: create a task"));
+        let what = format!("todo on {name}: backend (budget: what 001 requests)");
+        table.row(what, megabytes(&backend), BACKEND_REQUEST, "MB");
+        pages(name, &visitor, table).await
+    })
 }
 
-/// Measures the pages in front of a backend; returns their memory in MB.
-fn pages(runtime: &tokio::runtime::Runtime, backend: SocketAddr) -> anyhow::Result<f64> {
+/// Measures the pages in front of a backend with the tasks that are there.
+async fn pages(name: &str, visitor: &Visitor, table: &mut Table) -> anyhow::Result<()> {
     let address: SocketAddr = ([127, 0, 0, 1], 18_001).into();
     let child = Command::new(built("todo-frontend"))
-        .env("BACKEND_URL", format!("http://{backend}"))
+        .env("BACKEND_URL", format!("http://{}", visitor.address))
         .env("PORT", address.port().to_string())
         .env("NODE_ENV", "production")
         .env("LOG_LEVEL", "error")
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    let frontend = Backend(child);
-    let pid = frontend.0.id() as i32;
-    runtime.block_on(async {
-        let mut visitor = Visitor {
-            http: Client::builder(TokioExecutor::new()).build_http(),
-            address: backend,
-            token: String::new(),
-        };
-        let person = json!({"email": "ann@example.com", "password": "correct horse battery"});
-        let answer = visitor
-            .send(Method::POST, "/api/auth/signin", Some(person))
-            .await?;
-        answer["token"]
-            .as_str()
-            .context("no token")?
-            .clone_into(&mut visitor.token);
-        visitor.address = address;
-        visitor.reachable("/api/health").await?;
-        let page = visitor
-            .repeat(|visitor| async move { visitor.page("/dashboard").await })
-            .await?;
-        let proxied = visitor
-            .repeat(|visitor| async move { visitor.list().await })
-            .await?;
-        let memory = crate::cpu::pss_kilobytes(pid) as f64 / 1024.0;
-        println!(
-            "{:<26} {:>14.0} {:>11.1} ms {:>14.0} {:>11.1} ms {memory:>9.1} MB  (page, then list by proxy)",
-            "  pages before it", page.per_second, page.p99, proxied.per_second, proxied.p99
-        );
-        anyhow::Ok(memory)
-    })
+    let frontend = Server(child);
+    let stats = visitor.send(Method::GET, "/api/stats", None).await?;
+    let visitor = Visitor {
+        address,
+        ..visitor.clone()
+    };
+    visitor.reachable("/api/health").await?;
+    let page = visitor
+        .repeat(|visitor| async move { visitor.page("/dashboard").await })
+        .await?;
+    let total = &stats["total"];
+    page.add(table, &format!("todo on {name}: list page, {total} tasks"));
+    let proxied = visitor
+        .repeat(|visitor| async move { visitor.list().await })
+        .await?;
+    proxied.add(table, &format!("todo on {name}: list through the pages"));
+    let what = format!("todo on {name}: frontend (budget: what 001 requests)");
+    table.row(what, megabytes(&frontend), FRONTEND_REQUEST, "MB");
+    Ok(())
+}
+
+/// Returns the memory of a server in MB (PSS).
+fn megabytes(server: &Server) -> f64 {
+    crate::cpu::pss_kilobytes(server.0.id() as i32) as f64 / 1024.0
 }
 
 /// A server; it ends with this value.
-struct Backend(Child);
+struct Server(Child);
 
-impl Drop for Backend {
+impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-fn start(database: &str, address: SocketAddr) -> anyhow::Result<Backend> {
+fn start(database: &str, address: SocketAddr) -> anyhow::Result<Server> {
     let child = Command::new(built("todo-backend"))
         .env("DATABASE_URL", database)
         .env(
@@ -162,7 +133,7 @@ fn start(database: &str, address: SocketAddr) -> anyhow::Result<Backend> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    Ok(Backend(child))
+    Ok(Server(child))
 }
 
 /// Somebody who is signed up.
@@ -177,6 +148,14 @@ struct Visitor {
 struct Figures {
     per_second: f64,
     p99: f64,
+}
+
+impl Figures {
+    /// Adds a row for each figure.
+    fn add(&self, table: &mut Table, what: &str) {
+        table.figure(what, self.per_second, "/s");
+        table.figure(format!("{what}, p99"), self.p99, "ms");
+    }
 }
 
 impl Visitor {

@@ -7,6 +7,7 @@
 #[path = "../../apps/todo-frontend/tests/pages/chromium.rs"]
 pub mod chromium;
 pub mod cluster;
+pub mod documents;
 pub mod host;
 pub mod island;
 pub mod lab;

@@ -42,6 +42,31 @@ impl Visitor {
         }
     }
 
+    /// Returns a visitor of the site at a URL such as `http://127.0.0.1:30080`.
+    ///
+    /// # Panics
+    /// Panics if the URL is not one of an address and a port.
+    pub fn of(url: &str) -> Visitor {
+        let url = url.trim();
+        let address = url.strip_prefix("http://").map(str::parse);
+        match address {
+            Some(Ok(address)) => Visitor::new(address),
+            _ => panic!("no URL with an address and a port: {url:?}"),
+        }
+    }
+
+    /// Waits until a page is served.
+    ///
+    /// # Panics
+    /// Panics if it never is.
+    pub fn until_served(&mut self, path: &str) {
+        until("the page answers", || match self.get(path) {
+            Ok(page) if page.status == 200 => Ok(()),
+            Ok(page) => Err(format!("{} {}", page.status, page.body)),
+            Err(error) => Err(error.to_string()),
+        });
+    }
+
     /// Returns the same visitor, session and all, at another address.
     pub fn at(mut self, address: SocketAddr) -> Visitor {
         self.address = address;
@@ -269,11 +294,7 @@ fn encode(text: &str) -> String {
 /// # Panics
 /// Panics if the page does not answer or refuses.
 pub fn sign_up(mut visitor: Visitor, name: &str) -> Visitor {
-    until("the page answers", || match visitor.get("/signup") {
-        Ok(page) if page.status == 200 => Ok(()),
-        Ok(page) => Err(format!("{} {}", page.status, page.body)),
-        Err(error) => Err(error.to_string()),
-    });
+    visitor.until_served("/signup");
     let email = format!("{name}@example.com");
     let fields = [
         ("name", name),

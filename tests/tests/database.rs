@@ -4,28 +4,17 @@
 use std::fs;
 use std::net::SocketAddr;
 
+use coracle_tests::documents::{DOCUMENT_001, DOCUMENT_003};
 use coracle_tests::profile::{Installed, Profile, case};
 use coracle_tests::wait::until;
 use coracle_tests::web::{Visitor, lists, sign_up};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Profile 001, whose readiness depends on the database.
 fn profile(name: &'static str) -> Profile {
     Profile {
         name,
-        files: &["001-kubernetes-deployment.yaml"],
-        tag: "v1.0.0",
-        database: true,
-        values: |database, provider| {
-            json!({
-                "secrets": {
-                    "databaseUrl": database,
-                    "openaiApiKey": "sk-of-the-test",
-                    "betterAuthSecret": "a secret of at least thirty-two bytes",
-                },
-                "backend": {"env": {"OPENAI_BASE_URL": provider}},
-            })
-        },
+        ..DOCUMENT_001
     }
 }
 
@@ -85,16 +74,7 @@ fn an_outage_of_the_database_restarts_nothing_and_heals_alone() {
 fn an_outage_degrades_where_one_path_serves_every_probe() {
     let profile = Profile {
         name: "degraded",
-        files: &["003-local-k8s.yaml"],
-        tag: "latest",
-        database: true,
-        values: |database, _| {
-            json!({"secrets": {
-                "databaseUrl": database,
-                "jwtSecret": "a secret of at least thirty-two bytes",
-                "geminiApiKey": "gemini-of-the-test",
-            }})
-        },
+        ..DOCUMENT_003
     };
     case(
         "an_outage_degrades_where_one_path_serves_every_probe",

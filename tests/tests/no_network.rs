@@ -3,38 +3,19 @@
 //! Images are built from scratch there; the page is served at the end.
 
 use std::fs;
-use std::net::SocketAddr;
 
 use coracle_tests::cluster::Cluster;
 use coracle_tests::mishap::Said;
 use coracle_tests::private::{in_private_network, is_root};
 use coracle_tests::project::Project;
 use coracle_tests::skip;
-use coracle_tests::wait::until;
-use coracle_tests::web::Visitor;
+use coracle_tests::web::{Visitor, sign_up};
 
 /// Signs up and creates a task, as in a browser.
 fn first_task(url: &str) {
-    let address: SocketAddr = url
-        .trim()
-        .strip_prefix("http://")
-        .and_then(|address| address.parse().ok())
-        .unwrap_or_else(|| panic!("no URL: {url}"));
-    let mut visitor = Visitor::new(address);
-    until("the page is served", || match visitor.get("/signup") {
-        Ok(page) if page.status == 200 => Ok(()),
-        other => Err(format!("{other:?}")),
-    });
-    let form = [
-        ("name", "Ann"),
-        ("email", "ann@example.com"),
-        ("password", "correct horse battery"),
-    ];
-    let page = visitor.post("/signup", &form).expect("the page answers");
-    assert_eq!(page.status, 200, "{}", page.body);
-    let page = visitor
-        .post("/tasks", &[("title", "water the boat")])
-        .expect("the page answers");
+    let mut ann = sign_up(Visitor::of(url), "ann");
+    let page = ann.post("/tasks", &[("title", "water the boat")]);
+    let page = page.expect("the page answers");
     assert!(page.body.contains("water the boat"), "{}", page.body);
 }
 

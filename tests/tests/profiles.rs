@@ -4,12 +4,10 @@
 //! volumes that are to be retained.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use coracle_tests::cluster::repository;
+use coracle_tests::documents::{DOCUMENT_001, DOCUMENT_002, DOCUMENT_003, DOCUMENT_004};
 use coracle_tests::profile::{Installed, Profile, case};
 use coracle_tests::skip;
 use coracle_tests::wait::until;
@@ -106,9 +104,9 @@ fn use_application(site: &Visitor, provider: &str) -> Visitor {
 }
 
 /// The whole life of a profile with an external database and a provider.
-fn life(profile: &Profile, site: impl Fn(&Installed) -> SocketAddr, answers: &str, key: &str) {
+fn life(profile: &Profile, site: impl Fn(&Installed) -> Visitor, answers: &str, key: &str) {
     let installed = Installed::new(profile);
-    let site = Visitor::new(site(&installed));
+    let site = site(&installed);
     let mut ann = use_application(&site, answers);
     assert!(
         installed.provider.keys().contains(&format!("Bearer {key}")),
@@ -156,64 +154,29 @@ fn test_with_helm(installed: &Installed) {
     }
 }
 
-fn node_port(port: u16) -> impl Fn(&Installed) -> SocketAddr {
-    move |_| ([127, 0, 0, 1], port).into()
+fn node_port(port: u16) -> impl Fn(&Installed) -> Visitor {
+    move |_| Visitor::new(([127, 0, 0, 1], port).into())
 }
 
 #[test]
 fn profile_001_node_port_30080_and_openai() {
-    let profile = Profile {
-        name: "p001",
-        files: &["001-kubernetes-deployment.yaml"],
-        tag: "v1.0.0",
-        database: true,
-        values: |database, provider| {
-            json!({
-                "secrets": {
-                    "databaseUrl": database,
-                    "openaiApiKey": "sk-of-the-test",
-                    "betterAuthSecret": "a secret of at least thirty-two bytes",
-                },
-                "backend": {"env": {"OPENAI_BASE_URL": provider}},
-            })
-        },
-    };
     case("profile_001_node_port_30080_and_openai", || {
-        life(&profile, node_port(30080), "openai", "sk-of-the-test");
+        life(&DOCUMENT_001, node_port(30080), "openai", "sk-of-the-test");
     });
 }
 
 #[test]
 fn profile_002_encoded_secrets_and_a_port_the_cluster_chooses() {
-    let profile = Profile {
-        name: "p002",
-        files: &["002-cloud-native.yaml"],
-        tag: "latest",
-        database: true,
-        values: |database, provider| {
-            let encoded = |text: &str| BASE64_STANDARD.encode(text);
-            json!({
-                "secrets": {
-                    "databaseUrl": encoded(database),
-                    "openaiApiKey": encoded("key-of-the-test"),
-                    "betterAuthSecret": encoded("a secret of at least thirty-two bytes"),
-                    "jwtSecret": encoded("another secret of thirty-two bytes or more"),
-                },
-                "backend": {"env": {"OPENAI_BASE_URL": provider}},
-            })
-        },
-    };
     let site = |installed: &Installed| {
         let url = installed
             .cluster
             .run(&["service", "todo-frontend", "--url"]);
-        let address = url.trim().trim_start_matches("http://").to_owned();
-        address.parse().expect("a URL with an address and a port")
+        Visitor::of(&url)
     };
     case(
         "profile_002_encoded_secrets_and_a_port_the_cluster_chooses",
         || {
-            life(&profile, site, "openai", "key-of-the-test");
+            life(&DOCUMENT_002, site, "openai", "key-of-the-test");
         },
     );
 }
@@ -258,24 +221,13 @@ fn use_mcp(installed: &Installed, ann: Visitor) {
 
 #[test]
 fn profile_003_its_own_namespace_and_gemini() {
-    let profile = Profile {
-        name: "p003",
-        files: &["003-local-k8s.yaml"],
-        tag: "latest",
-        database: true,
-        values: |database, provider| {
-            json!({
-                "secrets": {
-                    "databaseUrl": database,
-                    "jwtSecret": "a secret of at least thirty-two bytes",
-                    "geminiApiKey": "gemini-of-the-test",
-                },
-                "backend": {"env": {"GEMINI_BASE_URL": provider}},
-            })
-        },
-    };
     case("profile_003_its_own_namespace_and_gemini", || {
-        life(&profile, node_port(30000), "gemini", "gemini-of-the-test");
+        life(
+            &DOCUMENT_003,
+            node_port(30000),
+            "gemini",
+            "gemini-of-the-test",
+        );
     });
 }
 
@@ -284,15 +236,7 @@ fn profile_003_uploads_outlive_their_pod() {
     let profile = Profile {
         name: "p003p",
         files: &["003-local-k8s.yaml", "003-persistent.yaml"],
-        tag: "latest",
-        database: true,
-        values: |database, _| {
-            json!({"secrets": {
-                "databaseUrl": database,
-                "jwtSecret": "a secret of at least thirty-two bytes",
-                "geminiApiKey": "gemini-of-the-test",
-            }})
-        },
+        ..DOCUMENT_003
     };
     case("profile_003_uploads_outlive_their_pod", || {
         let installed = Installed::new(&profile);
@@ -320,24 +264,13 @@ fn profile_003_uploads_outlive_their_pod() {
 
 #[test]
 fn profile_004_kebab_keys_and_cohere() {
-    let profile = Profile {
-        name: "p004",
-        files: &["004-k8s-deployment.yaml"],
-        tag: "latest",
-        database: true,
-        values: |database, provider| {
-            json!({
-                "secrets": {
-                    "databaseUrl": database,
-                    "cohereApiKey": "cohere-of-the-test",
-                    "betterAuthSecret": "a secret of at least thirty-two bytes",
-                },
-                "backend": {"env": {"COHERE_BASE_URL": provider}},
-            })
-        },
-    };
     case("profile_004_kebab_keys_and_cohere", || {
-        life(&profile, node_port(30080), "cohere", "cohere-of-the-test");
+        life(
+            &DOCUMENT_004,
+            node_port(30080),
+            "cohere",
+            "cohere-of-the-test",
+        );
     });
 }
 
@@ -347,19 +280,7 @@ fn profile_004_kebab_keys_and_cohere() {
 fn profiles_001_and_004_clash_until_one_gives_way() {
     let profile = Profile {
         name: "clash",
-        files: &["001-kubernetes-deployment.yaml"],
-        tag: "v1.0.0",
-        database: true,
-        values: |database, provider| {
-            json!({
-                "secrets": {
-                    "databaseUrl": database,
-                    "openaiApiKey": "sk-of-the-test",
-                    "betterAuthSecret": "a secret of at least thirty-two bytes",
-                },
-                "backend": {"env": {"OPENAI_BASE_URL": provider}},
-            })
-        },
+        ..DOCUMENT_001
     };
     case("profiles_001_and_004_clash_until_one_gives_way", || {
         let installed = Installed::new(&profile);

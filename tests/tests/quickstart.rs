@@ -3,7 +3,6 @@
 //! own); and what `up` does when it is done again.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::process::Command;
 
 use coracle_tests::cluster::{Cluster, built, repository};
@@ -194,16 +193,7 @@ fn a_quickstart_runs_unedited() {
                 "{line}: {said}"
             );
         }
-        let address: SocketAddr = url
-            .trim()
-            .strip_prefix("http://")
-            .and_then(|address| address.parse().ok())
-            .unwrap_or_else(|| panic!("no URL: {url}"));
-        let mut visitor = Visitor::new(address);
-        until("the page is served", || match visitor.get("/api/health") {
-            Ok(page) if page.status == 200 => Ok(()),
-            other => Err(format!("{other:?}")),
-        });
+        Visitor::of(&url).until_served("/api/health");
         let output = script(
             &cluster,
             &bin,

@@ -100,7 +100,7 @@ pub fn throughput(table: &mut Table) -> anyhow::Result<()> {
     };
     let direct = pour((address(21), PORT).into())?;
     let by_service = pour(([10, 96, 1, 0], 80).into())?;
-    table.row("pod to pod", direct, direct, "Gbit/s");
+    table.figure("pod to pod", direct, "Gbit/s");
     table.row(
         "pod to Service (pod to pod in place of a budget)",
         by_service,

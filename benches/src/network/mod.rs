@@ -22,7 +22,7 @@ pub fn measure(table: &mut Table) -> anyhow::Result<()> {
         kernel::throughput(table)?;
         names::questions(table)?;
     } else {
-        println!("only root may make networks: kernel and names are not measured");
+        eprintln!("only root may make networks: kernel and names are not measured");
     }
     let cluster = Cluster::new("bench-network");
     requests::ways(&cluster, table)?;

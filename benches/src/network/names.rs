@@ -52,7 +52,7 @@ pub fn questions(table: &mut Table) -> anyhow::Result<()> {
         counts.sum()
     });
     let rate = answered as f64 / WHILE.as_secs_f64();
-    table.row(format!("DNS, {ASKERS} askers"), rate, rate, "/s");
+    table.figure(format!("DNS, {ASKERS} askers"), rate, "/s");
     Ok(())
 }
 

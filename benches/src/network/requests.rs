@@ -44,36 +44,33 @@ pub fn ways(cluster: &Cluster, table: &mut Table) -> anyhow::Result<()> {
         ("node port", NODE_PORT),
         ("Ingress", front),
     ];
-    let mut beside = (f64::NAN, f64::NAN);
+    // The direct way comes first and has nothing beside it.
+    let mut direct = [f64::NAN; 3];
     for (name, port) in ways {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         until(&format!("{name} answers"), || open(address));
-        let latency = 1e6 / rate(address, 1, true);
-        let kept = rate(address, CLIENTS, true);
-        let anew = rate(address, CLIENTS, false);
-        if name == "direct" {
-            beside = (kept, anew);
-            table.row("direct, latency of a request", latency, latency, "us");
-        } else {
-            table.row(
-                format!("{name}, latency of a request"),
-                latency,
-                f64::NAN,
-                "us",
-            );
+        let figures = [
+            1e6 / rate(address, 1, true),
+            rate(address, CLIENTS, true),
+            rate(address, CLIENTS, false),
+        ];
+        let [latency, kept, anew] = direct;
+        let rows = [
+            ("latency of a request", latency, "us"),
+            ("kept connections", kept, "/s"),
+            ("a connection each", anew, "/s"),
+        ];
+        for (figure, (what, beside, unit)) in figures.into_iter().zip(rows) {
+            let note = if beside.is_nan() {
+                ""
+            } else {
+                " (budget: direct)"
+            };
+            table.row(format!("{name}, {what}{note}"), figure, beside, unit);
         }
-        table.row(
-            format!("{name}, kept connections (direct)"),
-            kept,
-            beside.0,
-            "/s",
-        );
-        table.row(
-            format!("{name}, a connection each (direct)"),
-            anew,
-            beside.1,
-            "/s",
-        );
+        if name == "direct" {
+            direct = figures;
+        }
     }
     Ok(())
 }
@@ -123,9 +120,8 @@ pub fn rollout(cluster: &Cluster, table: &mut Table) -> anyhow::Result<()> {
     kubectl(&["set", "env", "deploy/site", "TURN=2"])?;
     kubectl(&rolled)?;
     let took = since.elapsed().as_secs_f64();
-    table.row(
+    table.figure(
         format!("rollout of {REPLICAS} replicas, one by one"),
-        took,
         took,
         "s",
     );

@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::config::{Answer, Check, Proto};
-use crate::host::HostPorts;
+use crate::host::{HostPorts, give_up};
 use crate::report::Board;
 
 /// Whoever asks and then says nothing for so long is let go.
@@ -105,24 +105,13 @@ impl Checks {
             let check = wanted.get(place);
             check.is_some_and(|check| check.name == running.name)
         };
-        let gone: Vec<Place> = self
-            .running
-            .iter()
-            .filter(|(place, running)| !is_kept(place, running))
-            .map(|(place, _)| *place)
-            .collect();
-        for place in gone {
-            let Some(running) = self.running.remove(&place) else {
-                continue;
-            };
+        let unwanted = |place: &Place, running: &mut Running| !is_kept(place, running);
+        let gone: Vec<_> = self.running.extract_if(unwanted).collect();
+        for ((inside, address), running) in gone {
             running.task.abort();
-            let (inside, address) = place;
             self.board.forget(&(running.name, Proto::Tcp, address));
-            if inside {
-                continue;
-            }
-            if let Err(error) = self.host.release(Proto::Tcp, address).await {
-                tracing::warn!(%address, %error, "host port not released");
+            if !inside {
+                give_up(&*self.host, Proto::Tcp, address).await;
             }
         }
     }

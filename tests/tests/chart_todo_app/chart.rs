@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use crate::engines::{Engines, container, find};
-use crate::{CHART, SECRETS_001, SECRETS_002, SECRETS_003, SECRETS_004};
+use crate::{CHART, PROFILES, arguments};
 
 /// What the backend may call outside follows what it was told to use.
 #[test]
@@ -68,11 +70,9 @@ fn no_key_of_a_profile_is_dead() {
     let engines = Engines::find();
     let apps = concat!(env!("CARGO_MANIFEST_DIR"), "/../apps");
     let read = |path: &str| std::fs::read_to_string(format!("{apps}/{path}")).expect(path);
-    let sources = read("todo-backend/src/config.rs") + &read("todo-frontend/src/config.rs");
-    let check = |files: &[&str], set: &str| {
-        let mut arguments: Vec<&str> = files.iter().flat_map(|file| ["-f", *file]).collect();
-        arguments.extend(["--set", set]);
-        let objects = engines.render(&arguments);
+    let sources = read("todo-backend/src/config/keys.rs") + &read("todo-frontend/src/config.rs");
+    for (files, set) in PROFILES {
+        let objects = engines.render(&arguments(files, set));
         let mut keys: Vec<String> = Vec::new();
         for object in &objects {
             let data = object["data"].as_object().into_iter().flatten();
@@ -90,15 +90,42 @@ fn no_key_of_a_profile_is_dead() {
                 "{files:?}: nobody reads {key}"
             );
         }
-    };
-    check(
-        &["profiles/000-ingress-autoscaling.yaml"],
-        "secrets.cohereApiKey=c",
-    );
-    check(&["profiles/001-kubernetes-deployment.yaml"], SECRETS_001);
-    check(&["profiles/002-cloud-native.yaml"], SECRETS_002);
-    check(&["profiles/003-local-k8s.yaml"], SECRETS_003);
-    check(&["profiles/004-k8s-deployment.yaml"], SECRETS_004);
+    }
+}
+
+/// 000 and 001: what is secret stands in the Secret alone, whatever way it is
+/// given, and there in base64.
+#[test]
+fn secrets_stand_in_the_secret_alone() {
+    const CANARIES: [(&str, &str); 5] = [
+        ("databaseUrl", "postgresql://u:canary-p@h/d"),
+        ("betterAuthSecret", "canary-b"),
+        ("openaiApiKey", "sk-canary-o"),
+        ("cohereApiKey", "canary-c"),
+        ("jwtSecret", "canary-j"),
+    ];
+    let engines = Engines::find();
+    for (files, set) in PROFILES {
+        let encoded = files[0].starts_with("profiles/002");
+        let given = CANARIES.map(|(key, value)| match encoded {
+            true => format!("secrets.{key}={}", BASE64_STANDARD.encode(value)),
+            false => format!("secrets.{key}={value}"),
+        });
+        let set = [&[(*set).to_owned()][..], &given].concat().join(",");
+        let objects = engines.render(&arguments(files, &set));
+        let (secrets, rest): (Vec<&Value>, Vec<&Value>) =
+            objects.iter().partition(|one| one["kind"] == "Secret");
+        let kept = json!(secrets).to_string();
+        let rest = json!(rest).to_string();
+        for (key, value) in CANARIES {
+            let encoded = BASE64_STANDARD.encode(value);
+            assert!(kept.contains(&encoded), "{files:?}: {key} is not kept");
+            assert!(!kept.contains(value), "{files:?}: {key} in plain text");
+            for text in [value, &encoded] {
+                assert!(!rest.contains(text), "{files:?}: {key} is not secret");
+            }
+        }
+    }
 }
 
 /// HELM-1 to HELM-3 and HELM-7: files and helpers that the documents name.
@@ -177,42 +204,20 @@ fn the_default_is_lean() {
 #[test]
 fn no_profile_draws_a_warning() {
     let engines = Engines::find();
-    let check = |files: &[&str], set: &str| {
-        let Some(helm) = &engines.helm else { return };
-        let mut command = Command::new(helm);
-        command
-            .args(["lint", "--strict", CHART, "--set", set])
-            .current_dir(CHART);
-        for file in files {
-            command.args(["-f", file]);
-        }
-        let output = command.output().expect("helm was started before");
+    let Some(helm) = &engines.helm else { return };
+    let lean: (&[&str], &str) = (&[], "a=b");
+    for (files, set) in [&[lean][..], PROFILES].concat() {
+        let output = Command::new(helm)
+            .args(["lint", "--strict", CHART])
+            .args(arguments(files, set))
+            .current_dir(CHART)
+            .output()
+            .expect("helm was started before");
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{files:?}: {text}");
         assert!(
             !text.contains("[WARNING]") && !text.contains("[ERROR]"),
             "{files:?}: {text}"
         );
-    };
-    check(&[], "a=b");
-    check(
-        &["profiles/000-ingress-autoscaling.yaml"],
-        "secrets.cohereApiKey=c",
-    );
-    check(&["profiles/001-kubernetes-deployment.yaml"], SECRETS_001);
-    check(
-        &[
-            "profiles/002-cloud-native.yaml",
-            "profiles/002-autoscaling.yaml",
-        ],
-        SECRETS_002,
-    );
-    check(
-        &[
-            "profiles/003-local-k8s.yaml",
-            "profiles/003-persistent.yaml",
-        ],
-        SECRETS_003,
-    );
-    check(&["profiles/004-k8s-deployment.yaml"], SECRETS_004);
+    }
 }

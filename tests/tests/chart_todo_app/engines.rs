@@ -157,3 +157,13 @@ pub fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
 pub fn container<'a>(objects: &'a [Value], deployment: &str) -> &'a Value {
     &find(objects, "Deployment", deployment)["spec"]["template"]["spec"]["containers"][0]
 }
+
+/// Checks fields of an object, each named by its JSON pointer (RFC 6901);
+/// null means that there is none.
+pub fn check_fields(objects: &[Value], kind: &str, name: &str, fields: &Value) {
+    let object = find(objects, kind, name);
+    for (pointer, expected) in fields.as_object().expect("pointers and values") {
+        let found = object.pointer(pointer).unwrap_or(&Value::Null);
+        assert_eq!(found, expected, "{kind} {name} {pointer}");
+    }
+}

@@ -8,7 +8,6 @@
 
 mod migrations;
 mod postgres;
-mod postgres_tls;
 mod sqlite;
 pub mod url;
 pub mod value;

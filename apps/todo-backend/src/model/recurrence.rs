@@ -1,11 +1,43 @@
-//! When a recurring task comes back: pure date arithmetic, in UTC.
+//! How often a task comes back, and when: pure date arithmetic, in UTC.
 
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
 
-use super::tasks::{Frequency, Recurrence};
 use crate::time::Millis;
+
+/// How often a task comes back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recurrence {
+    /// Days, weeks or months.
+    pub frequency: Frequency,
+    /// Every so many of them, at least 1.
+    #[serde(default = "one")]
+    pub interval: u16,
+    /// Weekly only: 0 is Monday.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub days_of_week: Vec<u8>,
+    /// Monthly only; the last day when the month is shorter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day_of_month: Option<u8>,
+}
+
+fn one() -> u16 {
+    1
+}
+
+/// The unit of a recurrence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Frequency {
+    /// Every day.
+    Daily,
+    /// Every week.
+    Weekly,
+    /// Every month.
+    Monthly,
+}
 
 /// Returns the next due date after both the old one and now.
 pub fn next_due(rule: &Recurrence, due: Option<Millis>, now: Millis) -> Option<Millis> {

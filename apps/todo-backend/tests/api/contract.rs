@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::support::{Mock, Reply, Server, Settings, User, send};
+use crate::support::{Settings, User};
 
 /// Checks that a body is an error as clients expect it.
 pub fn assert_error_shape(body: &Value) {
@@ -407,7 +407,6 @@ fn the_rest_of_the_routes() {
     assert!(allow.contains("GET") && allow.contains("POST"), "{allow}");
 }
 
-/// RFC 7519 lets dates have fractions; not every reader does.
 #[test]
 fn a_slash_too_many_leads_to_the_path_without() {
     let server = Settings::new().start();
@@ -427,6 +426,7 @@ fn a_slash_too_many_leads_to_the_path_without() {
     }
 }
 
+/// RFC 7519 lets dates have fractions; not every reader does.
 #[test]
 fn tokens_hold_the_claims_of_the_contract() {
     let server = Settings::new().start();
@@ -494,141 +494,5 @@ fn a_refusal_is_readable_across_origins() {
         assert_eq!(header("access-control-allow-credentials"), "true");
         assert!(header("access-control-expose-headers").contains("x-total-count"));
         assert!(header("vary").contains("origin"));
-    }
-}
-
-/// A server whose only provider answers 500.
-fn without_fall_back(mock: &Mock) -> Server {
-    Settings::new()
-        .with("OPENAI_API_KEY", "sk-1")
-        .with("OPENAI_BASE_URL", &mock.url())
-        .with("AI_FALLBACK", "false")
-        .start()
-}
-
-#[test]
-fn a_provider_without_fall_back_is_missed() {
-    let mock = Mock::start(|_, _| Reply::Json(500, json!({})));
-    let server = without_fall_back(&mock);
-    let ann = server.sign_up("ann@example.com");
-    let refused = ann.post("/api/chat", json!({"message": "Add a task to buy milk"}));
-    assert!(refused.header("retry-after").is_some());
-    let body = refused.expect(503);
-    assert_eq!(body["error_code"], "llm_unavailable");
-    assert_error_shape(&body);
-    assert!(ann.titles().is_empty(), "nothing was done");
-    // What was said is kept for the next try.
-    let said = ann.get("/api/conversations/1/messages").expect(200);
-    assert_eq!(said[0]["content"], "Add a task to buy milk");
-    let bearer = format!("Bearer {}", ann.token);
-    let headers = [
-        ("authorization", bearer.as_str()),
-        ("accept", "text/event-stream"),
-    ];
-    let stream = server.send("POST", "/api/chat", &headers, br#"{"message":"hello"}"#);
-    assert!(
-        stream
-            .text()
-            .contains("event: error\ndata: {\"error_code\":\"llm_unavailable\"")
-    );
-}
-
-#[test]
-fn each_provider_is_named_and_asked_at_its_address() {
-    for (name, model) in [
-        ("openai", "gpt-4o-mini"),
-        ("gemini", "gemini-2.5-flash"),
-        ("cohere", "command-a-03-2025"),
-    ] {
-        let mock = Mock::start(|asked, _| {
-            let last = asked.json()["messages"]
-                .as_array()
-                .and_then(|all| all.last().cloned());
-            let call = json!({"id": "c1", "type": "function", "function": {"name": "list_tasks", "arguments": "{}"}});
-            let message = match last.unwrap_or_default()["role"].as_str() {
-                Some("tool") => json!({"role": "assistant", "content": "You have nothing to do."}),
-                _ => json!({"role": "assistant", "content": "", "tool_calls": [call]}),
-            };
-            Reply::Json(200, json!({"choices": [{"message": message}]}))
-        });
-        let upper = name.to_uppercase();
-        let server = Settings::new()
-            .with(&format!("{upper}_API_KEY"), "key-1")
-            // A slash at the end makes no difference.
-            .with(&format!("{upper}_BASE_URL"), &format!("{}/v9/", mock.url()))
-            .start();
-        let answer = server
-            .sign_up("ann@example.com")
-            .chat("what is there?", None);
-        assert_eq!(
-            (&answer["provider"], &answer["model"]),
-            (&json!(name), &json!(model))
-        );
-        assert_eq!(answer["tool_calls"][0]["tool"], "list_tasks");
-        assert_eq!(answer["tool_calls"][0]["result"], json!([]));
-        let asked = mock.asked();
-        assert_eq!(asked.len(), 2, "{name}");
-        assert!(asked.iter().all(|one| one.path == "/v9/chat/completions"));
-        assert!(
-            asked
-                .iter()
-                .all(|one| one.headers["authorization"] == "Bearer key-1")
-        );
-        assert_eq!(asked[0].json()["model"], model);
-    }
-}
-
-#[test]
-fn mcp_refuses_in_the_words_of_json_rpc() {
-    let server = Settings::new().start();
-    let ann = server.sign_up("ann@example.com");
-    let bearer = format!("Bearer {}", ann.token);
-    let port = server.mcp_port.expect("MCP is on");
-    let check = |body: &str, status: u16, code: i64| {
-        let headers = [("authorization", bearer.as_str())];
-        let answer = send(port, "POST", "/mcp", &headers, body.as_bytes()).expect(status);
-        assert_eq!(answer["error"]["code"], code, "{body}");
-        assert_eq!(answer["jsonrpc"], "2.0");
-    };
-    check("{", 400, -32700);
-    check("[]", 400, -32600);
-    check(r#"{"jsonrpc":"2.0","id":1}"#, 200, -32600);
-    check(
-        r#"{"jsonrpc":"2.0","id":1,"method":"resources/list"}"#,
-        200,
-        -32601,
-    );
-    check(
-        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}"#,
-        200,
-        -32602,
-    );
-    check(
-        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"add_task","arguments":[]}}"#,
-        200,
-        -32602,
-    );
-    for revision in ["2025-03-26", "2025-06-18", "2025-11-25"] {
-        let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": revision}});
-        let headers = [
-            ("authorization", bearer.as_str()),
-            ("mcp-protocol-version", revision),
-        ];
-        let answer = send(port, "POST", "/mcp", &headers, hello.to_string().as_bytes()).expect(200);
-        assert_eq!(answer["result"]["protocolVersion"], revision);
-        assert!(answer["result"]["capabilities"]["tools"].is_object());
-    }
-    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
-    let headers = [
-        ("authorization", bearer.as_str()),
-        ("mcp-protocol-version", "2026-07-28"),
-    ];
-    let answer = send(port, "POST", "/mcp", &headers, list.to_string().as_bytes()).expect(200);
-    for tool in answer["result"]["tools"].as_array().expect("tools") {
-        assert_eq!(tool["inputSchema"]["type"], "object", "{tool}");
-        assert_eq!(
-            tool["inputSchema"]["properties"]["user_id"]["type"], "string",
-            "{tool}"
-        );
     }
 }

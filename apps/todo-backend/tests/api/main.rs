@@ -10,6 +10,7 @@ mod isolation;
 mod keys;
 mod mail;
 mod mcp;
+mod providers;
 mod support;
 mod tasks;
 mod uploads;

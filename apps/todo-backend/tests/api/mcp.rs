@@ -175,3 +175,58 @@ fn the_port_moves_and_turns_off() {
     let off = Settings::new().with("MCP_SERVER_PORT", "0").start();
     assert_eq!(off.mcp_port, None);
 }
+
+#[test]
+fn mcp_refuses_in_the_words_of_json_rpc() {
+    let server = Settings::new().start();
+    let ann = server.sign_up("ann@example.com");
+    let bearer = format!("Bearer {}", ann.token);
+    let port = server.mcp_port.expect("MCP is on");
+    let check = |body: &str, status: u16, code: i64| {
+        let headers = [("authorization", bearer.as_str())];
+        let answer = send(port, "POST", "/mcp", &headers, body.as_bytes()).expect(status);
+        assert_eq!(answer["error"]["code"], code, "{body}");
+        assert_eq!(answer["jsonrpc"], "2.0");
+    };
+    check("{", 400, -32700);
+    check("[]", 400, -32600);
+    check(r#"{"jsonrpc":"2.0","id":1}"#, 200, -32600);
+    check(
+        r#"{"jsonrpc":"2.0","id":1,"method":"resources/list"}"#,
+        200,
+        -32601,
+    );
+    check(
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}"#,
+        200,
+        -32602,
+    );
+    check(
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"add_task","arguments":[]}}"#,
+        200,
+        -32602,
+    );
+    for revision in ["2025-03-26", "2025-06-18", "2025-11-25"] {
+        let hello = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": revision}});
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("mcp-protocol-version", revision),
+        ];
+        let answer = send(port, "POST", "/mcp", &headers, hello.to_string().as_bytes()).expect(200);
+        assert_eq!(answer["result"]["protocolVersion"], revision);
+        assert!(answer["result"]["capabilities"]["tools"].is_object());
+    }
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("mcp-protocol-version", "2026-07-28"),
+    ];
+    let answer = send(port, "POST", "/mcp", &headers, list.to_string().as_bytes()).expect(200);
+    for tool in answer["result"]["tools"].as_array().expect("tools") {
+        assert_eq!(tool["inputSchema"]["type"], "object", "{tool}");
+        assert_eq!(
+            tool["inputSchema"]["properties"]["user_id"]["type"], "string",
+            "{tool}"
+        );
+    }
+}

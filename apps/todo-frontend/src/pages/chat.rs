@@ -10,8 +10,9 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::form::{Failed, submit};
 use super::frame::{Page, Width, notice};
-use super::{failure, icons, sentence};
+use super::{failure, icons};
 use crate::api::{ApiFailure, call};
 use crate::server::App;
 use crate::visitor::Visitor;
@@ -85,27 +86,16 @@ async fn render(
 
 /// `POST /chat`.
 pub async fn say(State(app): State<App>, visitor: Visitor, Form(words): Form<Words>) -> Response {
-    if !visitor.same_origin {
-        return failure::foreign_form(&visitor);
-    }
     let open: Option<i64> = words.conversation_id.parse().ok();
     let body = json!({"message": words.message, "conversation_id": open});
-    match call(
-        app.client(),
-        &visitor,
-        Method::POST,
-        "/api/chat",
-        Some(&body),
-    )
-    .await
-    {
+    match submit(&app, &visitor, Method::POST, "/api/chat", Some(&body)).await {
         Ok(answer) => {
             Redirect::to(&format!("/chat?c={}#end", answer.body["conversation_id"])).into_response()
         }
-        Err(ApiFailure::Refused { status, detail }) if !status.is_server_error() => {
-            render(&app, &visitor, open, status, Some(&sentence(&detail))).await
+        Err(Failed::Refused(status, reason)) => {
+            render(&app, &visitor, open, status, Some(&reason)).await
         }
-        Err(failure) => failure::page(&app, &visitor, &failure),
+        Err(Failed::Page(page)) => *page,
     }
 }
 

@@ -8,9 +8,10 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::form::{Failed, submit};
 use super::frame::{Field, Page, Width, notice};
-use super::{failure, local, sentence};
-use crate::api::{ApiFailure, call};
+use super::{failure, local};
+use crate::api::call;
 use crate::server::App;
 use crate::visitor::{LANGUAGE_COOKIE, SESSION_COOKIE, THEME_COOKIE, Visitor, ZONE_COOKIE};
 
@@ -89,10 +90,7 @@ async fn enter(
     next: &str,
     again: impl FnOnce(StatusCode, &str) -> Response,
 ) -> Response {
-    if !visitor.same_origin {
-        return failure::foreign_form(visitor);
-    }
-    match call(app.client(), visitor, Method::POST, path, Some(body)).await {
+    match submit(app, visitor, Method::POST, path, Some(body)).await {
         Ok(answer) => {
             let mut response = Redirect::to(next).into_response();
             for cookie in answer.headers.get_all(SET_COOKIE) {
@@ -107,10 +105,8 @@ async fn enter(
             }
             response
         }
-        Err(ApiFailure::Refused { status, detail }) if !status.is_server_error() => {
-            again(status, &sentence(&detail))
-        }
-        Err(other) => failure::page(app, visitor, &other),
+        Err(Failed::Refused(status, reason)) => again(status, &reason),
+        Err(Failed::Page(page)) => *page,
     }
 }
 

@@ -4,6 +4,7 @@ pub mod chat;
 pub mod dashboard;
 pub mod entry;
 pub mod failure;
+mod form;
 pub mod frame;
 mod icons;
 pub mod landing;

@@ -8,10 +8,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::entry::EntryForm;
-use super::failure;
+use super::form::{Failed, submit};
 use super::frame::{Field, Page, Width};
-use super::sentence;
-use crate::api::{ApiFailure, call};
 use crate::server::App;
 use crate::visitor::Visitor;
 
@@ -58,28 +56,16 @@ pub async fn forgot(
     visitor: Visitor,
     Form(fields): Form<Fields>,
 ) -> Response {
-    if !visitor.same_origin {
-        return failure::foreign_form(&visitor);
-    }
     let body = json!({"email": fields.email});
-    match call(
-        app.client(),
-        &visitor,
-        Method::POST,
-        "/api/auth/forgot-password",
-        Some(&body),
-    )
-    .await
-    {
+    let path = "/api/auth/forgot-password";
+    match submit(&app, &visitor, Method::POST, path, Some(&body)).await {
         Ok(_) => said(
             &visitor,
             "Look into your mail",
             "If the address has an account, a link is on its way.",
         ),
-        Err(ApiFailure::Refused { status, detail }) if !status.is_server_error() => {
-            forgot_page(&visitor, status, Some(&sentence(&detail)))
-        }
-        Err(error) => failure::page(&app, &visitor, &error),
+        Err(Failed::Refused(status, reason)) => forgot_page(&visitor, status, Some(&reason)),
+        Err(Failed::Page(page)) => *page,
     }
 }
 
@@ -117,28 +103,18 @@ pub async fn reset(
     visitor: Visitor,
     Form(fields): Form<Fields>,
 ) -> Response {
-    if !visitor.same_origin {
-        return failure::foreign_form(&visitor);
-    }
     let body = json!({"token": fields.token, "password": fields.password});
-    match call(
-        app.client(),
-        &visitor,
-        Method::POST,
-        "/api/auth/reset-password",
-        Some(&body),
-    )
-    .await
-    {
+    let path = "/api/auth/reset-password";
+    match submit(&app, &visitor, Method::POST, path, Some(&body)).await {
         Ok(_) => said(
             &visitor,
             "Your password is changed",
             "Sign in with the new one.",
         ),
-        Err(ApiFailure::Refused { status, detail }) if !status.is_server_error() => {
-            reset_page(&visitor, status, &fields.token, Some(&sentence(&detail)))
+        Err(Failed::Refused(status, reason)) => {
+            reset_page(&visitor, status, &fields.token, Some(&reason))
         }
-        Err(error) => failure::page(&app, &visitor, &error),
+        Err(Failed::Page(page)) => *page,
     }
 }
 

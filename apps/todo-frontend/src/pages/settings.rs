@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::entry::set_choices;
+use super::form::{Failed, submit};
 use super::frame::{Page, Width, notice};
 use super::task::pass_on;
 use super::{failure, local, sentence};
@@ -77,9 +78,6 @@ pub async fn save(
     visitor: Visitor,
     Form(choices): Form<Choices>,
 ) -> Response {
-    if !visitor.same_origin {
-        return failure::foreign_form(&visitor);
-    }
     let body = json!({
         "name": choices.name,
         "prefs": {
@@ -89,24 +87,16 @@ pub async fn save(
             "email_reminders": choices.email_reminders.is_some(),
         },
     });
-    match call(
-        app.client(),
-        &visitor,
-        Method::PATCH,
-        "/api/users/me",
-        Some(&body),
-    )
-    .await
-    {
+    match submit(&app, &visitor, Method::PATCH, "/api/users/me", Some(&body)).await {
         Ok(answer) => {
             let mut response = Redirect::to("/settings?saved=1").into_response();
             set_choices(&mut response, &answer.body["prefs"]);
             response
         }
-        Err(ApiFailure::Refused { status, detail }) if !status.is_server_error() => {
-            render(&app, &visitor, status, false, Some(&sentence(&detail))).await
+        Err(Failed::Refused(status, reason)) => {
+            render(&app, &visitor, status, false, Some(&reason)).await
         }
-        Err(failure) => failure::page(&app, &visitor, &failure),
+        Err(Failed::Page(page)) => *page,
     }
 }
 

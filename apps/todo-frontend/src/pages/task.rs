@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::dashboard::{priority_options, tags};
+use super::form::{Failed, submit};
 use super::frame::{Page, Width, notice};
 use super::{encode, failure, icons, sentence};
 use crate::api::{ApiFailure, call, send};
@@ -101,9 +102,6 @@ pub async fn save(
     Path(id): Path<i64>,
     Form(fields): Form<Fields>,
 ) -> Response {
-    if !visitor.same_origin {
-        return failure::foreign_form(&visitor);
-    }
     let due = dates::read(&fields.due_date, &visitor.zone);
     let channel = if fields.by_email.is_some() {
         "email"
@@ -129,20 +127,13 @@ pub async fn save(
         "recurrence": repeat,
         "reminders": reminders,
     });
-    let saved = call(
-        app.client(),
-        &visitor,
-        Method::PUT,
-        &format!("/api/tasks/{id}"),
-        Some(&body),
-    )
-    .await;
-    match saved {
+    let path = format!("/api/tasks/{id}");
+    match submit(&app, &visitor, Method::PUT, &path, Some(&body)).await {
         Ok(_) => Redirect::to("/dashboard").into_response(),
-        Err(ApiFailure::Refused { status, detail }) if !status.is_server_error() => {
-            render(&app, &visitor, id, status, Some(&sentence(&detail))).await
+        Err(Failed::Refused(status, reason)) => {
+            render(&app, &visitor, id, status, Some(&reason)).await
         }
-        Err(failure) => failure::page(&app, &visitor, &failure),
+        Err(Failed::Page(page)) => *page,
     }
 }
 

@@ -184,6 +184,43 @@ fn filters_narrow_and_keep_their_place() {
 }
 
 #[test]
+fn a_long_list_comes_in_pages() {
+    let Some(api) = backend() else { return };
+    let server = pages(&api);
+    let mut ann = sign_up(&server, "ann@example.com");
+    for number in 1..=51 {
+        ann.post("/tasks", &[("title", &format!("Task number {number:02}."))]);
+    }
+    let shown = |page: &Answer| page.text().matches("li class=\"task").count();
+    let first = ann.get("/dashboard?sort=title");
+    assert_eq!(shown(&first), 50);
+    has(&first, "1–50 / 51");
+    has(
+        &first,
+        "href=\"/dashboard?status=pending&amp;sort=title&amp;page=2\"",
+    );
+    assert!(!first.text().contains("rel=\"prev\""));
+    let second = ann.get("/dashboard?sort=title&page=2");
+    assert_eq!(shown(&second), 1);
+    has(&second, "Task number 51.");
+    has(&second, "51–51 / 51");
+    has(
+        &second,
+        "rel=\"prev\" href=\"/dashboard?status=pending&amp;sort=title\"",
+    );
+    assert!(!second.text().contains("rel=\"next\""));
+    // Who finishes the last task of the last page sees the page before it.
+    let back = "/dashboard?status=pending&sort=title&page=2";
+    has(
+        &second,
+        &format!("value=\"{}\"", back.replace('&', "&amp;")),
+    );
+    let left = ann.post("/tasks/51/toggle", &[("back", back)]);
+    assert_eq!(shown(&left), 50);
+    assert!(!left.text().contains("class=\"pages\""));
+}
+
+#[test]
 fn the_assistant_without_script() {
     let Some(api) = backend() else { return };
     let server = pages(&api);

@@ -1,14 +1,21 @@
 //! A server process, a client with a cookie jar, and a mock API.
 
+// The client of the API's own tests: one for both, which use different parts.
+#[allow(dead_code)]
+#[path = "../../../todo-backend/tests/api/support/http.rs"]
+mod http;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use http::read_request;
+pub use http::{Answer, Asked, send, until};
 
 /// A running server; it ends with the test.
 pub struct Server {
@@ -22,15 +29,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Waits for a state, at most half a minute.
-pub fn until(what: &str, mut reached: impl FnMut() -> bool) {
-    let started = Instant::now();
-    while !reached() {
-        assert!(started.elapsed() < Duration::from_secs(30), "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -105,67 +103,6 @@ pub fn backend() -> Option<Server> {
     let server = start(&program, &variables, Some(folder));
     until("the API is ready", || server.get("/ready").status == 200);
     Some(server)
-}
-
-/// An answer.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub bytes: Vec<u8>,
-}
-
-impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    }
-
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
-    }
-}
-
-/// Sends a request and reads the whole answer.
-pub fn send(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
-    let mut head = format!(
-        "{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n",
-        body.len()
-    );
-    if !headers.iter().any(|(name, _)| *name == "host") {
-        head.push_str(&format!("host: localhost:{port}\r\n"));
-    }
-    for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    stream
-        .write_all(format!("{head}\r\n").as_bytes())
-        .and_then(|()| stream.write_all(body))
-        .expect("sent");
-    let mut bytes = Vec::new();
-    let _ = stream.read_to_end(&mut bytes);
-    let end = bytes
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .expect("a whole head");
-    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    let mut lines = head.lines();
-    let status = lines
-        .next()
-        .and_then(|line| line.split(' ').nth(1)?.parse().ok())
-        .expect("a status");
-    let headers = lines.filter_map(|line| line.split_once(':'));
-    let headers = headers
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
-        .collect();
-    Answer {
-        status,
-        headers,
-        bytes: bytes[end + 4..].to_vec(),
-    }
 }
 
 impl Server {
@@ -277,14 +214,6 @@ pub fn encode(text: &str) -> String {
         .collect()
 }
 
-/// What a mock API was asked.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    pub line: String,
-    pub headers: BTreeMap<String, String>,
-    pub body: Vec<u8>,
-}
-
 /// An API made by a test: each request gets the same answer.
 pub struct Mock {
     pub port: u16,
@@ -321,30 +250,4 @@ impl Mock {
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().expect("no panic").clone()
     }
-}
-
-fn read_request(stream: &mut TcpStream) -> Option<Asked> {
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header).ok()?;
-        let Some((name, value)) = header.trim_end().split_once(':') else {
-            break;
-        };
-        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-    }
-    let length = headers
-        .get("content-length")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    Some(Asked {
-        line: line.trim_end().to_owned(),
-        headers,
-        body,
-    })
 }

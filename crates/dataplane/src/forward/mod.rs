@@ -16,7 +16,7 @@ use parking_lot::RwLock;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Forward, Proto};
-use crate::host::HostPorts;
+use crate::host::{HostPorts, give_up};
 use crate::report::{Board, Failure, Reason};
 
 type Place = (Proto, SocketAddr);
@@ -186,21 +186,12 @@ impl Forwards {
     }
 
     async fn stop_unwanted(&mut self, wanted: &HashMap<Place, &Forward>) {
-        let gone: Vec<Place> = self
-            .running
-            .keys()
-            .filter(|place| !wanted.contains_key(*place))
-            .copied()
-            .collect();
-        for place in gone {
-            let Some(running) = self.running.remove(&place) else {
-                continue;
-            };
+        let unwanted = |place: &Place, _: &mut Running| !wanted.contains_key(place);
+        let gone: Vec<_> = self.running.extract_if(unwanted).collect();
+        for ((proto, address), running) in gone {
             running.task.abort();
-            self.board.forget(&(running.name, place.0, place.1));
-            if let Err(error) = self.host.release(place.0, place.1).await {
-                tracing::warn!(address = %place.1, %error, "host port not released");
-            }
+            self.board.forget(&(running.name, proto, address));
+            give_up(&*self.host, proto, address).await;
         }
     }
 

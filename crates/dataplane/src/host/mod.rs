@@ -57,3 +57,11 @@ pub trait HostPorts: Send + Sync + 'static {
         Box::pin(async { Err(io::ErrorKind::Unsupported.into()) })
     }
 }
+
+/// Gives a socket of the host up; whoever needs its address next is told what
+/// stands in the way, here it is only logged.
+pub(crate) async fn give_up(host: &dyn HostPorts, proto: Proto, address: SocketAddr) {
+    if let Err(error) = host.release(proto, address).await {
+        tracing::warn!(%address, %error, "host port not released");
+    }
+}

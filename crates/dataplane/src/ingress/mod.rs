@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{self, Entrance, Proto};
-use crate::host::HostPorts;
+use crate::host::{HostPorts, give_up};
 use crate::report::{Board, Failure, Reason};
 
 use certificate::Certificates;
@@ -163,24 +163,14 @@ impl Ingress {
                     && entrance.addresses.contains(address)
             })
         };
-        let gone: Vec<Place> = self
-            .running
-            .iter()
-            .filter(|(place, running)| !is_wanted(place, running))
-            .map(|(place, _)| *place)
-            .collect();
-        for place in gone {
-            let Some(running) = self.running.remove(&place) else {
-                continue;
-            };
+        let unwanted = |place: &Place, running: &mut Running| !is_wanted(place, running);
+        let gone: Vec<_> = self.running.extract_if(unwanted).collect();
+        for (place, running) in gone {
             running.task.abort();
             self.forget(running.tls, place);
             let (inside, address) = place;
-            if inside {
-                continue;
-            }
-            if let Err(error) = self.host.release(Proto::Tcp, address).await {
-                tracing::warn!(%address, %error, "host port not released");
+            if !inside {
+                give_up(&*self.host, Proto::Tcp, address).await;
             }
         }
     }

@@ -1,222 +1,12 @@
-//! Tasks over HTTP: reading drafts and filters, and the eight verbs.
+//! What a body sets of a task, checked field by field.
 
-use axum::Json;
-use axum::extract::{Query, State};
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::AppState;
-use super::error::ApiError;
-use super::input::{Body, text_of};
-use crate::auth::caller::Owner;
-use crate::model::tasks::{
-    self, Draft, Filter, Frequency, Page, Priority, Recurrence, Reminder, Sort, Task,
-};
+use crate::http::error::ApiError;
+use crate::http::input::text_of;
+use crate::model::recurrence::{Frequency, Recurrence};
+use crate::model::tasks::{Draft, Priority, Reminder};
 use crate::time;
-
-/// The query of a list.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct ListQuery {
-    status: Option<String>,
-    completed: Option<bool>,
-    priority: Option<String>,
-    tag: Option<String>,
-    q: Option<String>,
-    search: Option<String>,
-    due_before: Option<String>,
-    due_after: Option<String>,
-    sort: Option<String>,
-    sort_by: Option<String>,
-    order: Option<String>,
-    limit: Option<i64>,
-    offset: Option<i64>,
-    envelope: Option<String>,
-}
-
-/// `GET /api/{user_id}/tasks`: an array, or an envelope when asked for.
-pub async fn list_bare(
-    State(state): State<AppState>,
-    owner: Owner,
-    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
-) -> Result<Response, ApiError> {
-    let query = accepted(query)?;
-    let enveloped = query
-        .envelope
-        .as_deref()
-        .is_some_and(|flag| flag != "0" && flag != "false");
-    let page = page(&state, &owner, query).await?;
-    Ok(if enveloped {
-        envelope(&page)
-    } else {
-        array(&page)
-    })
-}
-
-/// `GET /api/tasks`: an envelope with counts.
-pub async fn list(
-    State(state): State<AppState>,
-    owner: Owner,
-    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
-) -> Result<Response, ApiError> {
-    let page = page(&state, &owner, accepted(query)?).await?;
-    Ok(envelope(&page))
-}
-
-fn accepted(
-    query: Result<Query<ListQuery>, axum::extract::rejection::QueryRejection>,
-) -> Result<ListQuery, ApiError> {
-    let query = query.map_err(|error| ApiError::invalid(error.body_text()))?;
-    Ok(query.0)
-}
-
-async fn page(state: &AppState, owner: &Owner, query: ListQuery) -> Result<Page, ApiError> {
-    let filter = filter_of(query)?;
-    Ok(tasks::list(state.database(), &owner.id, &filter).await?)
-}
-
-fn array(page: &Page) -> Response {
-    let tasks: Vec<Value> = page.tasks.iter().map(Task::json).collect();
-    with_total(Json(tasks).into_response(), page.total)
-}
-
-fn envelope(page: &Page) -> Response {
-    let body = json!({
-        "tasks": page.tasks.iter().map(Task::json).collect::<Vec<_>>(),
-        "total": page.total,
-        "completed": page.completed,
-        "pending": page.total - page.completed,
-    });
-    with_total(Json(body).into_response(), page.total)
-}
-
-fn with_total(mut response: Response, total: i64) -> Response {
-    response
-        .headers_mut()
-        .insert("x-total-count", HeaderValue::from(total));
-    response
-}
-
-fn filter_of(query: ListQuery) -> Result<Filter, ApiError> {
-    let completed = match query.status.as_deref() {
-        None | Some("all" | "") => query.completed,
-        Some("pending" | "active" | "todo") => Some(false),
-        Some("completed" | "done") => Some(true),
-        Some(_) => {
-            return Err(ApiError::invalid(
-                "status must be all, pending or completed",
-            ));
-        }
-    };
-    let sort = match query.sort.or(query.sort_by).as_deref() {
-        None | Some("created" | "created_at" | "") => Sort::Created,
-        Some("title") => Sort::Title,
-        Some("due_date" | "due") => Sort::DueDate,
-        Some("priority") => Sort::Priority,
-        Some(_) => {
-            return Err(ApiError::invalid(
-                "sort must be created, title, due_date or priority",
-            ));
-        }
-    };
-    let descending = match query.order.as_deref() {
-        Some("asc") => false,
-        Some("desc") => true,
-        // Newest and most urgent first, A before Z, soonest first.
-        None | Some("") => matches!(sort, Sort::Created | Sort::Priority),
-        Some(_) => return Err(ApiError::invalid("order must be asc or desc")),
-    };
-    let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
-    Ok(Filter {
-        completed,
-        priority: given(query.priority)
-            .map(|text| priority_of(&text))
-            .transpose()?,
-        tag: given(query.tag),
-        text: given(query.q).or(given(query.search)),
-        due_before: given(query.due_before)
-            .map(|text| instant_of(&text, "due_before"))
-            .transpose()?,
-        due_after: given(query.due_after)
-            .map(|text| instant_of(&text, "due_after"))
-            .transpose()?,
-        sort,
-        descending,
-        limit: within(query.limit.unwrap_or(100), 1, 100, "limit")?,
-        offset: within(query.offset.unwrap_or(0), 0, 1_000_000, "offset")?,
-    })
-}
-
-fn within(number: i64, least: i64, most: i64, field: &str) -> Result<i64, ApiError> {
-    if (least..=most).contains(&number) {
-        return Ok(number);
-    }
-    Err(ApiError::invalid(format!(
-        "{field} must be from {least} to {most}"
-    )))
-}
-
-/// `POST …/tasks`.
-pub async fn create(
-    State(state): State<AppState>,
-    owner: Owner,
-    body: Body,
-) -> Result<Response, ApiError> {
-    let draft = draft_of(Draft::default(), &body.0)?;
-    let task = tasks::create(state.database(), &owner.id, &draft).await?;
-    // A valid token of a user that is gone finds no row to count in.
-    let task = task.ok_or_else(ApiError::not_found)?;
-    state.tasks_changed().notify_one();
-    Ok((StatusCode::CREATED, Json(task.json())).into_response())
-}
-
-/// `GET …/tasks/{id}`.
-pub async fn read(State(state): State<AppState>, owner: Owner) -> Result<Json<Value>, ApiError> {
-    Ok(Json(find(&state, &owner).await?.json()))
-}
-
-async fn find(state: &AppState, owner: &Owner) -> Result<Task, ApiError> {
-    let task = tasks::find(state.database(), &owner.id, owner.number("id")?).await?;
-    task.ok_or_else(ApiError::not_found)
-}
-
-/// `PUT` and `PATCH …/tasks/{id}`: absent fields stay.
-pub async fn update(
-    State(state): State<AppState>,
-    owner: Owner,
-    body: Body,
-) -> Result<Json<Value>, ApiError> {
-    let task = find(&state, &owner).await?;
-    let draft = draft_of(task.draft(), &body.0)?;
-    let task = tasks::update(state.database(), &owner.id, &task, &draft).await?;
-    state.tasks_changed().notify_one();
-    Ok(Json(task.ok_or_else(ApiError::not_found)?.json()))
-}
-
-/// `PATCH …/tasks/{id}/complete`: turns done into not done and back.
-pub async fn toggle(State(state): State<AppState>, owner: Owner) -> Result<Json<Value>, ApiError> {
-    let task = find(&state, &owner).await?;
-    let database = state.database();
-    let task = tasks::set_completed(database, &owner.id, &task, !task.completed).await?;
-    Ok(Json(task.ok_or_else(ApiError::not_found)?.json()))
-}
-
-/// `DELETE …/tasks/{id}`.
-pub async fn delete(State(state): State<AppState>, owner: Owner) -> Result<StatusCode, ApiError> {
-    if tasks::delete(state.database(), &owner.id, owner.number("id")?).await? {
-        return Ok(StatusCode::NO_CONTENT);
-    }
-    Err(ApiError::not_found())
-}
-
-/// `GET /api/{user_id}/stats`.
-pub async fn stats(State(state): State<AppState>, owner: Owner) -> Result<Json<Value>, ApiError> {
-    Ok(Json(
-        tasks::stats(state.database(), &owner.id).await?.json(),
-    ))
-}
 
 /// Lays the fields of a body over a draft and checks the result.
 ///
@@ -263,11 +53,13 @@ pub fn draft_of(mut draft: Draft, body: &Map<String, Value>) -> Result<Draft, Ap
 
 const PRIORITY_RULE: &str = "priority must be low, medium, high or urgent";
 
-fn priority_of(text: &str) -> Result<Priority, ApiError> {
+/// Reads a priority.
+pub(super) fn priority_of(text: &str) -> Result<Priority, ApiError> {
     Priority::parse(text.trim()).ok_or_else(|| ApiError::invalid(PRIORITY_RULE))
 }
 
-fn instant_of(text: &str, field: &str) -> Result<time::Millis, ApiError> {
+/// Reads an instant; `field` is named when it is none.
+pub(super) fn instant_of(text: &str, field: &str) -> Result<time::Millis, ApiError> {
     let at = time::parse(text.trim());
     at.ok_or_else(|| ApiError::invalid(format!("{field} must be an RFC 3339 date")))
 }
