@@ -131,6 +131,7 @@ fn pods_are_spread(lab: &Lab) {
         json!({}),
     )]);
     lab.ready(&["hosted"]);
+    lab.kubectl(&["delete", "pod", "zoned", "hosted"]);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Endpoints: the older form of what EndpointSlices tell, for clients that
 //! still ask for it (upstream: pkg/controller/endpoint).
 //!
-//! They follow the slices, which say all that they say: nobody who waits for a
-//! slice waits for their write before it.
+//! They follow the slices, which say all that they say, after a moment: nobody
+//! who waits for a slice waits for the write of its older form.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use coracle_client::{Cache, Key, Outcome, Queue, key_of};
 use k8s_openapi::api::core::v1::{
@@ -18,6 +19,10 @@ use kube::{Api, Client, ResourceExt};
 use crate::context::Context;
 use crate::endpointslice::{has_endpoint, selects, service_of, target_port};
 use crate::pods;
+
+/// How far Endpoints are behind the slices; what changes within this time is
+/// written once (upstream: --endpoint-updates-batch-period).
+const BEHIND: Duration = Duration::from_millis(20);
 
 struct Controller {
     client: Client,
@@ -44,7 +49,11 @@ pub async fn run(context: Context) {
         .on_change(move |service| own.add(key_of(&**service)));
     let own = queue.clone();
     let slices: Cache<EndpointSlice> = context.caches.of();
-    slices.on_transition(move |slice| service_of(slice).into_iter().for_each(|key| own.add(key)));
+    slices.on_transition(move |slice| {
+        if let Some(key) = service_of(slice) {
+            own.add_after(key, BEHIND);
+        }
+    });
     coracle_client::run("endpoints", queue, 5, move |key| {
         let controller = controller.clone();
         async move { controller.reconcile(&key).await }
