@@ -178,11 +178,17 @@ impl<K> Cache<K> {
 
     /// Returns the objects in `namespace`, ordered by name.
     pub fn within(&self, namespace: &str) -> Vec<Arc<K>> {
+        self.matching(namespace, |_| true)
+    }
+
+    /// Returns the objects in `namespace` that fit, ordered by name.
+    pub fn matching(&self, namespace: &str, fits: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
         let objects = self.inner.objects.read();
         objects
             .by_key
             .range(Key::new(namespace, "")..)
             .take_while(|(key, _)| key.namespace == namespace)
+            .filter(|(_, object)| fits(object))
             .map(|(_, object)| object.clone())
             .collect()
     }

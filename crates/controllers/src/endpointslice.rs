@@ -94,18 +94,38 @@ fn subscribe_nodes(controller: &Controller, queue: &Queue<Key>) {
 }
 
 /// Adds a Service when it or a pod that it selects changes.
-pub(crate) fn subscribe_services(services: &Cache<Service>, pods: &Cache<Pod>, queue: &Queue<Key>) {
+fn subscribe_services(services: &Cache<Service>, pods: &Cache<Pod>, queue: &Queue<Key>) {
+    let by_label = Groups::new(services, first_label);
     let own = queue.clone();
     services.on_change(move |service| own.add(key_of(&**service)));
     let own = queue.clone();
-    let services = services.clone();
     pods.on_transition(move |pod| {
-        for service in services.within(&pod.namespace().unwrap_or_default()) {
-            if selects(&service, pod) {
-                own.add(key_of(&*service));
-            }
-        }
+        selecting(&by_label, pod)
+            .iter()
+            .for_each(|service| own.add(key_of(&**service)));
     });
+}
+
+/// Returns the group of a Service: one of the labels that it selects, all of
+/// which its pods have.
+fn first_label(service: &Service) -> Option<Key> {
+    let selector = service.spec.as_ref()?.selector.as_ref()?;
+    let (key, value) = selector.first_key_value()?;
+    Some(group(&service.namespace().unwrap_or_default(), key, value))
+}
+
+fn group(namespace: &str, key: &str, value: &str) -> Key {
+    Key::new(namespace, format!("{key}={value}"))
+}
+
+/// Returns the Services that select a pod, without looking at all the others.
+fn selecting(by_label: &Groups<Service>, pod: &Pod) -> Vec<Arc<Service>> {
+    let namespace = pod.namespace().unwrap_or_default();
+    let labels = pod.labels().iter();
+    labels
+        .flat_map(|(key, value)| by_label.members(&group(&namespace, key, value)))
+        .filter(|service| selects(service, pod))
+        .collect()
 }
 
 /// Returns whether the Service has a selector and it matches the pod.
@@ -169,8 +189,9 @@ impl Controller {
             .retain(|slice| slice.labels().get(MANAGED_BY).map(String::as_str) == Some(MANAGER));
         let wanted = match self.services.of(key) {
             Some(service) if service.metadata.deletion_timestamp.is_none() => {
-                let mut pods = self.pods.within(&key.namespace);
-                pods.retain(|pod| selects(&service, pod));
+                let mut pods = self
+                    .pods
+                    .matching(&key.namespace, |pod| selects(&service, pod));
                 let trigger = trigger_time(&service, &pods);
                 pods.retain(|pod| self.is_on_known_node(pod));
                 let mut wanted = desired(&service, &pods);
@@ -271,11 +292,12 @@ fn desired(service: &Service, pods: &[Arc<Pod>]) -> Vec<EndpointSlice> {
         return Vec::new();
     }
     let mut groups: BTreeMap<Vec<(String, i32, String)>, Vec<Endpoint>> = BTreeMap::new();
+    let ports = spec.ports.unwrap_or_default();
     for pod in pods
         .iter()
         .filter(|pod| selects(service, pod) && has_endpoint(pod))
     {
-        let ports = ports_in(&spec.ports.clone().unwrap_or_default(), pod);
+        let ports = ports_in(&ports, pod);
         groups
             .entry(ports)
             .or_default()

@@ -200,16 +200,22 @@ impl Controller {
                 .delete(&name, &DeleteParams::default().preconditions(preconditions))
                 .await;
             match result {
-                Err(error) if !coracle_client::is_not_found(&error) => Err(error),
-                _ => {
+                Ok(_) => {
                     self.expectations.deleted(key, &name);
-                    self.recorder.event(
-                        set,
-                        Severity::Normal,
-                        "SuccessfulDelete",
-                        format!("Deleted pod: {name}"),
-                    );
+                    let text = format!("Deleted pod: {name}");
+                    self.recorder
+                        .event(set, Severity::Normal, "SuccessfulDelete", text);
                     Ok(())
+                }
+                Err(error) if coracle_client::is_not_found(&error) => {
+                    self.expectations.deleted(key, &name);
+                    Ok(())
+                }
+                Err(error) => {
+                    let text = format!("Error deleting: {}", message(&error));
+                    self.recorder
+                        .event(set, Severity::Warning, "FailedDelete", text);
+                    Err(error)
                 }
             }
         });

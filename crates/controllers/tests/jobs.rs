@@ -201,6 +201,18 @@ async fn a_cron_job_makes_a_job_when_its_time_comes() {
             tick["status"]["lastSuccessfulTime"].is_string()
         })
         .await;
+    let name = owner["name"].as_str().expect("it has one");
+    let text = format!("Saw completed job: {name}, condition: Complete");
+    world.until_event("SawCompletedJob", &text).await;
+    // A job that somebody else makes in its name is not one of its own.
+    let mut stray = job(json!({}));
+    stray["metadata"] = json!({"name": "stray", "ownerReferences": [{
+        "apiVersion": "batch/v1", "kind": "CronJob", "name": "tick",
+        "uid": told["metadata"]["uid"], "controller": true,
+    }]});
+    world.create("jobs", stray).await;
+    let text = "Saw a job that the controller did not create or forgot: stray";
+    world.until_event("UnexpectedJob", text).await;
 }
 
 /// Pods that are too many are not counted as failed (upstream: deleteJobPods).

@@ -171,6 +171,55 @@ async fn a_partition_holds_an_update_and_claims_go_as_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pod_gets_back_who_it_is() {
+    let world = world::running();
+    world.create("statefulsets", set(1, json!({}))).await;
+    world
+        .until("statefulsets/web", "ready", |set| {
+            set["status"]["readyReplicas"] == 1
+        })
+        .await;
+    let name = "statefulset.kubernetes.io/pod-name";
+    let index = "apps.kubernetes.io/pod-index";
+    let labels = json!({"metadata": {"labels": {name: null, index: null}}});
+    world.patch("pods/web-0", labels).await;
+    let pod = world
+        .until("pods/web-0", "itself again", |pod| {
+            pod["metadata"]["labels"][name] == "web-0"
+        })
+        .await;
+    assert_eq!(pod["metadata"]["labels"][index], "0");
+    let text = "update Pod web-0 in StatefulSet web successful";
+    world.until_event("SuccessfulUpdate", text).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_waits_until_the_claim_of_another_is_gone() {
+    let world = world::running();
+    // Somebody still holds the claim when the set is made.
+    let claim = json!({
+        "metadata": {"name": "data-web-0", "finalizers": ["example.com/held"]},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    });
+    let old = world.create("persistentvolumeclaims", claim).await;
+    world.delete("persistentvolumeclaims/data-web-0").await;
+    world.create("statefulsets", set(1, json!({}))).await;
+    let text = "create Pod web-0 in StatefulSet web failed error: pvc data-web-0 is being deleted";
+    world.until_event("FailedCreate", text).await;
+    let free = json!({"metadata": {"finalizers": null}});
+    world.patch("persistentvolumeclaims/data-web-0", free).await;
+    world.until_pods(&["web-0"]).await;
+    let new = world
+        .until(
+            "persistentvolumeclaims/data-web-0",
+            "made",
+            Value::is_object,
+        )
+        .await;
+    assert_ne!(new["metadata"]["uid"], old["metadata"]["uid"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_budget_counts_what_may_go() {
     let world = world::running();
     world.create("statefulsets", set(3, json!({}))).await;

@@ -296,3 +296,62 @@ async fn a_changed_image_restarts_its_container() {
     assert_ne!(id(&before), id(&after));
     assert_eq!(after["status"]["containerStatuses"][0]["restartCount"], 1);
 }
+
+#[tokio::test]
+async fn a_more_important_pod_displaces_another() {
+    let world = world().await;
+    let large = |class: &str| {
+        let requests = json!({"requests": {"cpu": "600"}});
+        json!({
+            "priorityClassName": class, "terminationGracePeriodSeconds": 1,
+            "containers": [{"name": "c", "image": "i", "resources": requests}],
+        })
+    };
+    world.pod("first", json!({}), large("")).await;
+    world.until("first", is_ready).await;
+    // It is held, so that what it was told can be read.
+    let held = |finalizers: Value| Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+    let parameters = PatchParams::default();
+    let hold = held(json!(["example.com/held"]));
+    let patched = world.pods().patch("first", &parameters, &hold).await;
+    patched.expect("it is held");
+    world.pod("equal", json!({}), large("")).await;
+    let refused = |pod: &Value| {
+        let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+        conditions
+            .filter(|one| one["type"] == "PodScheduled")
+            .any(|one| {
+                one["message"]
+                    == "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, \
+                        preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
+            })
+    };
+    world.until("equal", refused).await;
+    let important = large("system-cluster-critical");
+    world.pod("second", json!({}), important).await;
+    let second = world.until("second", is_ready).await;
+    assert_eq!(second["status"]["nominatedNodeName"], Value::Null);
+    let first = world
+        .until("first", |pod| {
+            !pod["metadata"]["deletionTimestamp"].is_null()
+        })
+        .await;
+    let conditions = first["status"]["conditions"].as_array();
+    let mut conditions = conditions.into_iter().flatten();
+    let target = conditions.find(|one| one["type"] == "DisruptionTarget");
+    let target = target.expect("it was told");
+    assert_eq!(target["reason"], "PreemptionByScheduler");
+    assert_eq!(
+        target["message"],
+        "default-scheduler: preempting to accommodate a higher priority pod"
+    );
+    let patched = world
+        .pods()
+        .patch("first", &parameters, &held(Value::Null))
+        .await;
+    patched.expect("it is let go");
+    world.until("first", Value::is_null).await;
+    // The place was made for the other.
+    let equal = world.until("equal", refused).await;
+    assert_eq!(equal["spec"]["nodeName"], Value::Null);
+}

@@ -3,9 +3,9 @@
 //!
 //! Pure. Preferences only order nodes, and are not looked at.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use coracle_client::key_of;
 use k8s_openapi::api::core::v1::{Affinity, Namespace, Node, Pod, PodAffinityTerm};
 use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
@@ -17,12 +17,12 @@ use crate::filter::Failure;
 pub struct Peer {
     /// The pod.
     pub pod: Arc<Pod>,
-    /// The labels of its node.
-    pub labels: BTreeMap<String, String>,
+    /// Its node.
+    pub node: Arc<Node>,
 }
 
 /// The pods that count for the one that is placed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Peers {
     /// Every pod on a node; may be empty where the pod itself asks for nothing.
     pub all: Vec<Peer>,
@@ -64,6 +64,26 @@ pub fn depends(pod: &Pod) -> bool {
 }
 
 impl Peers {
+    /// Adds a pod on a node.
+    pub fn add(&mut self, pod: &Arc<Pod>, node: &Arc<Node>) {
+        let peer = Peer {
+            pod: pod.clone(),
+            node: node.clone(),
+        };
+        if !repelled(pod).is_empty() {
+            self.guarded.push(peer.clone());
+        }
+        self.all.push(peer);
+    }
+
+    /// Takes a pod off its node.
+    pub fn remove(&mut self, pod: &Pod) {
+        let key = key_of(pod);
+        for peers in [&mut self.all, &mut self.guarded] {
+            peers.retain(|peer| key_of(&*peer.pod) != key);
+        }
+    }
+
     /// Returns why the pod may not share the node with those that are near it.
     pub fn failures(&self, pod: &Pod, node: &Node) -> Vec<Failure> {
         let reason = if !self.is_attracted(pod, node) {
@@ -96,7 +116,7 @@ impl Peers {
         let friends: Vec<&Peer> = friends.collect();
         terms.iter().all(|term| {
             let mut friends = friends.iter();
-            friends.any(|peer| is_near(term, node, &peer.labels))
+            friends.any(|peer| is_near(term, node, &peer.node))
         })
     }
 
@@ -105,7 +125,7 @@ impl Peers {
             let mut near = self
                 .all
                 .iter()
-                .filter(|peer| is_near(term, node, &peer.labels));
+                .filter(|peer| is_near(term, node, &peer.node));
             near.any(|peer| self.selects(term, pod, &peer.pod))
         })
     }
@@ -114,7 +134,7 @@ impl Peers {
         self.guarded.iter().any(|peer| {
             repelled(&peer.pod)
                 .iter()
-                .any(|term| is_near(term, node, &peer.labels) && self.selects(term, &peer.pod, pod))
+                .any(|term| is_near(term, node, &peer.node) && self.selects(term, &peer.pod, pod))
         })
     }
 
@@ -147,9 +167,9 @@ impl Peers {
 }
 
 /// Returns whether a node is in the same part of the cluster as another.
-fn is_near(term: &PodAffinityTerm, node: &Node, labels: &BTreeMap<String, String>) -> bool {
+fn is_near(term: &PodAffinityTerm, node: &Node, other: &Node) -> bool {
     let here = node.labels().get(&term.topology_key);
-    here.is_some() && here == labels.get(&term.topology_key)
+    here.is_some() && here == other.labels().get(&term.topology_key)
 }
 
 #[cfg(test)]
@@ -202,7 +222,7 @@ mod tests {
             .iter()
             .map(|(pod, zone)| Peer {
                 pod: (*pod).clone(),
-                labels: node(zone).labels().clone(),
+                node: Arc::new(node(zone)),
             })
             .collect();
         let guarded = peers.iter().filter(|peer| !repelled(&peer.pod).is_empty());

@@ -1,7 +1,6 @@
 //! Which nodes fit a pod, and the words for those that do not
 //! (upstream: pkg/scheduler/framework/plugins).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use coracle_client::matching::{matches_selectors, tolerates};
@@ -10,137 +9,75 @@ use kube::ResourceExt;
 
 use crate::affinity::Peers;
 use crate::ledger::{HostPort, Load};
+use crate::refusal::Refusal;
 use crate::resources::{Amounts, amount, pod_requests};
+use crate::spread;
 use crate::volumes::Needs;
 
-/// Chooses a node for the pod, the one with the most cpu left.
-///
-/// # Errors
-/// Returns upstream's message with the reasons of all nodes, counted.
-pub fn choose(
-    pod: &Pod,
-    nodes: &[Arc<Node>],
-    load: impl Fn(&str) -> Load,
-    needs: &Needs,
-    peers: &Peers,
-) -> Result<Arc<Node>, String> {
-    let mut refusal = Refusal::new(pod, nodes.len());
-    let mut fitting = Vec::new();
-    for node in nodes {
-        let load = load(&node.name_any());
-        let failures = failures(pod, node, &load, needs, peers);
-        if failures.is_empty() {
-            fitting.push(((free_cpu(node, &load), -load.pods), node.clone()));
-        }
-        if !failures.is_empty() {
-            refusal.add(failures);
-        }
-    }
-    match fitting.into_iter().max_by_key(|(score, _)| *score) {
-        Some((_, node)) => Ok(node),
-        None => Err(refusal.sentence()),
-    }
-}
-
-/// Returns upstream's sentence for a pod that fits no node whatever the nodes are.
-pub fn refused_everywhere(pod: &Pod, nodes: usize, reason: &str) -> String {
-    let mut refusal = Refusal::new(pod, nodes);
-    refusal.everywhere = Some(reason.to_owned());
-    refusal.sentence()
-}
-
 /// A reason of one node, and whether fewer pods on the node would help.
-pub(crate) type Failure = (String, bool);
+pub type Failure = (String, bool);
 
-/// Why a pod fits no node, in upstream's sentence: the reasons of the filters,
-/// then those of preemption, of which there is none here (upstream:
-/// framework.FitError, framework/preemption).
-struct Refusal<'a> {
-    pod: &'a Pod,
-    nodes: usize,
-    reasons: BTreeMap<String, usize>,
-    everywhere: Option<String>,
-    /// Nodes on which fewer pods would help.
-    full: usize,
+/// A pod that wants a node, and all that its place depends on but the loads.
+#[derive(Clone, Copy)]
+pub struct Placement<'a> {
+    /// The pod.
+    pub pod: &'a Pod,
+    /// The nodes there are.
+    pub nodes: &'a [Arc<Node>],
+    /// What it needs of its claims.
+    pub needs: &'a Needs,
+    /// The pods that count for it.
+    pub peers: &'a Peers,
 }
 
-impl<'a> Refusal<'a> {
-    fn new(pod: &'a Pod, nodes: usize) -> Self {
-        Refusal {
-            pod,
-            nodes,
-            reasons: BTreeMap::new(),
-            everywhere: None,
-            full: 0,
-        }
-    }
-
-    /// Adds the reasons of one node.
-    fn add(&mut self, failures: Vec<Failure>) {
-        self.full += usize::from(failures.iter().all(|(_, is_full)| *is_full));
-        for (reason, _) in failures {
-            *self.reasons.entry(reason).or_default() += 1;
-        }
-    }
-
-    fn sentence(&self) -> String {
-        if self.nodes == 0 {
-            return "no nodes available to schedule pods".into();
-        }
-        let intro = format!("0/{} nodes are available", self.nodes);
-        let reasons = match &self.everywhere {
-            Some(reason) => reason.clone(),
-            None => counted(
-                self.reasons
-                    .iter()
-                    .map(|(reason, count)| (*count, &**reason)),
-            ),
-        };
-        let spec = self.pod.spec.as_ref();
-        let preemption = match spec.and_then(|spec| spec.preemption_policy.as_deref()) {
-            Some("Never") => "not eligible due to preemptionPolicy=Never.".to_owned(),
-            _ => {
-                let helpless = self.nodes - self.full.min(self.nodes);
-                let outcomes = [
-                    (self.full, "No preemption victims found for incoming pod"),
-                    (helpless, "Preemption is not helpful for scheduling"),
-                ];
-                format!("{intro}: {}.", counted(outcomes))
+impl Placement<'_> {
+    /// Chooses a node, the one with the most cpu left.
+    ///
+    /// # Errors
+    /// Returns the reasons of all nodes.
+    pub fn choose(&self, load: impl Fn(&str) -> Load) -> Result<Arc<Node>, Refusal> {
+        let mut refusal = Refusal::new(self.nodes.len());
+        let mut fitting = Vec::new();
+        for node in self.nodes {
+            let load = load(&node.name_any());
+            let failures = self.failures(node, &load);
+            if failures.is_empty() {
+                fitting.push(((free_cpu(node, &load), -load.pods), node.clone()));
+            } else {
+                refusal.add(node, failures);
             }
-        };
-        format!("{intro}: {reasons}. no new claims to deallocate, preemption: {preemption}")
+        }
+        let best = fitting.into_iter().max_by_key(|(score, _)| *score);
+        best.map(|(_, node)| node).ok_or(refusal)
     }
-}
 
-/// Joins reasons with their counts, ordered as texts.
-fn counted<'a>(reasons: impl IntoIterator<Item = (usize, &'a str)>) -> String {
-    let mut parts: Vec<String> = reasons
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, reason)| format!("{count} {reason}"))
-        .collect();
-    parts.sort();
-    parts.join(", ")
-}
-
-/// Returns why the pod does not fit the node; empty if it does.
-///
-/// As upstream's filters, the first kind of reason that applies is the only one told.
-fn failures(pod: &Pod, node: &Node, load: &Load, needs: &Needs, peers: &Peers) -> Vec<Failure> {
-    let checks: [&dyn Fn() -> Vec<Failure>; 7] = [
-        &|| unschedulable(pod, node),
-        &|| taints(pod, node),
-        &|| selectors(pod, node),
-        &|| host_ports(pod, load),
-        &|| resources(pod, node, load),
-        &|| needs.failures(node).into_iter().map(helpless).collect(),
-        &|| peers.failures(pod, node),
-    ];
-    checks
-        .iter()
-        .map(|check| check())
-        .find(|failures| !failures.is_empty())
-        .unwrap_or_default()
+    /// Returns why the pod does not fit a node; empty if it does.
+    ///
+    /// As upstream's filters, the first kind of reason that applies is the only one told.
+    pub fn failures(&self, node: &Node, load: &Load) -> Vec<Failure> {
+        let pod = self.pod;
+        let checks: [&dyn Fn() -> Vec<Failure>; 8] = [
+            &|| unschedulable(pod, node),
+            &|| taints(pod, node),
+            &|| selectors(pod, node),
+            &|| host_ports(pod, load),
+            &|| resources(pod, node, load),
+            &|| {
+                self.needs
+                    .failures(node)
+                    .into_iter()
+                    .map(helpless)
+                    .collect()
+            },
+            &|| spread::failures(pod, node, self.nodes, &self.peers.all),
+            &|| self.peers.failures(pod, node),
+        ];
+        checks
+            .iter()
+            .map(|check| check())
+            .find(|failures| !failures.is_empty())
+            .unwrap_or_default()
+    }
 }
 
 /// A reason that fewer pods on the node would not remove.
@@ -174,21 +111,25 @@ fn unschedulable(pod: &Pod, node: &Node) -> Vec<Failure> {
 }
 
 fn taints(pod: &Pod, node: &Node) -> Vec<Failure> {
+    match has_untolerated_taint(pod, node) {
+        true => vec![helpless("node(s) had untolerated taint(s)")],
+        false => Vec::new(),
+    }
+}
+
+/// Returns whether a node keeps the pod away by a taint.
+pub(crate) fn has_untolerated_taint(pod: &Pod, node: &Node) -> bool {
     let taints = node
         .spec
         .iter()
         .flat_map(|spec| spec.taints.iter().flatten());
-    let untolerated = taints
+    taints
         .filter(|taint| matches!(taint.effect.as_str(), "NoSchedule" | "NoExecute"))
         .any(|taint| {
             !tolerations(pod)
                 .iter()
                 .any(|toleration| tolerates(toleration, taint))
-        });
-    match untolerated {
-        true => vec![helpless("node(s) had untolerated taint(s)")],
-        false => Vec::new(),
-    }
+        })
 }
 
 fn selectors(pod: &Pod, node: &Node) -> Vec<Failure> {
@@ -285,6 +226,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::Ledger;
+    use crate::refusal::Preemption;
 
     fn node(more: Value) -> Arc<Node> {
         let mut node = json!({
@@ -317,54 +259,17 @@ mod tests {
         for (index, pod) in placed.iter().enumerate() {
             ledger.place(Key::new("ns", index.to_string()), pod, "one");
         }
-        let nodes = std::slice::from_ref(node);
         let (needs, peers) = (Needs::default(), Peers::default());
-        let result = choose(pod, nodes, |name| ledger.load(name), &needs, &peers);
-        let filters = |text: String| match text.split_once(" no new claims") {
-            Some((filters, _)) => filters.to_owned(),
-            None => text,
+        let placement = Placement {
+            pod,
+            nodes: std::slice::from_ref(node),
+            needs: &needs,
+            peers: &peers,
         };
-        let result = result.map(drop).map_err(filters);
+        let result = placement.choose(|name| ledger.load(name, &Key::new("ns", "p"), pod));
+        let sentence = |refusal: Refusal| refusal.sentence(&Preemption::Helps);
+        let result = result.map(drop).map_err(sentence);
         assert_eq!(result, expected.map_err(String::from));
-    }
-
-    /// Texts of Kubernetes 1.35 and 1.36, as its users have shown them.
-    #[test]
-    fn the_sentence_tells_what_preemption_would_bring() {
-        let full = |reason: &str| vec![(reason.to_owned(), true)];
-        let check = |spec: Value, failures: &[Vec<Failure>], expected: &str| {
-            let pod = pod(spec);
-            let mut refusal = Refusal::new(&pod, failures.len());
-            failures.iter().for_each(|one| refusal.add(one.clone()));
-            assert_eq!(refusal.sentence(), expected);
-        };
-        let taint = vec![helpless("node(s) had untolerated taint(s)")];
-        check(
-            json!({}),
-            &[
-                taint.clone(),
-                full("Insufficient cpu"),
-                full("Insufficient cpu"),
-            ],
-            "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu. no new claims to deallocate, \
-             preemption: 0/3 nodes are available: 1 Preemption is not helpful for scheduling, 2 No preemption victims found for incoming pod.",
-        );
-        check(
-            json!({}),
-            &[taint],
-            "0/1 nodes are available: 1 node(s) had untolerated taint(s). no new claims to deallocate, \
-             preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.",
-        );
-        check(
-            json!({"preemptionPolicy": "Never"}),
-            &[full("Too many pods")],
-            "0/1 nodes are available: 1 Too many pods. no new claims to deallocate, \
-             preemption: not eligible due to preemptionPolicy=Never.",
-        );
-        assert_eq!(
-            refused_everywhere(&pod(json!({})), 0, "x"),
-            "no nodes available to schedule pods"
-        );
     }
 
     #[test]

@@ -127,6 +127,10 @@ async fn bind(context: &Context, name: &str, binding: &Value, dry_run: bool) -> 
 
 fn assign(pod: &mut Value, binding: &Value) {
     pod["spec"]["nodeName"] = binding["target"]["name"].clone();
+    // The place is taken (KEP-5278, ClearingNominatedNodeNameAfterBinding).
+    if let Some(status) = pod["status"].as_object_mut() {
+        status.shift_remove("nominatedNodeName");
+    }
     for key in ["annotations", "labels"] {
         for (name, value) in binding["metadata"][key].as_object().into_iter().flatten() {
             pod["metadata"][key][name] = value.clone();

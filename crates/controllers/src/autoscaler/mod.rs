@@ -5,6 +5,7 @@
 //! down, `metric` puts the three together for one metric. Here is the loop. It
 //! ticks only while there is an autoscaler.
 
+mod ambiguity;
 mod behavior;
 mod metric;
 mod replicas;
@@ -30,6 +31,7 @@ use kube::{Api, Client, ResourceExt};
 use parking_lot::Mutex;
 
 use crate::context::Context;
+use ambiguity::Selectors;
 use behavior::{Bounds, History};
 use metric::{Failure, Question};
 use replicas::{Target, Tolerance};
@@ -51,6 +53,7 @@ struct Controller {
     recorder: Recorder,
     source: Source,
     histories: Mutex<HashMap<Key, History>>,
+    selectors: Mutex<Selectors>,
 }
 
 /// Runs the controller for ever.
@@ -63,6 +66,7 @@ pub async fn run(context: Context) {
         source: Source::new(client.clone()),
         client,
         histories: Mutex::default(),
+        selectors: Mutex::default(),
     });
     controller.autoscalers.ready().await;
     controller.pods.ready().await;
@@ -104,6 +108,7 @@ impl Controller {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, kube::Error> {
         let Some(autoscaler) = self.autoscalers.of(key) else {
             self.histories.lock().remove(key);
+            self.selectors.lock().forget(key);
             return Ok(Outcome::Done);
         };
         let mut status = autoscaler.status.clone().unwrap_or_default();
@@ -183,12 +188,6 @@ impl Controller {
                 metrics: Vec::new(),
             })
         };
-        if found.selector.is_empty() {
-            self.warn(autoscaler, "SelectorRequired", "selector is required");
-            let text = "the HPA target's scale is missing a selector";
-            status::set(status, "ScalingActive", false, "InvalidSelector", text);
-            return None;
-        }
         if bounds.current == 0 && bounds.min != 0 {
             let text = "scaling is disabled since the replica count of the target is zero";
             status::set(status, "ScalingActive", false, "ScalingDisabled", text);
@@ -205,6 +204,19 @@ impl Controller {
                 bounds.min,
                 "Current number of replicas below Spec.MinReplicas",
             );
+        }
+        if let Err(misfit) = self.check_selector(key, found) {
+            self.warn(autoscaler, misfit.event, &misfit.text);
+            status::set(
+                status,
+                "ScalingActive",
+                false,
+                misfit.condition,
+                misfit.message,
+            );
+            self.warn(autoscaler, "FailedComputeMetricsReplicas", &misfit.text);
+            status.current_replicas = Some(found.current);
+            return None;
         }
         let (asked, name, metrics) = self.ask(autoscaler, found, status, at).await?;
         let because = if asked > bounds.current {

@@ -1,6 +1,7 @@
 //! CronJobs: a job whenever its time has come
 //! (upstream: pkg/controller/cronjob, cronjob_controllerv2.go).
 
+mod active;
 mod schedule;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
 
 use crate::context::Context;
-use crate::owner::{controller_name, reference_to};
+use crate::owner::{controller_name, is_controlled_by, reference_to};
 use crate::template::message;
 use schedule::Schedule;
 
@@ -133,7 +134,7 @@ impl Controller {
         let uid = cron.uid().unwrap_or_default();
         let jobs = self.jobs.controlled_by(&uid);
         let mut status = cron.status.clone().unwrap_or_default();
-        observe(&mut status, &jobs);
+        self.follow(&cron, &jobs, &mut status).await?;
         let result = self.start_due(&cron, &jobs, &mut status).await;
         self.write_status(&cron, status).await?;
         self.clean_up(&cron, &jobs).await?;
@@ -155,12 +156,9 @@ impl Controller {
             None => TimeZone::UTC,
             Some(name) => match TimeZone::get(name) {
                 Ok(zone) => zone,
-                Err(error) => {
-                    self.warn(
-                        cron,
-                        "UnknownTimeZone",
-                        format!("invalid timeZone: {name:?}: {error}"),
-                    );
+                Err(_) => {
+                    let text = format!("invalid timeZone: {name:?}: unknown time zone {name}");
+                    self.warn(cron, "UnknownTimeZone", text);
                     return Ok(Outcome::Done);
                 }
             },
@@ -179,7 +177,7 @@ impl Controller {
         match due {
             Due::Later(at) => return Ok(again(at, now)),
             Due::Missed(at) => {
-                let text = format!("Missed scheduled time to start a job: {at}");
+                let text = format!("Missed scheduled time to start a job: {}", in_words(at));
                 self.warn(cron, "MissSchedule", text);
             }
             Due::Now(at) => self.start(cron, jobs, status, at).await?,
@@ -195,17 +193,21 @@ impl Controller {
         at: Timestamp,
     ) -> Result<(), kube::Error> {
         let policy = cron.spec.concurrency_policy.as_deref();
-        let running: Vec<&Arc<Job>> = jobs.iter().filter(|job| end(job).is_none()).collect();
-        if policy == Some("Forbid") && !running.is_empty() {
+        let active = status.active.clone().unwrap_or_default();
+        if policy == Some("Forbid") && !active.is_empty() {
             let text = "Not starting job because prior execution is running and concurrency policy is Forbid";
             self.recorder
                 .event(cron, Severity::Normal, "JobAlreadyActive", text);
             return Ok(());
         }
         if policy == Some("Replace") {
-            for job in running {
-                self.delete(cron, job).await?;
+            for reference in active {
+                let job = jobs.iter().find(|job| job.uid() == reference.uid);
+                if let Some(job) = job {
+                    self.delete(cron, job).await?;
+                }
             }
+            status.active = None;
         }
         let job = job_of(cron, at);
         let api = self.job_api(cron);
@@ -218,7 +220,13 @@ impl Controller {
                 active.push(coracle_client::reference(&job));
             }
             // It was made before and only the note of it is missing.
-            Err(error) if coracle_client::is_conflict(&error) => {}
+            Err(error) if coracle_client::is_conflict(&error) => {
+                let job = api.get(&job.name_any()).await?;
+                if is_controlled_by(&job, cron) && end(&job).is_none() {
+                    let active = status.active.get_or_insert_default();
+                    active.push(coracle_client::reference(&job));
+                }
+            }
             Err(error) => {
                 self.warn(
                     cron,
@@ -247,7 +255,11 @@ impl Controller {
             .delete(&name, &DeleteParams::background())
             .await
         {
-            Err(error) if !coracle_client::is_not_found(&error) => Err(error),
+            Err(error) if !coracle_client::is_not_found(&error) => {
+                let text = format!("Deleted job: {}", message(&error));
+                self.warn(cron, "FailedDelete", text);
+                Err(error)
+            }
             _ => {
                 let text = format!("Deleted job {name}");
                 self.recorder
@@ -292,37 +304,16 @@ impl Controller {
     }
 }
 
+/// Writes a time as Go's RFC1123Z does.
+fn in_words(at: Timestamp) -> String {
+    at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
+}
+
 fn again(at: Option<Timestamp>, now: Timestamp) -> Outcome {
     at.map_or(Outcome::Done, |at| {
         let wait = at.duration_since(now).unsigned_abs();
         Outcome::Again(wait + Duration::from_millis(100))
     })
-}
-
-/// Brings the list of running jobs and the time of the last success up to date.
-fn observe(status: &mut CronJobStatus, jobs: &[Arc<Job>]) {
-    let mut running: Vec<&Arc<Job>> = jobs.iter().filter(|job| end(job).is_none()).collect();
-    running.sort_by_key(|job| job.name_any());
-    let mut active: Vec<_> = running
-        .into_iter()
-        .map(|job| coracle_client::reference(&**job))
-        .collect();
-    // The version of a job that only its own status changed is of no interest.
-    for reference in &mut active {
-        let old = status.active.iter().flatten();
-        let known = old.into_iter().find(|old| old.uid == reference.uid);
-        if let Some(known) = known {
-            reference
-                .resource_version
-                .clone_from(&known.resource_version);
-        }
-    }
-    status.active = (!active.is_empty()).then_some(active);
-    let done = jobs.iter().filter(|job| end(job) == Some("Complete"));
-    let last = done
-        .filter_map(|job| job.status.as_ref()?.completion_time.clone())
-        .max();
-    status.last_successful_time = last.max(status.last_successful_time.clone());
 }
 
 /// Returns the jobs with this end that are too many, the oldest first.
@@ -416,6 +407,12 @@ mod tests {
             "12:10:00",
             Due::Now(at("12:00:00")),
         );
+    }
+
+    #[test]
+    fn a_missed_time_is_told_in_words() {
+        let at: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
+        assert_eq!(in_words(at), "Fri, 02 Jan 2026 03:04:05 +0000");
     }
 
     #[test]

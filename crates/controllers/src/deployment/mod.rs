@@ -19,6 +19,7 @@ use kube::{Api, Client, ResourceExt};
 use crate::context::Context;
 use crate::owner::{Claim, controller_name, is_controlled_by};
 use crate::pods;
+use crate::template::message;
 
 struct Controller {
     client: Client,
@@ -264,8 +265,9 @@ impl Controller {
             }
             Err(error) => {
                 let text = format!(
-                    "Failed to create new replica set \"{}\": {error}",
-                    set.name_any()
+                    "Failed to create new replica set \"{}\": {}",
+                    set.name_any(),
+                    message(&error)
                 );
                 self.tell_refusal(deployment, text).await?;
                 Err(error)

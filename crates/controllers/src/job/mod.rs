@@ -28,6 +28,7 @@ use crate::context::Context;
 use crate::expectations::{Expectations, OwnWrites};
 use crate::owner::{Claim, controller_of};
 use crate::pods;
+use crate::template::message;
 use finish::End;
 use tally::Tally;
 
@@ -251,13 +252,22 @@ impl Controller {
                 resource_version: None,
             });
             match api.delete(&name, &params).await {
-                Err(error) if !coracle_client::is_not_found(&error) => Err(error),
-                _ => {
+                Ok(_) => {
                     self.expectations.deleted(&key, &name);
                     let text = format!("Deleted pod: {name}");
                     self.recorder
                         .event(job, Severity::Normal, "SuccessfulDelete", text);
                     Ok(())
+                }
+                Err(error) if coracle_client::is_not_found(&error) => {
+                    self.expectations.deleted(&key, &name);
+                    Ok(())
+                }
+                Err(error) => {
+                    let text = format!("Error deleting: {}", message(&error));
+                    self.recorder
+                        .event(job, Severity::Warning, "FailedDelete", text);
+                    Err(error)
                 }
             }
         });

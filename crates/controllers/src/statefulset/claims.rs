@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::PostParams;
 use kube::{Api, Resource, ResourceExt};
 
+use super::write::CREATE;
 use super::{Controller, identity};
 use crate::owner::reference_to;
 use crate::template::message;
@@ -71,59 +72,94 @@ impl Controller {
         Api::namespaced(self.client.clone(), &set.namespace().unwrap_or_default())
     }
 
-    /// Makes the claims of the pod with this ordinal that are not there.
+    /// Returns whether a claim still belongs to the pod that had this place
+    /// before and goes with it (upstream: PodClaimIsStale).
+    pub(super) fn has_stale_claim(&self, set: &StatefulSet, ordinal: i32) -> bool {
+        let namespace = set.namespace().unwrap_or_default();
+        let pod = format!("{}-{ordinal}", set.name_any());
+        let claims = identity::claims(set, ordinal);
+        let mut found = claims
+            .iter()
+            .filter_map(|claim| self.claims.get(&namespace, &claim.name_any()));
+        Policy::of(set).with_pod
+            && found.any(|claim| {
+                let mut owners = claim.owner_references().iter();
+                owners.any(|owner| owner.kind == "Pod" && owner.name == pod)
+            })
+    }
+
+    /// Makes the claims of the pod with this ordinal that are not there; returns
+    /// why the pod cannot have them (upstream: createPersistentVolumeClaims).
     pub(super) async fn make_claims(
         &self,
         set: &StatefulSet,
         ordinal: i32,
-    ) -> Result<(), kube::Error> {
+    ) -> Result<Option<String>, kube::Error> {
         let namespace = set.namespace().unwrap_or_default();
-        let pod = format!("{}-{ordinal}", set.name_any());
-        for mut claim in identity::claims(set, ordinal) {
+        let mut going = None;
+        for claim in identity::claims(set, ordinal) {
             let name = claim.name_any();
-            if self.claims.get(&namespace, &name).is_some() {
-                continue;
-            }
-            if Policy::of(set).owners(false).0 {
-                claim.owner_references_mut().push(reference_to(set));
-            }
-            let what = format!(
-                "create Claim {name} Pod {pod} in StatefulSet {}",
-                set.name_any()
-            );
-            match self
-                .claim_api(set)
-                .create(&PostParams::default(), &claim)
-                .await
-            {
-                Ok(_) => self.recorder.event(
-                    set,
-                    Severity::Normal,
-                    "SuccessfulCreate",
-                    format!("{what} success"),
-                ),
-                Err(error) if is_conflict(&error) => {}
-                Err(error) => {
-                    let text = format!("{what} failed error: {}", message(&error));
-                    self.recorder
-                        .event(set, Severity::Warning, "FailedCreate", text);
-                    return Err(error);
+            match self.claims.get(&namespace, &name) {
+                None => self.make_claim(set, claim, ordinal).await?,
+                Some(claim) if claim.metadata.deletion_timestamp.is_some() => {
+                    going = Some(format!("pvc {name} is being deleted"));
                 }
+                Some(_) => {}
+            }
+        }
+        Ok(going)
+    }
+
+    async fn make_claim(
+        &self,
+        set: &StatefulSet,
+        mut claim: PersistentVolumeClaim,
+        ordinal: i32,
+    ) -> Result<(), kube::Error> {
+        if Policy::of(set).owners(false).0 {
+            claim.owner_references_mut().push(reference_to(set));
+        }
+        let (name, set_name) = (claim.name_any(), set.name_any());
+        let pod = format!("{set_name}-{ordinal}");
+        let created = self
+            .claim_api(set)
+            .create(&PostParams::default(), &claim)
+            .await;
+        match created {
+            Ok(_) => {
+                let text =
+                    format!("create Claim {name} Pod {pod} in StatefulSet {set_name} success");
+                self.recorder
+                    .event(set, Severity::Normal, "SuccessfulCreate", text);
+            }
+            Err(error) if is_conflict(&error) => {}
+            Err(error) => {
+                let why = message(&error);
+                let text = format!(
+                    "create Claim {name} for Pod {pod} in StatefulSet {set_name} failed error: {why}"
+                );
+                self.recorder
+                    .event(set, Severity::Warning, "FailedCreate", text);
+                let text = format!("failed to create PVC {name}: {why}");
+                self.tell(set, CREATE, &pod, Some(&text));
+                return Err(error);
             }
         }
         Ok(())
     }
 
-    /// Gives the claims of a pod the owners that the policy asks for.
+    /// Gives the claims of a pod the owners that the policy asks for; returns
+    /// whether any had others.
     pub(super) async fn own_claims(
         &self,
         set: &StatefulSet,
         pod: &Pod,
         ordinal: i32,
         surplus: bool,
-    ) -> Result<(), kube::Error> {
+    ) -> Result<bool, kube::Error> {
         let namespace = set.namespace().unwrap_or_default();
         let (with_set, with_pod) = Policy::of(set).owners(surplus);
+        let mut were_others = false;
         for template in identity::claims(set, ordinal) {
             let Some(claim) = self.claims.get(&namespace, &template.name_any()) else {
                 continue;
@@ -135,9 +171,10 @@ impl Controller {
                 self.claim_api(set)
                     .replace(&claim.name_any(), &PostParams::default(), &changed)
                     .await?;
+                were_others = true;
             }
         }
-        Ok(())
+        Ok(were_others)
     }
 }
 

@@ -48,6 +48,15 @@ pub fn claim_name(set: &StatefulSet, template: &PersistentVolumeClaim, ordinal: 
     format!("{}-{}-{ordinal}", template.name_any(), set.name_any())
 }
 
+/// Returns whether a claim is called as those of the set's pods are.
+pub fn names_claim(set: &StatefulSet, name: &str) -> bool {
+    claim_templates(set).iter().any(|template| {
+        let pod = name.strip_prefix(&template.name_any());
+        let pod = pod.and_then(|rest| rest.strip_prefix('-'));
+        pod.is_some_and(|pod| ordinal(&set.name_any(), pod).is_some())
+    })
+}
+
 fn claim_templates(set: &StatefulSet) -> &[PersistentVolumeClaim] {
     let spec = set.spec.as_ref();
     spec.and_then(|spec| spec.volume_claim_templates.as_deref())
@@ -77,10 +86,8 @@ pub fn pod(set: &StatefulSet, template: &PodTemplateSpec, revision: &str, ordina
     let name = format!("{}-{ordinal}", set.name_any());
     pod.metadata.generate_name = None;
     pod.metadata.name = Some(name.clone());
-    let labels = pod.labels_mut();
-    labels.insert(POD_NAME.into(), name.clone());
-    labels.insert(POD_INDEX.into(), ordinal.to_string());
-    labels.insert(REVISION.into(), revision.into());
+    label(&mut pod, ordinal);
+    pod.labels_mut().insert(REVISION.into(), revision.into());
     let service = set
         .spec
         .as_ref()
@@ -91,6 +98,44 @@ pub fn pod(set: &StatefulSet, template: &PodTemplateSpec, revision: &str, ordina
     spec.subdomain = service;
     mount_claims(set, ordinal, spec.volumes.get_or_insert_default());
     pod
+}
+
+/// Says on a pod which one of its set it is (upstream: updateIdentity).
+fn label(pod: &mut Pod, ordinal: i32) {
+    let name = pod.name_any();
+    let labels = pod.labels_mut();
+    labels.insert(POD_NAME.into(), name);
+    labels.insert(POD_INDEX.into(), ordinal.to_string());
+}
+
+/// Returns the pod with the name and the claims that it should carry; `None`
+/// where it does (upstream: identityMatches, storageMatches, UpdateStatefulPod).
+/// As there, an index that is missing alone is not missed.
+pub fn repaired(set: &StatefulSet, pod: &Pod, ordinal: i32) -> Option<Pod> {
+    let is_named = pod.labels().get(POD_NAME) == Some(&pod.name_any());
+    let has_claims = mounts_claims(set, pod, ordinal);
+    if is_named && has_claims {
+        return None;
+    }
+    let mut repaired = pod.clone();
+    if !is_named {
+        label(&mut repaired, ordinal);
+    }
+    if !has_claims {
+        let spec = repaired.spec.get_or_insert_default();
+        mount_claims(set, ordinal, spec.volumes.get_or_insert_default());
+    }
+    Some(repaired)
+}
+
+fn mounts_claims(set: &StatefulSet, pod: &Pod, ordinal: i32) -> bool {
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref());
+    claim_templates(set).iter().all(|template| {
+        let mut volumes = volumes.unwrap_or_default().iter();
+        let volume = volumes.find(|volume| volume.name == template.name_any());
+        let source = volume.and_then(|volume| volume.persistent_volume_claim.as_ref());
+        source.is_some_and(|source| source.claim_name == claim_name(set, template, ordinal))
+    })
 }
 
 /// Puts the pod's claims before the template's other volumes.
@@ -132,9 +177,8 @@ mod tests {
         check("web-1-1", None);
     }
 
-    #[test]
-    fn a_pod_carries_its_identity_and_its_claims() {
-        let set: StatefulSet = serde_json::from_value(json!({
+    fn set() -> StatefulSet {
+        serde_json::from_value(json!({
             "metadata": {"name": "web", "namespace": "ns", "uid": "1"},
             "spec": {
                 "serviceName": "peers", "selector": {"matchLabels": {"app": "web"}},
@@ -146,7 +190,12 @@ mod tests {
                 "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {}}],
             },
         }))
-        .expect("a set");
+        .expect("a set")
+    }
+
+    #[test]
+    fn a_pod_carries_its_identity_and_its_claims() {
+        let set = set();
         let template = set.spec.clone().unwrap().template;
         let pod = serde_json::to_value(pod(&set, &template, "web-abc", 2)).expect("JSON");
         assert_eq!(pod["metadata"]["name"], "web-2");
@@ -166,8 +215,44 @@ mod tests {
                 {"name": "tmp", "emptyDir": {}},
             ])
         );
+        assert!(names_claim(&set, "data-web-2") && !names_claim(&set, "data-webs-2"));
         let claims = claims(&set, 2);
         assert_eq!(claims[0].name_any(), "data-web-2");
         assert_eq!(claims[0].labels()["app"], "web");
+    }
+
+    /// Upstream: stateful_pod_control_test.go,
+    /// TestStatefulPodControlUpdatesIdentity, TestStatefulPodControlUpdatePodStorage,
+    /// TestStatefulPodControlNoOpUpdate.
+    #[test]
+    fn what_a_pod_has_lost_comes_back() {
+        let set = set();
+        let template = set.spec.clone().unwrap_or_default().template;
+        let whole = pod(&set, &template, "web-abc", 2);
+        let check = |break_it: fn(&mut Pod), is_missed: bool| {
+            let mut broken = whole.clone();
+            break_it(&mut broken);
+            let repaired = repaired(&set, &broken, 2);
+            assert_eq!(repaired, is_missed.then(|| whole.clone()));
+        };
+        check(|_| {}, false);
+        check(|pod| drop(pod.labels_mut().remove(POD_NAME)), true);
+        check(
+            |pod| {
+                pod.labels_mut().insert(POD_NAME.into(), "web-3".into());
+                pod.labels_mut().remove(POD_INDEX);
+            },
+            true,
+        );
+        let mut unnumbered = whole.clone();
+        unnumbered.labels_mut().remove(POD_INDEX);
+        assert_eq!(repaired(&set, &unnumbered, 2), None);
+        check(
+            |pod| {
+                let spec = pod.spec.get_or_insert_default();
+                spec.volumes.get_or_insert_default().remove(0);
+            },
+            true,
+        );
     }
 }

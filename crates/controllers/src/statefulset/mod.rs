@@ -1,32 +1,29 @@
 //! StatefulSets: pods with names, an order and claims of their own
 //! (upstream: pkg/controller/statefulset).
 //!
-//! `plan` decides, `identity` says who a pod is, `claims` keeps its storage; here
-//! is the loop.
+//! `plan` decides, `identity` says who a pod is, `write` and `claims` make, mend
+//! and remove; here is the loop.
 
 mod claims;
 mod identity;
 mod plan;
+mod write;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle_client::{Cache, Key, Outcome, Queue, Recorder, Severity, key_of};
-use futures::future::join_all;
+use coracle_client::{Cache, Key, Outcome, Queue, Recorder, key_of};
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet, StatefulSetStatus};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::api::PostParams;
 use kube::core::{Selector, SelectorExt};
 use kube::{Api, Client, ResourceExt};
 
 use crate::context::Context;
 use crate::history::{self, History, Naming};
 use crate::owner::{Claim, controller_name, controller_of};
-use crate::pods;
-use crate::template::message;
-use plan::{Action, Rules};
+use plan::Rules;
 
 struct Controller {
     client: Client,
@@ -81,6 +78,18 @@ fn subscribe(controller: &Controller, queue: &Queue<Key>) {
             }
         }
     });
+    let (own, sets) = (queue.clone(), controller.sets.clone());
+    let claims = controller.claims.clone();
+    controller.claims.on_change(move |claim| {
+        // A pod may wait for the end of the claim before its own, or miss it.
+        let namespace = claim.namespace().unwrap_or_default();
+        let name = claim.name_any();
+        if claims.get(&namespace, &name).is_none() {
+            let sets = sets.within(&namespace);
+            let losers = sets.iter().filter(|set| identity::names_claim(set, &name));
+            losers.for_each(|set| own.add(key_of(&**set)));
+        }
+    });
 }
 
 fn selector(set: &StatefulSet) -> Option<Selector> {
@@ -105,6 +114,10 @@ impl Controller {
         if set.metadata.deletion_timestamp.is_none() {
             let actions = plan::plan(&rules, &by_ordinal, &revisions.update.name_any(), now);
             result = self.perform(&set, &rules, &revisions, actions).await;
+            if result.is_ok() {
+                let settled = plan::settled(&rules, &by_ordinal, now);
+                result = self.repair(&set, &settled).await;
+            }
             if result.is_ok() {
                 result = self.keep_claims(&set, &rules, &by_ordinal).await;
             }
@@ -172,124 +185,6 @@ impl Controller {
 
     fn pod_api(&self, set: &StatefulSet) -> Api<Pod> {
         Api::namespaced(self.client.clone(), &set.namespace().unwrap_or_default())
-    }
-
-    async fn perform(
-        &self,
-        set: &StatefulSet,
-        rules: &Rules,
-        revisions: &History,
-        actions: Vec<Action>,
-    ) -> Result<(), kube::Error> {
-        let tasks = actions.into_iter().map(|action| async move {
-            match action {
-                Action::Create(ordinal) => self.create(set, rules, revisions, ordinal).await,
-                Action::Delete(pod) => self.delete(set, rules, &pod).await,
-                Action::Recreate(pod) => {
-                    let text = format!(
-                        "StatefulSet {} is recreating failed Pod {}",
-                        key_of(set),
-                        pod.name_any()
-                    );
-                    self.recorder
-                        .event(set, Severity::Warning, "RecreatingFailedPod", text);
-                    self.delete(set, rules, &pod).await
-                }
-            }
-        });
-        join_all(tasks).await.into_iter().collect()
-    }
-
-    async fn create(
-        &self,
-        set: &StatefulSet,
-        rules: &Rules,
-        revisions: &History,
-        ordinal: i32,
-    ) -> Result<(), kube::Error> {
-        self.make_claims(set, ordinal).await?;
-        let revision = if rules.keeps_current(ordinal) {
-            &revisions.current
-        } else {
-            &revisions.update
-        };
-        let template = history::template_of(revision)
-            .unwrap_or_else(|| set.spec.clone().unwrap_or_default().template);
-        let pod = identity::pod(set, &template, &revision.name_any(), ordinal);
-        let what = format!(
-            "create Pod {} in StatefulSet {}",
-            pod.name_any(),
-            set.name_any()
-        );
-        match self.pod_api(set).create(&PostParams::default(), &pod).await {
-            Ok(_) => {
-                self.recorder.event(
-                    set,
-                    Severity::Normal,
-                    "SuccessfulCreate",
-                    format!("{what} successful"),
-                );
-                Ok(())
-            }
-            // It is there already and the cache will show it.
-            Err(error) if coracle_client::is_conflict(&error) => Err(error),
-            Err(error) => {
-                let text = format!("{what} failed error: {}", message(&error));
-                self.recorder
-                    .event(set, Severity::Warning, "FailedCreate", text);
-                Err(error)
-            }
-        }
-    }
-
-    async fn delete(&self, set: &StatefulSet, rules: &Rules, pod: &Pod) -> Result<(), kube::Error> {
-        let name = pod.name_any();
-        if let Some(ordinal) = identity::ordinal(&set.name_any(), &name) {
-            let surplus = !(rules.start..rules.start + rules.replicas).contains(&ordinal);
-            self.own_claims(set, pod, ordinal, surplus).await?;
-        }
-        let params = DeleteParams::default().preconditions(Preconditions {
-            uid: pod.uid(),
-            resource_version: None,
-        });
-        match self.pod_api(set).delete(&name, &params).await {
-            Err(error) if !coracle_client::is_not_found(&error) => Err(error),
-            _ => {
-                let text = format!(
-                    "delete Pod {name} in StatefulSet {} successful",
-                    set.name_any()
-                );
-                self.recorder
-                    .event(set, Severity::Normal, "SuccessfulDelete", text);
-                Ok(())
-            }
-        }
-    }
-
-    /// Makes claims that went missing under a pending pod and keeps their owners.
-    async fn keep_claims(
-        &self,
-        set: &StatefulSet,
-        rules: &Rules,
-        by_ordinal: &BTreeMap<i32, Arc<Pod>>,
-    ) -> Result<(), kube::Error> {
-        let templates = set
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.volume_claim_templates.as_ref());
-        if templates.is_none_or(Vec::is_empty) {
-            return Ok(());
-        }
-        for ordinal in rules.start..rules.start + rules.replicas {
-            let Some(pod) = by_ordinal.get(&ordinal).filter(|pod| pods::is_active(pod)) else {
-                continue;
-            };
-            if pods::phase(pod) == "Pending" {
-                self.make_claims(set, ordinal).await?;
-            }
-            self.own_claims(set, pod, ordinal, false).await?;
-        }
-        Ok(())
     }
 
     async fn write_status(

@@ -18,10 +18,9 @@ use crate::pods;
 pub enum Action {
     /// Make the pod with this ordinal.
     Create(i32),
-    /// Remove a pod that is surplus or of an old revision.
+    /// Remove a pod that is surplus, of an old revision, or has ended; what is
+    /// missed is made again.
     Delete(Arc<Pod>),
-    /// Remove a pod that has ended, so that it is made again.
-    Recreate(Arc<Pod>),
 }
 
 /// What a set says about the order of its changes.
@@ -145,7 +144,7 @@ fn fill(
             }
             Some(pod) if has_ended(pod) => {
                 if !is_going(pod) {
-                    actions.push(Action::Recreate(pod.clone()));
+                    actions.push(Action::Delete(pod.clone()));
                 }
                 true
             }
@@ -156,6 +155,26 @@ fn fill(
         }
     }
     false
+}
+
+/// Returns the pods that are there to stay and whose turn it is: in an ordered
+/// set, those before the first that is waited for (upstream: processReplica,
+/// what comes before its invariants).
+pub fn settled<'a>(
+    rules: &Rules,
+    pods: &'a BTreeMap<i32, Arc<Pod>>,
+    now: Timestamp,
+) -> Vec<(i32, &'a Arc<Pod>)> {
+    let wanted =
+        (rules.start..rules.start + rules.replicas).map(|ordinal| (ordinal, pods.get(&ordinal)));
+    let is_waited_for = |pod: Option<&Arc<Pod>>| {
+        pod.is_none_or(|pod| is_going(pod) || !is_available(pod, rules, now))
+    };
+    wanted
+        .take_while(|(_, pod)| !(rules.ordered && is_waited_for(*pod)))
+        .filter_map(|(ordinal, pod)| Some((ordinal, pod?)))
+        .filter(|(_, pod)| !has_ended(pod))
+        .collect()
 }
 
 /// Removes the pods that are too many, the highest ordinal first; returns
@@ -284,7 +303,6 @@ mod tests {
             .map(|action| match action {
                 Action::Create(ordinal) => format!("+{ordinal}"),
                 Action::Delete(pod) => format!("-{}", pod.uid().unwrap_or_default()),
-                Action::Recreate(pod) => format!("!{}", pod.uid().unwrap_or_default()),
             })
             .collect();
         assert_eq!(words, expected, "{letters} with {rules:?}");
@@ -298,7 +316,7 @@ mod tests {
         check(&rules(3), "P", &[]);
         check(&rules(3), "R", &["+1"]);
         check(&rules(3), "R-R", &["+1"]);
-        check(&rules(3), "RRF", &["!2"]);
+        check(&rules(3), "RRF", &["-2"]);
         check(&rules(3), "RTR", &[]);
         check(&rules(1), "RRR", &["-2"]);
         check(&rules(1), "RRT", &[]);
@@ -363,5 +381,28 @@ mod tests {
         };
         check(&later, "-R", &["+2"]);
         check(&later, "RRR", &["-0"]);
+    }
+
+    /// Upstream: stateful_set_control.go, processReplica.
+    #[test]
+    fn pods_are_mended_when_it_is_their_turn() {
+        let check = |ordered: bool, letters: &str, expected: &[i32]| {
+            let rules = Rules {
+                ordered,
+                ..rules(3)
+            };
+            let pods = pods(letters);
+            let settled: Vec<i32> = settled(&rules, &pods, now())
+                .iter()
+                .map(|(ordinal, _)| *ordinal)
+                .collect();
+            assert_eq!(settled, expected, "{letters}");
+        };
+        check(true, "RRR", &[0, 1, 2]);
+        check(true, "RPR", &[0]);
+        check(true, "R-R", &[0]);
+        check(false, "RPR", &[0, 1, 2]);
+        check(false, "F-R", &[2]);
+        check(true, "RRRR", &[0, 1, 2]);
     }
 }
