@@ -6,6 +6,7 @@
 
 pub mod error;
 mod go_syntax;
+mod natural;
 pub mod node;
 pub mod number;
 pub mod resolve;
@@ -14,9 +15,10 @@ pub mod value;
 pub mod write;
 
 pub use error::{Error, Mark};
+pub use natural::natural_cmp;
 pub use node::{Document, Node, NodeId, NodeKind, Reader};
 pub use value::{Map, Value, from_slice, to_value};
-pub use write::{Dialect, Writer, natural_cmp};
+pub use write::{Dialect, Writer};
 
 /// Writes a value as `sigs.k8s.io/yaml` does, with the final line break.
 pub fn to_string(value: &Value) -> String {
