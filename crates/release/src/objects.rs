@@ -233,6 +233,8 @@ impl Served {
         });
         ReleaseError::UnknownKind {
             file: object.file.clone(),
+            name: object.name().to_owned(),
+            namespace: object.own_namespace().unwrap_or_default().to_owned(),
             api_version: object.api_version().into(),
             kind: object.kind().into(),
             served,
