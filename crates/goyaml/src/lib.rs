@@ -34,7 +34,7 @@ fn write_value(writer: &mut Writer, value: &Value) {
         Value::Int(number) => writer.plain(&number.to_string()),
         Value::Uint(number) => writer.plain(&number.to_string()),
         Value::Float(number) => writer.float(*number),
-        Value::Str(text) => writer.string(text.as_bytes()),
+        Value::Str(text) => writer.string(text),
         Value::Seq(items) => {
             writer.begin_seq(items.is_empty());
             for item in items {
@@ -49,7 +49,7 @@ fn write_value(writer: &mut Writer, value: &Value) {
             entries.sort_by(|(a, _), (b, _)| natural_cmp(a.as_bytes(), b.as_bytes()));
             writer.begin_map(entries.is_empty());
             for (key, value) in &entries {
-                writer.string(key.as_bytes());
+                writer.string(key);
                 write_value(writer, value);
             }
             if !entries.is_empty() {

@@ -5,20 +5,23 @@ use std::cmp::Ordering;
 /// Compares two keys: letters after everything else, numbers inside texts by
 /// their value.
 pub fn natural_cmp(a: &[u8], b: &[u8]) -> Ordering {
-    if a == b {
-        return Ordering::Equal;
+    let Some(at) = a.iter().zip(b).position(|(a, b)| a != b) else {
+        return a.len().cmp(&b.len());
+    };
+    if a[at].is_ascii() && b[at].is_ascii() {
+        return differ(a, b, at, (char::from(a[at]), char::from(b[at])));
     }
     let (a, b) = (String::from_utf8_lossy(a), String::from_utf8_lossy(b));
     let mut pairs = a.char_indices().zip(b.chars());
     match pairs.find(|((_, a), b)| a != b) {
-        Some(((at, first), second)) => differ(&a, &b, at, first, second),
+        Some(((at, first), second)) => differ(a.as_bytes(), b.as_bytes(), at, (first, second)),
         None => a.len().cmp(&b.len()),
     }
 }
 
-/// Compares two texts that are the same up to `at`, where `first` and `second`
+/// Compares two texts that are the same up to `at`, where these characters
 /// stand.
-fn differ(a: &str, b: &str, at: usize, first: char, second: char) -> Ordering {
+fn differ(a: &[u8], b: &[u8], at: usize, (first, second): (char, char)) -> Ordering {
     match (first.is_alphabetic(), second.is_alphabetic()) {
         (true, true) => return first.cmp(&second),
         (false, true) => return Ordering::Less,
@@ -27,20 +30,20 @@ fn differ(a: &str, b: &str, at: usize, first: char, second: char) -> Ordering {
     }
     let mut seed = 0i64;
     if first == '0' || second == '0' {
-        let before = a.as_bytes()[..at].iter().rev();
+        let before = a[..at].iter().rev();
         let mut digits = before.take_while(|byte| byte.is_ascii_digit());
         if digits.any(|byte| *byte != b'0') {
             seed = 1;
         }
     }
-    let number = |text: &str| {
+    let number = |text: &[u8]| {
         let mut count = 0;
-        let digits = text.bytes().skip(at).take_while(u8::is_ascii_digit);
+        let digits = text[at..].iter().take_while(|byte| byte.is_ascii_digit());
         let value = digits.fold(seed, |number, digit| {
             count += 1;
             number
                 .wrapping_mul(10)
-                .wrapping_add(i64::from(digit - b'0'))
+                .wrapping_add(i64::from(*digit - b'0'))
         });
         (value, count)
     };

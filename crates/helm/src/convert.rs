@@ -165,10 +165,7 @@ fn write(writer: &mut Writer, value: &Value, depth: usize) -> Result<(), String>
 
 /// JSON has no invalid UTF-8: such bytes become U+FFFD.
 fn write_text(writer: &mut Writer, text: &Str) {
-    match std::str::from_utf8(text) {
-        Ok(text) => writer.string(text.as_bytes()),
-        Err(_) => writer.string(text.to_text().as_bytes()),
-    }
+    writer.string(&text.to_text());
 }
 
 /// Makes a `map[string]string`.

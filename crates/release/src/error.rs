@@ -34,23 +34,8 @@ pub enum ReleaseError {
     #[error("{0}")]
     Invalid(String),
     /// A kind is not served by the cluster.
-    #[error(
-        "resource mapping not found for name: \"{name}\" namespace: \"{namespace}\" from \"\": no matches for kind \"{kind}\" in version \"{api_version}\"\nensure CRDs are installed first"
-    )]
-    UnknownKind {
-        /// The template.
-        file: String,
-        /// Name of the object.
-        name: String,
-        /// The namespace that the object itself names.
-        namespace: String,
-        /// Its apiVersion.
-        api_version: String,
-        /// Its kind.
-        kind: String,
-        /// A version of the same kind that is served.
-        served: Option<String>,
-    },
+    #[error(transparent)]
+    UnknownKind(Box<UnknownKind>),
     /// There is no such release.
     #[error("release: not found")]
     NotFound {
@@ -189,6 +174,26 @@ pub enum ReleaseError {
     /// It was removed, but not everything went well.
     #[error("uninstallation completed with {} error(s): {}", .0.len(), .0.join("; "))]
     Uninstall(Vec<String>),
+}
+
+/// A kind that the cluster does not serve.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "resource mapping not found for name: \"{name}\" namespace: \"{namespace}\" from \"\": no matches for kind \"{kind}\" in version \"{api_version}\"\nensure CRDs are installed first"
+)]
+pub struct UnknownKind {
+    /// The template.
+    pub file: String,
+    /// Name of the object.
+    pub name: String,
+    /// The namespace that the object itself names.
+    pub namespace: String,
+    /// Its apiVersion.
+    pub api_version: String,
+    /// Its kind.
+    pub kind: String,
+    /// A version of the same kind that is served.
+    pub served: Option<String>,
 }
 
 /// What the API says of an object.
@@ -349,15 +354,7 @@ impl ReleaseError {
             ReleaseError::NoNamespace { namespace } => {
                 format!("say --create-namespace, or make it: kubectl create namespace {namespace}")
             }
-            ReleaseError::UnknownKind {
-                served: Some(served),
-                kind,
-                file,
-                ..
-            } => format!("the cluster serves {kind} as {served}: change apiVersion in {file}"),
-            ReleaseError::UnknownKind { kind, file, .. } => format!(
-                "{file} makes a {kind}, whose CustomResourceDefinition is not installed: put it into the chart's crds/ or install it first"
-            ),
+            ReleaseError::UnknownKind(error) => error.help(),
             ReleaseError::Record(RecordError::TooLarge { .. }) => {
                 "keep large files out of the chart by .helmignore, or split the chart".into()
             }
@@ -395,6 +392,20 @@ impl From<RecordError> for ReleaseError {
                 ReleaseError::Unreachable(source)
             }
             error => ReleaseError::Record(error),
+        }
+    }
+}
+
+impl UnknownKind {
+    fn help(&self) -> String {
+        let UnknownKind { file, kind, .. } = self;
+        match &self.served {
+            Some(served) => {
+                format!("the cluster serves {kind} as {served}: change apiVersion in {file}")
+            }
+            None => format!(
+                "{file} makes a {kind}, whose CustomResourceDefinition is not installed: put it into the chart's crds/ or install it first"
+            ),
         }
     }
 }

@@ -45,7 +45,7 @@ pub mod why;
 pub use capabilities::{ClusterLookup, capabilities};
 pub use chart_record::{chart_from_record, chart_to_record, values_to_record};
 pub use deploy::{Deployed, Request, deploy, is_there, upgrade_or_install};
-pub use error::{ConflictError, Contested, OwnershipError, ReleaseError};
+pub use error::{ConflictError, Contested, OwnershipError, Refusal, ReleaseError, UnknownKind};
 pub use event::{Change, Event, Row, Tell};
 pub use install::install;
 pub use json::map_to_json;

@@ -275,9 +275,7 @@ fn with_defaults(mut command: clap::Command, defaults: &config::Defaults) -> cla
             "context" => "kube_context",
             key => key,
         };
-        command = command.mut_arg(argument.to_owned(), |argument| {
-            argument.default_value(value)
-        });
+        command = command.mut_arg(argument, |argument| argument.default_value(value));
     }
     command
 }

@@ -22,6 +22,9 @@ pub(super) fn analyze(text: &[u8]) -> Analysis {
         analysis.block_allowed = false;
         return analysis;
     }
+    if is_word(text) {
+        return analysis;
+    }
     let mut indicators = text.starts_with(b"---") || text.starts_with(b"...");
     let mut special = false;
     let (mut edge, mut trailing_space) = (false, false);
@@ -71,6 +74,16 @@ pub(super) fn analyze(text: &[u8]) -> Analysis {
     analysis
 }
 
+/// Whether a text is of characters alone that mean nothing to YAML: most are.
+fn is_word(text: &[u8]) -> bool {
+    let is_usual = |byte: &u8| byte.is_ascii_alphanumeric() || b"_/".contains(byte);
+    let (first, rest) = text.split_first().unwrap_or((&0, &[]));
+    is_usual(first)
+        && rest
+            .iter()
+            .all(|byte| is_usual(byte) || b".-".contains(byte))
+}
+
 pub(super) fn width(byte: u8) -> usize {
     match byte {
         0xF0.. => 4,
@@ -115,6 +128,9 @@ pub(super) fn is_printable(text: &[u8], at: usize) -> bool {
 /// `[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?`: go-yaml does not read it
 /// as a number but quotes it for others who do.
 pub(super) fn is_base60(text: &[u8]) -> bool {
+    if !matches!(text.first(), Some(b'0'..=b'9' | b'+' | b'-')) {
+        return false;
+    }
     let Ok(text) = std::str::from_utf8(text) else {
         return false;
     };

@@ -137,10 +137,10 @@ impl Writer {
         self.plain(&text);
     }
 
-    /// Writes a string, quoted where it must be. It has to be UTF-8.
-    pub fn string(&mut self, text: &[u8]) {
+    /// Writes a string, quoted where it must be.
+    pub fn string(&mut self, text: &str) {
         let key = self.key_is_next();
-        self.before_node(Some(text));
+        self.before_node(Some(text.as_bytes()));
         let simple_key = key && self.last_key_is_simple();
         self.write_string(text, simple_key);
     }

@@ -16,9 +16,11 @@ enum Style {
 }
 
 impl Writer {
-    pub(super) fn write_string(&mut self, text: &[u8], simple_key: bool) {
+    pub(super) fn write_string(&mut self, text: &str, simple_key: bool) {
+        let meaning = resolve(text);
+        let text = text.as_bytes();
         let analysis = analyze(text);
-        let plain = match resolve(&String::from_utf8_lossy(text)) {
+        let plain = match meaning {
             Scalar::Str if is_base60(text) => false,
             Scalar::Str => self.dialect == Dialect::V2 || !is_old_bool(text),
             Scalar::Merge => true,
