@@ -173,14 +173,28 @@ impl Helms {
 
     /// Both refuse, with the same first line; ours may go on.
     fn refuse(&self, cluster: &Cluster, args: &[&str]) {
-        let first = |(code, said): (Option<i32>, String)| {
-            let line = said.lines().find(|line| line.starts_with("Error: "));
-            (code, line.unwrap_or_default().to_owned())
-        };
-        let real = first(self.run(cluster, &self.real, args));
-        let ours = first(self.run(cluster, &self.ours, args));
+        let real = self.first(cluster, &self.real, args);
+        let ours = self.first(cluster, &self.ours, args);
         assert_eq!(real.0, Some(1), "helm {args:?}");
         assert_eq!(ours, real, "helm {args:?}");
+    }
+
+    /// As [`Self::refuse`], where each leaves a failed release behind.
+    fn refuse_anew(&self, cluster: &Cluster, args: &[&str], release: &str) {
+        let [real, ours] = [&self.real, &self.ours].map(|helm| {
+            let first = self.first(cluster, helm, args);
+            self.run(cluster, &self.ours, &["uninstall", release]);
+            first
+        });
+        assert_eq!(real.0, Some(1), "helm {args:?}");
+        assert_eq!(ours, real, "helm {args:?}");
+    }
+
+    /// Returns the exit code and the first line of an error.
+    fn first(&self, cluster: &Cluster, program: &Path, args: &[&str]) -> (Option<i32>, String) {
+        let (code, said) = self.run(cluster, program, args);
+        let line = said.lines().find(|line| line.starts_with("Error: "));
+        (code, line.unwrap_or_default().to_owned())
     }
 }
 
@@ -256,14 +270,40 @@ fn answers(cluster: &Cluster, helms: &Helms) {
             "--time-format",
             "2006-01-02",
         ],
+        &["list", "--selector", "owner"],
+        &["list", "--selector", "owner=helm,status=deployed"],
+        &["list", "--selector", "version=1"],
         &["history", "web"],
+        &["history", "web", "--max", "-1"],
         &["history", "web", "-o", "json"],
         &["history", "web", "-o", "yaml", "--max", "1"],
         &["status", "web"],
         &["status", "web", "--revision", "1"],
+        &["status", "web", "--revision", "-1"],
         &["status", "web", "-o", "json"],
         &["status", "web", "-o", "yaml"],
         &["get", "all", "web"],
+        &[
+            "get",
+            "all",
+            "web",
+            "--template",
+            "{{.Release.Info.Status}} {{.Release.Chart.Metadata.Name}}",
+        ],
+        &[
+            "get",
+            "all",
+            "web",
+            "--template",
+            "{{.Release.Config}} {{.Release.Labels}} {{.Release.ApplyMethod}}",
+        ],
+        &[
+            "get",
+            "all",
+            "web",
+            "--template",
+            "{{range .Release.Hooks}}{{.Name}} {{.Events}}{{end}}{{.Nothing}}",
+        ],
         &["get", "hooks", "web"],
         &["get", "manifest", "web"],
         &["get", "notes", "web"],
@@ -274,6 +314,9 @@ fn answers(cluster: &Cluster, helms: &Helms) {
         &["get", "values", "web", "--revision", "1", "-o", "yaml"],
         &["get", "values", "other", "-n", "shop", "-o", "json"],
         &["test", "web"],
+        &["test", "web", "--logs"],
+        &["uninstall", "web", "--dry-run"],
+        &["rollback", "web", "2", "and", "more"],
         &["version"],
         &["version", "--short"],
         &["env", "HELM_NAMESPACE"],
@@ -282,6 +325,31 @@ fn answers(cluster: &Cluster, helms: &Helms) {
     }
     for args in [
         &["status", "nothing"][..],
+        &["status", "web", "--revision", "99"],
+        &["status", "web", "--revision", "abc"],
+        &["get", "values", "web", "--revision", "99"],
+        &["get", "all", "web", "--template", "{{"],
+        &["get", "all", "web", "--template", "{{upper .Release.Name}}"],
+        &["get", "all", "web", "--template", "{{.Release.Name.First}}"],
+        &["list", "--selector", "a b"],
+        &["list", "--selector", "a in b"],
+        &["list", "--selector", "=x"],
+        &["list", "--selector", "a=b=c"],
+        &["uninstall", "web", "--cascade=oops"],
+        &["list", "--kube-as-user", "nobody"],
+        &["status", "web", "--kube-as-user", "nobody"],
+        &["upgrade", "web", "chart", "--kube-as-user", "nobody"],
+        &[
+            "upgrade",
+            "--install",
+            "web",
+            "chart",
+            "--kube-as-user",
+            "nobody",
+        ],
+        &["rollback", "web", "--kube-as-user", "nobody"],
+        &["uninstall", "web", "--kube-as-user", "nobody"],
+        &["install", "third", "chart", "--kube-as-user", "nobody"],
         &["history", "nothing"],
         &["get", "values", "nothing"],
         &["uninstall", "nothing"],
@@ -297,4 +365,23 @@ fn answers(cluster: &Cluster, helms: &Helms) {
     }
     let (code, said) = helms.run(cluster, &helms.real, &["uninstall", "web"]);
     assert_eq!(code, Some(0), "{said}");
+    refusals(cluster, helms);
+}
+
+/// What the API refuses of a new release, by either way of applying.
+fn refusals(cluster: &Cluster, helms: &Helms) {
+    for template in [
+        "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: 99999}]}\n",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Not_A_Name}\n",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: nowhere}\n",
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicas: many}\n",
+        "apiVersion: example.com/v1\nkind: Boat\nmetadata: {name: a}\n",
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\nrules: 5\n",
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  annotations: {helm.sh/hook: post-install}\nspec: {ports: [{port: 99999}]}\n",
+    ] {
+        chart(cluster, &[("templates/a.yaml", template)]);
+        for method in ["--server-side=true", "--server-side=false"] {
+            helms.refuse_anew(cluster, &["install", "refused", "chart", method], "refused");
+        }
+    }
 }

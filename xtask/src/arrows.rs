@@ -48,7 +48,10 @@ const PERMITTED: &[(&str, &[&str])] = &[
     ("coracle-gotemplate", &[]),
     ("coracle-goyaml", &[]),
     ("coracle-helm", &["coracle-gotemplate", "coracle-goyaml"]),
-    ("coracle-release", &["coracle-helm", "coracle-goyaml"]),
+    (
+        "coracle-release",
+        &["coracle-helm", "coracle-goyaml", "coracle-machinery"],
+    ),
     (
         "coracle-preflight",
         &["coracle-goyaml", "coracle-helm", "coracle-machinery"],

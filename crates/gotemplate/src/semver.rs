@@ -3,7 +3,7 @@
 //! Main types: [`Version`], [`Constraints`]. The `semver` crate knows another
 //! grammar (no `||`, no hyphen ranges, other rules for pre-releases).
 
-use regex::Regex;
+use regex::{Captures, Regex};
 use std::cmp::Ordering;
 use std::sync::LazyLock;
 
@@ -235,12 +235,20 @@ impl Constraints {
     /// The library's text.
     pub fn parse(text: &str) -> Result<Constraints, String> {
         let mut rewritten = text.to_owned();
-        for captures in RANGE.captures_iter(text) {
-            let range = format!(">= {}, <= {} ", &captures[1], &captures[11]);
-            rewritten = rewritten.replacen(&captures[0], &range, 1);
+        // Compiling the expression takes longer than this look.
+        if text.split_whitespace().any(|word| word == "-") {
+            for captures in RANGE.captures_iter(text) {
+                let range = format!(">= {}, <= {} ", &captures[1], &captures[11]);
+                rewritten = rewritten.replacen(&captures[0], &range, 1);
+            }
         }
         let mut alternatives = Vec::new();
         for part in rewritten.split("||") {
+            if let Some(captures) = ONE.captures(part) {
+                // The usual case needs none of the larger expressions.
+                alternatives.push(vec![Constraint::of(&captures)?]);
+                continue;
+            }
             if !VALID.is_match(part) {
                 return Err(format!("improper constraint: {part:?}"));
             }
@@ -277,6 +285,11 @@ impl Constraint {
         let Some(captures) = ONE.captures(text) else {
             return Err(format!("improper constraint: {text:?}"));
         };
+        Constraint::of(&captures)
+    }
+
+    /// Makes a constraint of what [`ONE`] has found.
+    fn of(captures: &Captures<'_>) -> Result<Constraint, String> {
         let group = |at: usize| captures.get(at).map(|found| found.as_str());
         let pre = group(6).unwrap_or_default();
         let (mut minor_dirty, mut patch_dirty, mut dirty) = (false, false, false);

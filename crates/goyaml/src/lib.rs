@@ -6,6 +6,7 @@
 
 pub mod error;
 mod go_syntax;
+mod natural;
 pub mod node;
 pub mod number;
 pub mod resolve;
@@ -14,9 +15,10 @@ pub mod value;
 pub mod write;
 
 pub use error::{Error, Mark};
+pub use natural::natural_cmp;
 pub use node::{Document, Node, NodeId, NodeKind, Reader};
 pub use value::{Map, Value, from_slice, to_value};
-pub use write::{Dialect, Writer, natural_cmp};
+pub use write::{Dialect, Writer};
 
 /// Writes a value as `sigs.k8s.io/yaml` does, with the final line break.
 pub fn to_string(value: &Value) -> String {
@@ -32,7 +34,7 @@ fn write_value(writer: &mut Writer, value: &Value) {
         Value::Int(number) => writer.plain(&number.to_string()),
         Value::Uint(number) => writer.plain(&number.to_string()),
         Value::Float(number) => writer.float(*number),
-        Value::Str(text) => writer.string(text.as_bytes()),
+        Value::Str(text) => writer.string(text),
         Value::Seq(items) => {
             writer.begin_seq(items.is_empty());
             for item in items {
@@ -47,7 +49,7 @@ fn write_value(writer: &mut Writer, value: &Value) {
             entries.sort_by(|(a, _), (b, _)| natural_cmp(a.as_bytes(), b.as_bytes()));
             writer.begin_map(entries.is_empty());
             for (key, value) in &entries {
-                writer.string(key.as_bytes());
+                writer.string(key);
                 write_value(writer, value);
             }
             if !entries.is_empty() {

@@ -4,7 +4,8 @@ use coracle_gotemplate::json::float_text;
 use coracle_gotemplate::value::{Elem, Entries, List, MAP_STRING, Map};
 use coracle_gotemplate::{Str, Value};
 use coracle_goyaml as yaml;
-use yaml::write::{Dialect, Writer, natural_cmp};
+use yaml::natural_cmp;
+use yaml::write::{Dialect, Writer};
 
 /// Deeper values than this are refused: they contain themselves.
 const DEPTH_MAX: usize = 500;
@@ -131,9 +132,9 @@ fn write(writer: &mut Writer, value: &Value, depth: usize) -> Result<(), String>
         Value::Float(number) => writer.float(*number),
         Value::Str(text) => write_text(writer, text),
         Value::List(list) => {
-            let items = list.borrow().clone();
+            let items = list.borrow();
             writer.begin_seq(items.is_empty());
-            for item in &items {
+            for item in items.iter() {
                 write(writer, item, depth + 1)?;
             }
             if !items.is_empty() {
@@ -141,15 +142,15 @@ fn write(writer: &mut Writer, value: &Value, depth: usize) -> Result<(), String>
             }
         }
         Value::Map(map) => {
-            let entries = map.borrow().clone();
-            let mut keys: Vec<&Str> = entries.keys().collect();
-            keys.sort_by(|a, b| natural_cmp(a, b));
-            writer.begin_map(keys.is_empty());
-            for key in &keys {
+            let map = map.borrow();
+            let mut entries: Vec<(&Str, &Value)> = map.iter().collect();
+            entries.sort_by(|(a, _), (b, _)| natural_cmp(a, b));
+            writer.begin_map(entries.is_empty());
+            for (key, value) in &entries {
                 write_text(writer, key);
-                write(writer, &entries[*key], depth + 1)?;
+                write(writer, value, depth + 1)?;
             }
-            if !keys.is_empty() {
+            if !entries.is_empty() {
                 writer.end_map();
             }
         }
@@ -164,10 +165,7 @@ fn write(writer: &mut Writer, value: &Value, depth: usize) -> Result<(), String>
 
 /// JSON has no invalid UTF-8: such bytes become U+FFFD.
 fn write_text(writer: &mut Writer, text: &Str) {
-    match std::str::from_utf8(text) {
-        Ok(text) => writer.string(text.as_bytes()),
-        Err(_) => writer.string(text.to_text().as_bytes()),
-    }
+    writer.string(&text.to_text());
 }
 
 /// Makes a `map[string]string`.

@@ -13,19 +13,19 @@ use crate::explain;
 use crate::funcs::FUNCTIONS;
 use crate::manifest::{self, BadManifest, Document, Hook, Manifest};
 use crate::provenance::{Provenance, Traced};
+use crate::reading::{Reading, Texts, is_notes};
+use crate::sources::{collect, parse_all, template_value};
+use crate::stack::on_large_stack;
 use crate::trace_text::{exec_error, parse_error};
 use crate::values::Values;
-use crate::{dependencies, files, schema};
-use coracle_gotemplate::parse::{ParseError, parse};
+use crate::{dependencies, schema};
 use coracle_gotemplate::trace::Trace;
-use coracle_gotemplate::tree::Tree;
-use coracle_gotemplate::value::{Elem, Map, MapType, Method, Named, Type};
-use coracle_gotemplate::{Entries, Executor, Host, Set, Str, Value};
+use coracle_gotemplate::value::Map;
+use coracle_gotemplate::{Entries, Executor, Host, Set, Value};
 use coracle_goyaml as yaml;
 use std::collections::{BTreeMap, BTreeSet};
-use std::panic::resume_unwind;
 use std::rc::Rc;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 
 /// The release that a rendering is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,13 +204,6 @@ pub fn final_values(
     Ok(from_entries(&coalesced))
 }
 
-/// Rendered files by path.
-type Texts = BTreeMap<String, Arc<str>>;
-
-fn is_notes(path: &str) -> bool {
-    path.ends_with("NOTES.txt")
-}
-
 /// What the linter gets to see of a rendering.
 pub(crate) enum LintTexts {
     /// Texts by path.
@@ -252,10 +245,6 @@ pub(crate) fn lint_texts(
     on_large_stack(|| job.lint())
 }
 
-/// Templates recurse: an include inside an include takes stack. Helm allows a
-/// thousand of each name.
-const STACK_BYTES: usize = 1 << 30;
-
 struct Job<'j> {
     chart: &'j Chart,
     values: &'j Values,
@@ -264,15 +253,6 @@ struct Job<'j> {
     lookup: &'j dyn Lookup,
     options: Options,
     rules: &'static Rules,
-}
-
-/// A template with the path of its chart.
-pub(crate) struct Source {
-    pub(crate) path: String,
-    pub(crate) text: Arc<[u8]>,
-    /// Index of the chart's values among the contexts.
-    context: usize,
-    base_path: String,
 }
 
 impl Job<'_> {
@@ -331,7 +311,7 @@ impl Job<'_> {
                 violations.text
             ));
         }
-        match self.run(&chart, coalesced, &BTreeSet::new(), None) {
+        match self.run(&chart, coalesced, &BTreeSet::new(), &mut |_, _| {}) {
             Ok((texts, _)) => LintTexts::Texts(texts),
             Err(error) => LintTexts::Refused(error.helm),
         }
@@ -361,36 +341,15 @@ impl Job<'_> {
         chart: &Chart,
         values: Map,
     ) -> Result<(Result<Vec<Document>, BadManifest>, Texts, String), Box<RenderError>> {
-        let rules = self.rules;
-        let read = |path: &str, text: &str| match is_notes(path) {
-            true => Ok(Vec::new()),
-            false => manifest::documents(path, text, rules),
-        };
-        // While one template writes, the texts of those before it are read.
         let (texts, documents) = std::thread::scope(|scope| {
-            let (sender, receiver) = mpsc::channel::<(String, Arc<str>)>();
-            let reader = scope.spawn(move || -> BTreeMap<String, _> {
-                let read = |(path, text): (String, Arc<str>)| {
-                    let documents = read(&path, &text);
-                    (path, documents)
-                };
-                receiver.iter().map(read).collect()
-            });
-            let written = self.run(chart, values, &BTreeSet::new(), Some(&sender));
-            drop(sender);
-            let documents = reader.join().unwrap_or_else(|panic| resume_unwind(panic));
-            written.map(|(texts, _)| (texts, documents))
+            let mut reading = Reading::new(scope, self.rules);
+            let mut hear = |path: &str, text: &Arc<str>| reading.hear(path, text);
+            let written = self.run(chart, values, &BTreeSet::new(), &mut hear);
+            written.map(|(texts, _)| (texts, reading.finish()))
         })?;
-        let notes_path = format!("{}/templates/NOTES.txt", chart.name());
-        let notes = texts.get(&notes_path).map(|text| text.to_string());
-        let mut all = Vec::new();
-        for documents in documents.into_values() {
-            match documents {
-                Ok(documents) => all.extend(documents),
-                Err(bad) => return Ok((Err(bad), texts, String::new())),
-            }
-        }
-        Ok((Ok(all), texts, notes.unwrap_or_default()))
+        let notes = texts.get(&format!("{}/templates/NOTES.txt", chart.name()));
+        let notes = notes.map(|text| text.to_string()).unwrap_or_default();
+        Ok((documents, texts, notes))
     }
 
     /// Renders once more and records who wrote which bytes of one file.
@@ -399,14 +358,14 @@ impl Job<'_> {
             .run(chart, self.values.map())
             .ok()?;
         let paths = BTreeSet::from([path.to_owned()]);
-        let (_, mut found) = self.run(chart, values, &paths, None).ok()?;
+        let (_, mut found) = self.run(chart, values, &paths, &mut |_, _| {}).ok()?;
         found.files.remove(path)
     }
 
     /// Renders once more and records who wrote which bytes of some files.
     fn trace_all(&self, paths: &BTreeSet<String>) -> Option<Provenance> {
         let (chart, coalesced) = self.values_of_charts(&mut Vec::new()).ok()?;
-        Some(self.run(&chart, coalesced, paths, None).ok()?.1)
+        Some(self.run(&chart, coalesced, paths, &mut |_, _| {}).ok()?.1)
     }
 
     /// Settles which charts take part and which values each of them sees.
@@ -428,15 +387,16 @@ impl Job<'_> {
         Ok((chart, coalesced))
     }
 
-    /// Runs all templates; `heard` gets the texts as they come.
+    /// Runs all templates; `hear` gets the texts as they come.
     fn run(
         &self,
         chart: &Chart,
         values: Map,
         traced: &BTreeSet<String>,
-        heard: Option<&mpsc::Sender<(String, Arc<str>)>>,
+        hear: &mut dyn FnMut(&str, &Arc<str>),
     ) -> Result<(Texts, Provenance), Box<RenderError>> {
-        let (sources, contexts) = self.collect(chart, values);
+        let capabilities = self.capabilities.to_value();
+        let (sources, contexts) = collect(chart, values, self.release_value(), capabilities);
         let set = Rc::new(Set::new());
         let functions = &*FUNCTIONS;
         for (source, trees) in sources.iter().zip(parse_all(&sources)) {
@@ -469,10 +429,7 @@ impl Job<'_> {
             }
             let written = coracle_gotemplate::funcs::without_no_value(written);
             let text: Arc<str> = String::from_utf8_lossy(&written).into();
-            if let Some(heard) = heard {
-                // Nobody hears any more only after a panic, which is told below.
-                let _ = heard.send((source.path.clone(), text.clone()));
-            }
+            hear(&source.path, &text);
             texts.insert(source.path.clone(), text);
         }
         if self.options.once {
@@ -486,25 +443,6 @@ impl Job<'_> {
         let mut coalescer = Coalescer::coalesce(self.rules);
         let coalesced = coalescer.run(chart, self.values.map());
         coalesced.map(|map| from_entries(&map)).unwrap_or_default()
-    }
-
-    /// Gathers the templates of all charts in the order of execution, and the
-    /// context of each chart.
-    fn collect(&self, chart: &Chart, values: Map) -> (Vec<Source>, Vec<Map>) {
-        let mut gatherer = Gatherer {
-            release: self.release_value(),
-            capabilities: self.capabilities.to_value(),
-            sources: Vec::new(),
-            contexts: Vec::new(),
-        };
-        let values = Value::Map(values.with_type(VALUES_TYPE));
-        gatherer.gather(chart, chart.name(), values, true);
-        let mut sources = gatherer.sources;
-        // Deeper paths first, then backwards by name.
-        let depth = |source: &Source| source.path.matches('/').count();
-        sources.sort_by(|a, b| depth(b).cmp(&depth(a)).then_with(|| b.path.cmp(&a.path)));
-        sources.dedup_by(|a, b| a.path == b.path);
-        (sources, gatherer.contexts)
     }
 
     fn release_value(&self) -> Value {
@@ -521,129 +459,6 @@ impl Job<'_> {
             ("Service".into(), "Helm".into()),
         ]))
     }
-}
-
-struct Gatherer {
-    release: Value,
-    capabilities: Value,
-    sources: Vec<Source>,
-    contexts: Vec<Map>,
-}
-
-impl Gatherer {
-    fn gather(&mut self, chart: &Chart, path: &str, values: Value, is_root: bool) -> Value {
-        let subcharts = Map::new(Entries::new());
-        let context = Map::typed(
-            VALUES_TYPE,
-            Entries::from([
-                ("Chart".into(), chart.metadata.to_value(is_root)),
-                ("Files".into(), files::to_value(&chart.files)),
-                ("Release".into(), self.release.clone()),
-                ("Capabilities".into(), self.capabilities.clone()),
-                ("Values".into(), values.clone()),
-                ("Subcharts".into(), Value::Map(subcharts.clone())),
-            ]),
-        );
-        for child in &chart.dependencies {
-            let below = match values
-                .as_map()
-                .and_then(|map| map.get(child.name().as_bytes()))
-            {
-                Some(Value::Map(map)) => Value::Map(map.with_type(VALUES_TYPE)),
-                _ => Value::Map(Map::typed(VALUES_TYPE, Entries::new())),
-            };
-            let path = format!("{path}/charts/{}", child.name());
-            let seen = self.gather(child, &path, below, false);
-            subcharts.insert(child.name(), seen);
-        }
-        self.contexts.push(context.clone());
-        for file in &chart.templates {
-            let base = file.name.rsplit('/').next().unwrap_or_default();
-            if chart.metadata.is_library() && !base.starts_with('_') {
-                continue;
-            }
-            self.sources.push(Source {
-                path: format!("{path}/{}", file.name),
-                text: file.data.clone(),
-                context: self.contexts.len() - 1,
-                base_path: format!("{path}/templates"),
-            });
-        }
-        Value::Map(context.with_type(coracle_gotemplate::value::MAP_ANY))
-    }
-}
-
-fn template_value(path: &str, base_path: &str) -> Value {
-    Value::Map(Map::typed(
-        VALUES_TYPE,
-        Entries::from([
-            ("Name".into(), path.into()),
-            ("BasePath".into(), base_path.into()),
-        ]),
-    ))
-}
-
-/// From this many bytes on, parsing pays for a second thread.
-const PARSE_ALONE_BYTES: usize = 64 << 10;
-
-type Parsed = Result<Vec<Arc<Tree>>, ParseError>;
-
-/// Parses the templates, half of the text on a thread of its own.
-fn parse_all(sources: &[Source]) -> Vec<Parsed> {
-    let parse = |sources: &[Source]| -> Vec<Parsed> {
-        let parse = |source: &Source| parse(&source.path, source.text.clone(), &FUNCTIONS);
-        sources.iter().map(parse).collect()
-    };
-    let total: usize = sources.iter().map(|source| source.text.len()).sum();
-    if total < PARSE_ALONE_BYTES {
-        return parse(sources);
-    }
-    let mut before = 0;
-    let middle = sources.iter().position(|source| {
-        before += source.text.len();
-        before * 2 > total
-    });
-    let (first, second) = sources.split_at(middle.unwrap_or_default());
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name("parse".into())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || {
-                take_memory(total * TREE_BYTES_PER_BYTE / 2);
-                parse(second)
-            })
-            .expect("a thread can be started");
-        let mut parsed = parse(first);
-        match thread.join() {
-            Ok(rest) => parsed.extend(rest),
-            Err(panic) => resume_unwind(panic),
-        }
-        parsed
-    })
-}
-
-/// How much memory the trees of a byte of template take, roughly.
-const TREE_BYTES_PER_BYTE: usize = 4;
-
-/// Asks for memory at once and frees it, so that it need not be asked for page
-/// by page, as glibc does in every thread but the first.
-fn take_memory(bytes: usize) {
-    drop(Vec::<u8>::with_capacity(bytes.min(24 << 20)));
-}
-
-/// Runs `work` where recursion has room.
-fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name("render".into())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, work)
-            .expect("a thread can be started");
-        match thread.join() {
-            Ok(value) => value,
-            Err(panic) => resume_unwind(panic),
-        }
-    })
 }
 
 struct JobHost<'h> {
@@ -672,75 +487,4 @@ impl Host for JobHost<'_> {
     fn seed(&self) -> Option<u64> {
         self.job.options.seed
     }
-}
-
-/// `common.Values`: a map with methods.
-const VALUES_TYPE: MapType = MapType {
-    elem: Elem::Any,
-    named: Some(&VALUES),
-};
-
-static VALUES: Named = Named {
-    name: "common.Values",
-    methods: &[
-        Method {
-            name: "AsMap",
-            params: &[],
-            call: |this, _| match this {
-                Value::Map(map) => Ok(Value::Map(
-                    map.with_type(coracle_gotemplate::value::MAP_ANY),
-                )),
-                _ => Ok(Value::map(Entries::new())),
-            },
-        },
-        Method {
-            name: "YAML",
-            params: &[],
-            call: |this, _| crate::convert::to_yaml(this, yaml::Dialect::V2).map(Value::from),
-        },
-        Method {
-            name: "Table",
-            params: &[Type::String],
-            call: |this, args| table(this, &args[0]),
-        },
-        Method {
-            name: "PathValue",
-            params: &[Type::String],
-            call: |this, args| path_value(this, &args[0]),
-        },
-    ],
-};
-
-fn path_of(value: &Value) -> String {
-    value
-        .as_str()
-        .map(|text| text.to_text().into_owned())
-        .unwrap_or_default()
-}
-
-fn table(this: &Value, path: &Value) -> Result<Value, String> {
-    let mut here = this.clone();
-    for part in path_of(path).split('.') {
-        let next = here.as_map().and_then(|map| map.get(part.as_bytes()));
-        here = match next {
-            Some(Value::Map(map)) => Value::Map(map.with_type(VALUES_TYPE)),
-            _ => return Err(format!("{part:?} is not a table")),
-        };
-    }
-    Ok(here)
-}
-
-fn path_value(this: &Value, path: &Value) -> Result<Value, String> {
-    let path = path_of(path);
-    if path.is_empty() {
-        return Err("YAML path cannot be empty".into());
-    }
-    let (holder, key) = match path.rsplit_once('.') {
-        Some((holder, key)) => (table(this, &holder.into()).ok(), key.to_owned()),
-        None => (Some(this.clone()), path),
-    };
-    let found = holder
-        .and_then(|holder| holder.as_map()?.get(&Str::from(key.as_str())))
-        .filter(|value| !matches!(value, Value::Map(map) if map.ty.named.is_none()));
-    found.ok_or_else(|| format!("{key:?} is not a value"))
 }

@@ -115,18 +115,75 @@ impl Wrong {
 fn against(schema: &[u8], values: &Map) -> Result<(), Wrong> {
     let schema = schema.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(schema);
     let schema = parse(schema).map_err(Wrong::Schema)?;
-    let mut compiler = boon::Compiler::new();
-    compiler.set_default_draft(boon::Draft::V2020_12);
-    compiler.use_loader(Box::new(NoNetwork));
+    let instance = to_json(&Value::Map(values.clone()));
+    if is_plainly_valid(&schema, &instance) {
+        return Ok(());
+    }
     const URL: &str = "file:///values.schema.json";
+    let mut compiler = compiler();
     let mut schemas = boon::Schemas::new();
     let refuse = |error| Wrong::Schema(schema_words::refusal(&error));
     compiler.add_resource(URL, schema).map_err(refuse)?;
     let index = compiler.compile(URL, &mut schemas).map_err(refuse)?;
-    let instance = to_json(&Value::Map(values.clone()));
     schemas
         .validate(&instance, index)
         .map_err(|error| Wrong::Values(schema_words::lines(&error)))
+}
+
+fn compiler() -> boon::Compiler {
+    let mut compiler = boon::Compiler::new();
+    compiler.set_default_draft(boon::Draft::V2020_12);
+    compiler.use_loader(Box::new(NoNetwork));
+    compiler
+}
+
+/// Whether the schema fits its draft and the values fit the schema, found out
+/// with less work; where it is not certain, the answer is no.
+///
+/// The first schema of anybody's makes `boon` compile those of all drafts.
+/// Those that stand at json-schema.org it takes for well-formed, so that this
+/// one's draft can be compiled alone and asked first.
+fn is_plainly_valid(schema: &serde_json::Value, instance: &serde_json::Value) -> bool {
+    const OWN: &str = "https://json-schema.org/values/of/a/chart/values.schema.json";
+    const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+    let draft = schema["$schema"].as_str().unwrap_or(DRAFT);
+    if !refers_to_itself(schema) {
+        return false;
+    }
+    let mut schemas = boon::Schemas::new();
+    let mut compiler = compiler();
+    compiler.enable_format_assertions();
+    let mut fits = |compiler: &mut boon::Compiler, url: &str, value: &serde_json::Value| {
+        let index = compiler.compile(url, &mut schemas);
+        index.is_ok_and(|index| schemas.validate(value, index).is_ok())
+    };
+    if !stands_there(draft) || !fits(&mut compiler, draft, schema) {
+        return false;
+    }
+    let mut compiler = self::compiler();
+    compiler.add_resource(OWN, schema.clone()).is_ok() && fits(&mut compiler, OWN, instance)
+}
+
+/// Whether a URL is one of json-schema.org.
+fn stands_there(url: &str) -> bool {
+    let known = ["http://json-schema.org/", "https://json-schema.org/"];
+    known.iter().any(|host| url.starts_with(host))
+}
+
+/// Whether no part of the schema has a name of its own or refers to another
+/// document: then it does not matter where it stands.
+fn refers_to_itself(schema: &serde_json::Value) -> bool {
+    match schema {
+        serde_json::Value::Object(map) => map.iter().all(|(key, value)| match key.as_str() {
+            "$id" | "id" if value.is_string() => false,
+            "$ref" | "$dynamicRef" | "$recursiveRef" => {
+                value.as_str().is_some_and(|text| text.starts_with('#'))
+            }
+            _ => refers_to_itself(value),
+        }),
+        serde_json::Value::Array(items) => items.iter().all(refers_to_itself),
+        _ => true,
+    }
 }
 
 /// Reads a schema as Go's decoder does.

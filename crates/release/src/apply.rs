@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::event::Change;
 use crate::objects::{Object, Served};
-use crate::refusal::{Step, explained};
+use crate::refusal::{Attempt, Step};
 use crate::{ReleaseError, fields, merge};
 
 /// The field manager of Helm 4.
@@ -31,6 +31,8 @@ pub(crate) struct Method {
     /// What the last revision wrote was merged by the client: its fields become
     /// the server's to merge.
     pub migrate: bool,
+    /// There was a revision before: what is new is added to it.
+    pub adds: bool,
 }
 
 /// Applies objects of one release.
@@ -77,23 +79,34 @@ impl Applier<'_> {
         let params = PatchParams::apply(MANAGER).dry_run().force();
         let patch = Patch::Apply(&marked);
         let asked = objects.patch(object.name(), &params, &patch).await;
-        asked.map_err(|error| explained(error, Step::Apply, object, &marked, None))
+        asked.map_err(|error| self.explained(error, Step::Apply, object, &marked, None))
     }
 
     /// Makes or changes an object as it is, without marks: a hook.
     pub async fn apply_unmarked(&self, object: &Object) -> Result<(), ReleaseError> {
         let objects = self.served.api(object, self.namespace)?;
+        let value = self.placed(object);
         if object.has_generated_name() || !self.method.server_side {
-            self.create(&objects, object, &object.value).await?;
+            self.create(&objects, object, &value).await?;
         } else {
-            self.patch(&objects, object, &object.value, None).await?;
+            self.patch(&objects, object, &value, None).await?;
         }
         Ok(())
     }
 
+    /// Returns the object with the namespace that it is in.
+    fn placed(&self, object: &Object) -> Value {
+        let mut value = object.value.clone();
+        let namespace = self.served.namespace(object, self.namespace);
+        if !namespace.is_empty() {
+            value["metadata"]["namespace"] = namespace.into();
+        }
+        value
+    }
+
     /// Returns the object with Helm's marks of ownership.
     pub fn marked(&self, object: &Object) -> Value {
-        let mut value = object.value.clone();
+        let mut value = self.placed(object);
         let meta = &mut value["metadata"];
         put(meta, "labels", "app.kubernetes.io/managed-by", "Helm");
         put(meta, "annotations", "meta.helm.sh/release-name", self.name);
@@ -131,7 +144,7 @@ impl Applier<'_> {
         };
         match objects.create(&params, &value).await {
             Ok(_) => Ok(Change::Created),
-            Err(error) => Err(explained(error, Step::Apply, object, marked, None)),
+            Err(error) => Err(self.explained(error, Step::Create, object, marked, None)),
         }
     }
 
@@ -152,7 +165,7 @@ impl Applier<'_> {
         let patch = Patch::Apply(marked);
         match objects.patch(object.name(), &params, &patch).await {
             Ok(now) => Ok(change(live, &now)),
-            Err(error) => Err(explained(error, Step::Apply, object, marked, live)),
+            Err(error) => Err(self.explained(error, Step::Apply, object, marked, live)),
         }
     }
 
@@ -171,7 +184,7 @@ impl Applier<'_> {
         };
         match objects.replace(object.name(), &params, &value).await {
             Ok(now) => Ok(change(Some(live), &now)),
-            Err(error) => Err(explained(error, Step::Replace, object, marked, Some(live))),
+            Err(error) => Err(self.explained(error, Step::Replace, object, marked, Some(live))),
         }
     }
 
@@ -199,7 +212,7 @@ impl Applier<'_> {
             .await
         {
             Ok(now) => Ok(change(Some(live), &now)),
-            Err(error) => Err(explained(error, Step::Apply, object, marked, Some(live))),
+            Err(error) => Err(self.explained(error, Step::Merge, object, marked, Some(live))),
         }
     }
 
@@ -234,7 +247,13 @@ impl Applier<'_> {
                     }
                 }
                 Err(error) => {
-                    return Err(explained(error, Step::Apply, object, &Value::Null, None));
+                    return Err(self.explained(
+                        error,
+                        Step::Merge,
+                        object,
+                        &Value::Null,
+                        Some(&live),
+                    ));
                 }
             }
         }
@@ -251,8 +270,28 @@ impl Applier<'_> {
         match objects.delete(object.name(), params).await {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
-            Err(error) => Err(explained(error, Step::Delete, object, &Value::Null, None)),
+            Err(error) => Err(self.explained(error, Step::Delete, object, &Value::Null, None)),
         }
+    }
+
+    /// Explains a refusal.
+    fn explained(
+        &self,
+        error: kube::Error,
+        step: Step,
+        object: &Object,
+        wanted: &Value,
+        live: Option<&DynamicObject>,
+    ) -> ReleaseError {
+        let attempt = Attempt {
+            step,
+            object,
+            namespace: self.served.namespace(object, self.namespace),
+            is_added: self.method.adds && live.is_none() && step != Step::Delete,
+            wanted,
+            live,
+        };
+        attempt.explained(error)
     }
 }
 

@@ -4,7 +4,8 @@
 use coracle_helm::RenderError;
 
 use crate::objects::ParseError;
-use crate::record::{RecordError, Status};
+use crate::record::Status;
+use crate::record_secret::RecordError;
 
 /// A release could not be changed or read.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +26,7 @@ pub enum ReleaseError {
     Parse(#[from] ParseError),
     /// A record could not be read or written.
     #[error(transparent)]
-    Record(#[from] RecordError),
+    Record(RecordError),
     /// The chart could not be rendered.
     #[error("{}", .0.report().trim_end())]
     Render(Box<RenderError>),
@@ -33,17 +34,8 @@ pub enum ReleaseError {
     #[error("{0}")]
     Invalid(String),
     /// A kind is not served by the cluster.
-    #[error("{file}: the cluster serves no {kind} of {api_version}")]
-    UnknownKind {
-        /// The template.
-        file: String,
-        /// Its apiVersion.
-        api_version: String,
-        /// Its kind.
-        kind: String,
-        /// A version of the same kind that is served.
-        served: Option<String>,
-    },
+    #[error(transparent)]
+    UnknownKind(Box<UnknownKind>),
     /// There is no such release.
     #[error("release: not found")]
     NotFound {
@@ -83,8 +75,16 @@ pub enum ReleaseError {
         name: String,
     },
     /// There is no such revision.
-    #[error("release has no {revision} version")]
+    #[error("release: not found")]
     NoRevision {
+        /// Name of the release.
+        name: String,
+        /// What there is.
+        known: Vec<i64>,
+    },
+    /// There is no such revision to roll back to.
+    #[error("release has no {revision} version")]
+    NoTarget {
         /// Name of the release.
         name: String,
         /// What was asked for.
@@ -108,27 +108,24 @@ pub enum ReleaseError {
     /// Other managers own fields that the chart sets.
     #[error(transparent)]
     Conflict(Box<ConflictError>),
-    /// The API finds an object wrong.
-    #[error("{title} ({file}) is refused: {}", .problems.join("; "))]
-    Refused {
-        /// The template.
-        file: String,
-        /// `Kind/name`.
-        title: String,
-        /// What is wrong, a line each.
-        problems: Vec<String>,
-        /// What to do.
-        advice: Option<String>,
-    },
-    /// The API does not let the user do it.
-    #[error("could not {step}: {message}")]
-    Forbidden {
-        /// What was being done to what.
+    /// The API refuses an object.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
+    /// It failed at a step that Helm names before the cause.
+    #[error("{step}")]
+    During {
+        /// Helm's words.
         step: String,
-        /// What the API said.
-        message: String,
-        /// What to do.
-        advice: String,
+        /// Why it failed.
+        source: Box<ReleaseError>,
+    },
+    /// The API refuses to remove objects.
+    #[error("failed to delete release: {name}")]
+    NotDeleted {
+        /// Name of the release.
+        name: String,
+        /// What it said of each.
+        refusals: Vec<String>,
     },
     /// There is no such namespace.
     #[error("create: failed to create: namespaces \"{namespace}\" not found")]
@@ -177,6 +174,40 @@ pub enum ReleaseError {
     /// It was removed, but not everything went well.
     #[error("uninstallation completed with {} error(s): {}", .0.len(), .0.join("; "))]
     Uninstall(Vec<String>),
+}
+
+/// A kind that the cluster does not serve.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "resource mapping not found for name: \"{name}\" namespace: \"{namespace}\" from \"\": no matches for kind \"{kind}\" in version \"{api_version}\"\nensure CRDs are installed first"
+)]
+pub struct UnknownKind {
+    /// The template.
+    pub file: String,
+    /// Name of the object.
+    pub name: String,
+    /// The namespace that the object itself names.
+    pub namespace: String,
+    /// Its apiVersion.
+    pub api_version: String,
+    /// Its kind.
+    pub kind: String,
+    /// A version of the same kind that is served.
+    pub served: Option<String>,
+}
+
+/// What the API says of an object.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+pub struct Refusal {
+    /// Helm's words, the API's at their end.
+    pub words: String,
+    /// The template; empty where no template made the object.
+    pub file: String,
+    /// `Kind/name`.
+    pub title: String,
+    /// What to do, where something is known.
+    pub advice: Option<String>,
 }
 
 /// An object belongs to nobody, or to another release.
@@ -246,10 +277,7 @@ impl ReleaseError {
         let mut source = std::error::Error::source(self);
         while let Some(error) = source {
             // The API's own words say it all; kube adds the whole answer.
-            let said = match error.downcast_ref::<kube::Error>() {
-                Some(kube::Error::Api(status)) => Some(status.message.clone()),
-                _ => None,
-            };
+            let said = answer(error);
             let is_last = said.is_some();
             let text = said.unwrap_or_else(|| error.to_string());
             if !line.ends_with(&text) {
@@ -265,9 +293,9 @@ impl ReleaseError {
     /// the message says it all.
     pub fn help(&self) -> Option<String> {
         let text = match self {
-            ReleaseError::Undone { source, .. } | ReleaseError::NotUndone { source, .. } => {
-                return source.help();
-            }
+            ReleaseError::Undone { source, .. }
+            | ReleaseError::NotUndone { source, .. }
+            | ReleaseError::During { source, .. } => return source.help(),
             ReleaseError::NotFound {
                 name,
                 namespace,
@@ -308,7 +336,8 @@ impl ReleaseError {
             ReleaseError::AlreadyDeleted { name } => {
                 format!("to remove its history as well: uninstall {name} without --keep-history")
             }
-            ReleaseError::NoRevision { name, known, .. } => {
+            ReleaseError::NoRevision { name, known }
+            | ReleaseError::NoTarget { name, known, .. } => {
                 let known: Vec<String> = known.iter().map(i64::to_string).collect();
                 format!("release {name} has revisions {}", known.join(", "))
             }
@@ -317,24 +346,20 @@ impl ReleaseError {
             ),
             ReleaseError::Ownership(error) => error.help(),
             ReleaseError::Conflict(error) => error.help(),
-            ReleaseError::Refused {
-                advice: Some(advice),
-                ..
-            } => advice.clone(),
-            ReleaseError::Forbidden { advice, .. } => advice.clone(),
-            ReleaseError::NoNamespace { namespace } => format!(
-                "say --create-namespace, or make it: kubectl create namespace {namespace}"
+            ReleaseError::Refused(refusal) => return refusal.help(),
+            ReleaseError::NotDeleted { name, refusals } => format!(
+                "{}\nthe release stays recorded; once that is mended: uninstall {name}",
+                refusals.join("\n")
             ),
-            ReleaseError::UnknownKind {
-                served: Some(served),
-                kind,
-                ..
-            } => format!("the cluster serves {kind} as {served}: change apiVersion in the template"),
-            ReleaseError::UnknownKind { .. } => {
-                "its CustomResourceDefinition is not installed: put it into the chart's crds/ or install it first".into()
+            ReleaseError::NoNamespace { namespace } => {
+                format!("say --create-namespace, or make it: kubectl create namespace {namespace}")
             }
+            ReleaseError::UnknownKind(error) => error.help(),
             ReleaseError::Record(RecordError::TooLarge { .. }) => {
                 "keep large files out of the chart by .helmignore, or split the chart".into()
+            }
+            ReleaseError::Record(error) if error.is_forbidden() => {
+                format!("releases are recorded in Secrets of their namespace; {LACKS_RIGHT}")
             }
             ReleaseError::Unreachable(_) => {
                 "is the cluster started, and is it the one that the kubeconfig's context names?"
@@ -343,6 +368,54 @@ impl ReleaseError {
             _ => return None,
         };
         Some(text)
+    }
+}
+
+/// What to do where the API grants too little.
+pub(crate) const LACKS_RIGHT: &str = "the account of the kubeconfig's user lacks that right: ask for a Role with it, or use another context";
+
+/// Returns what the API itself said, if this is its answer.
+fn answer(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let boxed = error
+        .downcast_ref::<Box<kube::Error>>()
+        .map(|error| &**error);
+    match boxed.or_else(|| error.downcast_ref::<kube::Error>())? {
+        kube::Error::Api(status) => Some(status.message.clone()),
+        _ => None,
+    }
+}
+
+impl From<RecordError> for ReleaseError {
+    fn from(error: RecordError) -> ReleaseError {
+        match error {
+            RecordError::Api { source, .. } if !is_answer(&source) => {
+                ReleaseError::Unreachable(source)
+            }
+            error => ReleaseError::Record(error),
+        }
+    }
+}
+
+impl UnknownKind {
+    fn help(&self) -> String {
+        let UnknownKind { file, kind, .. } = self;
+        match &self.served {
+            Some(served) => {
+                format!("the cluster serves {kind} as {served}: change apiVersion in {file}")
+            }
+            None => format!(
+                "{file} makes a {kind}, whose CustomResourceDefinition is not installed: put it into the chart's crds/ or install it first"
+            ),
+        }
+    }
+}
+
+impl Refusal {
+    fn help(&self) -> Option<String> {
+        let made =
+            (!self.file.is_empty()).then(|| format!("{} is made by {}", self.title, self.file));
+        let lines: Vec<String> = made.into_iter().chain(self.advice.clone()).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
     }
 }
 
@@ -405,8 +478,21 @@ pub(crate) fn api(step: impl Into<String>) -> impl FnOnce(kube::Error) -> Releas
 
 /// As [`api`], but tells a cluster that does not answer from one that refuses.
 pub(crate) fn unreachable_or(step: impl Into<String>) -> impl FnOnce(kube::Error) -> ReleaseError {
-    move |error| match error {
-        kube::Error::Api(_) | kube::Error::Discovery(_) => api(step)(error),
-        other => ReleaseError::Unreachable(Box::new(other)),
+    move |error| match is_answer(&error) {
+        true => api(step)(error),
+        false => ReleaseError::Unreachable(Box::new(error)),
+    }
+}
+
+/// Whether somebody answered.
+fn is_answer(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(_) | kube::Error::Discovery(_))
+}
+
+/// Puts Helm's name of a step before what failed in it.
+pub(crate) fn during(step: impl Into<String>) -> impl FnOnce(ReleaseError) -> ReleaseError {
+    move |error| ReleaseError::During {
+        step: step.into(),
+        source: Box::new(error),
     }
 }

@@ -29,7 +29,10 @@ pub(crate) async fn await_gone(
     let until = Instant::now() + timeout;
     let waits = objects.iter().map(|object| async move {
         match served.api(object, namespace) {
-            Ok(api) => one_is_gone(&api, object, until).await,
+            Ok(api) => {
+                let namespace = served.namespace(object, namespace);
+                one_is_gone(&api, object, namespace, until).await
+            }
             // A kind that is not served any more took its objects with it.
             Err(_) => Ok(()),
         }
@@ -44,6 +47,7 @@ pub(crate) async fn await_gone(
 async fn one_is_gone(
     objects: &Api<DynamicObject>,
     object: &Object,
+    namespace: &str,
     until: Instant,
 ) -> Result<(), ReleaseError> {
     loop {
@@ -53,15 +57,27 @@ async fn one_is_gone(
             return Ok(());
         };
         if Instant::now() >= until {
-            let holder = match meta.finalizers() {
-                [] => "nothing removes it".to_owned(),
-                finalizers => format!("finalizer {} holds it", finalizers.join(", ")),
-            };
-            return Err(ReleaseError::NotReady(format!(
-                "{} is still there: {holder}",
-                object.title()
+            return Err(ReleaseError::NotReady(still_there(
+                object, namespace, &meta,
             )));
         }
         tokio::time::sleep(LOOK).await;
     }
+}
+
+/// Says that an object is still there, in Helm's words, and what holds it.
+fn still_there(object: &Object, namespace: &str, meta: &impl ResourceExt) -> String {
+    let status = match meta.meta().deletion_timestamp {
+        Some(_) => "Terminating, message: Resource scheduled for deletion",
+        None => "Current, message: nothing removes it",
+    };
+    let held = match meta.finalizers() {
+        [] => String::new(),
+        finalizers => format!("\nfinalizer {} holds it", finalizers.join(", ")),
+    };
+    format!(
+        "resource {}/{namespace}/{} still exists. status: {status}{held}",
+        object.kind(),
+        object.name()
+    )
 }

@@ -12,11 +12,13 @@ use serde_json::Value;
 
 use crate::ReleaseError;
 use crate::apply::{Applier, Method};
+use crate::error::during;
 use crate::event::Event;
 use crate::gone::await_gone;
 use crate::objects::{Object, parse};
 use crate::operation::Operation;
 use crate::record::{Hook, Record, now};
+use crate::refusal::{Attempt, Step};
 use crate::wait::await_runs;
 
 const BEFORE: &str = "before-hook-creation";
@@ -138,6 +140,7 @@ async fn apply_and_await(
             replace: false,
             strict: !operation.options.skip_field_validation,
             migrate: false,
+            adds: false,
         },
     };
     for object in objects {
@@ -159,15 +162,11 @@ async fn failure(
     hook: &Hook,
     error: ReleaseError,
 ) -> ReleaseError {
+    let ReleaseError::NotReady(mut cause) = error else {
+        return during(refused(event, &hook.path))(error);
+    };
     let shows_all = hook.output_log_policies.iter().any(|one| one == FAILED);
     let logs = logs(operation, hook).await;
-    let mut cause = match &error {
-        ReleaseError::NotReady(text) => text.clone(),
-        other => match other.help() {
-            Some(help) => format!("{}\n{help}", other.line()),
-            None => other.line(),
-        },
-    };
     for (pod, container, text) in logs {
         if !shows_all && !cause.contains("\n  | ") {
             let lines: Vec<&str> = text.lines().collect();
@@ -188,6 +187,16 @@ async fn failure(
         title: hook.title(),
         file: hook.path.clone(),
         cause,
+    }
+}
+
+/// What Helm says before the refusal of a hook.
+fn refused(event: &str, file: &str) -> String {
+    let hook = format!("warning: Hook {event} {file} failed");
+    match event {
+        "pre-install" | "post-install" => format!("failed {event}: {hook}"),
+        "pre-upgrade" | "post-upgrade" => format!("{event} hooks failed: {hook}"),
+        _ => hook,
     }
 }
 
@@ -297,13 +306,15 @@ async fn delete_by_policy(
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             Err(error) => {
-                return Err(crate::refusal::explained(
-                    error,
-                    crate::refusal::Step::Delete,
+                let attempt = Attempt {
+                    step: Step::Delete,
                     object,
-                    &Value::Null,
-                    None,
-                ));
+                    namespace: served.namespace(object, namespace),
+                    is_added: false,
+                    wanted: &Value::Null,
+                    live: None,
+                };
+                return Err(attempt.explained(error));
             }
         }
     }

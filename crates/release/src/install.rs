@@ -5,11 +5,11 @@
 use coracle_helm::File;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
-use kube::api::{ObjectMeta, PostParams};
+use serde_json::json;
 
 use crate::ReleaseError;
 use crate::apply::{Applier, Method};
-use crate::error::unreachable_or;
+use crate::error::during;
 use crate::event::{Change, Event, Tell};
 use crate::hooks;
 use crate::names::check_name;
@@ -62,8 +62,12 @@ pub(crate) async fn install_prepared(
         record.info.description = "Dry run complete".into();
         return Ok(record);
     }
-    check_kinds(operation, &prepared.objects).await?;
-    let live = operation.live(&prepared.objects).await?;
+    let checked = check_kinds(operation, &prepared.objects).await;
+    checked.map_err(during(
+        "unable to build kubernetes objects from release manifest",
+    ))?;
+    let live = operation.live(&prepared.objects).await;
+    let live = live.map_err(during("unable to continue with install"))?;
     operation.check_owners(name, &prepared.objects, &live, &[], "install")?;
     if options.diff {
         let objects = &prepared.objects;
@@ -76,7 +80,7 @@ pub(crate) async fn install_prepared(
         return Ok(record);
     }
     if options.create_namespace {
-        ensure_namespace(operation.session).await?;
+        ensure_namespace(operation, method).await?;
     }
     supersede(operation, history).await;
     operation.claim(&record).await?;
@@ -103,7 +107,7 @@ pub(crate) fn check_options(options: &Options) -> Result<(), ReleaseError> {
     if has_system_label(&options.labels) {
         return Err(ReleaseError::Invalid(format!(
             "user supplied labels contains system reserved label name. System labels: [{}]",
-            crate::record::SYSTEM_LABELS.join(" ")
+            crate::record_secret::SYSTEM_LABELS.join(" ")
         )));
     }
     Ok(())
@@ -115,7 +119,11 @@ async fn available(operation: &mut Operation<'_>, name: &str) -> Result<Vec<Stor
     if operation.options.dry_run != DryRun::None {
         return Ok(Vec::new());
     }
-    let history = operation.settled(name).await?;
+    let history = match operation.settled(name).await {
+        // As in Helm, who may not look goes on.
+        Err(ReleaseError::Record(error)) if error.is_forbidden() => Vec::new(),
+        history => history?,
+    };
     let Some(last) = history.first() else {
         return Ok(history);
     };
@@ -181,30 +189,29 @@ fn new_record(
 }
 
 /// Makes the release's namespace if there is none.
-async fn ensure_namespace(session: &Session) -> Result<(), ReleaseError> {
-    let name = session.namespace();
-    let namespaces: Api<Namespace> = Api::all(session.client().clone());
-    let namespace = Namespace {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            labels: Some([("name".to_owned(), name.to_owned())].into()),
-            ..ObjectMeta::default()
-        },
-        ..Namespace::default()
-    };
-    let failed = || unreachable_or(format!("create namespace {name}"));
-    match namespaces.create(&PostParams::default(), &namespace).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        // Who may not make it may still find it.
-        Err(kube::Error::Api(status)) if status.code == 403 => {
-            match namespaces.get_opt(name).await {
-                Ok(Some(_)) => Ok(()),
-                _ => Err(failed()(kube::Error::Api(status))),
-            }
-        }
-        Err(error) => Err(failed()(error)),
+async fn ensure_namespace(operation: &Operation<'_>, method: Method) -> Result<(), ReleaseError> {
+    let name = operation.session.namespace();
+    let namespaces: Api<Namespace> = Api::all(operation.session.client().clone());
+    // Who may not make it may still find it.
+    if let Ok(Some(_)) = namespaces.get_opt(name).await {
+        return Ok(());
     }
+    let served = operation.session.served().await?;
+    let applier = Applier {
+        served: &served,
+        name,
+        namespace: name,
+        method,
+    };
+    let namespace = Object {
+        file: String::new(),
+        value: json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": name, "labels": {"name": name}},
+        }),
+    };
+    applier.apply_unmarked(&namespace).await
 }
 
 /// Checks that every kind is served, or defined by the chart itself, before

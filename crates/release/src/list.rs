@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use coracle_machinery::selector::LabelSelector;
 use regex::Regex;
 
 use crate::ReleaseError;
@@ -16,7 +17,7 @@ pub struct Listing {
     pub statuses: Vec<Status>,
     /// Pattern of names.
     pub filter: Option<String>,
-    /// Label selector.
+    /// Selects by the labels of the record's Secret.
     pub selector: String,
     /// Newest first instead of by name.
     pub by_date: bool,
@@ -37,7 +38,7 @@ impl Listing {
         let invalid = |error: &dyn std::fmt::Display| ReleaseError::Invalid(error.to_string());
         let filter = self.filter.as_deref().map(Regex::new).transpose();
         let filter = filter.map_err(|error| invalid(&error))?;
-        let selector = parse_selector(&self.selector)?;
+        let selector = LabelSelector::parse(&self.selector).map_err(|error| invalid(&error))?;
         let fits = |record: &Record| {
             filter
                 .as_ref()
@@ -51,7 +52,7 @@ impl Listing {
             let status = record.info.status;
             (self.statuses.is_empty() && status != Status::Unknown
                 || self.statuses.contains(&status))
-                && selector.iter().all(|one| one.fits(&record.labels))
+                && selector.matches(&record.secret_labels)
         });
         self.sort(&mut found);
         let max = if self.max == 0 { found.len() } else { self.max };
@@ -85,89 +86,6 @@ fn newest(records: Vec<Record>) -> Vec<Record> {
     newest.into_values().collect()
 }
 
-/// A demand on labels.
-#[derive(Debug, PartialEq, Eq)]
-enum Demand {
-    In(String, Vec<String>),
-    NotIn(String, Vec<String>),
-    Has(String),
-    HasNot(String),
-}
-
-impl Demand {
-    fn fits(&self, labels: &BTreeMap<String, String>) -> bool {
-        match self {
-            Demand::In(key, values) => labels.get(key).is_some_and(|value| values.contains(value)),
-            Demand::NotIn(key, values) => {
-                labels.get(key).is_none_or(|value| !values.contains(value))
-            }
-            Demand::Has(key) => labels.contains_key(key),
-            Demand::HasNot(key) => !labels.contains_key(key),
-        }
-    }
-}
-
-/// Parses a label selector (Kubernetes API conventions, "Label selectors").
-fn parse_selector(text: &str) -> Result<Vec<Demand>, ReleaseError> {
-    let mut demands = Vec::new();
-    for part in split_outside_parentheses(text) {
-        let part = part.trim();
-        if part.is_empty() {
-            continue;
-        }
-        demands.push(parse_demand(part).ok_or_else(|| {
-            ReleaseError::Invalid(format!("unable to parse requirement: {part:?}"))
-        })?);
-    }
-    Ok(demands)
-}
-
-fn split_outside_parentheses(text: &str) -> Vec<&str> {
-    let (mut depth, mut start) = (0_usize, 0);
-    let mut parts = Vec::new();
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                parts.push(&text[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(&text[start..]);
-    parts
-}
-
-fn parse_demand(part: &str) -> Option<Demand> {
-    let key = |text: &str| {
-        let text = text.trim();
-        let fits = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-        (!text.is_empty() && text.chars().all(fits)).then(|| text.to_owned())
-    };
-    let values = |text: &str| -> Option<Vec<String>> {
-        let inside = text.trim().strip_prefix('(')?.strip_suffix(')')?;
-        Some(inside.split(',').map(|one| one.trim().to_owned()).collect())
-    };
-    if let Some((name, value)) = part.split_once("!=") {
-        return Some(Demand::NotIn(key(name)?, vec![value.trim().to_owned()]));
-    }
-    if let Some((name, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-        return Some(Demand::In(key(name)?, vec![value.trim().to_owned()]));
-    }
-    if let Some((name, list)) = part.split_once(" notin ") {
-        return Some(Demand::NotIn(key(name)?, values(list)?));
-    }
-    if let Some((name, list)) = part.split_once(" in ") {
-        return Some(Demand::In(key(name)?, values(list)?));
-    }
-    match part.strip_prefix('!') {
-        Some(name) => Some(Demand::HasNot(key(name)?)),
-        None => Some(Demand::Has(key(part)?)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,7 +101,9 @@ mod tests {
                 last_deployed: time.into(),
                 ..Info::default()
             },
-            labels: [("team".to_owned(), team.to_owned())].into(),
+            secret_labels: [("team", team), ("owner", "helm")]
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
             ..Record::default()
         }
     }
@@ -271,10 +191,32 @@ mod tests {
             },
             &["a1", "c1"],
         );
-        let wrong = Listing {
-            selector: "a b".into(),
-            ..listing()
+        check(
+            &Listing {
+                selector: "owner=helm,team=red".into(),
+                ..listing()
+            },
+            &["b2"],
+        );
+    }
+
+    #[test]
+    fn selectors_are_refused_in_upstreams_words() {
+        let check = |selector: &str, expected: &str| {
+            let listing = Listing {
+                selector: selector.into(),
+                ..Listing::default()
+            };
+            let error = listing.pick(Vec::new()).expect_err(selector);
+            assert_eq!(error.to_string(), expected);
         };
-        assert!(wrong.pick(Vec::new()).is_err());
+        check(
+            "a b",
+            "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt",
+        );
+        check(
+            "=x",
+            "found '=', expected: !, identifier, or 'end of string'",
+        );
     }
 }

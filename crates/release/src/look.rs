@@ -40,7 +40,6 @@ pub async fn revision(
             .find(|record| record.version == version)
             .ok_or(ReleaseError::NoRevision {
                 name: name.to_owned(),
-                revision: version,
                 known,
             }),
     }

@@ -8,7 +8,7 @@ use kube::{Api, Client, Discovery};
 use serde_json::Value;
 
 use crate::ReleaseError;
-use crate::error::unreachable_or;
+use crate::error::{UnknownKind, unreachable_or};
 use crate::json::to_json;
 
 /// One object of a manifest.
@@ -231,12 +231,14 @@ impl Served {
                 .find(|(resource, _)| resource.kind == wanted.kind)?;
             Some(found.api_version)
         });
-        ReleaseError::UnknownKind {
+        ReleaseError::UnknownKind(Box::new(UnknownKind {
             file: object.file.clone(),
+            name: object.name().to_owned(),
+            namespace: object.own_namespace().unwrap_or_default().to_owned(),
             api_version: object.api_version().into(),
             kind: object.kind().into(),
             served,
-        }
+        }))
     }
 
     /// Returns the groups, versions and kinds.

@@ -21,6 +21,7 @@ use crate::options::{Apply, Options};
 use crate::ownership;
 use crate::readiness::Rules;
 use crate::record::{Record, Status};
+use crate::refusal::unread;
 use crate::session::Session;
 use crate::storage::{HEARTBEAT, SILENCE, Storage, Stored};
 use crate::wait::await_ready;
@@ -64,7 +65,8 @@ impl<'a> Operation<'a> {
     /// Writes the state of a record on the way; a failure is only told.
     pub async fn keep(&mut self, record: &Record) {
         if let Err(error) = self.storage.update(record).await {
-            (self.tell)(Event::Warning(format!("{error}")));
+            let error = ReleaseError::from(error);
+            (self.tell)(Event::Warning(error.line()));
         }
     }
 
@@ -227,6 +229,7 @@ impl<'a> Operation<'a> {
             replace: self.options.force_replace,
             strict: !self.options.skip_field_validation,
             migrate: server_side && was_client,
+            adds: previous.is_some(),
         };
         (method, if server_side { "ssa" } else { "csa" })
     }
@@ -514,7 +517,7 @@ async fn read(
     }
     let objects = served.api(object, namespace)?;
     let found = objects.get_opt(object.name()).await;
-    found.map_err(crate::error::api(format!("read {}", object.title())))
+    found.map_err(|error| unread(error, object, served.namespace(object, namespace)))
 }
 
 fn is_under_way(record: &Record) -> bool {

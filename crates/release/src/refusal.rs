@@ -1,11 +1,14 @@
-//! What the API refuses, as a person can act on it: which field, who owns it,
-//! what it is, what the chart wants, what to do.
+//! What the API refuses: Helm's words, then what a person can act on: which
+//! field, who owns it, what it is, what the chart wants, what to do.
+//!
+//! Main type: [`Attempt`].
 
 use kube::api::DynamicObject;
 use kube::core::Status;
+use kube::core::response::StatusCause;
 use serde_json::Value;
 
-use crate::error::{ConflictError, Contested, ReleaseError, api};
+use crate::error::{ConflictError, Contested, LACKS_RIGHT, Refusal, ReleaseError};
 use crate::objects::Object;
 
 /// What server-side apply says of a field that a kind does not have.
@@ -16,67 +19,137 @@ const SHOWN_MAX: usize = 60;
 /// What was being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
+    /// The server merges.
     Apply,
+    /// A new object is sent.
+    Create,
+    /// What we have merged is sent.
+    Merge,
+    /// The whole object is sent.
     Replace,
     Delete,
 }
 
-impl Step {
-    fn word(self) -> &'static str {
-        match self {
-            Step::Apply => "apply",
-            Step::Replace => "replace",
-            Step::Delete => "delete",
+/// What was being done to which object.
+pub(crate) struct Attempt<'a> {
+    pub step: Step,
+    pub object: &'a Object,
+    /// Where it stands; empty for objects of the whole cluster.
+    pub namespace: &'a str,
+    /// Whether it is new in a release that was there before.
+    pub is_added: bool,
+    pub wanted: &'a Value,
+    pub live: Option<&'a DynamicObject>,
+}
+
+impl Attempt<'_> {
+    /// Explains why the API refused.
+    pub fn explained(&self, error: kube::Error) -> ReleaseError {
+        let kube::Error::Api(status) = &error else {
+            let step = format!("reach the API for {}", self.object.title());
+            return crate::error::unreachable_or(step)(error);
+        };
+        let conflicts = conflicts(status, self.object, self.wanted, self.live);
+        if !conflicts.is_empty() {
+            return ReleaseError::Conflict(Box::new(ConflictError {
+                file: self.object.file.clone(),
+                kind: self.object.kind().to_owned(),
+                version: version(self.object),
+                name: self.object.name().to_owned(),
+                namespace: self.namespace.to_owned(),
+                message: status.message.clone(),
+                fields: conflicts,
+            }));
+        }
+        refusal(
+            self.object,
+            self.words(&status.message),
+            self.advice(status),
+        )
+    }
+
+    /// Returns Helm's words (pkg/kube/client.go).
+    fn words(&self, message: &str) -> String {
+        let (name, kind) = (self.object.name(), self.object.kind());
+        let words = match self.step {
+            Step::Apply => format!(
+                "server-side apply failed for object {}/{name} {}, Kind={kind}: {message}",
+                self.namespace,
+                version(self.object)
+            ),
+            Step::Merge => format!("cannot patch {name:?} with kind {kind}: {message}"),
+            Step::Replace => format!("failed to replace object: {message}"),
+            Step::Create | Step::Delete => message.to_owned(),
+        };
+        match self.is_added {
+            true => format!("failed to create resource: {words}"),
+            false => words,
         }
     }
+
+    fn advice(&self, status: &Status) -> Option<String> {
+        match status.reason.as_str() {
+            "NotFound" if status.message.starts_with("namespaces \"") => {
+                let namespace = quoted(&status.message).unwrap_or_default();
+                Some(format!(
+                    "make the namespace first: kubectl create namespace {namespace}"
+                ))
+            }
+            "Forbidden" => Some(forbidden(&status.message)),
+            "Invalid" | "BadRequest" => self.immutable(status),
+            _ if status.message.contains(UNDECLARED) => Some(undeclared(self.object)),
+            _ => None,
+        }
+    }
+
+    /// Says what to do about a field that cannot be changed.
+    fn immutable(&self, status: &Status) -> Option<String> {
+        let fields: Vec<&str> = causes(status)
+            .filter(|cause| is_immutable(&cause.message))
+            .map(|cause| cause.field.as_str())
+            .collect();
+        let live = self.live?;
+        (!fields.is_empty() || is_immutable(&status.message))
+            .then(|| immutable_advice(self.object, &fields, self.wanted, live))
+    }
 }
 
-/// Explains a refusal of an object.
-pub(crate) fn explained(
-    error: kube::Error,
-    step: Step,
-    object: &Object,
-    wanted: &Value,
-    live: Option<&DynamicObject>,
-) -> ReleaseError {
-    let what = format!("{} {} ({})", step.word(), object.title(), object.file);
+/// Makes the refusal of an object.
+pub(crate) fn refusal(object: &Object, words: String, advice: Option<String>) -> ReleaseError {
+    ReleaseError::Refused(Box::new(Refusal {
+        words,
+        file: object.file.clone(),
+        title: object.title(),
+        advice,
+    }))
+}
+
+/// Says that an object could not be looked at.
+pub(crate) fn unread(error: kube::Error, object: &Object, namespace: &str) -> ReleaseError {
     let kube::Error::Api(status) = &error else {
-        return crate::error::unreachable_or(what)(error);
+        return crate::error::unreachable_or(format!("read {}", object.title()))(error);
     };
-    let conflicts = conflicts(status, object, wanted, live);
-    if !conflicts.is_empty() {
-        return ReleaseError::Conflict(Box::new(ConflictError {
-            file: object.file.clone(),
-            kind: object.kind().to_owned(),
-            version: match object.api_version().split_once('/') {
-                Some(_) => object.api_version().to_owned(),
-                None => format!("/{}", object.api_version()),
-            },
-            name: object.name().to_owned(),
-            namespace: namespace(object, live),
-            message: status.message.clone(),
-            fields: conflicts,
-        }));
-    }
-    match status.reason.as_str() {
-        "NotFound" if is_about_namespace(status) => ReleaseError::NoNamespace {
-            namespace: quoted(&status.message).unwrap_or_default(),
-        },
-        "Forbidden" => forbidden(&what, status),
-        "Invalid" | "BadRequest" => refused(status, object, wanted, live),
-        _ if status.message.contains(UNDECLARED) => undeclared(status, object),
-        _ => api(what)(error),
+    let words = format!(
+        "could not get information about the resource {} {:?} in namespace {namespace:?}: {}",
+        object.kind(),
+        object.name(),
+        status.message
+    );
+    let advice = (status.code == 403).then(|| forbidden(&status.message));
+    refusal(object, words, advice)
+}
+
+/// Returns `group/version` as Go writes it: the core group has no name.
+fn version(object: &Object) -> String {
+    match object.api_version() {
+        version if version.contains('/') => version.to_owned(),
+        version => format!("/{version}"),
     }
 }
 
-fn namespace(object: &Object, live: Option<&DynamicObject>) -> String {
-    live.and_then(|live| live.metadata.namespace.clone())
-        .or_else(|| object.own_namespace().map(str::to_owned))
-        .unwrap_or_default()
-}
-
-fn is_about_namespace(status: &Status) -> bool {
-    status.message.starts_with("namespaces \"")
+fn causes(status: &Status) -> impl Iterator<Item = &StatusCause> {
+    let details = status.details.iter();
+    details.flat_map(|details| details.causes.iter())
 }
 
 /// Returns the first quoted word.
@@ -91,10 +164,6 @@ fn conflicts(
     wanted: &Value,
     live: Option<&DynamicObject>,
 ) -> Vec<Contested> {
-    let causes = status
-        .details
-        .iter()
-        .flat_map(|details| details.causes.iter());
     let live = live
         .and_then(|live| serde_json::to_value(live).ok())
         .unwrap_or_default();
@@ -103,7 +172,7 @@ fn conflicts(
             .then(|| at(value, path).map(shown))
             .flatten()
     };
-    causes
+    causes(status)
         .filter(|cause| cause.reason == "FieldManagerConflict")
         .map(|cause| Contested {
             field: cause.field.clone(),
@@ -170,9 +239,9 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn forbidden(what: &str, status: &Status) -> ReleaseError {
-    let message = &status.message;
-    let advice = if message.contains("exceeded quota") {
+/// Says what to do about what is not allowed.
+fn forbidden(message: &str) -> String {
+    if message.contains("exceeded quota") {
         let quota = message
             .split("exceeded quota: ")
             .nth(1)
@@ -184,81 +253,21 @@ fn forbidden(what: &str, status: &Status) -> ReleaseError {
     } else if message.contains("must specify") || message.contains("failed quota") {
         "the namespace's ResourceQuota demands requests and limits: set them in the values".into()
     } else if message.contains("cannot ") {
-        "the account of the kubeconfig's user lacks that right: ask for a Role with it, or use another context".into()
+        LACKS_RIGHT.into()
     } else if message.contains("PodSecurity") {
         "the namespace's pod security level forbids it: set the security context that the message names".into()
     } else {
         "an admission rule of the cluster forbids it".into()
-    };
-    ReleaseError::Forbidden {
-        step: what.to_owned(),
-        message: message.clone(),
-        advice,
     }
 }
 
-/// Names the fields that the kind does not have; the API names them at the end
-/// of a sentence about its own workings.
-fn undeclared(status: &Status, object: &Object) -> ReleaseError {
-    let fields: Vec<&str> = status
-        .message
-        .split(UNDECLARED)
-        .filter_map(|before| {
-            let path = before.trim_end().strip_suffix(':')?;
-            path.rsplit([' ', '\n']).next()
-        })
-        .collect();
+fn undeclared(object: &Object) -> String {
     let kind = object.kind();
-    ReleaseError::Refused {
-        file: object.file.clone(),
-        title: object.title(),
-        problems: fields
-            .iter()
-            .map(|field| format!("{field}: {UNDECLARED}"))
-            .collect(),
-        advice: Some(format!(
-            "a {kind} of {} has no such field: is it misspelled, or on the wrong level? kubectl explain {}",
-            object.api_version(),
-            kind.to_lowercase()
-        )),
-    }
-}
-
-fn refused(
-    status: &Status,
-    object: &Object,
-    wanted: &Value,
-    live: Option<&DynamicObject>,
-) -> ReleaseError {
-    let causes = status
-        .details
-        .iter()
-        .flat_map(|details| details.causes.iter());
-    let mut problems: Vec<String> = causes
-        .map(|cause| match cause.field.as_str() {
-            "" | "<nil>" => cause.message.clone(),
-            field => format!("{field}: {}", cause.message),
-        })
-        .collect();
-    if problems.is_empty() {
-        problems.push(status.message.clone());
-    }
-    let immutable: Vec<&str> = status
-        .details
-        .iter()
-        .flat_map(|details| details.causes.iter())
-        .filter(|cause| is_immutable(&cause.message))
-        .map(|cause| cause.field.as_str())
-        .collect();
-    let is_secret = object.kind() == "Secret";
-    let advice = (live.is_some() && (!immutable.is_empty() || is_immutable(&status.message)))
-        .then(|| immutable_advice(object, &immutable, wanted, live, is_secret));
-    ReleaseError::Refused {
-        file: object.file.clone(),
-        title: object.title(),
-        problems,
-        advice,
-    }
+    format!(
+        "a {kind} of {} has no such field: is it misspelled, or on the wrong level? kubectl explain {}",
+        object.api_version(),
+        kind.to_lowercase()
+    )
 }
 
 fn is_immutable(message: &str) -> bool {
@@ -271,15 +280,12 @@ fn immutable_advice(
     object: &Object,
     fields: &[&str],
     wanted: &Value,
-    live: Option<&DynamicObject>,
-    is_secret: bool,
+    live: &DynamicObject,
 ) -> String {
-    let live = live
-        .and_then(|live| serde_json::to_value(live).ok())
-        .unwrap_or_default();
+    let live = serde_json::to_value(live).unwrap_or_default();
     let mut lines = Vec::new();
     for field in fields {
-        if is_secret {
+        if object.kind() == "Secret" {
             continue;
         }
         let pair = (at(&live, field), at(wanted, field));

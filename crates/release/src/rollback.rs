@@ -56,7 +56,7 @@ pub(crate) async fn roll_back(
         .iter()
         .map(|stored| &stored.record)
         .find(|record| record.version == wanted)
-        .ok_or_else(|| ReleaseError::NoRevision {
+        .ok_or_else(|| ReleaseError::NoTarget {
             name: name.to_owned(),
             revision: wanted,
             known: known.collect(),

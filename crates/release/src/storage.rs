@@ -15,7 +15,13 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
-use crate::record::{Record, RecordError, SYSTEM_LABELS, Status, secret_name};
+use crate::record::{Record, Status};
+use crate::record_secret::{RecordError, SECRET_TYPE, SYSTEM_LABELS, secret_name};
+
+/// Helm's words for what can fail (pkg/storage/driver/secrets.go).
+const QUERY: &str = "query: failed to query with labels";
+const LIST: &str = "list: failed to list";
+const UPDATE: &str = "update: failed to update";
 
 const HOLDER: &str = "coracle.dev/holder";
 const ALIVE: &str = "coracle.dev/alive";
@@ -67,9 +73,9 @@ impl Storage {
     /// # Errors
     /// Fails if the API refuses or a record cannot be read.
     pub async fn history(&self, name: &str) -> Result<Vec<Stored>, RecordError> {
-        let mut found = self
-            .select(&format!("owner=helm,name={name}"), name)
-            .await?;
+        let secrets = self.list(&format!("owner=helm,name={name}"), QUERY).await?;
+        let found: Result<Vec<Stored>, RecordError> = secrets.iter().map(Stored::of).collect();
+        let mut found = found?;
         found.sort_by_key(|stored| std::cmp::Reverse(stored.record.version));
         Ok(found)
     }
@@ -82,7 +88,7 @@ impl Storage {
         &self,
         mut skipped: impl FnMut(RecordError),
     ) -> Result<Vec<Stored>, RecordError> {
-        let secrets = self.list("owner=helm", "").await?;
+        let secrets = self.list("owner=helm", LIST).await?;
         let mut found = Vec::new();
         for secret in &secrets {
             match Stored::of(secret) {
@@ -93,17 +99,11 @@ impl Storage {
         Ok(found)
     }
 
-    async fn select(&self, labels: &str, name: &str) -> Result<Vec<Stored>, RecordError> {
-        let secrets = self.list(labels, name).await?;
-        secrets.iter().map(Stored::of).collect()
-    }
-
-    async fn list(&self, labels: &str, name: &str) -> Result<Vec<Secret>, RecordError> {
+    async fn list(&self, labels: &str, step: &'static str) -> Result<Vec<Secret>, RecordError> {
         let params = ListParams::default().labels(labels);
         let list = self.api().list(&params).await;
-        let list = list.map_err(failed("list the records", name))?;
-        let is_record =
-            |secret: &Secret| secret.type_.as_deref() == Some(crate::record::SECRET_TYPE);
+        let list = list.map_err(failed(step))?;
+        let is_record = |secret: &Secret| secret.type_.as_deref() == Some(SECRET_TYPE);
         Ok(list.into_iter().filter(is_record).collect())
     }
 
@@ -113,7 +113,7 @@ impl Storage {
     /// Fails if the API refuses or the record cannot be read.
     pub async fn get(&self, name: &str, version: i64) -> Result<Option<Stored>, RecordError> {
         let secret = self.api().get_opt(&secret_name(name, version)).await;
-        let secret = secret.map_err(failed("read a record", name))?;
+        let secret = secret.map_err(failed("get: failed to get"))?;
         secret.as_ref().map(Stored::of).transpose()
     }
 
@@ -132,7 +132,7 @@ impl Storage {
                     version: record.version,
                 })
             }
-            Err(error) => Err(failed("write a record", &record.name)(error)),
+            Err(error) => Err(failed("create: failed to create")(error)),
         }
     }
 
@@ -142,7 +142,7 @@ impl Storage {
     /// # Errors
     /// Fails if the API refuses.
     pub async fn update(&self, record: &Record) -> Result<(), RecordError> {
-        let failed = || failed("write a record", &record.name);
+        let failed = || failed(UPDATE);
         let mut secret = record.to_secret("modifiedAt")?;
         let current = self.api().get_metadata_opt(&record.secret_name()).await;
         let Some(current) = current.map_err(failed())? else {
@@ -176,7 +176,7 @@ impl Storage {
         {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
-            Err(error) => Err(failed("write a record", &record.name)(error)),
+            Err(error) => Err(failed(UPDATE)(error)),
         }
     }
 
@@ -203,7 +203,7 @@ impl Storage {
         match self.api().delete(&secret, &DeleteParams::default()).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(failed("remove a record", name)(error)),
+            Err(error) => Err(failed("delete: failed to delete")(error)),
         }
     }
 
@@ -274,10 +274,9 @@ fn mark(holder: &str) -> BTreeMap<String, String> {
         .into()
 }
 
-fn failed<'n>(step: &'static str, name: &'n str) -> impl FnOnce(kube::Error) -> RecordError + 'n {
+fn failed(step: &'static str) -> impl FnOnce(kube::Error) -> RecordError {
     move |source| RecordError::Api {
         step,
-        name: name.to_owned(),
         source: Box::new(source),
     }
 }

@@ -255,7 +255,7 @@ async fn remove_objects(
         Cascade::Foreground => DeleteParams::foreground(),
         Cascade::Orphan => DeleteParams::orphan(),
     };
-    let mut problems = Vec::new();
+    let mut refusals = Vec::new();
     let mut removed = Vec::new();
     for object in objects {
         if served.resource(&object).is_none() {
@@ -271,9 +271,16 @@ async fn remove_objects(
                 }
                 removed.push(object);
             }
-            Err(error) => problems.push(error.line()),
+            Err(error) => refusals.push(format!("{}: {}", object.title(), error.line())),
         }
     }
+    if !refusals.is_empty() {
+        return Err(ReleaseError::NotDeleted {
+            name: record.name.clone(),
+            refusals,
+        });
+    }
+    let mut problems = Vec::new();
     if operation.options.wait != Wait::Hooks {
         let gone = await_gone(&served, &removed, namespace, operation.options.timeout).await;
         problems.extend(gone.err().map(|error| error.line()));

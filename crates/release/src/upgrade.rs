@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::ReleaseError;
 use crate::apply::Method;
+use crate::error::during;
 use crate::event::Tell;
 use crate::hooks;
 use crate::install::{check_kinds, check_options};
@@ -76,7 +77,8 @@ pub(crate) async fn upgrade_prepared(
     let objects = prepared.objects;
     if options.dry_run != DryRun::Client {
         check_kinds(operation, &objects).await?;
-        let live = operation.live(&objects).await?;
+        let live = operation.live(&objects).await;
+        let live = live.map_err(during("unable to continue with update"))?;
         operation.check_owners(name, &objects, &live, &plan.olds, "update")?;
         if options.diff {
             operation

@@ -257,20 +257,27 @@ fn with_examples(command: clap::Command) -> clap::Command {
 
 /// Parses the command line, over the defaults that the user has set.
 fn parse() -> Result<Cli, Failure> {
-    let mut command = command_line();
-    for (key, value) in config::defaults()? {
+    let defaults = config::defaults()?;
+    let read = |command| with_defaults(command, &defaults).try_get_matches();
+    // Only help shows the order of commands and their examples.
+    let matches = read(Cli::command())
+        .or_else(|_| read(command_line()))
+        .unwrap_or_else(|error| elsewhere::refuse(&error));
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+}
+
+/// Gives flags the defaults that the user has set.
+fn with_defaults(mut command: clap::Command, defaults: &config::Defaults) -> clap::Command {
+    for (key, value) in defaults {
         // Parsing happens once in a process; clap wants texts that stay.
-        let value: &'static str = value.leak();
+        let value: &'static str = value.clone().leak();
         let argument = match key.as_str() {
-            "context" => "kube_context".to_owned(),
-            _ => key,
+            "context" => "kube_context",
+            key => key,
         };
         command = command.mut_arg(argument, |argument| argument.default_value(value));
     }
-    let matches = command
-        .try_get_matches()
-        .unwrap_or_else(|error| elsewhere::refuse(&error));
-    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+    command
 }
 
 fn dispatch(cli: &Cli) -> Result<ExitCode, Failure> {

@@ -70,6 +70,9 @@ pub struct Func {
     pub builtin: Option<Builtin>,
 }
 
+/// Room for Helm's functions.
+const COUNT: usize = 280;
+
 /// A table of functions by name.
 #[derive(Debug, Default)]
 pub struct Functions {
@@ -85,7 +88,10 @@ impl Functions {
     /// Makes the table that Helm's templates have, without the functions that
     /// need YAML or TOML: those come from the chart engine.
     pub fn helm() -> Self {
-        let mut table = Functions::default();
+        let mut table = Functions {
+            list: Vec::with_capacity(COUNT),
+            names: NameMap::with_capacity_and_hasher(COUNT, Default::default()),
+        };
         builtin::register(&mut table);
         strings::register(&mut table);
         text_case::register(&mut table);

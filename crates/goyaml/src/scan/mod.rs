@@ -67,6 +67,20 @@ pub struct Token {
     pub style: Style,
 }
 
+impl Token {
+    /// Makes a token that no text stands for.
+    fn mark(typ: TokenType, mark: Mark) -> Token {
+        Token {
+            typ,
+            start: mark,
+            end: mark,
+            value: String::new(),
+            suffix: String::new(),
+            style: Style::Plain,
+        }
+    }
+}
+
 /// The byte order mark.
 const BOM: &[u8] = "\u{FEFF}".as_bytes();
 
@@ -316,14 +330,7 @@ impl Scanner {
         if self.indents.len() > DEPTH_MAX {
             return self.error(&format!("exceeded max depth of {DEPTH_MAX}"), None);
         }
-        let token = Token {
-            typ,
-            start: mark,
-            end: mark,
-            value: String::new(),
-            suffix: String::new(),
-            style: Style::Plain,
-        };
+        let token = Token::mark(typ, mark);
         match number {
             Some(number) => self.tokens.insert(number - self.tokens_parsed, token),
             None => self.tokens.push_back(token),
@@ -413,22 +420,22 @@ impl Scanner {
         Ok(())
     }
 
-    fn fetch_block_entry(&mut self) -> Result<()> {
-        if self.flow_level == 0 {
-            if !self.simple_key_allowed {
-                let mark = self.mark;
-                return self.error(
-                    "block sequence entries are not allowed in this context",
-                    Some(mark),
-                );
-            }
-            self.roll_indent(
-                self.mark.column,
-                None,
-                TokenType::BlockSequenceStart,
-                self.mark,
-            )?;
+    /// Starts a collection of the block style here, unless one is open; `what`
+    /// must be allowed.
+    fn start_block(&mut self, what: &str, typ: TokenType) -> Result<()> {
+        if self.flow_level > 0 {
+            return Ok(());
         }
+        let mark = self.mark;
+        if !self.simple_key_allowed {
+            let message = format!("{what} are not allowed in this context");
+            return self.error(&message, Some(mark));
+        }
+        self.roll_indent(mark.column, None, typ, mark)
+    }
+
+    fn fetch_block_entry(&mut self) -> Result<()> {
+        self.start_block("block sequence entries", TokenType::BlockSequenceStart)?;
         self.remove_simple_key()?;
         self.simple_key_allowed = true;
         self.indicator(TokenType::BlockEntry);
@@ -436,18 +443,7 @@ impl Scanner {
     }
 
     fn fetch_key(&mut self) -> Result<()> {
-        if self.flow_level == 0 {
-            if !self.simple_key_allowed {
-                let mark = self.mark;
-                return self.error("mapping keys are not allowed in this context", Some(mark));
-            }
-            self.roll_indent(
-                self.mark.column,
-                None,
-                TokenType::BlockMappingStart,
-                self.mark,
-            )?;
-        }
+        self.start_block("mapping keys", TokenType::BlockMappingStart)?;
         self.remove_simple_key()?;
         self.simple_key_allowed = self.flow_level == 0;
         self.indicator(TokenType::Key);
@@ -458,14 +454,7 @@ impl Scanner {
         let last = self.simple_keys.len() - 1;
         if self.simple_key_is_valid(last)? {
             let key = self.simple_keys[last];
-            let token = Token {
-                typ: TokenType::Key,
-                start: key.mark,
-                end: key.mark,
-                value: String::new(),
-                suffix: String::new(),
-                style: Style::Plain,
-            };
+            let token = Token::mark(TokenType::Key, key.mark);
             self.tokens
                 .insert(key.token_number - self.tokens_parsed, token);
             self.roll_indent(
@@ -477,19 +466,7 @@ impl Scanner {
             self.simple_keys[last].possible = false;
             self.simple_key_allowed = false;
         } else {
-            if self.flow_level == 0 {
-                if !self.simple_key_allowed {
-                    let mark = self.mark;
-                    return self
-                        .error("mapping values are not allowed in this context", Some(mark));
-                }
-                self.roll_indent(
-                    self.mark.column,
-                    None,
-                    TokenType::BlockMappingStart,
-                    self.mark,
-                )?;
-            }
+            self.start_block("mapping values", TokenType::BlockMappingStart)?;
             self.simple_key_allowed = self.flow_level == 0;
         }
         self.indicator(TokenType::Value);

@@ -19,7 +19,7 @@ fn job(name: &str, events: &str, weight: i64, more: &str, outcome: &str) -> Stri
 }
 
 /// Ends every Job as its annotation says.
-fn play_job_controller(fixture: &Fixture) {
+pub fn play_job_controller(fixture: &Fixture) {
     let jobs = fixture.api("batch/v1", "Job");
     tokio::spawn(async move {
         loop {

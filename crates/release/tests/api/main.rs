@@ -7,3 +7,4 @@ mod errors;
 mod hooks;
 mod operations;
 mod round_trip;
+mod worst;

@@ -167,7 +167,7 @@ async fn a_failed_upgrade_leaves_what_ran_deployed_and_the_next_removes_its_rest
     )
     .await
     .unwrap_err();
-    assert!(error.line().contains("Service/bad"), "{}", error.line());
+    assert!(error.line().contains("default/bad"), "{}", error.line());
     assert_eq!(
         statuses(&fixture.session()).await,
         [(2, "failed"), (1, "deployed")]

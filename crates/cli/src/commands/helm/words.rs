@@ -128,6 +128,9 @@ fn verb(words: &[OsString]) -> Vec<&str> {
     verb
 }
 
+const NOT_FETCHED: &str =
+    "charts are not fetched; download the archive, then: helm install NAME CHART.tgz";
+
 /// Verbs of Helm's that are not there, and what to do instead.
 const NOT_HERE: &[(&str, &str)] = &[
     (
@@ -138,14 +141,8 @@ const NOT_HERE: &[(&str, &str)] = &[
         "search",
         "no repository is asked; https://artifacthub.io finds charts",
     ),
-    (
-        "pull",
-        "charts are not fetched; download the archive, then: helm install NAME CHART.tgz",
-    ),
-    (
-        "fetch",
-        "charts are not fetched; download the archive, then: helm install NAME CHART.tgz",
-    ),
+    ("pull", NOT_FETCHED),
+    ("fetch", NOT_FETCHED),
     (
         "push",
         "charts are not sent to registries; helm package makes the archive",
@@ -205,7 +202,7 @@ pub fn refusal(error: &clap::Error, words: &[OsString]) -> String {
             let why = error.source().map(ToString::to_string).unwrap_or_default();
             return match flag {
                 // These are read after the flags.
-                "--dry-run" | "--server-side" => why,
+                "--dry-run" | "--server-side" | "--cascade" => why,
                 _ => format!("invalid argument {value:?} for \"{flag}\" flag: {why}"),
             };
         }

@@ -118,6 +118,18 @@ fn server_side(text: &str) -> Result<Apply, String> {
     }
 }
 
+/// Reads an integer as Go's flags do (`strconv.ParseInt`).
+pub fn integer(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|error: std::num::ParseIntError| {
+        use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+        let why = match error.kind() {
+            PosOverflow | NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        format!("strconv.ParseInt: parsing {text:?}: {why}")
+    })
+}
+
 /// Reads a duration as Go writes it: 300s, 5m0s, 1h30m, 1.5h, 100ms.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let invalid = || format!("time: invalid duration {text:?}");

@@ -1,21 +1,22 @@
 //! `coracle get`: one part of what a revision says.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use clap::{Args, Subcommand};
 use coracle_release::{Record, computed_values, revision, to_yaml_text};
 use serde_json::{Map, Value, json};
 
 use super::answer::{self, Shown};
-use super::flags::{Format, Output};
+use super::flags::{Format, Output, integer};
 use super::place::Place;
-use super::{Verb, go};
+use super::{Verb, filled, go};
 use crate::failure::Outcome;
 
 /// Print one part of what a release's revision says.
 #[derive(Debug, Clone, Args)]
 #[command(
-    after_help = "Examples:\n  coracle get all web\n  coracle get values web -o json   the values that were given\n  coracle get values web --all     with the chart's defaults\n  coracle get manifest web --revision 2\n  coracle get hooks web\n  coracle get notes web\n  coracle get metadata web -o yaml   names, versions, labels, dates"
+    after_help = "Examples:\n  coracle get all web\n  coracle get all web --template '{{.Release.Info.Status}}'\n  coracle get values web -o json   the values that were given\n  coracle get values web --all     with the chart's defaults\n  coracle get manifest web --revision 2\n  coracle get hooks web\n  coracle get notes web\n  coracle get metadata web -o yaml   names, versions, labels, dates"
 )]
 pub struct Get {
     #[command(subcommand)]
@@ -26,7 +27,7 @@ pub struct Get {
 #[derive(Debug, Clone, Subcommand)]
 pub enum Part {
     /// Everything.
-    All(Which),
+    All(AllOf),
     /// The hooks.
     Hooks(Which),
     /// The rendered objects.
@@ -45,8 +46,18 @@ pub struct Which {
     /// Name of the release.
     pub release: String,
     /// The revision; the newest if none is named.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = integer)]
     pub revision: Option<i64>,
+}
+
+/// Which revision, and what of it.
+#[derive(Debug, Clone, Args)]
+pub struct AllOf {
+    #[command(flatten)]
+    pub which: Which,
+    /// Go template that is filled with .Release instead.
+    #[arg(long)]
+    pub template: Option<String>,
 }
 
 /// Which revision, and how it is printed.
@@ -73,9 +84,8 @@ pub struct ValuesOf {
 impl Part {
     fn which(&self) -> &Which {
         match self {
-            Part::All(which) | Part::Hooks(which) | Part::Manifest(which) | Part::Notes(which) => {
-                which
-            }
+            Part::All(all) => &all.which,
+            Part::Hooks(which) | Part::Manifest(which) | Part::Notes(which) => which,
             Part::Metadata(with) => &with.which,
             Part::Values(values) => &values.which,
         }
@@ -89,6 +99,13 @@ impl Verb for Get {
         let record = revision(&session, &which.release, which.revision).await;
         let record = record.map_err(|error| answer::failure(place, "", &error))?;
         match &self.part {
+            Part::All(AllOf {
+                template: Some(template),
+                ..
+            }) => {
+                let text = filled::fill(template, &record).map_err(|text| anyhow::anyhow!(text))?;
+                std::io::stdout().write_all(&text)?;
+            }
             Part::All(_) => {
                 let shown = Shown {
                     debug: true,

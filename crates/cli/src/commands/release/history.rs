@@ -18,8 +18,8 @@ pub struct History {
     /// Name of the release.
     pub release: String,
     /// How many of the newest.
-    #[arg(long, default_value_t = 256)]
-    pub max: usize,
+    #[arg(long, default_value_t = 256, allow_negative_numbers = true)]
+    pub max: isize,
     /// Show which revision was rolled back to.
     #[arg(long)]
     pub show_rollback_revision: bool,
@@ -91,7 +91,7 @@ impl Verb for History {
         let session = place.session()?;
         let records = history(&session, &self.release).await;
         let mut records = records.map_err(|error| answer::failure(place, "", &error))?;
-        records.truncate(self.max);
+        records.truncate(usize::try_from(self.max).unwrap_or_default());
         records.reverse();
         match self.output.output {
             Format::Table => print!("{}", self.table(&records)),

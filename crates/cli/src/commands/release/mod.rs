@@ -4,6 +4,7 @@
 //! as `coracle`, or word for word as `helm` where the binary goes by that name.
 
 mod answer;
+mod filled;
 mod flags;
 pub mod get;
 mod go;

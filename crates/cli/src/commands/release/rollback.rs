@@ -19,6 +19,9 @@ pub struct Rollback {
     pub release: String,
     /// The revision; the one before the newest if none is named.
     pub revision: Option<String>,
+    /// Accepted, as Helm takes them without effect.
+    #[arg(hide = true)]
+    pub more: Vec<String>,
     /// Remove objects that were made when it fails.
     #[arg(long)]
     pub cleanup_on_fail: bool,

@@ -5,7 +5,7 @@ use coracle_release::{resource_tables, resources, revision};
 use serde_json::Value;
 
 use super::answer::{self, Shown};
-use super::flags::{Format, Output};
+use super::flags::{Format, Output, integer};
 use super::place::Place;
 use super::{Verb, table};
 use crate::failure::Outcome;
@@ -16,7 +16,7 @@ pub struct ReleaseStatus {
     /// Name of the release.
     pub release: String,
     /// The revision; the newest if none is named.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = integer)]
     pub revision: Option<i64>,
     #[command(flatten)]
     pub output: Output,

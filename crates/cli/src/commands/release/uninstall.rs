@@ -1,6 +1,6 @@
 //! `coracle uninstall`: removes releases.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use coracle_release::{Cascade, Options, ReleaseError, Removal, uninstall_release};
 
 use super::flags::Common;
@@ -24,9 +24,10 @@ pub struct Uninstall {
     /// A release that is not there is no failure.
     #[arg(long)]
     pub ignore_not_found: bool,
-    /// What becomes of what the objects own.
-    #[arg(long, value_enum, default_value = "background")]
-    pub cascade: CascadeFlag,
+    /// What becomes of what the objects own: background (it goes afterwards),
+    /// foreground (it goes first), orphan (it stays).
+    #[arg(long, value_name = "HOW", default_value = "background", value_parser = cascade)]
+    pub cascade: Cascade,
     /// Only say what would be done.
     #[arg(long)]
     pub dry_run: bool,
@@ -34,15 +35,15 @@ pub struct Uninstall {
     pub common: Common,
 }
 
-/// What becomes of what the objects own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CascadeFlag {
-    /// It goes afterwards.
-    Background,
-    /// It stays.
-    Orphan,
-    /// It goes first.
-    Foreground,
+fn cascade(text: &str) -> Result<Cascade, String> {
+    match text {
+        "background" => Ok(Cascade::Background),
+        "foreground" => Ok(Cascade::Foreground),
+        "orphan" => Ok(Cascade::Orphan),
+        _ => Err(format!(
+            "invalid cascade value ({text}). Must be \"background\", \"foreground\", or \"orphan\""
+        )),
+    }
 }
 
 impl Verb for Uninstall {
@@ -55,11 +56,7 @@ impl Verb for Uninstall {
         let removal = Removal {
             keep_history: self.keep_history,
             dry_run: self.dry_run,
-            cascade: match self.cascade {
-                CascadeFlag::Background => Cascade::Background,
-                CascadeFlag::Orphan => Cascade::Orphan,
-                CascadeFlag::Foreground => Cascade::Foreground,
-            },
+            cascade: self.cascade,
         };
         for name in &self.releases {
             self.one(place, name, &removal, &options).await?;
@@ -98,7 +95,7 @@ impl Uninstall {
                 }
             }
             Err(ReleaseError::NotFound { .. }) if self.ignore_not_found => {}
-            Err(error @ ReleaseError::NotFound { .. }) => {
+            Err(error @ (ReleaseError::NotFound { .. } | ReleaseError::Record(_))) => {
                 let prefix = match place.manner {
                     Manner::Helm => format!("uninstall: Release not loaded: {name}"),
                     Manner::Coracle => String::new(),

@@ -63,9 +63,11 @@ impl Verb for Upgrade {
         options.history_max = self.history_max;
         let source = self.deploying.source(place, &self.release, &self.chart)?;
         let session = place.session()?;
-        let there = is_there(&session, &self.release).await;
-        let there = there.map_err(|error| answer::failure(place, "", &error))?;
-        if self.install && !there {
+        let is_there = async || {
+            let there = is_there(&session, &self.release).await;
+            there.map_err(|error| answer::failure(place, "", &error))
+        };
+        if self.install && !is_there().await? {
             if self.deploying.is_for_people() {
                 println!(
                     "Release {:?} does not exist. Installing it now.",
