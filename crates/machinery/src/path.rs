@@ -28,6 +28,13 @@ impl<'a> Path<'a> {
         step: Step::Root,
     };
 
+    /// The whole object where upstream names it by an empty path, which prints
+    /// as brackets.
+    pub const WHOLE: Path<'static> = Path {
+        parent: None,
+        step: Step::Key(""),
+    };
+
     /// Starts a path at a field of the object; `name` may be dotted.
     pub const fn new(name: &'a str) -> Path<'a> {
         Path {

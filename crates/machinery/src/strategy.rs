@@ -13,12 +13,13 @@ mod service;
 mod signing;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::kind::Kind;
 use crate::schema::Node;
 use crate::time;
 
+pub use job::{lends_labels, take_back_labels};
 pub(crate) use pod::app_armor_profile;
 pub use pod::qos_class;
 
@@ -29,17 +30,22 @@ pub fn prepare_create(kind: &Kind, object: &mut Value, now: Timestamp) {
         "selfLink",
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
-        "generation",
     ] {
         metadata.remove(name);
     }
-    // A CSIDriver counts its changes from nothing.
+    // A CSIDriver counts its changes from nothing. Where nothing is counted, a
+    // number that a client gives stays.
     if !kind.generation.is_empty() && kind.kind != "CSIDriver" {
         metadata.insert("generation".into(), 1.into());
+    } else if metadata
+        .get("generation")
+        .is_some_and(|number| *number == 0)
+    {
+        metadata.remove("generation");
     }
     dedup_owners(object);
     match (kind.group, kind.kind) {
-        ("", "Node") => {}
+        ("", "Node") => drop_configuration(object, &Value::Null),
         ("", "Pod") => pod::create(object, now),
         ("", "Namespace") => create_namespace(object),
         ("", "PersistentVolume") => {
@@ -85,6 +91,9 @@ pub fn prepare_update(
 ) {
     keep_identity(object, old);
     dedup_owners(object);
+    if (kind.group, kind.kind) == ("", "Node") {
+        drop_configuration(object, old);
+    }
     match subresource {
         None => update_main(kind, object, old),
         Some("status") => update_status(kind, object, old, now),
@@ -207,6 +216,31 @@ fn update_main(kind: &Kind, object: &mut Value, old: &Value) {
     }
 }
 
+/// Nodes no longer take their configuration from the API; one that is there stays.
+fn drop_configuration(node: &mut Value, old: &Value) {
+    for (part, name) in [("spec", "configSource"), ("status", "config")] {
+        if old[part].get(name).is_none()
+            && let Some(map) = node.get_mut(part).and_then(Value::as_object_mut)
+        {
+            map.shift_remove(name);
+        }
+    }
+}
+
+/// The time of a volume's phase: the server's, unless the client gives another.
+fn volume_phase(status: &mut Map<String, Value>, old: &Value, now: Timestamp) {
+    const TIME: &str = "lastPhaseTransitionTime";
+    let (given, before) = (status.get(TIME), old.get(TIME));
+    let time = match status.get("phase") == old.get("phase") {
+        true if given.is_none() => before.cloned(),
+        false if given.is_none() || given == before => Some(time::seconds(now).into()),
+        _ => None,
+    };
+    if let Some(time) = time {
+        status.insert(TIME.into(), time);
+    }
+}
+
 /// The annotation in which DaemonSets of the newer versions carry a field of
 /// the oldest one.
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
@@ -320,23 +354,11 @@ fn update_status(kind: &Kind, object: &mut Value, old: &Value, now: Timestamp) {
         ("apps", "Deployment") => copy_metadata(object, old, &["labels"]),
         ("", "Pod") => {
             copy_metadata(object, old, &["ownerReferences", "deletionTimestamp"]);
-            let class = qos_class(&old["spec"]);
-            if object["status"]["qosClass"]
-                .as_str()
-                .is_none_or(str::is_empty)
-            {
-                object_at(object, "status").insert("qosClass".into(), class.into());
-            }
+            pod::update_status(object_at(object, "status"), old);
         }
         ("", "PersistentVolume") => {
-            let phase = |object: &Value| object["status"]["phase"].clone();
-            let given = object["status"].get("lastPhaseTransitionTime");
-            if phase(object) != phase(old)
-                && (given.is_none() || given == old["status"].get("lastPhaseTransitionTime"))
-            {
-                let status = object_at(object, "status");
-                status.insert("lastPhaseTransitionTime".into(), time::seconds(now).into());
-            }
+            let of_old = &old["status"];
+            volume_phase(object_at(object, "status"), of_old, now);
         }
         _ => {}
     }
@@ -412,7 +434,7 @@ fn canonical(node: Option<Node<'_>>, value: Option<&Value>) -> Option<Value> {
         crate::canonical::canonicalize(node, &mut value);
     }
     let is_empty = value.is_null()
-        || value.as_object().is_some_and(serde_json::Map::is_empty)
+        || value.as_object().is_some_and(Map::is_empty)
         || value.as_array().is_some_and(Vec::is_empty);
     (!is_empty).then_some(value)
 }
@@ -457,10 +479,7 @@ fn keep_all_but(object: &mut Value, old: &Value, part: &str, names: &[&str]) {
     set(object, part, kept);
 }
 
-pub(crate) fn object_at<'a>(
-    object: &'a mut Value,
-    name: &str,
-) -> &'a mut serde_json::Map<String, Value> {
+pub(crate) fn object_at<'a>(object: &'a mut Value, name: &str) -> &'a mut Map<String, Value> {
     if !object.is_object() {
         *object = json!({});
     }

@@ -268,6 +268,12 @@ impl Causes {
         self.push(Reason::Forbidden, path, None, detail);
     }
 
+    /// A fault beside which no other counts.
+    pub(crate) fn only_forbidden(&mut self, path: &Path<'_>, detail: &str) {
+        self.list.clear();
+        self.forbidden(path, detail);
+    }
+
     pub(crate) fn invalid(&mut self, path: &Path<'_>, bad: impl Into<Bad>, detail: &str) {
         self.push(Reason::Invalid, path, Some(bad.into()), detail);
     }

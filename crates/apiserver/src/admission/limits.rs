@@ -14,80 +14,71 @@ use crate::status::{ApiError, ApiResult};
 
 const ANNOTATION: &str = "kubernetes.io/limit-ranger";
 
-/// Returns the limits of the request's namespace.
-fn items(context: &Context) -> Vec<Value> {
+/// Returns the limits of every LimitRange of the request's namespace.
+fn ranges(context: &Context) -> Vec<Vec<Value>> {
     let kind = resource::builtin("", "limitranges");
     let prefix = resource::prefix(kind, Some(context.namespace()));
     let page = context.core.store.list(&prefix, None, usize::MAX);
+    let limits = |range: Value| range["spec"]["limits"].as_array().cloned();
     page.items
         .iter()
-        .flat_map(|(_, range)| {
-            range.to_plain_value()["spec"]["limits"]
-                .as_array()
-                .cloned()
-                .unwrap_or_default()
-        })
+        .filter_map(|(_, range)| limits(range.to_plain_value()))
         .collect()
 }
 
-/// Fills in the defaults of the namespace and checks the bounds of a new pod.
+/// Fills in the defaults of the namespace.
+pub fn fill(context: &Context, pod: &mut Value) {
+    for range in ranges(context) {
+        fill_from(&range, pod);
+    }
+}
+
+/// Checks the bounds of a pod or a claim.
 ///
 /// # Errors
-/// 403 naming every bound that is broken.
-pub fn pod(context: &Context, kind: &'static Kind, pod: &mut Value) -> ApiResult<()> {
-    let items = items(context);
-    if items.is_empty() {
-        return Ok(());
+/// 403 naming every bound of a range that is broken.
+pub fn check(context: &Context, kind: &'static Kind, object: &Value) -> ApiResult<()> {
+    let broken_by: fn(&[Value], &Value) -> Vec<String> = match (kind.group, kind.plural) {
+        ("", "pods") => broken_by_pod,
+        ("", "persistentvolumeclaims") => broken_by_claim,
+        _ => return Ok(()),
+    };
+    for range in ranges(context) {
+        refuse(kind, object, &broken_by(&range, object))?;
     }
-    fill(&items, pod);
+    Ok(())
+}
+
+fn broken_by_pod(range: &[Value], pod: &Value) -> Vec<String> {
     let mut broken = Vec::new();
-    for item in &items {
+    for item in range {
         match item["type"].as_str() {
             Some("Container") => {
                 for list in ["containers", "initContainers"] {
                     for container in pod["spec"][list].as_array().into_iter().flatten() {
-                        let resources = &container["resources"];
-                        let requests = totals::read(&resources["requests"]);
-                        check(
-                            item,
-                            &requests,
-                            &totals::read(&resources["limits"]),
-                            true,
-                            &mut broken,
-                        );
+                        let part = |part: &str| totals::read(&container["resources"][part]);
+                        bounds(item, &part("requests"), &part("limits"), true, &mut broken);
                     }
                 }
             }
             Some("Pod") => {
-                let requests = totals::of_pod(&pod["spec"], "requests");
-                check(
-                    item,
-                    &requests,
-                    &totals::of_pod(&pod["spec"], "limits"),
-                    true,
-                    &mut broken,
-                );
+                let part = |part: &str| totals::of_pod(&pod["spec"], part);
+                bounds(item, &part("requests"), &part("limits"), true, &mut broken);
             }
             _ => {}
         }
     }
-    refuse(kind, pod, &broken)
+    broken
 }
 
-/// Checks the bounds of a claim.
-///
-/// # Errors
-/// 403 naming every bound that is broken.
-pub fn claim(context: &Context, kind: &'static Kind, claim: &Value) -> ApiResult<()> {
+fn broken_by_claim(range: &[Value], claim: &Value) -> Vec<String> {
     let mut broken = Vec::new();
     let requests = totals::read(&claim["spec"]["resources"]["requests"]);
-    for item in items(context)
-        .iter()
-        .filter(|item| item["type"] == "PersistentVolumeClaim")
-    {
-        check(item, &requests, &Amounts::new(), false, &mut broken);
+    let of_claims = |item: &&Value| item["type"] == "PersistentVolumeClaim";
+    for item in range.iter().filter(of_claims) {
+        bounds(item, &requests, &Amounts::new(), false, &mut broken);
     }
-    refuse(kind, claim, &broken)
+    broken
 }
 
 fn refuse(kind: &'static Kind, object: &Value, broken: &[String]) -> ApiResult<()> {
@@ -103,7 +94,7 @@ fn refuse(kind: &'static Kind, object: &Value, broken: &[String]) -> ApiResult<(
     }
 }
 
-fn fill(items: &[Value], pod: &mut Value) {
+fn fill_from(items: &[Value], pod: &mut Value) {
     let mut requests: BTreeMap<String, Value> = BTreeMap::new();
     let mut limits: BTreeMap<String, Value> = BTreeMap::new();
     for item in items.iter().filter(|item| item["type"] == "Container") {
@@ -148,7 +139,7 @@ fn fill_part(container: &mut Value, part: &str, defaults: &BTreeMap<String, Valu
     set
 }
 
-fn check(
+fn bounds(
     item: &Value,
     requests: &Amounts,
     limits: &Amounts,

@@ -12,10 +12,12 @@ mod pod_spec;
 mod pods;
 mod priority;
 mod quota;
+mod resize;
 mod runtime_class;
 pub mod services;
 mod signing;
 mod storage;
+pub mod topology;
 
 use coracle_machinery::kind::Kind;
 use serde_json::Value;
@@ -39,17 +41,16 @@ pub fn mutate_create(context: &Context, kind: &'static Kind, object: &mut Value)
     inert::warn(context, kind, object);
     match (kind.group, kind.plural) {
         ("", "pods") => {
-            limits::pod(context, kind, object)?;
+            limits::fill(context, object);
             pods::service_account(context, kind, object)?;
             priority::mutate(context, kind, object)?;
             pods::tolerations(object);
             runtime_class::mutate(context, kind, object)?;
+            let node = object["spec"]["nodeName"].clone();
+            topology::copy(context, &node, &mut object["metadata"]);
         }
         ("", "nodes") => network::taint_new_node(object),
-        ("", "persistentvolumeclaims") => {
-            limits::claim(context, kind, object)?;
-            storage::default_class(context, object);
-        }
+        ("", "persistentvolumeclaims") => storage::default_class(context, object),
         ("networking.k8s.io", "ingresses") => network::default_class(context, kind, object)?,
         ("certificates.k8s.io", _) => signing::name_requester(context, object),
         _ => {}
@@ -87,11 +88,12 @@ pub async fn check_create(
     object: &Value,
     dry_run: bool,
 ) -> ApiResult<()> {
+    limits::check(context, kind, object)?;
     if is(kind, "scheduling.k8s.io", "priorityclasses") {
         priority::check_class(context, kind, object)?;
     }
-    pod_security::check(context, kind, object)?;
-    quota::charge(context, kind, object, dry_run).await
+    pod_security::check(context, kind, object, None)?;
+    quota::charge(context, kind, object, None, dry_run).await
 }
 
 /// Changes an update, or refuses it.
@@ -102,10 +104,17 @@ pub fn mutate_update(
     context: &Context,
     kind: &'static Kind,
     object: &mut Value,
-    _live: &Value,
+    live: &Value,
 ) -> ApiResult<()> {
-    if is(kind, "", "pods") && context.path.subresource.is_none() {
-        pods::tolerations(object);
+    if is(kind, "", "pods") {
+        match context.path.subresource.as_deref() {
+            None => {
+                priority::keep(object, live);
+                pods::tolerations(object);
+            }
+            Some("resize") => limits::fill(context, object),
+            Some(_) => {}
+        }
     }
     escalation::check(context, kind, object)
 }
@@ -134,22 +143,35 @@ pub fn allocate_update(
 ///
 /// # Errors
 /// 403, as the plug-in says.
-pub fn check_update(
+pub async fn check_update(
     context: &Context,
     kind: &'static Kind,
     object: &Value,
     live: &Value,
-    _dry_run: bool,
+    dry_run: bool,
 ) -> ApiResult<()> {
-    if context.path.subresource.is_some() {
-        return Ok(());
+    match (kind.group, kind.plural, context.path.subresource.as_deref()) {
+        ("", "pods", Some("resize")) => {
+            limits::check(context, kind, object)?;
+            pod_security::check(context, kind, object, Some(live))?;
+            resize::check(context, kind, object, live)?;
+        }
+        ("", "pods", None | Some("ephemeralcontainers")) => {
+            pod_security::check(context, kind, object, Some(live))?;
+        }
+        ("", "persistentvolumeclaims", None) => {
+            if live["metadata"]["deletionTimestamp"].is_null() {
+                limits::check(context, kind, object)?;
+            }
+            storage::check_resize(context, kind, object, live)?;
+        }
+        ("scheduling.k8s.io", "priorityclasses", None) => {
+            priority::check_class(context, kind, object)?;
+        }
+        (_, _, None) => pod_security::check(context, kind, object, Some(live))?,
+        (_, _, Some(_)) => {}
     }
-    pod_security::check(context, kind, object)?;
-    match (kind.group, kind.plural) {
-        ("scheduling.k8s.io", "priorityclasses") => priority::check_class(context, kind, object),
-        ("", "persistentvolumeclaims") => storage::check_resize(context, kind, object, live),
-        _ => Ok(()),
-    }
+    quota::charge(context, kind, object, Some(live), dry_run).await
 }
 
 /// Refuses a deletion.

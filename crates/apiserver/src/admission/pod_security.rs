@@ -84,9 +84,18 @@ impl Level {
 ///
 /// # Errors
 /// 403 for a pod the namespace does not take, 422 for labels that say nothing.
-pub fn check(context: &Context, kind: &'static Kind, object: &Value) -> ApiResult<()> {
+pub fn check(
+    context: &Context,
+    kind: &'static Kind,
+    object: &Value,
+    live: Option<&Value>,
+) -> ApiResult<()> {
     if kind.kind == "Namespace" && kind.group.is_empty() {
         return check_labels(kind, object);
+    }
+    let is_pod = kind.kind == "Pod" && kind.group.is_empty();
+    if is_pod && live.is_some_and(|live| !is_significant(&object["spec"], &live["spec"])) {
+        return Ok(());
     }
     let Some((_, spec)) = pod_spec::of(kind, object) else {
         return Ok(());
@@ -119,9 +128,7 @@ pub fn check(context: &Context, kind: &'static Kind, object: &Value) -> ApiResul
             )
         })
     };
-    if kind.kind == "Pod"
-        && let Some(why) = asks("enforce")
-    {
+    if is_pod && let Some(why) = asks("enforce") {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         return Err(ApiError::forbidden(
             kind,
@@ -133,6 +140,23 @@ pub fn check(context: &Context, kind: &'static Kind, object: &Value) -> ApiResul
         context.warn(format!("would {why}"));
     }
     Ok(())
+}
+
+/// Whether an update changes what the standards look at: containers come, or
+/// run another image.
+fn is_significant(spec: &Value, before: &Value) -> bool {
+    let list = |spec: &Value, list: &str| spec[list].as_array().cloned().unwrap_or_default();
+    let same_image = |new: &Value, old: &Value| new["image"] == old["image"];
+    let fixed = ["containers", "initContainers"].iter().any(|name| {
+        let (new, old) = (list(spec, name), list(before, name));
+        new.len() != old.len() || !new.iter().zip(&old).all(|(new, old)| same_image(new, old))
+    });
+    let old = list(before, "ephemeralContainers");
+    let added = list(spec, "ephemeralContainers").iter().any(|new| {
+        let known = old.iter().find(|old| old["name"] == new["name"]);
+        !known.is_some_and(|old| same_image(new, old))
+    });
+    fixed || added
 }
 
 fn check_labels(kind: &'static Kind, namespace: &Value) -> ApiResult<()> {

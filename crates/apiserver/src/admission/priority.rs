@@ -82,6 +82,15 @@ pub fn mutate(context: &Context, kind: &'static Kind, pod: &mut Value) -> ApiRes
     Ok(())
 }
 
+/// An update that leaves out what was computed keeps it.
+pub fn keep(pod: &mut Value, live: &Value) {
+    for field in ["priority", "preemptionPolicy"] {
+        if pod["spec"][field].is_null() && !live["spec"][field].is_null() {
+            pod["spec"][field] = live["spec"][field].clone();
+        }
+    }
+}
+
 /// Refuses a second class that is the default of all pods.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ use coracle_store::{Expect, WriteError};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::admission::topology;
 use crate::body::{self, Body};
 use crate::context::Context;
 use crate::decode;
@@ -28,7 +29,7 @@ pub async fn run(
     let options = WriteOptions::read(&context.query, "CreateOptions")?;
     let content_type = body::content_type(&context.headers);
     let bindings = resource::builtin("", "bindings");
-    let binding = decode::object(
+    let mut binding = decode::object(
         context,
         bindings,
         &content_type,
@@ -45,6 +46,10 @@ pub async fn run(
         }
         (_, given) => given.to_owned(),
     };
+    if binding["target"]["kind"] == "Node" && kind.plural == "pods" {
+        let node = binding["target"]["name"].clone();
+        topology::copy(context, &node, &mut binding["metadata"]);
+    }
     check(&binding)?;
     bind(context, &name, &binding, options.dry_run).await?;
     let answer = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});

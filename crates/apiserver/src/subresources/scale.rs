@@ -12,9 +12,9 @@ use serde_json::{Map, Value, json};
 use crate::accept::{self, Shape};
 use crate::body::{self, Body};
 use crate::context::Context;
-use crate::decode::{self, Parsed};
+use crate::decode;
 use crate::managed;
-use crate::options::{FieldValidation, WriteOptions};
+use crate::options::WriteOptions;
 use crate::respond::{self, Include};
 use crate::status::{ApiError, ApiResult};
 use crate::verbs::{create, patch, update};
@@ -212,7 +212,8 @@ async fn patched(
         false,
         &mut |live, owners| {
             let value = patch::apply_to(scale_kind(), form, live, &parsed)?;
-            let scale = typed(context, value, options.field_validation)?;
+            let validation = options.field_validation;
+            let scale = patch::typed(context, scale_kind(), form, value, &parsed, validation)?;
             update::check_name(context, &mut scale.clone())?;
             let owners = track(&name, live, owners, &scale);
             Ok((scale, owners))
@@ -229,18 +230,6 @@ fn track(name: &str, live: &Value, owners: &ManagedFields, scale: &Value) -> Man
         owners,
         scale,
         manager(name, &now),
-    )
-}
-
-fn typed(context: &Context, value: Value, validation: FieldValidation) -> ApiResult<Value> {
-    decode::typed(
-        context,
-        scale_kind(),
-        Parsed {
-            value,
-            findings: vec![],
-        },
-        validation,
     )
 }
 

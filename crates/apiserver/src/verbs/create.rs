@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use coracle_machinery::apply::ManagedFields;
 use coracle_machinery::kind::Kind;
+use coracle_machinery::strategy;
 use coracle_store::WriteError;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
@@ -40,14 +41,13 @@ pub async fn run(
 ) -> ApiResult<Response<Body>> {
     let options = WriteOptions::read(&context.query, "CreateOptions")?;
     let content_type = body::content_type(&context.headers);
-    let mut object = decode::object(context, kind, &content_type, body, options.field_validation)?;
-    rules::default(kind, &mut object);
+    let object = decode::object(context, kind, &content_type, body, options.field_validation)?;
     let manager = context.field_manager();
     let created = create(context, kind, object, &manager, options.dry_run).await?;
     created.answer(context, kind, StatusCode::CREATED)
 }
 
-/// Creates a decoded, defaulted object.
+/// Creates a decoded object.
 ///
 /// # Errors
 /// Whatever stands against it.
@@ -58,6 +58,8 @@ pub async fn create(
     manager: &str,
     dry_run: bool,
 ) -> ApiResult<Written> {
+    let lends = strategy::lends_labels(kind, &object);
+    rules::default(kind, &mut object);
     check_namespace(context, kind, &mut object)?;
     owners::dedup(context, &mut object);
     let writer = Writer {
@@ -65,6 +67,9 @@ pub async fn create(
         subresource: "",
     };
     let owners = managed::of_new(kind, &mut object, &writer);
+    if lends {
+        strategy::take_back_labels(&mut object);
+    }
     create_managed(context, kind, object, owners, dry_run).await
 }
 

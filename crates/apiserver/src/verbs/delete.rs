@@ -22,7 +22,7 @@ use crate::decode;
 use crate::object::Stored;
 use crate::options::{cause, dry_run, invalid_options};
 use crate::resource;
-use crate::respond::{self, ListMeta};
+use crate::respond;
 use crate::rules;
 use crate::status::{self, ApiError, ApiResult, Cause, Details};
 
@@ -96,7 +96,7 @@ pub async fn collection(
 ) -> ApiResult<Response<Body>> {
     let options = Options::read(context, body)?;
     warn_of_orphans(context, kind, &options);
-    let (revision, items) = list::select(context, kind)?;
+    let (meta, items) = list::select(context, kind)?;
     let mut gone = Vec::with_capacity(items.len());
     for item in items {
         match delete(
@@ -113,10 +113,6 @@ pub async fn collection(
             Err(error) => return Err(error),
         }
     }
-    let meta = ListMeta {
-        revision: revision.to_string(),
-        ..ListMeta::default()
-    };
     respond::list(context, kind, &meta, gone)
 }
 
@@ -146,6 +142,16 @@ impl Options {
         self.dry_run = true;
     }
 
+    /// Returns the revision the object must have.
+    pub fn revision(&self) -> Option<&str> {
+        self.revision.as_deref()
+    }
+
+    /// Refuses an object of any other revision.
+    pub fn require_revision(&mut self, revision: u64) {
+        self.revision = Some(revision.to_string());
+    }
+
     fn read(context: &Context, body: &Bytes) -> ApiResult<Options> {
         let mut causes = Vec::new();
         let mut options = Options::default();
@@ -162,6 +168,60 @@ impl Options {
         } else {
             Err(invalid_options("DeleteOptions", causes))
         }
+    }
+
+    /// Compares the object with what the client expects it to be.
+    ///
+    /// # Errors
+    /// 409 when it is another one.
+    pub fn check_preconditions(&self, kind: &Kind, stored: &Stored) -> ApiResult<()> {
+        let conflict = |why: String| {
+            let name = &stored.meta.name;
+            // Upstream names the kind of the storage here, not the resource.
+            let group = kind.stored_as.map_or(kind.group, |(group, ..)| group);
+            let qualified = match group {
+                "" => kind.kind.to_owned(),
+                group => format!("{}.{group}", kind.kind),
+            };
+            let message = format!("Operation cannot be fulfilled on {qualified} \"{name}\": {why}");
+            ApiError::new(409, "Conflict", message).with(Details {
+                name: name.clone(),
+                group: group.to_owned(),
+                kind: kind.kind.to_owned(),
+                ..Details::default()
+            })
+        };
+        let own_words = |what: &str, given: &str, found: &str| {
+            let why = format!(
+                "Precondition failed: {what} in precondition: {given}, {what} in object meta: {found}"
+            );
+            ApiError::conflict(kind, &stored.meta.name, &why)
+        };
+        // These look at preconditions before the generic deletion does.
+        let looks_first = matches!(kind.kind, "Namespace" | "CustomResourceDefinition");
+        if let Some(uid) = self.uid.as_ref().filter(|uid| **uid != stored.meta.uid) {
+            if looks_first {
+                return Err(own_words("UID", uid, &stored.meta.uid));
+            }
+            return Err(conflict(format!(
+                "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
+                stored.meta.uid
+            )));
+        }
+        let found = stored.revision.to_string();
+        if let Some(revision) = self
+            .revision
+            .as_ref()
+            .filter(|revision| **revision != found)
+        {
+            if looks_first {
+                return Err(own_words("ResourceVersion", revision, &found));
+            }
+            return Err(conflict(format!(
+                "the ResourceVersion in the precondition ({revision}) does not match the ResourceVersion in record ({found}). The object might have been modified"
+            )));
+        }
+        Ok(())
     }
 
     fn fill(&mut self, value: &Value, causes: &mut Vec<Cause>) {
@@ -301,7 +361,7 @@ pub async fn delete(
 ) -> ApiResult<Outcome> {
     for attempt in 1.. {
         let stored = super::get::find(context, kind, namespace, name)?;
-        check_preconditions(kind, &stored, options)?;
+        options.check_preconditions(kind, &stored)?;
         admission::check_delete(context, kind, &stored)?;
         match delete_once(context, kind, stored, options).await? {
             Ok(outcome) => return Ok(outcome),
@@ -310,56 +370,6 @@ pub async fn delete(
         }
     }
     unreachable!("the loop returns at its last attempt")
-}
-
-fn check_preconditions(kind: &Kind, stored: &Stored, options: &Options) -> ApiResult<()> {
-    let conflict = |why: String| {
-        let name = &stored.meta.name;
-        // Upstream names the kind of the storage here, not the resource.
-        let group = kind.stored_as.map_or(kind.group, |(group, ..)| group);
-        let qualified = match group {
-            "" => kind.kind.to_owned(),
-            group => format!("{}.{group}", kind.kind),
-        };
-        let message = format!("Operation cannot be fulfilled on {qualified} \"{name}\": {why}");
-        ApiError::new(409, "Conflict", message).with(Details {
-            name: name.clone(),
-            group: group.to_owned(),
-            kind: kind.kind.to_owned(),
-            ..Details::default()
-        })
-    };
-    let own_words = |what: &str, given: &str, found: &str| {
-        let why = format!(
-            "Precondition failed: {what} in precondition: {given}, {what} in object meta: {found}"
-        );
-        ApiError::conflict(kind, &stored.meta.name, &why)
-    };
-    // These look at preconditions before the generic deletion does.
-    let looks_first = matches!(kind.kind, "Namespace" | "CustomResourceDefinition");
-    if let Some(uid) = options.uid.as_ref().filter(|uid| **uid != stored.meta.uid) {
-        if looks_first {
-            return Err(own_words("UID", uid, &stored.meta.uid));
-        }
-        return Err(conflict(format!(
-            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
-            stored.meta.uid
-        )));
-    }
-    let found = stored.revision.to_string();
-    if let Some(revision) = options
-        .revision
-        .as_ref()
-        .filter(|revision| **revision != found)
-    {
-        if looks_first {
-            return Err(own_words("ResourceVersion", revision, &found));
-        }
-        return Err(conflict(format!(
-            "the ResourceVersion in the precondition ({revision}) does not match the ResourceVersion in record ({found}). The object might have been modified"
-        )));
-    }
-    Ok(())
 }
 
 async fn delete_once(

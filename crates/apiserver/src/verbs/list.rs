@@ -201,10 +201,8 @@ impl Request {
 ///
 /// # Errors
 /// As [`run`].
-pub fn select(context: &Context, kind: &'static Kind) -> ApiResult<(u64, Vec<Arc<Stored>>)> {
-    let request = Request::read(context, kind)?;
-    let (meta, items) = request.collect(context)?;
-    Ok((meta.revision.parse().unwrap_or_default(), items))
+pub fn select(context: &Context, kind: &'static Kind) -> ApiResult<(ListMeta, Vec<Arc<Stored>>)> {
+    Request::read(context, kind)?.collect(context)
 }
 
 /// Reads a number of the query.

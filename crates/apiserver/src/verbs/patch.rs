@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use coracle_machinery::kind::Kind;
 use coracle_machinery::patch::{self, PatchError};
+use coracle_machinery::strategy;
 use http::{Response, StatusCode};
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ use crate::context::Context;
 use crate::decode::{self, Parsed};
 use crate::gojson;
 use crate::managed::{self, Writer};
-use crate::options::{WriteOptions, cause, invalid_options};
+use crate::options::{FieldValidation, WriteOptions, cause, invalid_options};
 use crate::rules;
 use crate::status::{ApiError, ApiResult, Details};
 
@@ -74,20 +75,8 @@ pub async fn run(
     let written = update::change(context, kind, options.dry_run, false, &mut |live| {
         let patched = apply_to(kind, form, live, &patch)?;
         check_type(kind, form, &patched, &patch.value)?;
-        let shown = match form {
-            Form::Strategic => in_go(&patch.value),
-            _ => outcome::text(form, &patched, &patch.value),
-        };
-        let mut object = decode::typed(
-            context,
-            kind,
-            Parsed {
-                value: patched,
-                findings: patch.findings.clone(),
-            },
-            options.field_validation,
-        )
-        .map_err(|error| reword(kind, form, &shown, error))?;
+        let validation = options.field_validation;
+        let mut object = typed(context, kind, form, patched, &patch, validation)?;
         rules::default(kind, &mut object);
         check_place(context, kind, &mut object)?;
         owners::dedup(context, &mut object);
@@ -164,6 +153,30 @@ pub fn apply_to(kind: &'static Kind, form: Form, live: &Value, patch: &Parsed) -
         },
     };
     patched.map_err(|error| patch_error(&error))
+}
+
+/// Decodes what a patch has made of an object.
+///
+/// # Errors
+/// 422 where it does not decode, showing the patch or its outcome.
+pub fn typed(
+    context: &Context,
+    kind: &'static Kind,
+    form: Form,
+    patched: Value,
+    patch: &Parsed,
+    validation: FieldValidation,
+) -> ApiResult<Value> {
+    let shown = match form {
+        Form::Strategic => in_go(&patch.value),
+        _ => outcome::text(form, &patched, &patch.value),
+    };
+    let parsed = Parsed {
+        value: patched,
+        findings: patch.findings.clone(),
+    };
+    decode::typed(context, kind, parsed, validation)
+        .map_err(|error| reword(kind, form, &shown, error))
 }
 
 fn patch_error(error: &PatchError) -> ApiError {
@@ -330,9 +343,13 @@ async fn apply_new(
         return Err(ApiError::conflict(kind, context.name(), &why));
     }
     let mut object = managed::apply(kind, &Value::Null, patch, writer, force)?;
+    let lends = strategy::lends_labels(kind, &object);
     rules::default(kind, &mut object);
     check_place(context, kind, &mut object)?;
     let owners = managed::take(&mut object);
+    if lends {
+        strategy::take_back_labels(&mut object);
+    }
     let created: Written =
         create::create_managed(context, kind, object, owners, options.dry_run).await?;
     created.answer(context, kind, StatusCode::CREATED)

@@ -193,7 +193,6 @@ async fn change_once(
     let subresource = context.path.subresource.as_deref();
     check_revision(kind, context.name(), insist, live, &mut object)?;
     admission::mutate_update(context, kind, &mut object, live)?;
-    keep_system_fields(&mut object, live);
     let owners = object["metadata"].get("managedFields").cloned();
     rules::prepare_update(kind, subresource, &mut object, live);
     keep_owners(&mut object, owners);
@@ -208,7 +207,7 @@ async fn change_once(
     }
     rules::stored_form(kind, &mut object);
     keep_managed_times(&mut object, live);
-    admission::check_update(context, kind, &object, live, dry_run)?;
+    admission::check_update(context, kind, &object, live, dry_run).await?;
     if stored.says_the_same(&write::stored_value(kind, &object)) {
         return Ok(Ok(Written::Stored(stored.clone())));
     }
@@ -266,32 +265,6 @@ fn check_revision(
         return Err(ApiError::modified(kind, name));
     }
     Ok(())
-}
-
-/// What no client may change: creation, deletion, and the uid where none is given.
-fn keep_system_fields(object: &mut Value, live: &Value) {
-    for field in [
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-    ] {
-        match live["metadata"].get(field) {
-            Some(value) => object["metadata"][field] = value.clone(),
-            None => {
-                if let Some(metadata) = object["metadata"].as_object_mut() {
-                    metadata.shift_remove(field);
-                }
-            }
-        }
-    }
-    if object["metadata"]["uid"]
-        .as_str()
-        .unwrap_or_default()
-        .is_empty()
-    {
-        object["metadata"]["uid"] = live["metadata"]["uid"].clone();
-    }
 }
 
 /// Parts that a write may not change are taken back, but who owns what is known by now.

@@ -4,7 +4,6 @@
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes>
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,6 +48,8 @@ struct Watching {
     /// A watch list is still to be closed by its bookmark.
     initial_end: Option<u64>,
     events: Watch<Stored>,
+    /// Changes up to this revision are not told.
+    after: u64,
     bookmarks: bool,
     bookmark_at: Instant,
     deadline: Instant,
@@ -129,7 +130,9 @@ fn start(
     } else if from == 0 {
         store.watch(prefix, store.revision()).map_err(watch_error)?
     } else {
-        store.watch(prefix, from).map_err(watch_error)?
+        // A watch from the future is silent until that comes.
+        let since = from.min(store.revision());
+        store.watch(prefix, since).map_err(watch_error)?
     };
     let now = Instant::now();
     Ok(Watching {
@@ -137,6 +140,7 @@ fn start(
         due,
         initial_end,
         events,
+        after: from,
         bookmarks: false,
         bookmark_at: now + BOOKMARK_EVERY,
         deadline: now,
@@ -324,7 +328,7 @@ impl Watching {
                 self.deadline
             };
             tokio::select! {
-                event = self.events.next() => self.take(&event?),
+                event = self.events.next() => { let event = event?; self.take(&event) },
                 () = tokio::time::sleep_until(wake) => {
                     if Instant::now() >= self.deadline {
                         return None;
@@ -336,13 +340,19 @@ impl Watching {
         }
     }
 
-    fn take(&mut self, event: &Arc<Event<Stored>>) {
-        self.due.extend(self.stage.event(event));
+    fn take(&mut self, event: &Event<Stored>) {
+        self.tell(event);
         // What is there already goes out together.
         while self.due.len() < 64
             && let Some(event) = self.events.try_next()
         {
-            self.due.extend(self.stage.event(&event));
+            self.tell(&event);
+        }
+    }
+
+    fn tell(&mut self, event: &Event<Stored>) {
+        if event.revision > self.after {
+            self.due.extend(self.stage.event(event));
         }
     }
 
@@ -350,7 +360,7 @@ impl Watching {
         self.bookmark_at = Instant::now() + BOOKMARK_EVERY;
         let revision = self.events.revision();
         while let Some(event) = self.events.try_next() {
-            self.due.extend(self.stage.event(&event));
+            self.tell(&event);
         }
         let bookmark = self.stage.bookmark(revision, false);
         self.due.push_back(bookmark);

@@ -31,10 +31,34 @@ pub fn counted(name: &str) -> Option<(&str, &str)> {
         "requests.storage" => "persistentvolumeclaims",
         "cpu" | "memory" | "ephemeral-storage" => "pods",
         _ if name.contains(".storageclass.storage.k8s.io/") => "persistentvolumeclaims",
-        _ if name.starts_with("requests.") || name.starts_with("limits.") => "pods",
+        _ if ["requests.", "limits.", "hugepages-"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix)) =>
+        {
+            "pods"
+        }
         _ => return None,
     };
     Some(("", plural))
+}
+
+/// Returns whether a write is one that quotas count: every creation, and the
+/// updates that can change what an object uses (`Handles` of the evaluators).
+pub fn counts(
+    kind: &Kind,
+    subresource: Option<&str>,
+    object: &Value,
+    live: Option<&Value>,
+) -> bool {
+    let Some(live) = live else {
+        return subresource.is_none();
+    };
+    match (kind.group, kind.plural, subresource) {
+        ("", "services" | "persistentvolumeclaims", None) => true,
+        ("", "pods", None) => is_terminating(object) != is_terminating(live),
+        ("", "pods", Some("resize")) => true,
+        _ => false,
+    }
 }
 
 fn one() -> Quantity {
@@ -58,8 +82,13 @@ pub fn usage(kind: &Kind, object: &Value) -> Amounts {
             match object["spec"]["type"].as_str() {
                 Some("NodePort") => count("services.nodeports", ports),
                 Some("LoadBalancer") => {
-                    let with_ports = object["spec"]["allocateLoadBalancerNodePorts"] != false;
-                    count("services.nodeports", if with_ports { ports } else { 0 });
+                    let given = object["spec"]["ports"].as_array().into_iter().flatten();
+                    let given = given
+                        .filter(|port| port["nodePort"].as_i64() > Some(0))
+                        .count();
+                    let given = i64::try_from(given).unwrap_or(i64::MAX);
+                    let allocates = object["spec"]["allocateLoadBalancerNodePorts"] != false;
+                    count("services.nodeports", if allocates { ports } else { given });
                     count("services.loadbalancers", 1);
                 }
                 _ => {}
@@ -86,7 +115,9 @@ pub fn usage(kind: &Kind, object: &Value) -> Amounts {
         ("", "pods") => {
             count("pods", 1);
             for (name, amount) in totals::of_pod(&object["spec"], "requests") {
-                if matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") {
+                if matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage")
+                    || name.starts_with("hugepages-")
+                {
                     usage.insert(name.clone(), amount);
                 }
                 usage.insert(format!("requests.{name}"), amount);
@@ -132,16 +163,38 @@ pub fn covers(spec: &Value, kind: &Kind, object: &Value) -> bool {
             .all(|(scope, operator, values)| scope_matches(object, scope, operator, values))
 }
 
+/// Whether a pod has a deadline.
+fn is_terminating(pod: &Value) -> bool {
+    let deadline = pod["spec"]["activeDeadlineSeconds"].as_i64();
+    deadline.is_some_and(|seconds| seconds >= 0)
+}
+
+/// Whether a pod's affinity looks at pods of other namespaces.
+fn looks_across_namespaces(pod: &Value) -> bool {
+    let across = |term: &Value| {
+        term.get("namespaceSelector").is_some_and(Value::is_object)
+            || term["namespaces"]
+                .as_array()
+                .is_some_and(|list| !list.is_empty())
+    };
+    ["podAffinity", "podAntiAffinity"].iter().any(|kind| {
+        let affinity = &pod["spec"]["affinity"][*kind];
+        let terms = |list: &str| affinity[list].as_array().into_iter().flatten();
+        terms("requiredDuringSchedulingIgnoredDuringExecution").any(across)
+            || terms("preferredDuringSchedulingIgnoredDuringExecution")
+                .any(|term| across(&term["podAffinityTerm"]))
+    })
+}
+
 fn scope_matches(pod: &Value, scope: &str, operator: &str, values: &[&str]) -> bool {
-    let terminating = pod["spec"]["activeDeadlineSeconds"]
-        .as_i64()
-        .is_some_and(|seconds| seconds >= 0);
+    let terminating = is_terminating(pod);
     let best_effort = crate::strategy::qos_class(&pod["spec"]) == "BestEffort";
     match scope {
         "Terminating" => terminating,
         "NotTerminating" => !terminating,
         "BestEffort" => best_effort,
         "NotBestEffort" => !best_effort,
+        "CrossNamespacePodAffinity" => looks_across_namespaces(pod),
         "PriorityClass" => {
             let class = pod["spec"]["priorityClassName"]
                 .as_str()

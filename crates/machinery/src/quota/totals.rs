@@ -38,6 +38,21 @@ fn raise(total: &mut Amounts, other: &Amounts) {
     }
 }
 
+/// Returns what `now` has beyond `before`; less is nothing.
+pub fn beyond(now: &Amounts, before: &Amounts) -> Amounts {
+    let mut growth = now.clone();
+    for (name, amount) in &mut growth {
+        let Some(before) = before.get(name) else {
+            continue;
+        };
+        *amount = match *before < *amount {
+            true => amount.saturating_sub(*before),
+            false => amount.saturating_sub(*amount),
+        };
+    }
+    growth
+}
+
 /// Returns the `requests` or `limits` of a whole pod: its containers and
 /// sidecars together, or the hungriest moment of its start, and the overhead.
 pub fn of_pod(spec: &Value, part: &str) -> Amounts {
@@ -60,6 +75,12 @@ pub fn of_pod(spec: &Value, part: &str) -> Amounts {
         }
     }
     raise(&mut total, &start);
+    // Amounts of the pod itself stand above those of its containers.
+    for (name, amount) in read(&spec["resources"][part]) {
+        if matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-") {
+            total.insert(name, amount);
+        }
+    }
     if !(part == "limits" && total.is_empty()) {
         let overhead = read(&spec["overhead"]);
         for (name, amount) in &overhead {

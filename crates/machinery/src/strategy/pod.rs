@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::quantity::Quantity;
 
@@ -27,6 +27,46 @@ pub(super) fn create(object: &mut Value, now: Timestamp) {
     own_label_values(object);
     profiles_of_annotations(object);
 }
+
+/// What a writer of the status may leave out: the class, and of which
+/// generation the status and its conditions speak.
+pub(super) fn update_status(status: &mut Map<String, Value>, old: &Value) {
+    let empty = |value: Option<&Value>| match value {
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Number(number)) => number.as_i64() == Some(0),
+        other => other.is_none_or(Value::is_null),
+    };
+    if empty(status.get("qosClass")) {
+        status.insert("qosClass".into(), qos_class(&old["spec"]).into());
+    }
+    let keep = |map: &mut Map<String, Value>, old: &Value| {
+        if empty(map.get(GENERATION)) && !old[GENERATION].is_null() {
+            map.insert(GENERATION.into(), old[GENERATION].clone());
+        }
+    };
+    let before = &old["status"];
+    keep(status, before);
+    let mut known: Vec<&Value> = before["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .collect();
+    let conditions = status.get_mut("conditions").and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        let Some(map) = condition.as_object_mut() else {
+            continue;
+        };
+        // Conditions of one type are told apart by their order.
+        let place = known
+            .iter()
+            .position(|one| one.get("type") == map.get("type"));
+        if let Some(place) = place {
+            keep(map, known.remove(place));
+        }
+    }
+}
+
+const GENERATION: &str = "observedGeneration";
 
 /// Where pod specs stand: in pods and in what makes pods.
 const SPECS: [&str; 4] = [
@@ -206,6 +246,14 @@ pub(super) fn keep_all_but_resources(object: &mut Value, old: &Value) {
                     Some(value) => map.insert(field.into(), value.clone()),
                     None => map.remove(field),
                 };
+            }
+        }
+    }
+    match object["spec"].get("resources") {
+        Some(value) => kept["spec"]["resources"] = value.clone(),
+        None => {
+            if let Some(spec) = kept["spec"].as_object_mut() {
+                spec.remove("resources");
             }
         }
     }

@@ -503,49 +503,71 @@ pub(super) fn job_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
     ] {
         super::immutable::field(&spec.field(name), &before[name], causes);
     }
-    let template = spec.field("template");
-    if !super::immutable::same(
-        "io.k8s.api.core.v1.PodTemplateSpec",
-        template.value,
-        &steered(&spec, old),
-    ) {
-        causes.invalid(
-            &template.path,
-            Bad::raw(go_json(template.value)),
-            names::IMMUTABLE,
-        );
+    template_update(&spec.field("template"), old, causes);
+}
+
+/// The template is fixed, but for what a job without pods may still be told.
+fn template_update(template: &At<'_>, old: &Value, causes: &mut Causes) {
+    let before = &old["spec"]["template"];
+    let (at, definition, before) = match may_change(old) {
+        false => (*template, "PodTemplateSpec", before.clone()),
+        true => {
+            let spec = template.field("spec");
+            let before = with_directions(&before["spec"], spec.value);
+            (spec, "PodSpec", before)
+        }
+    };
+    let definition = format!("io.k8s.api.core.v1.{definition}");
+    if !super::immutable::same(&definition, at.value, &before) {
+        causes.invalid(&at.path, Bad::raw(go_json(at.value)), names::IMMUTABLE);
     }
 }
 
-/// The old template with the new directions, as far as a job that never ran
-/// may still be steered.
-fn steered(spec: &At<'_>, old: &Value) -> Value {
-    let mut template = old["spec"]["template"].clone();
-    let suspended = old["spec"]["suspend"] == true;
-    let started = !old["status"]["startTime"].is_null();
-    if !suspended || started {
-        return template;
-    }
-    let new = &spec.value["template"];
-    for (part, names) in [
-        ("metadata", &["labels", "annotations"][..]),
-        (
-            "spec",
-            &["nodeSelector", "tolerations", "schedulingGates"][..],
-        ),
-    ] {
-        let Some(map) = template.get_mut(part).and_then(Value::as_object_mut) else {
-            continue;
+/// Whether a job is suspended and has no pods: it never began, or says that it
+/// stands still (`shouldAllowMutablePodTemplate` upstream).
+fn may_change(job: &Value) -> bool {
+    let status = &job["status"];
+    let conditions = status["conditions"].as_array();
+    let stands = conditions
+        .into_iter()
+        .flatten()
+        .any(|one| one["type"] == "Suspended" && one["status"] == "True");
+    job["spec"]["suspend"] == true
+        && (status["startTime"].is_null() || stands)
+        && status["active"].as_i64().unwrap_or(0) == 0
+}
+
+/// The old pod with the new directions to nodes and the new resources.
+fn with_directions(before: &Value, new: &Value) -> Value {
+    let mut pod = before.clone();
+    let Some(map) = pod.as_object_mut() else {
+        return pod;
+    };
+    for name in ["nodeSelector", "tolerations", "schedulingGates"] {
+        match new.get(name) {
+            Some(value) => map.insert(name.to_owned(), value.clone()),
+            None => map.remove(name),
         };
-        for name in names {
-            match new[part].get(*name) {
-                Some(value) => map.insert((*name).to_owned(), value.clone()),
-                None => map.remove(*name),
-            };
+    }
+    for list in ["containers", "initContainers"] {
+        take_resources(&mut pod[list], &new[list]);
+    }
+    steer_to_nodes(&mut pod, &new["affinity"]);
+    pod
+}
+
+fn take_resources(containers: &mut Value, new: &Value) {
+    let (Some(containers), Some(new)) = (containers.as_array_mut(), new.as_array()) else {
+        return;
+    };
+    if containers.len() != new.len() {
+        return;
+    }
+    for (container, new) in containers.iter_mut().zip(new) {
+        if container["name"] == new["name"] {
+            container["resources"] = new["resources"].clone();
         }
     }
-    steer_to_nodes(&mut template["spec"], &new["spec"]["affinity"]);
-    template
 }
 
 /// Of the affinity only that to nodes may change.

@@ -26,7 +26,7 @@ pub(super) fn config_map(object: &At<'_>, causes: &mut Causes) {
         size += decoded_length(value);
     }
     if size > DATA_MAX {
-        causes.too_long(&object.path, DATA_MAX);
+        causes.too_long(&Path::WHOLE, DATA_MAX);
     }
 }
 
@@ -195,7 +195,7 @@ pub(super) fn lease(object: &At<'_>, causes: &mut Causes) {
     }
     let preferred = spec.field("preferredHolder");
     if !preferred.is_empty() && strategy.is_empty() {
-        let detail = "may only be specified when `strategy` is defined";
+        let detail = "may only be specified if `strategy` is defined";
         causes.forbidden(&preferred.path, detail);
     }
 }

@@ -1,5 +1,7 @@
 //! What updates may not change.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{At, Bad, Causes, batch, config, go_json, names, network, node, service, storage};
@@ -27,7 +29,10 @@ pub(super) fn check(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Caus
         }
         ("", "ResourceQuota") => {
             let spec = object.field("spec");
-            field(&spec.field("scopes"), &old["spec"]["scopes"], causes);
+            let scopes = spec.field("scopes");
+            if as_set(scopes.value) != as_set(&old["spec"]["scopes"]) {
+                causes.invalid(&scopes.path, scopes.value, names::IMMUTABLE);
+            }
         }
         ("", "Node") => node::update(object, old, causes),
         ("", "Service") => service::update(object, old, causes),
@@ -54,6 +59,12 @@ pub(super) fn check(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Caus
         ("networking.k8s.io", _) => network::update(kind.kind, object, old, causes),
         _ => {}
     }
+}
+
+/// The texts of a list, whatever their order.
+fn as_set(list: &Value) -> BTreeSet<&str> {
+    let list = list.as_array().into_iter().flatten();
+    list.filter_map(Value::as_str).collect()
 }
 
 /// A field that never changes.

@@ -13,7 +13,7 @@ type Rule = fn(&str) -> Vec<String>;
 pub(super) fn create(kind: &Kind, object: &At<'_>, causes: &mut Causes) {
     let meta = object.field("metadata");
     name(kind, &meta, causes);
-    common(kind, object, causes);
+    common(kind, object, takes_any_finalizer(kind), causes);
 }
 
 fn name(kind: &Kind, meta: &At<'_>, causes: &mut Causes) {
@@ -85,7 +85,8 @@ fn mask_dash(text: &str) -> String {
     }
 }
 
-fn common(kind: &Kind, object: &At<'_>, causes: &mut Causes) {
+/// What holds for the metadata of every kind.
+fn common(kind: &Kind, object: &At<'_>, any_finalizer: bool, causes: &mut Causes) {
     let meta = object.field("metadata");
     let namespace = meta.field("namespace");
     if !kind.namespaced {
@@ -99,20 +100,11 @@ fn common(kind: &Kind, object: &At<'_>, causes: &mut Causes) {
         causes.invalid_text(&namespace.path, namespace.text(), wrong);
     }
     causes.not_negative(&meta.field("generation"));
-    if !has_labels_of_template(kind, &meta, object) {
-        labels::labels(&meta.field("labels"), causes);
-    }
+    labels::labels(&meta.field("labels"), causes);
     labels::annotations(&meta.field("annotations"), causes);
     owners(&meta.field("ownerReferences"), causes);
-    finalizers(kind, &meta.field("finalizers"), causes);
+    finalizers(&meta.field("finalizers"), any_finalizer, causes);
     managed_fields(&meta.field("managedFields"), causes);
-}
-
-/// A job without labels of its own has those of its template, which are
-/// judged there.
-fn has_labels_of_template(kind: &Kind, meta: &At<'_>, object: &At<'_>) -> bool {
-    kind.kind == "Job"
-        && meta.value["labels"] == object.value["spec"]["template"]["metadata"]["labels"]
 }
 
 fn owners(owners: &At<'_>, causes: &mut Causes) {
@@ -157,11 +149,10 @@ fn owners(owners: &At<'_>, causes: &mut Causes) {
     }
 }
 
-/// Finalizers of an object. One without a domain must be a known one.
-fn finalizers(kind: &Kind, finalizers: &At<'_>, causes: &mut Causes) {
-    let known = |text: &str| {
-        takes_any_finalizer(kind) || matches!(text, "orphan" | "foregroundDeletion" | "kubernetes")
-    };
+/// Finalizers of an object. One without a domain must be a known one, unless
+/// any will do.
+fn finalizers(finalizers: &At<'_>, any: bool, causes: &mut Causes) {
+    let known = |text: &str| any || matches!(text, "orphan" | "foregroundDeletion" | "kubernetes");
     for finalizer in finalizers.items() {
         let text = finalizer.text();
         causes.invalid_text(&finalizers.path, text, names::qualified(text));
@@ -256,6 +247,7 @@ pub fn delete_options(options: &Value) -> Vec<super::Cause> {
 /// Metadata of an update. Upstream looks at it in the generic path and again
 /// in the kind's own, and so do the causes.
 pub(super) fn update(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Causes) {
+    common(kind, object, true, causes);
     changes(object, old, causes);
     if judges_metadata(kind) && kind.kind != "LimitRange" {
         changes(object, old, causes);
@@ -297,6 +289,11 @@ fn changes(object: &At<'_>, old: &Value, causes: &mut Causes) {
     let version = meta.field("resourceVersion");
     if version.is_empty() {
         causes.invalid(&version.path, "", "must be specified for an update");
+    }
+    let generation = meta.field("generation");
+    let number = generation.int().unwrap_or(0);
+    if number < before["generation"].as_i64().unwrap_or(0) {
+        causes.invalid(&generation.path, number, "must not be decremented");
     }
     for name in [
         "name",

@@ -549,14 +549,16 @@ pub(super) fn update(kind: &str, object: &At<'_>, old: &Value, causes: &mut Caus
 
 /// A second family may join; nothing else changes.
 fn service_range_update(ranges: &At<'_>, before: &Value, causes: &mut Causes) {
-    let grows = before.as_array().map_or(0, Vec::len) == 1 && ranges.len() == 2;
-    if !grows {
+    let known = before.as_array().map_or(0, Vec::len);
+    let grows = known == 1 && ranges.len() == 2;
+    if !grows && known != ranges.len() {
         immutable::field(ranges, before, causes);
-    } else if ranges.value[0] != before[0] {
-        let first = At {
-            value: &ranges.value[0],
-            path: ranges.path.index(0),
-        };
-        causes.invalid(&first.path, first.value, names::IMMUTABLE);
+        return;
+    }
+    let old = before.as_array().into_iter().flatten();
+    for (range, old) in ranges.items().zip(old) {
+        if range.value != old {
+            causes.invalid(&range.path, range.value, names::IMMUTABLE);
+        }
     }
 }

@@ -261,15 +261,27 @@ fn attributes_class(spec: &At<'_>, causes: &mut Causes) {
     }
 }
 
+/// A driver's secret for growth may be named later.
+fn with_old_secret(spec: &Value, before: &Value) -> Value {
+    let mut spec = spec.clone();
+    if before["csi"].get("controllerExpandSecretRef").is_none()
+        && let Some(csi) = spec.get_mut("csi").and_then(Value::as_object_mut)
+    {
+        csi.shift_remove("controllerExpandSecretRef");
+    }
+    spec
+}
+
 /// What of a `PersistentVolume` an update may change.
 pub(super) fn volume_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
     let spec = object.field("spec");
     let before = &old["spec"];
+    let source = with_old_secret(spec.value, before);
     let changed = SOURCES
         .iter()
-        .any(|name| !equal(&spec.value[*name], &before[*name]));
+        .any(|name| !equal(&source[*name], &before[*name]));
     if changed {
-        let shown = dump::volume_sources(before, spec.value);
+        let shown = dump::volume_sources(before, &source);
         let detail = format!("spec.persistentvolumesource is immutable after creation\n{shown}");
         causes.forbidden(&spec.path.field("persistentvolumesource"), &detail);
     }
@@ -290,6 +302,10 @@ pub(super) fn volume_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
                 .message
                 .push_str(", except for updating from beta label to GA");
         }
+    }
+    let class = spec.field("volumeAttributesClassName");
+    if !before["volumeAttributesClassName"].is_null() && !class.is_set() {
+        causes.forbidden(&class.path, "update from non-nil value to nil is forbidden");
     }
 }
 
@@ -419,9 +435,7 @@ pub(super) fn claim_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
         if let Some(requests) = munged["resources"]["requests"].as_object_mut() {
             requests.insert("storage".into(), size.clone());
         }
-        if !munged["volumeAttributesClassName"].is_null() {
-            keep(&mut munged, "volumeAttributesClassName");
-        }
+        keep(&mut munged, "volumeAttributesClassName");
     }
     let definition = "io.k8s.api.core.v1.PersistentVolumeClaimSpec";
     if !same(definition, &munged, before) {
@@ -441,6 +455,20 @@ pub(super) fn claim_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
         path: object.path.field("volumeMode"),
     };
     field(&mode, &before["volumeMode"], causes);
+    let applied = &old["status"]["currentVolumeAttributesClassName"];
+    let class = spec.field("volumeAttributesClassName");
+    if !applied.is_null() && class.value != &before["volumeAttributesClassName"] && class.is_empty()
+    {
+        let what = if class.is_set() {
+            "empty string"
+        } else {
+            "nil"
+        };
+        let detail = format!(
+            "update to {what} is forbidden when status.currentVolumeAttributesClassName is not nil"
+        );
+        causes.forbidden(&class.path, &detail);
+    }
 }
 
 /// The kinds of the storage.k8s.io group.

@@ -1,10 +1,10 @@
 //! An update through `resize` (`ValidatePodResize` upstream): amounts of cpu and
 //! memory change, and nothing else.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::super::{At, Causes};
-use super::update::canonical;
+use super::super::{At, Causes, Path};
+use super::update::{canonical, is_static};
 
 const ONLY: &str = "only cpu and memory resources are mutable";
 const ONLY_OF_INIT: &str =
@@ -15,21 +15,65 @@ pub(in super::super) fn resize(object: &At<'_>, old: &Value, causes: &mut Causes
     let spec = object.field("spec");
     let before = &old["spec"];
     super::spec(&spec, causes);
+    if is_static(old) {
+        return causes.only_forbidden(&Path::WHOLE, "static pods cannot be resized");
+    }
+    if before["os"]["name"] == "windows" {
+        return causes.only_forbidden(&Path::WHOLE, "windows pods cannot be resized");
+    }
     let class = crate::strategy::qos_class;
     let of_old = class(before);
     if class(spec.value) != of_old {
         let detail = "Pod QOS Class may not change as a result of resizing";
         causes.invalid(&spec.path, of_old, detail);
     }
+    if !is_supported(&old["status"]) {
+        let detail = "Pod running on node without support for resize";
+        causes.forbidden(&spec.path, detail);
+    }
+    pod_level(&spec, before, causes);
     if !same_order(&spec, before, causes) {
         return;
     }
     for list in ["initContainers", "containers"] {
         for (new, old) in pairs(&spec.field(list), &before[list]) {
-            nothing_removed(&new.field("resources"), &old["resources"], causes);
+            nothing_removed(
+                &new.field("resources"),
+                &old["resources"],
+                "resource",
+                causes,
+            );
         }
     }
     nothing_else(&spec, before, causes);
+}
+
+/// A node that can resize says what a running container has.
+fn is_supported(status: &Value) -> bool {
+    let statuses = status["containerStatuses"].as_array();
+    let running = |one: &&Value| one["state"]["running"].is_object();
+    let first = statuses.into_iter().flatten().find(running);
+    first.is_none_or(|one| one["resources"].is_object())
+}
+
+/// Amounts of the pod as a whole.
+fn pod_level(spec: &At<'_>, before: &Value, causes: &mut Causes) {
+    let resources = spec.field("resources");
+    let old = &before["resources"];
+    if !old.is_object() {
+        return;
+    }
+    if !resources.is_set() {
+        causes.forbidden(&resources.path, "pod-level resources cannot be removed");
+        return;
+    }
+    nothing_removed(&resources, old, "pod-level resource", causes);
+    let mut munged = resources.value.clone();
+    with_old_amounts(&mut munged, old);
+    if munged != *old {
+        let detail = "only cpu and memory resources are mutable at pod-level";
+        causes.forbidden(&spec.path, detail);
+    }
 }
 
 fn pairs<'a>(list: &'a At<'a>, old: &'a Value) -> impl Iterator<Item = (At<'a>, &'a Value)> {
@@ -56,15 +100,12 @@ fn same_order(spec: &At<'_>, before: &Value, causes: &mut Causes) -> bool {
 }
 
 /// A resize changes amounts; it takes none away.
-fn nothing_removed(resources: &At<'_>, old: &Value, causes: &mut Causes) {
-    for (list, detail) in [
-        ("requests", "resource requests cannot be removed"),
-        ("limits", "resource limits cannot be removed"),
-    ] {
+fn nothing_removed(resources: &At<'_>, old: &Value, what: &str, causes: &mut Causes) {
+    for list in ["requests", "limits"] {
         let at = resources.field(list);
         let mut before = old[list].as_object().into_iter().flatten();
         if before.any(|(name, _)| at.value.get(name).is_none()) {
-            causes.forbidden(&at.path, detail);
+            causes.forbidden(&at.path, &format!("{what} {list} cannot be removed"));
         }
     }
 }
@@ -77,13 +118,15 @@ fn nothing_else(spec: &At<'_>, before: &Value, causes: &mut Causes) {
         let containers = spec.field(list);
         for (index, (new, old)) in pairs(&containers, &before[list]).enumerate() {
             let container = &mut munged[list][index];
-            with_old_amounts(container, old);
-            if *container == *old {
-                continue;
+            let changed = *container != *old;
+            container_with_old_amounts(container, old);
+            match (list, *container == *old) {
+                (_, true) => {}
+                ("containers", false) => causes.forbidden(&spec.path, ONLY),
+                (_, false) => causes.forbidden(&new.path, ONLY_OF_INIT),
             }
-            match list {
-                "containers" => causes.forbidden(&spec.path, ONLY),
-                _ => causes.forbidden(&new.path, ONLY_OF_INIT),
+            if changed && list == "initContainers" {
+                not_restarted(&new, causes);
             }
         }
     }
@@ -95,26 +138,42 @@ fn nothing_else(spec: &At<'_>, before: &Value, causes: &mut Causes) {
     }
 }
 
-fn with_old_amounts(container: &mut Value, old: &Value) {
+/// A container that runs once cannot be restarted for its amounts.
+fn not_restarted(container: &At<'_>, causes: &mut Causes) {
+    if container.field("restartPolicy").text() == "Always" {
+        return;
+    }
+    for policy in container.field("resizePolicy").items() {
+        if policy.field("restartPolicy").text() == "RestartContainer" {
+            let detail = "non-sidecar init containers with a resize policy of RestartContainer cannot be resized";
+            causes.forbidden(&container.path, detail);
+        }
+    }
+}
+
+fn container_with_old_amounts(container: &mut Value, old: &Value) {
+    if let Some(resources) = container.get_mut("resources") {
+        with_old_amounts(resources, &old["resources"]);
+    }
+}
+
+fn with_old_amounts(resources: &mut Value, old: &Value) {
+    let Some(resources) = resources.as_object_mut() else {
+        return;
+    };
     for list in ["requests", "limits"] {
+        let amounts = resources.entry(list).or_insert_with(|| json!({}));
+        let Some(amounts) = amounts.as_object_mut() else {
+            continue;
+        };
         for name in ["cpu", "memory"] {
-            let was = old["resources"][list].get(name);
-            let Some(resources) = container["resources"].as_object_mut() else {
-                continue;
-            };
-            let amounts = resources
-                .entry(list)
-                .or_insert_with(|| serde_json::json!({}));
-            let Some(amounts) = amounts.as_object_mut() else {
-                continue;
-            };
-            match was {
+            match old[list].get(name) {
                 Some(was) => amounts.insert(name.to_owned(), was.clone()),
                 None => amounts.shift_remove(name),
             };
-            if amounts.is_empty() {
-                resources.shift_remove(list);
-            }
+        }
+        if amounts.is_empty() {
+            resources.shift_remove(list);
         }
     }
 }

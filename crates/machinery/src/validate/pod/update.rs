@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::{At, Causes, names};
+use super::super::{At, Causes, Path, names};
 use super::gated;
 use crate::schema;
 
@@ -142,8 +142,18 @@ pub(super) fn canonical(mut spec: Value) -> Value {
     spec
 }
 
+/// Whether a pod mirrors one that its node started from a file.
+pub(super) fn is_static(pod: &Value) -> bool {
+    let annotations = &pod["metadata"]["annotations"];
+    annotations.get("kubernetes.io/config.mirror").is_some()
+}
+
 /// An update through `ephemeralcontainers`.
 pub(in super::super) fn update_ephemeral(object: &At<'_>, old: &Value, causes: &mut Causes) {
+    if is_static(old) {
+        let detail = "static pods do not support ephemeral containers";
+        return causes.only_forbidden(&Path::WHOLE, detail);
+    }
     let spec = object.field("spec");
     super::spec(&spec, causes);
     let new = spec.field("ephemeralContainers");
