@@ -128,6 +128,20 @@ fn lists_are_filtered_sorted_and_counted() {
         stats,
         json!({"total": 3, "completed": 1, "pending": 2, "overdue": 0, "due_soon": 0, "completion_rate": 0.333})
     );
+    let soon = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(2)).to_string();
+    for (due, completed) in [
+        ("2020-01-02T00:00:00Z", false),
+        ("2020-01-02T00:00:00Z", true),
+        (soon.as_str(), false),
+    ] {
+        let task = json!({"title": "dated", "due_date": due, "completed": completed});
+        ann.post("/api/tasks", task).expect(201);
+    }
+    let stats = ann.get("/api/stats").expect(200);
+    assert_eq!(
+        (&stats["total"], &stats["overdue"], &stats["due_soon"]),
+        (&json!(6), &json!(1), &json!(1))
+    );
 }
 
 #[test]
