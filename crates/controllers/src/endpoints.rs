@@ -1,26 +1,25 @@
 //! Endpoints: the older form of what EndpointSlices tell, for clients that
 //! still ask for it (upstream: pkg/controller/endpoint).
 //!
-//! They follow the slices, which say all that they say, after a moment: nobody
-//! who waits for a slice waits for the write of its older form.
+//! They come a moment after the slices: nobody who waits for a slice waits for
+//! the write of its older form.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle_client::{Cache, Key, Outcome, Queue, key_of};
+use coracle_client::{Cache, Key, Outcome, Queue};
 use k8s_openapi::api::core::v1::{
     EndpointAddress, EndpointPort, EndpointSubset, Endpoints, ObjectReference, Pod, Service,
 };
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
 
 use crate::context::Context;
-use crate::endpointslice::{has_endpoint, selects, service_of, target_port};
+use crate::endpointslice::{has_endpoint, selects, subscribe_services, target_port};
 use crate::pods;
 
-/// How far Endpoints are behind the slices; what changes within this time is
+/// How far Endpoints are behind what changes; what changes within this time is
 /// written once (upstream: --endpoint-updates-batch-period).
 const BEHIND: Duration = Duration::from_millis(20);
 
@@ -44,16 +43,8 @@ pub async fn run(context: Context) {
     controller.endpoints.ready().await;
     let queue = Queue::default();
     let own = queue.clone();
-    controller
-        .services
-        .on_change(move |service| own.add(key_of(&**service)));
-    let own = queue.clone();
-    let slices: Cache<EndpointSlice> = context.caches.of();
-    slices.on_transition(move |slice| {
-        if let Some(key) = service_of(slice) {
-            own.add_after(key, BEHIND);
-        }
-    });
+    let behind = move |key| own.add_after(key, BEHIND);
+    subscribe_services(&controller.services, &controller.pods, behind);
     coracle_client::run("endpoints", queue, 5, move |key| {
         let controller = controller.clone();
         async move { controller.reconcile(&key).await }

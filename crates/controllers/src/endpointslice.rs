@@ -51,7 +51,10 @@ pub async fn run(context: Context) {
     controller.pods.ready().await;
     controller.nodes.ready().await;
     let queue = Queue::default();
-    subscribe_services(&controller.services, &controller.pods, &queue);
+    let own = queue.clone();
+    subscribe_services(&controller.services, &controller.pods, move |key| {
+        own.add(key);
+    });
     let own = queue.clone();
     slices.on_transition(move |slice| {
         if let Some(key) = service_of(slice) {
@@ -93,16 +96,19 @@ fn subscribe_nodes(controller: &Controller, queue: &Queue<Key>) {
     });
 }
 
-/// Adds a Service when it or a pod that it selects changes.
-fn subscribe_services(services: &Cache<Service>, pods: &Cache<Pod>, queue: &Queue<Key>) {
+/// Calls `add` with a Service when it or a pod that it selects changes.
+pub(crate) fn subscribe_services(
+    services: &Cache<Service>,
+    pods: &Cache<Pod>,
+    add: impl Fn(Key) + Clone + Send + Sync + 'static,
+) {
     let by_label = Groups::new(services, first_label);
-    let own = queue.clone();
-    services.on_change(move |service| own.add(key_of(&**service)));
-    let own = queue.clone();
+    let own = add.clone();
+    services.on_change(move |service| own(key_of(&**service)));
     pods.on_transition(move |pod| {
         selecting(&by_label, pod)
             .iter()
-            .for_each(|service| own.add(key_of(&**service)));
+            .for_each(|service| add(key_of(&**service)));
     });
 }
 
