@@ -18,7 +18,8 @@ const HEADER: &str = "\
 # Written by `cargo xtask protobuf-facts FOLDER`; do not edit.
 #
 # group PACKAGE GROUP/VERSION
-# message NAME, then a line per field: TAG JSON-NAME TYPE [FLAGS]
+# message NAME, then a line per field in the order of the Go type:
+#        TAG JSON-NAME TYPE [FLAGS]
 # types: s text, b bool, i integer, d double, x bytes, or a message;
 #        [] repeated, {} map from text
 # flags: z absent when zero, inline members stand in the owner itself
@@ -61,6 +62,8 @@ struct Facts {
 
 struct Field {
     tag: u32,
+    /// Its place in the Go struct.
+    place: usize,
     name: String,
     kind: String,
     container: &'static str,
@@ -70,6 +73,7 @@ struct Field {
 
 /// What the Go struct says of a field: its JSON tag and its type.
 struct GoField {
+    place: usize,
     json: String,
     pointer: bool,
 }
@@ -128,7 +132,7 @@ impl Facts {
         {
             let _ = writeln!(out, "message {name}");
             let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_by_key(|field| field.tag);
+            fields.sort_by_key(|field| (field.place, field.tag));
             for field in fields {
                 let flags = match (field.drop_zero, field.inline) {
                     (_, true) => " inline",
@@ -168,6 +172,7 @@ impl Facts {
 
 impl Field {
     fn obey(&mut self, go: &GoField) {
+        self.place = go.place;
         let (name, options) = go.json.split_once(',').unwrap_or((&go.json, ""));
         if !name.is_empty() {
             self.name = name.to_owned();
@@ -228,6 +233,7 @@ fn proto_field(line: &str, package: &str) -> Option<Field> {
     };
     Some(Field {
         tag,
+        place: usize::MAX,
         name: name.to_owned(),
         kind,
         container,
@@ -277,7 +283,8 @@ fn go_structs(sources: &str) -> BTreeMap<(String, u32), GoField> {
             owner = Some(name.to_owned());
         } else if line.starts_with('}') {
             owner = None;
-        } else if let (Some(owner), Some((tag, field))) = (&owner, go_field(line)) {
+        } else if let (Some(owner), Some((tag, mut field))) = (&owner, go_field(line)) {
+            field.place = fields.len();
             fields.insert((owner.clone(), tag), field);
         }
     }
@@ -295,6 +302,7 @@ fn go_field(line: &str) -> Option<(u32, GoField)> {
     Some((
         tag,
         GoField {
+            place: 0,
             json: quoted("json")?.to_owned(),
             pointer: kind.starts_with('*'),
         },

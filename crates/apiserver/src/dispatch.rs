@@ -88,7 +88,10 @@ async fn resource(
         verb = "watch";
     }
     let context = Context::new(core, user, path, query, parts.headers.clone(), verb);
-    if let Some(text) = kind.deprecated {
+    // A subresource that is not there has nothing to say.
+    let subresource = context.path.subresource.as_deref();
+    let there = subresource.is_none_or(|name| kind.subresource(name).is_some());
+    if let Some(text) = kind.deprecated.filter(|_| there) {
         context.warn(text);
     }
     let long =

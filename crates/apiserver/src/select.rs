@@ -72,6 +72,8 @@ fn check_field(kind: &Kind, label: &str) -> ApiResult<()> {
         format!(
             "{label:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
         )
+    } else if (kind.group, kind.kind) == ("batch", "Job") {
+        format!("field label {label:?} not supported for Job")
     } else {
         format!("field label not supported: {label}")
     }))

@@ -46,6 +46,7 @@ pub fn prepare_create(kind: &Kind, object: &mut Value, now: Timestamp) {
     dedup_owners(object);
     match (kind.group, kind.kind) {
         ("", "Node") => drop_configuration(object, &Value::Null),
+        ("coordination.k8s.io", "Lease") => drop_coordination(object, &Value::Null),
         ("", "Pod") => pod::create(object, now),
         ("", "Namespace") => create_namespace(object),
         ("", "PersistentVolume") => {
@@ -91,8 +92,10 @@ pub fn prepare_update(
 ) {
     keep_identity(object, old);
     dedup_owners(object);
-    if (kind.group, kind.kind) == ("", "Node") {
-        drop_configuration(object, old);
+    match (kind.group, kind.kind) {
+        ("", "Node") => drop_configuration(object, old),
+        ("coordination.k8s.io", "Lease") => drop_coordination(object, old),
+        _ => {}
     }
     match subresource {
         None => update_main(kind, object, old),
@@ -151,7 +154,7 @@ pub fn creates_on_update(kind: &Kind) -> bool {
             | ("events.k8s.io", "Event")
             | ("rbac.authorization.k8s.io", _)
             | ("coordination.k8s.io", "Lease")
-            | ("networking.k8s.io", "IPAddress" | "ServiceCIDR")
+            | ("node.k8s.io", "RuntimeClass")
     )
 }
 
@@ -223,6 +226,17 @@ fn drop_configuration(node: &mut Value, old: &Value) {
             && let Some(map) = node.get_mut(part).and_then(Value::as_object_mut)
         {
             map.shift_remove(name);
+        }
+    }
+}
+
+/// Leases that are given to candidates are behind a feature gate that is off in 1.36.
+fn drop_coordination(lease: &mut Value, old: &Value) {
+    for name in ["strategy", "preferredHolder"] {
+        if old["spec"].get(name).is_none()
+            && let Some(spec) = lease.get_mut("spec").and_then(Value::as_object_mut)
+        {
+            spec.shift_remove(name);
         }
     }
 }

@@ -132,7 +132,7 @@ pub fn review(kind: &Kind, object: &Value) -> Vec<Cause> {
 pub fn update(kind: &Kind, subresource: Option<&str>, object: &Value, old: &Value) -> Vec<Cause> {
     let mut causes = Causes::default();
     let object = At::root(object);
-    meta::update(kind, &object, old, &mut causes);
+    meta::update(kind, subresource, &object, old, &mut causes);
     match subresource {
         Some("status") => status(kind, &object, old, &mut causes),
         Some("ephemeralcontainers") => pod::update_ephemeral(&object, old, &mut causes),

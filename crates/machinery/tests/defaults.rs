@@ -170,8 +170,9 @@ fn jobs() {
         "Job",
         json!({"metadata": {"name": "x", "uid": "u"},
             "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i:1"}]}}}}),
+        // Labels of its own come when it is read back.
         json!({
-            "metadata": {"name": "x", "uid": "u", "labels": labels},
+            "metadata": {"name": "x", "uid": "u"},
             "spec": {
                 "completions": 1, "parallelism": 1, "backoffLimit": 6, "completionMode": "NonIndexed",
                 "suspend": false, "manualSelector": false, "podReplacementPolicy": "TerminatingOrFailed",

@@ -160,19 +160,7 @@ async fn put(context: &Context, kind: &'static Kind, body: &Bytes) -> ApiResult<
         body,
         options.field_validation,
     )?;
-    let given = scale["metadata"]["name"].as_str().unwrap_or_default();
-    if given.is_empty() {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({} based on URL) was undeterminable: name must be provided",
-            context.name()
-        )));
-    }
-    if given != context.name() {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({given}) does not match the name on the URL ({})",
-            context.name()
-        )));
-    }
+    update::check_name(context, &scale)?;
     create::check_namespace(context, kind, &mut scale.clone())?;
     let uid = scale["metadata"]["uid"].as_str().unwrap_or_default();
     let insist = scale["metadata"]["resourceVersion"]
@@ -214,7 +202,7 @@ async fn patched(
             let value = patch::apply_to(scale_kind(), form, live, &parsed)?;
             let validation = options.field_validation;
             let scale = patch::typed(context, scale_kind(), form, value, &parsed, validation)?;
-            update::check_name(context, &mut scale.clone())?;
+            update::check_name(context, &scale)?;
             let owners = track(&name, live, owners, &scale);
             Ok((scale, owners))
         },

@@ -62,6 +62,12 @@ pub async fn create(
     rules::default(kind, &mut object);
     check_namespace(context, kind, &mut object)?;
     owners::dedup(context, &mut object);
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        // Nobody owns what is the server's.
+        for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+            metadata.shift_remove(field);
+        }
+    }
     let writer = Writer {
         manager,
         subresource: "",
@@ -111,7 +117,7 @@ async fn create_once(
         return Err(ApiError::method_not_allowed());
     }
     admission::mutate_create(context, kind, &mut object)?;
-    give_identity(kind, &mut object)?;
+    give_identity(kind, &mut object, dry_run)?;
     rules::prepare_create(kind, &mut object);
     let allocation = admission::allocate_create(context, kind, &mut object, dry_run)?;
     let name = object["metadata"]["name"]
@@ -183,7 +189,7 @@ pub fn check_namespace(context: &Context, kind: &Kind, object: &mut Value) -> Ap
     Ok(())
 }
 
-fn give_identity(kind: &Kind, object: &mut Value) -> ApiResult<()> {
+fn give_identity(kind: &Kind, object: &mut Value, dry_run: bool) -> ApiResult<()> {
     let metadata = object["metadata"]
         .as_object_mut()
         .ok_or_else(|| ApiError::bad_request("metadata is missing"))?;
@@ -194,12 +200,15 @@ fn give_identity(kind: &Kind, object: &mut Value) -> ApiResult<()> {
             .unwrap_or_default()
             .to_owned()
     };
-    if !matches!(text(metadata, "resourceVersion").as_str(), "" | "0") {
-        return Err(ApiError::unknown(
-            "resourceVersion should not be set on objects to be created",
-        ));
+    // Upstream's storage looks at the revision, and a dry run does not reach it.
+    if !dry_run {
+        if !matches!(text(metadata, "resourceVersion").as_str(), "" | "0") {
+            return Err(ApiError::unknown(
+                "resourceVersion should not be set on objects to be created",
+            ));
+        }
+        metadata.shift_remove("resourceVersion");
     }
-    metadata.shift_remove("resourceVersion");
     let prefix = text(metadata, "generateName");
     if text(metadata, "name").is_empty() && !prefix.is_empty() {
         metadata.insert("name".to_owned(), json!(generate_name(&prefix)));

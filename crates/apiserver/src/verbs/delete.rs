@@ -95,8 +95,8 @@ pub async fn collection(
     body: &Bytes,
 ) -> ApiResult<Response<Body>> {
     let options = Options::read(context, body)?;
-    warn_of_orphans(context, kind, &options);
     let (meta, items) = list::select(context, kind)?;
+    warn_of_orphans(context, kind, &options);
     let mut gone = Vec::with_capacity(items.len());
     for item in items {
         match delete(
@@ -275,10 +275,13 @@ fn check_kind(value: &Value) -> ApiResult<()> {
     if matches!(text("kind"), "" | "DeleteOptions") {
         return Ok(());
     }
+    let version = match text("apiVersion") {
+        "" => "meta.k8s.io/v1",
+        version => version,
+    };
     Err(ApiError::bad_request(format!(
-        "no kind {:?} is registered for version {:?} in scheme \"pkg/apis/meta/internalversion/scheme/register.go:27\"",
+        "no kind {:?} is registered for version {version:?} in scheme \"pkg/apis/meta/internalversion/scheme/register.go:27\"",
         text("kind"),
-        text("apiVersion")
     )))
 }
 
@@ -471,13 +474,14 @@ fn finalizers_after(kind: &Kind, live: &Value, options: &Options) -> Vec<String>
     }
     let has = |name: &str| finalizers.iter().any(|finalizer| finalizer == name);
     let wanted = options.propagation.or_else(|| {
-        options.orphan_dependents.map(|orphan| {
-            if orphan {
-                Propagation::Orphan
-            } else {
-                Propagation::Background
-            }
-        })
+        options
+            .orphan_dependents
+            .map(|orphan| match (orphan, kind.kind) {
+                (true, _) => Propagation::Orphan,
+                // Upstream's namespaces read the old option in their own way.
+                (false, "Namespace") => Propagation::Foreground,
+                (false, _) => Propagation::Background,
+            })
     });
     let wanted = wanted.unwrap_or_else(|| {
         if has(ORPHAN) {
@@ -501,7 +505,7 @@ fn finalizers_after(kind: &Kind, live: &Value, options: &Options) -> Vec<String>
 
 /// Events are never owners.
 fn collects_garbage(kind: &Kind) -> bool {
-    !matches!(kind.kind, "Event" | "Namespace")
+    kind.kind != "Event"
 }
 
 fn is_graceful(kind: &Kind) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use coracle_machinery::kind::Kind;
 use http::{Response, StatusCode};
 
+use crate::accept;
 use crate::body::Body;
 use crate::context::Context;
 use crate::object::Stored;
@@ -17,6 +18,7 @@ use crate::status::{ApiError, ApiResult};
 /// # Errors
 /// 404 when it does not exist.
 pub fn run(context: &Context, kind: &'static Kind) -> ApiResult<Response<Body>> {
+    accept::choose(&context.headers)?;
     check_revision(context)?;
     let stored = find(context, kind, context.namespace(), context.name())?;
     respond::stored(context, kind, StatusCode::OK, &stored)

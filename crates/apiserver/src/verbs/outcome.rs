@@ -1,51 +1,25 @@
 //! The text of a patched object that cannot be read: upstream writes objects
 //! that the patch touched in the order of their keys, the others as they were.
 
-use serde_json::{Map, Value, json};
+use coracle_machinery::kind::Kind;
+use coracle_machinery::protobuf;
+use serde_json::{Value, json};
 
 use super::patch::Form;
 
-/// The fields of metadata in the order of their type (`meta/v1 ObjectMeta`).
-const METADATA: [&str; 15] = [
-    "name",
-    "generateName",
-    "namespace",
-    "selfLink",
-    "uid",
-    "resourceVersion",
-    "generation",
-    "creationTimestamp",
-    "deletionTimestamp",
-    "deletionGracePeriodSeconds",
-    "labels",
-    "annotations",
-    "ownerReferences",
-    "finalizers",
-    "managedFields",
-];
-
 /// Writes what `patch` made.
-pub fn text(form: Form, patched: &Value, patch: &Value) -> String {
+pub fn text(kind: &Kind, form: Form, patched: &Value, patch: &Value) -> String {
     let touched = match form {
         Form::Json => places(patch),
         _ => patch.clone(),
     };
     let mut shown = patched.clone();
-    if let Some(metadata) = shown.get_mut("metadata").and_then(Value::as_object_mut) {
-        let place = |key: &str| METADATA.iter().position(|known| *known == key);
-        sort_by(metadata, |key| (place(key), String::new()));
-    }
+    protobuf::arrange(&kind.api_version(), kind.kind, &mut shown);
     if !touched.is_object() {
         return shown.to_string();
     }
     arrange(&mut shown, &touched);
     shown.to_string()
-}
-
-fn sort_by<K: Ord>(map: &mut Map<String, Value>, place: impl Fn(&str) -> K) {
-    let mut entries: Vec<_> = std::mem::take(map).into_iter().collect();
-    entries.sort_by_key(|(key, _)| place(key));
-    map.extend(entries);
 }
 
 fn arrange(value: &mut Value, touched: &Value) {
@@ -54,7 +28,7 @@ fn arrange(value: &mut Value, touched: &Value) {
     };
     match value {
         Value::Object(map) => {
-            sort_by(map, str::to_owned);
+            map.sort_keys();
             for (key, inner) in touched {
                 if let Some(value) = map.get_mut(key) {
                     arrange(value, inner);
@@ -95,13 +69,14 @@ mod tests {
 
     #[track_caller]
     fn check(form: Form, patch: Value, expected: &str) {
+        let kind = crate::resource::builtin("", "services");
         let patched = json!({
-            "kind": "K",
+            "kind": "Service",
             "metadata": {"uid": "u", "name": "n", "labels": {"b": "1", "a": "2"}},
             "apiVersion": "v1",
-            "spec": {"y": {"d": 1, "c": 2}, "x": 1},
+            "spec": {"type": "ClusterIP", "ports": [{"port": 1, "name": "p"}]},
         });
-        assert_eq!(text(form, &patched, &patch), expected, "{patch}");
+        assert_eq!(text(kind, form, &patched, &patch), expected, "{patch}");
     }
 
     #[test]
@@ -109,17 +84,17 @@ mod tests {
         check(
             Form::Merge,
             json!({"kind": "K"}),
-            r#"{"apiVersion":"v1","kind":"K","metadata":{"name":"n","uid":"u","labels":{"b":"1","a":"2"}},"spec":{"y":{"d":1,"c":2},"x":1}}"#,
+            r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"n","uid":"u","labels":{"a":"2","b":"1"}},"spec":{"ports":[{"name":"p","port":1}],"type":"ClusterIP"}}"#,
         );
         check(
             Form::Merge,
             json!({"metadata": {"labels": {"a": "2"}}}),
-            r#"{"apiVersion":"v1","kind":"K","metadata":{"labels":{"a":"2","b":"1"},"name":"n","uid":"u"},"spec":{"y":{"d":1,"c":2},"x":1}}"#,
+            r#"{"apiVersion":"v1","kind":"Service","metadata":{"labels":{"a":"2","b":"1"},"name":"n","uid":"u"},"spec":{"ports":[{"name":"p","port":1}],"type":"ClusterIP"}}"#,
         );
         check(
             Form::Json,
-            json!([{"op": "add", "path": "/spec/x", "value": 1}]),
-            r#"{"apiVersion":"v1","kind":"K","metadata":{"name":"n","uid":"u","labels":{"b":"1","a":"2"}},"spec":{"x":1,"y":{"d":1,"c":2}}}"#,
+            json!([{"op": "add", "path": "/spec/type", "value": "x"}]),
+            r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"n","uid":"u","labels":{"a":"2","b":"1"}},"spec":{"ports":[{"name":"p","port":1}],"type":"ClusterIP"}}"#,
         );
     }
 }

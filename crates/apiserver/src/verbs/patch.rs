@@ -124,7 +124,7 @@ pub fn check_options(context: &Context, form: Form) -> ApiResult<bool> {
 /// 400 when it is not JSON.
 pub fn parse(form: Form, body: &Bytes) -> ApiResult<Parsed> {
     let parsed = coracle_machinery::strict::parse(body).map_err(|error| match form {
-        Form::Json => {
+        Form::Json | Form::Merge => {
             ApiError::bad_request(format!("error decoding patch: {}", said(body, &error)))
         }
         _ => ApiError::bad_request(said(body, &error)),
@@ -169,7 +169,7 @@ pub fn typed(
 ) -> ApiResult<Value> {
     let shown = match form {
         Form::Strategic => in_go(&patch.value),
-        _ => outcome::text(form, &patched, &patch.value),
+        _ => outcome::text(kind, form, &patched, &patch.value),
     };
     let parsed = Parsed {
         value: patched,
@@ -192,14 +192,9 @@ fn check_type(kind: &Kind, form: Form, patched: &Value, patch: &Value) -> ApiRes
     if patched["kind"] == kind.kind && patched["apiVersion"] == *kind.api_version() {
         return Ok(());
     }
-    let given = format!(
-        "{}, Kind={}",
-        patched["apiVersion"].as_str().unwrap_or_default(),
-        patched["kind"].as_str().unwrap_or_default()
-    );
     let message = format!(
-        "Invalid value: {:?}: no kind {:?} is registered for version {:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\" ({given})",
-        outcome::text(form, patched, patch),
+        "Invalid value: {:?}: no kind {:?} is registered for version {:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+        outcome::text(kind, form, patched, patch),
         patched["kind"].as_str().unwrap_or_default(),
         patched["apiVersion"].as_str().unwrap_or_default(),
     );
@@ -287,13 +282,7 @@ fn in_go(value: &Value) -> String {
 }
 
 fn check_place(context: &Context, kind: &Kind, object: &mut Value) -> ApiResult<()> {
-    let given = object["metadata"]["name"].as_str().unwrap_or_default();
-    if given != context.name() {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({given}) does not match the name on the URL ({})",
-            context.name()
-        )));
-    }
+    update::check_name(context, object)?;
     create::check_namespace(context, kind, object)
 }
 

@@ -1,6 +1,7 @@
 //! `PUT` of one object, and what every other change of an existing object
 //! shares with it ([`change`]).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -41,13 +42,16 @@ pub async fn run(
     let content_type = body::content_type(&context.headers);
     let mut object = decode::object(context, kind, &content_type, body, options.field_validation)?;
     rules::default(kind, &mut object);
-    check_name(context, &mut object)?;
+    check_name(context, &object)?;
     create::check_namespace(context, kind, &mut object)?;
     owners::dedup(context, &mut object);
     let manager = context.field_manager();
     let subresource = context.path.subresource.as_deref();
-    if subresource.is_none() && strategy::creates_on_update(kind) && current(context, kind).is_err()
-    {
+    let creates = strategy::creates_on_update(kind) && current(context, kind).is_err();
+    if creates {
+        check_uid(kind, uid_of(&object), &nothing(context))?;
+    }
+    if subresource.is_none() && creates {
         let created = create::create(
             context,
             kind,
@@ -58,10 +62,7 @@ pub async fn run(
         .await?;
         return created.answer(context, kind, StatusCode::CREATED);
     }
-    let uid = object["metadata"]["uid"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+    let uid = uid_of(&object).to_owned();
     let insist = !revision_of(&object).is_empty();
     let written = change(context, kind, options.dry_run, insist, &mut |live| {
         check_uid(kind, &uid, live)?;
@@ -84,6 +85,16 @@ fn without_revision(mut object: Value) -> Value {
     object
 }
 
+fn uid_of(object: &Value) -> &str {
+    object["metadata"]["uid"].as_str().unwrap_or_default()
+}
+
+/// What a name stands for that nobody has: an object without a uid.
+fn nothing(context: &Context) -> Value {
+    let namespace = context.path.namespace.as_deref();
+    json!({"metadata": {"name": context.name(), "namespace": namespace}})
+}
+
 fn revision_of(object: &Value) -> &str {
     match object["metadata"]["resourceVersion"].as_str() {
         None | Some("0") => "",
@@ -91,20 +102,21 @@ fn revision_of(object: &Value) -> &str {
     }
 }
 
-/// Fills in the name of the path, or refuses another one.
+/// Refuses an object without a name or with another one than the path's.
 ///
 /// # Errors
-/// 400 when the object has another name.
-pub fn check_name(context: &Context, object: &mut Value) -> ApiResult<()> {
+/// 400.
+pub fn check_name(context: &Context, object: &Value) -> ApiResult<()> {
     let given = object["metadata"]["name"].as_str().unwrap_or_default();
+    let name = context.name();
     if given.is_empty() {
-        object["metadata"]["name"] = json!(context.name());
-        return Ok(());
-    }
-    if given != context.name() {
         return Err(ApiError::bad_request(format!(
-            "the name of the object ({given}) does not match the name on the URL ({})",
-            context.name()
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        )));
+    }
+    if given != name {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({name})"
         )));
     }
     Ok(())
@@ -133,15 +145,20 @@ pub fn check_uid(kind: &'static Kind, uid: &str, live: &Value) -> ApiResult<()> 
 }
 
 /// Where upstream keeps a kind; clients see it in messages.
-fn registry_prefix(kind: &Kind) -> &'static str {
-    match (kind.group, kind.plural) {
+fn registry_prefix(kind: &Kind) -> Cow<'static, str> {
+    let (group, plural) = (kind.group, kind.plural);
+    if kind.custom.is_some() || matches!(group, "apiextensions.k8s.io" | "apiregistration.k8s.io") {
+        return format!("{group}/{plural}").into();
+    }
+    let prefix = match (group, plural) {
         ("", "replicationcontrollers") => "controllers",
         ("", "services") => "services/specs",
         ("", "endpoints") => "services/endpoints",
         ("", "nodes") => "minions",
         ("networking.k8s.io", "ingresses") => "ingress",
         (_, plural) => plural,
-    }
+    };
+    prefix.into()
 }
 
 /// Returns the stored object of the path.

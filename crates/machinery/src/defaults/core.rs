@@ -45,7 +45,7 @@ pub fn endpoints(object: &mut Object) {
 
 /// Defaults of a `Namespace`: the label that carries its name.
 pub fn namespace(object: &mut Object) {
-    if let Some(status) = child(object, "status") {
+    if let Some(status) = child_or_new(object, "status") {
         text(status, "phase", "Active");
     }
     let Some(metadata) = child_or_new(object, "metadata") else {

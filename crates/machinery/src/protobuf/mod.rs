@@ -9,10 +9,13 @@
 //! [`decode_noting`] also names the fields that it does not know.
 
 mod convert;
+mod order;
 mod tags;
 mod wire;
 
 use serde_json::{Map, Value};
+
+pub use order::arrange;
 
 use convert::Decoder;
 use tags::Tags;

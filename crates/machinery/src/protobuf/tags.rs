@@ -148,6 +148,11 @@ impl Tags {
         of(package).or_else(|| of("meta.v1"))
     }
 
+    /// Returns the fields of a message in the order of its Go type.
+    pub(super) fn fields(&self, message: usize) -> &[Field] {
+        self.messages.get(message).map_or(&[], Vec::as_slice)
+    }
+
     /// Returns a field of a message.
     pub(super) fn find(&self, message: usize, tag: u64) -> Option<Field> {
         self.messages

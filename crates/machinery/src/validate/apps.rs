@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{At, Bad, Causes, go_json, labels, names, pod, resources};
+use super::{At, Bad, Causes, go_json, labels, names, pod, resources, storage};
 
 /// A `Deployment`.
 pub(super) fn deployment(object: &At<'_>, causes: &mut Causes) {
@@ -210,7 +210,7 @@ pub(super) fn replication_controller(object: &At<'_>, causes: &mut Causes) {
 }
 
 /// A `StatefulSet`.
-pub(super) fn stateful_set(object: &At<'_>, _old: Option<&Value>, causes: &mut Causes) {
+pub(super) fn stateful_set(object: &At<'_>, old: Option<&Value>, causes: &mut Causes) {
     let spec = object.field("spec");
     let policy = spec.field("podManagementPolicy");
     match policy.text() {
@@ -229,12 +229,16 @@ pub(super) fn stateful_set(object: &At<'_>, _old: Option<&Value>, causes: &mut C
     causes.not_negative(&spec.field("minReadySeconds"));
     causes.not_negative(&spec.field("ordinals").field("start"));
     let service = spec.field("serviceName");
-    if !service.is_empty() {
+    if old.is_none() && !service.is_empty() {
         causes.invalid_text(&service.path, service.text(), names::label(service.text()));
     }
     let readable = selector(&spec, "statefulset", "", causes);
     replica_template(&spec, "StatefulSet", readable, causes);
-    causes.not_negative(&spec.field("revisionHistoryLimit"));
+    if old.is_none() {
+        for claim in spec.field("volumeClaimTemplates").items() {
+            storage::claim(&claim.field("spec"), causes);
+        }
+    }
 }
 
 fn set_strategy(strategy: &At<'_>, causes: &mut Causes) {

@@ -20,7 +20,13 @@ const REQUIRES_INDEXED: &str = "requires indexed completion mode";
 pub(super) fn job(object: &At<'_>, _old: Option<&Value>, causes: &mut Causes) {
     let spec = object.field("spec");
     generated_selector(object, &spec, causes);
-    job_spec(&spec, causes);
+    whole_spec(&spec, causes);
+    indexed_names(object, &spec, causes);
+}
+
+/// The spec of a job that is made (`ValidateJobSpec`).
+fn whole_spec(spec: &At<'_>, causes: &mut Causes) {
+    job_spec(spec, causes);
     let selector = spec.field("selector");
     if !selector.is_set() {
         causes.required(&selector.path, "");
@@ -31,7 +37,6 @@ pub(super) fn job(object: &At<'_>, _old: Option<&Value>, causes: &mut Causes) {
             apps::matches_template(&selector, &spec.field("template"), causes);
         }
     }
-    indexed_names(object, &spec, causes);
 }
 
 /// Unless the client manages the selector, it must be the generated one.
@@ -492,6 +497,8 @@ fn is_known_zone(name: &str) -> bool {
 pub(super) fn job_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
     let spec = object.field("spec");
     let before = &old["spec"];
+    // Upstream's rules for updates begin with those for new jobs.
+    whole_spec(&spec, causes);
     completions_update(&spec, before, causes);
     for name in [
         "selector",

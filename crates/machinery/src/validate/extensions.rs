@@ -50,7 +50,7 @@ pub(super) fn definition(object: &At<'_>, old: Option<&Value>, causes: &mut Caus
     conversion(&spec.field("conversion"), causes);
     stored_versions(object, causes);
     if let Some(old) = old {
-        fixed(&spec, &old["spec"], causes);
+        fixed(&spec, old, causes);
     }
 }
 
@@ -63,10 +63,25 @@ fn has_default(value: &Value) -> bool {
     }
 }
 
-fn fixed(spec: &At<'_>, before: &Value, causes: &mut Causes) {
-    for name in ["group", "scope"] {
-        super::immutable::field(&spec.field(name), &before[name], causes);
+/// What names the resource never changes; how it is stored does not either, once
+/// it is served.
+fn fixed(spec: &At<'_>, old: &Value, causes: &mut Causes) {
+    let before = &old["spec"];
+    let (names, named) = (spec.field("names"), &before["names"]);
+    if is_established(&old["status"]) {
+        super::immutable::field(&spec.field("scope"), &before["scope"], causes);
+        super::immutable::field(&names.field("kind"), &named["kind"], causes);
     }
+    super::immutable::field(&spec.field("group"), &before["group"], causes);
+    super::immutable::field(&names.field("plural"), &named["plural"], causes);
+}
+
+fn is_established(status: &Value) -> bool {
+    let conditions = status["conditions"].as_array();
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|one| one["type"] == "Established" && one["status"] == "True")
 }
 
 fn group(group: &At<'_>, causes: &mut Causes) {
@@ -277,7 +292,41 @@ fn conversion(conversion: &At<'_>, causes: &mut Causes) {
 
 /// The status of a definition.
 pub(super) fn status(object: &At<'_>, causes: &mut Causes) {
-    stored_versions(object, causes);
+    let status = object.field("status");
+    accepted_names(&status.field("acceptedNames"), causes);
+}
+
+/// Names that were taken (`ValidateCustomResourceDefinitionNames`).
+fn accepted_names(accepted: &At<'_>, causes: &mut Causes) {
+    for name in ["plural", "singular", "kind", "listKind"] {
+        let at = accepted.field(name);
+        let mixed = name.ends_with("ind");
+        let text = match mixed {
+            true => at.text().to_lowercase(),
+            false => at.text().to_owned(),
+        };
+        let wrong = names::label_1035(&text).join(",");
+        if !at.is_empty() && !wrong.is_empty() {
+            let rule = match mixed {
+                true => format!("may have mixed case, but should otherwise match: {wrong}"),
+                false => wrong,
+            };
+            causes.invalid(&at.path, at.text(), &rule);
+        }
+    }
+    for list in ["shortNames", "categories"] {
+        for at in accepted.field(list).items() {
+            let wrong = names::label_1035(at.text()).join(",");
+            if !wrong.is_empty() {
+                causes.invalid(&at.path, at.text(), &wrong);
+            }
+        }
+    }
+    let (kind, list) = (accepted.field("kind"), accepted.field("listKind"));
+    if !kind.is_empty() && kind.text() == list.text() {
+        let detail = "kind and listKind may not be the same";
+        causes.invalid(&list.path, list.text(), detail);
+    }
 }
 
 fn stored_versions(object: &At<'_>, causes: &mut Causes) {

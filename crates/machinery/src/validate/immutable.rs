@@ -37,7 +37,11 @@ pub(super) fn check(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Caus
         ("", "Node") => node::update(object, old, causes),
         ("", "Service") => service::update(object, old, causes),
         ("", "PersistentVolumeClaim") => storage::claim_update(object, old, causes),
-        ("", "PersistentVolume") => storage::volume_update(object, old, causes),
+        ("", "PersistentVolume") => {
+            // Upstream's rules for updates begin with those for new volumes.
+            storage::persistent_volume(object, causes);
+            storage::volume_update(object, old, causes);
+        }
         ("storage.k8s.io", _) => storage::class_update(kind.kind, object, old, causes),
         ("scheduling.k8s.io", "PriorityClass") => {
             config::priority_class_update(object, old, causes);

@@ -62,8 +62,12 @@ fn takes_any_finalizer(kind: &Kind) -> bool {
     !judges_metadata(kind)
         || matches!(
             kind.group,
-            "admissionregistration.k8s.io" | "apiextensions.k8s.io" | "coordination.k8s.io"
+            "admissionregistration.k8s.io"
+                | "apiextensions.k8s.io"
+                | "coordination.k8s.io"
+                | "node.k8s.io"
         )
+        || kind.custom.is_some()
 }
 
 fn rule(kind: &Kind) -> Rule {
@@ -103,7 +107,10 @@ fn common(kind: &Kind, object: &At<'_>, any_finalizer: bool, causes: &mut Causes
     labels::labels(&meta.field("labels"), causes);
     labels::annotations(&meta.field("annotations"), causes);
     owners(&meta.field("ownerReferences"), causes);
-    finalizers(&meta.field("finalizers"), any_finalizer, causes);
+    finalizers(&meta.field("finalizers"), causes);
+    if !any_finalizer {
+        known_finalizers(&meta.field("finalizers"), causes);
+    }
     managed_fields(&meta.field("managedFields"), causes);
 }
 
@@ -149,21 +156,27 @@ fn owners(owners: &At<'_>, causes: &mut Causes) {
     }
 }
 
-/// Finalizers of an object. One without a domain must be a known one, unless
-/// any will do.
-fn finalizers(finalizers: &At<'_>, any: bool, causes: &mut Causes) {
-    let known = |text: &str| any || matches!(text, "orphan" | "foregroundDeletion" | "kubernetes");
+/// Finalizers of an object.
+fn finalizers(finalizers: &At<'_>, causes: &mut Causes) {
     for finalizer in finalizers.items() {
         let text = finalizer.text();
         causes.invalid_text(&finalizers.path, text, names::qualified(text));
-        if !text.contains('/') && !known(text) {
-            causes.invalid(&finalizer.path, text, UNQUALIFIED_FINALIZER);
-        }
     }
     let has = |name: &str| finalizers.items().any(|finalizer| finalizer.text() == name);
     if has("orphan") && has("foregroundDeletion") {
         let detail = "finalizer foregroundDeletion and orphan cannot be both set";
         causes.invalid(&finalizers.path, finalizers.value, detail);
+    }
+}
+
+/// A finalizer without a domain must be one of Kubernetes' own.
+fn known_finalizers(finalizers: &At<'_>, causes: &mut Causes) {
+    for finalizer in finalizers.items() {
+        let text = finalizer.text();
+        let known = matches!(text, "orphan" | "foregroundDeletion" | "kubernetes");
+        if !text.contains('/') && !known {
+            causes.invalid(&finalizer.path, text, UNQUALIFIED_FINALIZER);
+        }
     }
 }
 
@@ -246,38 +259,57 @@ pub fn delete_options(options: &Value) -> Vec<super::Cause> {
 
 /// Metadata of an update. Upstream looks at it in the generic path and again
 /// in the kind's own, and so do the causes.
-pub(super) fn update(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Causes) {
+pub(super) fn update(
+    kind: &Kind,
+    subresource: Option<&str>,
+    object: &At<'_>,
+    old: &Value,
+    causes: &mut Causes,
+) {
     common(kind, object, true, causes);
     changes(object, old, causes);
-    if judges_metadata(kind) && kind.kind != "LimitRange" {
+    let own = own_rules(kind, subresource);
+    for _ in 0..own.changes {
         changes(object, old, causes);
+        if !takes_any_finalizer(kind) {
+            let metadata = object.field("metadata");
+            known_finalizers(&metadata.field("finalizers"), causes);
+        }
     }
-    if judges_whole_metadata(kind) {
+    for _ in 0..own.whole {
         create(kind, object, causes);
     }
 }
 
-/// Kinds whose update is judged like a new object besides.
-fn judges_whole_metadata(kind: &Kind) -> bool {
-    matches!(
-        (kind.group, kind.kind),
-        (
-            "",
-            "Pod"
-                | "ConfigMap"
-                | "Secret"
-                | "Service"
-                | "ServiceAccount"
-                | "Endpoints"
-                | "PersistentVolume"
-                | "PersistentVolumeClaim"
-                | "LimitRange"
-                | "PodTemplate"
-        ) | ("apps", "StatefulSet" | "ControllerRevision")
-            | ("networking.k8s.io", "Ingress" | "IPAddress" | "ServiceCIDR")
-            | ("rbac.authorization.k8s.io" | "discovery.k8s.io", _)
-            | ("admissionregistration.k8s.io", _)
-    )
+/// How often a kind's own validation of updates looks at the metadata.
+struct OwnRules {
+    /// At what may not change (`ValidateObjectMetaUpdate`).
+    changes: usize,
+    /// At all of it, as of a new object (`ValidateObjectMeta`).
+    whole: usize,
+}
+
+fn own_rules(kind: &Kind, subresource: Option<&str>) -> OwnRules {
+    let (changes, whole) = match (kind.group, kind.kind, subresource) {
+        ("", "Pod", Some("resize" | "ephemeralcontainers")) => (1, 1),
+        ("", "Event", _) | ("policy", _, None) => (0, 0),
+        (_, _, Some(_)) => (1, 0),
+        _ if kind.custom.is_some() => (1, 0),
+        ("", "Service" | "PodTemplate" | "ReplicationController" | "ResourceQuota", _)
+        | ("apps", "DaemonSet" | "Deployment" | "ReplicaSet" | "StatefulSet", _)
+        | ("networking.k8s.io", "NetworkPolicy" | "ServiceCIDR", _)
+        | ("storage.k8s.io", "CSIDriver", _)
+        | ("batch", "CronJob", _)
+        | ("autoscaling" | "coordination.k8s.io" | "events.k8s.io", _, _)
+        | ("scheduling.k8s.io" | "apiextensions.k8s.io" | "certificates.k8s.io", _, _) => (1, 0),
+        ("", "LimitRange", _)
+        | ("storage.k8s.io", "CSINode" | "VolumeAttachment", _)
+        | ("admissionregistration.k8s.io" | "discovery.k8s.io", _, _)
+        | ("flowcontrol.apiserver.k8s.io", _, _) => (0, 1),
+        ("", "PersistentVolume", _) => (0, 2),
+        _ => (1, 1),
+    };
+    OwnRules { changes, whole }
 }
 
 fn changes(object: &At<'_>, old: &Value, causes: &mut Causes) {

@@ -249,6 +249,15 @@ fn referenced_names(spec: &At<'_>, causes: &mut Causes) {
     }
     let over = spec.field("hostnameOverride");
     if over.is_set() {
+        for name in ["setHostnameAsFQDN", "hostNetwork"] {
+            if spec.field(name).flag() {
+                let detail = format!("may not be specified when {name} is true");
+                causes.forbidden(&over.path, &detail);
+            }
+        }
+        if over.len() > 64 {
+            causes.too_long(&over.path, 64);
+        }
         causes.invalid_text(&over.path, over.text(), names::subdomain(over.text()));
     }
     for name in ["hostname", "subdomain"] {

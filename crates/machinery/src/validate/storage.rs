@@ -112,6 +112,17 @@ fn volume_spec(spec: &At<'_>, causes: &mut Causes) {
     class_name(spec, causes);
     volume_mode(spec, causes);
     attributes_class(spec, causes);
+    let class = spec.field("volumeAttributesClassName");
+    if class.is_set() {
+        if class.is_empty() {
+            causes.required(&class.path, "an empty string is disallowed");
+        }
+        let driver = spec.field("csi");
+        if !driver.is_set() {
+            let detail = "has to be specified when using volumeAttributesClassName";
+            causes.required(&driver.path, detail);
+        }
+    }
 }
 
 fn access_modes(modes: &At<'_>, causes: &mut Causes) {

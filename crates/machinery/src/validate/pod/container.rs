@@ -50,7 +50,7 @@ fn regular<'a>(
             causes,
         );
         probes(&container, grace, causes);
-        restart_policy(&container, causes);
+        restart_policy(&container, false, causes);
     }
     host_port_conflicts(&containers, causes);
 }
@@ -69,7 +69,7 @@ fn init<'a>(
             value,
             path: containers.path.index(index),
         };
-        restart_policy(&container, causes);
+        restart_policy(&container, true, causes);
         common(&container, volumes, causes);
         unique_name(
             value["name"].as_str().unwrap_or_default(),
@@ -195,12 +195,46 @@ fn common(container: &At<'_>, volumes: &Volumes<'_>, causes: &mut Causes) {
     security::container(&container.field("securityContext"), causes);
 }
 
-fn restart_policy(container: &At<'_>, causes: &mut Causes) {
+fn restart_policy(container: &At<'_>, is_init: bool, causes: &mut Causes) {
     let policy = container.field("restartPolicy");
+    let rules = container.field("restartPolicyRules");
     if policy.is_set() {
         causes.one_of(&policy, &["Always", "Never", "OnFailure"]);
+    } else if !rules.is_empty() {
+        let detail = "must specify restartPolicy when restart rules are used";
+        causes.required(&policy.path, detail);
+        if is_init {
+            return;
+        }
+    }
+    restart_rules(&rules, causes);
+}
+
+/// When a container is restarted otherwise than its policy says.
+fn restart_rules(rules: &At<'_>, causes: &mut Causes) {
+    if rules.len() > RESTART_RULES_MAX {
+        causes.too_many(&rules.path, rules.len(), RESTART_RULES_MAX);
+    }
+    for rule in rules.items() {
+        let action = rule.field("action");
+        causes.one_of(&action, &["Restart", "RestartAllContainers"]);
+        let codes = rule.field("exitCodes");
+        if !codes.is_set() {
+            causes.required(&codes.path, "must be specified");
+            continue;
+        }
+        causes.one_of(&codes.field("operator"), &["In", "NotIn"]);
+        let values = codes.field("values");
+        if values.len() > EXIT_CODES_MAX {
+            causes.too_many(&values.path, values.len(), EXIT_CODES_MAX);
+        }
     }
 }
+
+/// Most rules of a container.
+const RESTART_RULES_MAX: usize = 20;
+/// Most exit codes of a rule.
+const EXIT_CODES_MAX: usize = 255;
 
 fn probes(container: &At<'_>, grace: i64, causes: &mut Causes) {
     probe::lifecycle(&container.field("lifecycle"), grace, causes);

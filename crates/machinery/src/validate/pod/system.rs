@@ -13,7 +13,7 @@ pub(super) fn system(spec: &At<'_>, causes: &mut Causes) {
     }
     let name = os.field("name");
     match name.text() {
-        "" => causes.required(&name.path, "cannot be empty"),
+        "" => causes.required(&name.path, ""),
         "linux" => contexts(spec, causes, &|context, _, causes| {
             let options = context.field("windowsOptions");
             if options.is_set() {
