@@ -411,3 +411,79 @@ fn metadata() {
         ],
     );
 }
+
+/// `validateCustomResourceDefinitionSpecUpdate` in `k8s.io/apiextensions-apiserver`.
+#[test]
+fn definitions() {
+    let conditions = json!([{"type": "Established", "status": "True"}]);
+    let definition = json!({
+        "spec": {
+            "group": "a.test", "scope": "Namespaced",
+            "names": {"plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList"},
+            "versions": [{"name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object"}}}],
+        },
+        "status": {"conditions": conditions, "storedVersions": ["v1"]},
+    });
+    let update = |change: Value, expected: &str| {
+        let row = kinds::by_plural("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+        let mut new = definition.clone();
+        for (pointer, value) in change.as_object().expect("pointers") {
+            *new.pointer_mut(pointer).expect("the field is there") = value.clone();
+        }
+        let causes = validate::update(row.expect("a kind"), None, &new, &definition);
+        let found = causes
+            .iter()
+            .map(|cause| format!("{}: {}", cause.field, cause.message));
+        assert!(
+            found.collect::<Vec<_>>().contains(&expected.to_owned()),
+            "{causes:?}"
+        );
+    };
+    update(
+        json!({"/spec/names/plural": "others"}),
+        "spec.names.plural: Invalid value: \"others\": field is immutable",
+    );
+    update(
+        json!({"/spec/names/kind": "Other"}),
+        "spec.names.kind: Invalid value: \"Other\": field is immutable",
+    );
+    update(
+        json!({"/spec/scope": "Cluster"}),
+        "spec.scope: Invalid value: \"Cluster\": field is immutable",
+    );
+}
+
+/// Each cause is named as often as upstream's rules find it: the generic ones
+/// twice, a kind's own once or twice more (`pkg/registry/*/*/strategy.go`).
+#[test]
+fn metadata_is_judged_as_often_as_upstream() {
+    let check = |group: &str, version: &str, plural: &str, expected: usize| {
+        let row = kinds::by_plural(group, version, plural).expect("a kind");
+        let metadata = json!({
+            "name": "x", "namespace": "n", "uid": "u", "resourceVersion": "1",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        });
+        let old = json!({"metadata": metadata});
+        let mut new = old.clone();
+        new["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": ""}]);
+        let causes = validate::update(row, None, &new, &old);
+        let found = causes
+            .iter()
+            .filter(|cause| cause.field == "metadata.ownerReferences.uid")
+            .count();
+        assert_eq!(found, expected, "{plural}");
+    };
+    check("policy", "v1", "poddisruptionbudgets", 2);
+    check("apps", "v1", "deployments", 3);
+    check("", "v1", "limitranges", 3);
+    check(
+        "admissionregistration.k8s.io",
+        "v1",
+        "validatingwebhookconfigurations",
+        3,
+    );
+    check("", "v1", "configmaps", 4);
+    check("", "v1", "persistentvolumes", 4);
+}

@@ -538,3 +538,65 @@ fn aggregated_message() {
         "Pod \"x\" is invalid: [spec.containers[0].name: Required value, spec.containers[0].image: Required value]"
     );
 }
+
+/// `validateContainerRestartPolicy`, `ValidatePersistentVolumeSpec`,
+/// `validateVolumeClaimTemplates`, and what `pkg/registry/coordination/lease`
+/// drops.
+#[test]
+fn newer_fields() {
+    let pod = |extra: Value| {
+        let mut container = json!({"name": "c", "image": "i"});
+        for (name, value) in extra.as_object().expect("fields") {
+            container[name] = value.clone();
+        }
+        json!({"spec": {"containers": [container]}})
+    };
+    let rule = json!({"action": "x"});
+    create(
+        "v1",
+        "Pod",
+        pod(json!({"restartPolicyRules": [rule]})),
+        &[
+            "spec.containers[0].restartPolicy: Required value: must specify restartPolicy when restart rules are used",
+            "spec.containers[0].restartPolicyRules[0].action: Unsupported value: \"x\": supported values: \"Restart\", \"RestartAllContainers\"",
+            "spec.containers[0].restartPolicyRules[0].exitCodes: Required value: must be specified",
+        ],
+    );
+    let codes = json!({"operator": "In", "values": [1]});
+    let rule = json!({"action": "Restart", "exitCodes": codes});
+    create(
+        "v1",
+        "Pod",
+        pod(json!({"restartPolicy": "Never", "restartPolicyRules": [rule]})),
+        &[],
+    );
+    create(
+        "v1",
+        "PersistentVolume",
+        json!({"spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+            "hostPath": {"path": "/a"}, "volumeAttributesClassName": "gold",
+        }}),
+        &["spec.csi: Required value: has to be specified when using volumeAttributesClassName"],
+    );
+    create(
+        "apps/v1",
+        "StatefulSet",
+        json!({"spec": {
+            "selector": {"matchLabels": {"app": "a"}},
+            "template": {"metadata": {"labels": {"app": "a"}},
+                "spec": {"containers": [{"name": "c", "image": "i"}]}},
+            "volumeClaimTemplates": [{"metadata": {"name": "v"},
+                "spec": {"resources": {"requests": {"storage": "1Gi"}}}}],
+        }}),
+        &[
+            "spec.volumeClaimTemplates[0].spec.accessModes: Required value: at least 1 access mode is required",
+        ],
+    );
+    create(
+        "coordination.k8s.io/v1",
+        "Lease",
+        json!({"spec": {"strategy": "x", "preferredHolder": "y"}}),
+        &[],
+    );
+}

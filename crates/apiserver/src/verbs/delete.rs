@@ -469,7 +469,9 @@ fn finalizers_after(kind: &Kind, live: &Value, options: &Options) -> Vec<String>
         .flatten()
         .filter_map(|finalizer| finalizer.as_str().map(str::to_owned))
         .collect();
-    if !collects_garbage(kind) {
+    // A namespace on its way out stays as its first deletion made it.
+    let settled = kind.kind == "Namespace" && !live["metadata"]["deletionTimestamp"].is_null();
+    if settled || !collects_garbage(kind) {
         return finalizers;
     }
     let has = |name: &str| finalizers.iter().any(|finalizer| finalizer == name);
