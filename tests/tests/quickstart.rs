@@ -99,10 +99,7 @@ const REFUSED: [(&str, &str); 9] = [
     ("minikube dashboard", "there is no dashboard yet"),
     ("minikube ssh", "exec -it POD -- sh"),
     ("minikube ssh -- docker images", "minikube image ls"),
-    (
-        "minikube mount /a:/b",
-        "hostPath volumes live in the cluster",
-    ),
+    ("minikube mount /a:/b", "minikube start --mount-string"),
     ("minikube podman-env", "docker-env"),
     ("minikube cache add web:1", "minikube image load"),
     ("minikube pause", "minikube stop"),

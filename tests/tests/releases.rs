@@ -161,12 +161,12 @@ impl Helms {
     }
 
     /// Both say the same, and end the same; only the objects are older the
-    /// second time.
+    /// second time, and the real one shows their kinds in any order.
     fn agree(&self, cluster: &Cluster, args: &[&str]) {
         let age = regex::Regex::new(r"(?m)\b\d+s$").expect("a valid expression");
         let [real, ours] = [&self.real, &self.ours].map(|helm| {
             let (code, said) = self.run(cluster, helm, args);
-            (code, age.replace_all(&said, "AGE").into_owned())
+            (code, in_order(&age.replace_all(&said, "AGE")))
         });
         assert_eq!(ours, real, "helm {args:?}");
     }
@@ -196,6 +196,18 @@ impl Helms {
         let line = said.lines().find(|line| line.starts_with("Error: "));
         (code, line.unwrap_or_default().to_owned())
     }
+}
+
+/// Sorts the tables of a release's resources.
+fn in_order(said: &str) -> String {
+    let Some((before, rest)) = said.split_once("RESOURCES:\n") else {
+        return said.to_owned();
+    };
+    let (tables, after) = rest.split_once("\n\n\n").unwrap_or((rest, ""));
+    let mut tables: Vec<&str> = tables.split("\n\n").collect();
+    tables.sort_unstable();
+    let tables = tables.join("\n\n");
+    format!("{before}RESOURCES:\n{tables}\n\n\n{after}")
 }
 
 #[test]
