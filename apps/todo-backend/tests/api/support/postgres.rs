@@ -103,10 +103,16 @@ impl Postgres {
         self.child = Self::spawn(&self.programs, self.folder.path(), self.port);
     }
 
+    /// Stops it at once, with every process of a connection: while one is left,
+    /// the next server refuses the data (PostgreSQL, "Shutting Down the Server").
     pub fn stop(&mut self) {
-        let _ = self.child.kill();
+        if self.child.try_wait().expect("it is ours").is_some() {
+            return;
+        }
+        let server = self.child.id().to_string();
+        let told = Command::new("kill").args(["-QUIT", &server]).status();
+        assert!(told.is_ok_and(|told| told.success()), "it runs");
         let _ = self.child.wait();
-        let _ = std::fs::remove_file(self.folder.path().join("data/postmaster.pid"));
     }
 
     /// The folder with its certificate and its data.
