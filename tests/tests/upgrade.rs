@@ -253,20 +253,26 @@ fn an_older_cluster_is_upgraded_under_load() {
         .expect("a file for the test");
         let folder = cluster.home().join("home/clusters/upgrades");
         let format = || std::fs::read_to_string(folder.join("format")).unwrap_or_default();
-        assert_eq!(format(), "1\n");
+        // A real older build may write the format of this one already.
+        let has_older_format = format() == "1\n";
         // A cluster of another version is used, and it is said how to change that.
         let said = Said::by(&cluster, &["start"]);
         if std::env::var_os("CORACLE_OLDER").is_none() {
+            assert!(has_older_format);
             said.check("start", 0, &["runs version 0.0.9", "start --upgrade"]);
         }
         for turn in 1..=upgrades() {
             upgrade(&cluster, turn);
         }
         assert_eq!(format(), "2\n");
-        assert!(folder.join("before-format-1/format").exists());
-        an_older_build_refuses(&cluster, &old);
+        if has_older_format {
+            assert!(folder.join("before-format-1/format").exists());
+            an_older_build_refuses(&cluster, &old);
+        }
         cluster.run(&["stop"]);
-        an_older_build_refuses(&cluster, &old);
+        if has_older_format {
+            an_older_build_refuses(&cluster, &old);
+        }
         cluster.run(&["start"]);
         kubectl(
             &cluster,
