@@ -12,7 +12,7 @@ use coracle_tests::lab::{Lab, pod};
 use coracle_tests::private::{in_private_network, is_root};
 use serde_json::{Value, json};
 
-/// Who owns what is shared, and the user whose cluster is no one's else.
+/// Who owns what root shares, and an ordinary user.
 const OWNER: u32 = 1000;
 const USER: u32 = 65_534;
 

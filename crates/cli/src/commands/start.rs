@@ -87,8 +87,9 @@ impl Start {
             if self.upgrade {
                 return self.upgrade(global, target, record, step);
             }
+            // It changes nothing, so it may refuse first.
+            self.check_shares(target)?;
             self.change_network(target, &record)?;
-            self.keep_shares(target)?;
             self.heal_gateway(target, &mut record)?;
             self.write_kubeconfig(global, target, &record)?;
             step.skipped(&runs(target, &record));
@@ -291,15 +292,11 @@ impl Start {
     }
 
     /// Says so where other folders are asked for than a running cluster has.
-    fn keep_shares(&self, target: &Target) -> Outcome {
+    fn check_shares(&self, target: &Target) -> Outcome {
         if self.share.is_none() || self.shares(target)? == Shares::read(target.dir.path()) {
             return Ok(());
         }
-        Err(
-            Failure::usage("which folders a cluster shares is decided when it starts").hint(
-                format!("stop it first: {}", command("stop", target.dir.name())),
-            ),
-        )
+        Err(decided(target, "which folders a cluster shares"))
     }
 
     /// Applies what may change while the cluster runs.
@@ -307,13 +304,7 @@ impl Start {
         let kept = HostNetwork::read(target.dir.path());
         let wanted = self.network(target);
         if wanted.listen != kept.listen {
-            return Err(Failure::usage(
-                "on which addresses a cluster listens is decided when it starts",
-            )
-            .hint(format!(
-                "stop it first: {}",
-                command("stop", target.dir.name())
-            )));
+            return Err(decided(target, "on which addresses a cluster listens"));
         }
         if wanted != kept {
             wanted.write(&target.dir, &record.ids)?;
@@ -341,6 +332,13 @@ impl Start {
             other => other.into(),
         })
     }
+}
+
+/// Refuses to change what a cluster that runs cannot change.
+fn decided(target: &Target, what: &str) -> Failure {
+    let stop = command("stop", target.dir.name());
+    Failure::usage(format!("{what} is decided when it starts"))
+        .hint(format!("stop it first: {stop}"))
 }
 
 /// Since when a cluster runs.
