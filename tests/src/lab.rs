@@ -159,6 +159,20 @@ impl Lab {
             assert_eq!(&said, expected, "{pod}/{container}: {script}");
         }
     }
+
+    /// Waits until a command in a container says this: a container that runs may
+    /// not have come to its first line yet.
+    ///
+    /// # Panics
+    /// Panics after two minutes.
+    pub fn until_inside(&self, pod: &str, container: &str, script: &str, expected: &str) {
+        until(&format!("{pod}/{container}: {script}"), || {
+            match self.inside(pod, container, script) {
+                said if said == expected => Ok(()),
+                said => Err(said),
+            }
+        });
+    }
 }
 
 /// Returns the status of a condition.

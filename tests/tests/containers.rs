@@ -318,7 +318,7 @@ fn life() {
         lab.until("pod", "always", |pod| {
             pod["status"]["containerStatuses"][0]["restartCount"] == 1
         });
-        assert_eq!(seen("cat /shared/always | wc -l"), "2");
+        lab.until_inside("looker", "c", "cat /shared/always | wc -l", "2");
         let ended = |name: &str| {
             lab.object("pod", name)["status"]["containerStatuses"][0]["state"]["terminated"].clone()
         };
