@@ -325,6 +325,8 @@ fn life() {
         assert_eq!(ended("never")["message"], "last words\n");
         phase("loud", "Failed");
         assert_eq!(ended("loud")["message"], "from the log\n");
+        phase("beside", "Succeeded");
+        assert_eq!(seen("cat /shared/beside"), "main\nsidecar TERM");
         phase("late", "Failed");
         assert_eq!(
             lab.object("pod", "late")["status"]["reason"],
@@ -379,7 +381,16 @@ fn life_objects() -> Vec<Value> {
         &mut loud,
         json!({"terminationMessagePolicy": "FallbackToLogsOnError"}),
     );
+    let sidecar = with(
+        "sidecar",
+        "trap 'echo sidecar TERM >> /shared/beside; exit 0' TERM; touch /started; while true; do sleep 0.1; done",
+        json!({"restartPolicy": "Always", "startupProbe": {"exec": {"command": ["test", "-f", "/started"]}, "periodSeconds": 1}}),
+    );
+    let beside = json!({
+        "restartPolicy": "Never", "terminationGracePeriodSeconds": 20, "initContainers": [sidecar],
+    });
     vec![
+        make("beside", beside, shell("echo main >> /shared/beside")),
         make(
             "never",
             json!({"restartPolicy": "Never"}),

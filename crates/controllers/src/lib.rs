@@ -15,6 +15,7 @@ mod endpoints;
 mod endpointslice;
 mod expectations;
 mod garbage;
+mod gotext;
 mod hash;
 mod history;
 mod job;

@@ -51,13 +51,13 @@ async fn pods_have_names_claims_and_an_order() {
     world
         .until_event(
             "SuccessfulCreate",
-            "create Pod web-1 in StatefulSet web successful",
+            "Create Pod web-1 in StatefulSet web successful",
         )
         .await;
     world
         .until_event(
             "SuccessfulCreate",
-            "create Claim data-web-0 Pod web-0 in StatefulSet web success",
+            "Create Claim data-web-0 Pod web-0 in StatefulSet web success",
         )
         .await;
 }
@@ -189,7 +189,7 @@ async fn a_pod_gets_back_who_it_is() {
         })
         .await;
     assert_eq!(pod["metadata"]["labels"][index], "0");
-    let text = "update Pod web-0 in StatefulSet web successful";
+    let text = "Update Pod web-0 in StatefulSet web successful";
     world.until_event("SuccessfulUpdate", text).await;
 }
 
@@ -204,7 +204,7 @@ async fn a_pod_waits_until_the_claim_of_another_is_gone() {
     let old = world.create("persistentvolumeclaims", claim).await;
     world.delete("persistentvolumeclaims/data-web-0").await;
     world.create("statefulsets", set(1, json!({}))).await;
-    let text = "create Pod web-0 in StatefulSet web failed error: pvc data-web-0 is being deleted";
+    let text = "Create Pod web-0 in StatefulSet web failed error: pvc data-web-0 is being deleted";
     world.until_event("FailedCreate", text).await;
     let free = json!({"metadata": {"finalizers": null}});
     world.patch("persistentvolumeclaims/data-web-0", free).await;

@@ -12,6 +12,8 @@ use parking_lot::Mutex;
 
 /// Life of a token for which none is asked, in seconds.
 const LIFE_DEFAULT: i64 = 3600;
+/// How long a token is kept at most, in seconds (upstream: maxTTL).
+const KEPT_MAX: u64 = 24 * 3600;
 
 /// A token and when it must be replaced.
 #[derive(Clone)]
@@ -84,7 +86,7 @@ impl Tokens {
         let answer: TokenRequest = api
             .create_subresource("token", &account, &PostParams::default(), &request)
             .await?;
-        let seconds = u64::try_from(life).unwrap_or(0) * 4 / 5;
+        let seconds = (u64::try_from(life).unwrap_or(0) * 4 / 5).min(KEPT_MAX);
         let token = Token {
             text: answer.status.unwrap_or_default().token.unwrap_or_default(),
             renew_at: SystemTime::now() + Duration::from_secs(seconds),
@@ -149,6 +151,10 @@ mod tests {
         let left = left.expect("it is good for a while").as_secs();
         assert!((470..=480).contains(&left), "{left}");
         assert_eq!(ask(600).await.text, long.text, "it is kept");
+        let week = ask(7 * 24 * 3600).await.renew_at;
+        let left = week.duration_since(SystemTime::now());
+        let left = left.expect("it is good for a while").as_secs();
+        assert!((86_390..=86_400).contains(&left), "{left}");
         // Four fifths of nothing have passed at once.
         let short = ask(0).await;
         assert_ne!(short.text, long.text, "another life is another token");

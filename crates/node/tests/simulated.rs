@@ -110,9 +110,14 @@ impl World {
     }
 }
 
-fn is_ready(pod: &Value) -> bool {
+fn condition<'a>(pod: &'a Value, type_: &str) -> &'a Value {
     let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.any(|one| one["type"] == "Ready" && one["status"] == "True")
+    let found = conditions.find(|one| one["type"] == type_);
+    found.unwrap_or(&Value::Null)
+}
+
+fn is_ready(pod: &Value) -> bool {
+    condition(pod, "Ready")["status"] == "True"
 }
 
 #[tokio::test]
@@ -178,9 +183,14 @@ async fn containers_end_as_scripted_and_are_restarted_as_their_policy_says() {
     world.pod("failed", script("3"), of("Never")).await;
     world.pod("again", script("3"), of("OnFailure")).await;
     world.pod("loop", script("0"), of("Always")).await;
-    world
+    let done = world
         .until("done", |pod| pod["status"]["phase"] == "Succeeded")
         .await;
+    for (type_, status) in [("Initialized", "True"), ("Ready", "False")] {
+        let condition = condition(&done, type_);
+        assert_eq!(condition["status"], status);
+        assert_eq!(condition["reason"], "PodCompleted");
+    }
     let failed = world
         .until("failed", |pod| pod["status"]["phase"] == "Failed")
         .await;
@@ -197,6 +207,58 @@ async fn containers_end_as_scripted_and_are_restarted_as_their_policy_says() {
         assert_eq!(pod["status"]["phase"], "Running");
         assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 1);
     }
+}
+
+/// Kubernetes: Pod Lifecycle, container restart policies and rules.
+#[tokio::test]
+async fn a_container_may_have_a_restart_policy_of_its_own() {
+    let world = world().await;
+    let script = |code: &str| json!({"simulated.coracle.dev/run-seconds": "0.05", "simulated.coracle.dev/exit-code": code});
+    let of = |pod: &str, rules: Value| {
+        let own = json!({"name": "c", "image": "i", "restartPolicy": "Never", "restartPolicyRules": rules});
+        json!({"restartPolicy": pod, "containers": [own]})
+    };
+    let rule = json!([{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]);
+    world
+        .pod("never", script("3"), of("Always", Value::Null))
+        .await;
+    world.pod("again", script("42"), of("Never", rule)).await;
+    world
+        .until("never", |pod| pod["status"]["phase"] == "Failed")
+        .await;
+    let again = world
+        .until("again", |pod| {
+            pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"]
+                == "CrashLoopBackOff"
+        })
+        .await;
+    assert_eq!(again["status"]["phase"], "Running");
+}
+
+#[tokio::test]
+async fn a_status_tells_what_each_container_was_given() {
+    let world = world().await;
+    let resources = json!({"requests": {"cpu": "100m"}, "limits": {"memory": "1Gi"}});
+    let asking = json!({"name": "asking", "image": "i", "resources": resources});
+    let spec = json!({"containers": [{"name": "plain", "image": "i"}, asking]});
+    world.pod("two", json!({}), spec).await;
+    let pod = world.until("two", is_ready).await;
+    let statuses = &pod["status"]["containerStatuses"];
+    assert_eq!(statuses[0]["name"], "asking", "they are ordered by name");
+    let (asking, plain) = (&statuses[0], &statuses[1]);
+    assert_eq!(
+        asking["allocatedResources"],
+        json!({"cpu": "100m", "memory": "1Gi"})
+    );
+    assert_eq!(asking["resources"]["limits"], json!({"memory": "1Gi"}));
+    assert_eq!(plain["allocatedResources"], Value::Null);
+    let mount = &plain["volumeMounts"][0];
+    assert_eq!(
+        mount["mountPath"],
+        "/var/run/secrets/kubernetes.io/serviceaccount"
+    );
+    assert_eq!(mount["readOnly"], true);
+    assert_eq!(mount["recursiveReadOnly"], "Disabled");
 }
 
 #[tokio::test]

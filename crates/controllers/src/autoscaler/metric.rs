@@ -3,14 +3,15 @@
 
 use coracle_machinery::quantity::{Format, Quantity as Amount};
 use k8s_openapi::api::autoscaling::v2::{
-    ContainerResourceMetricStatus, MetricIdentifier, MetricSpec, MetricStatus, MetricTarget,
-    MetricValueStatus, ObjectMetricSource, ObjectMetricStatus, PodsMetricStatus,
-    ResourceMetricStatus,
+    ContainerResourceMetricStatus, ExternalMetricSource, MetricIdentifier, MetricSpec,
+    MetricStatus, MetricTarget, MetricValueStatus, ObjectMetricSource, ObjectMetricStatus,
+    PodsMetricStatus, ResourceMetricStatus,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::replicas::{Proposal, Target};
 use super::samples::{Reason, Source, milli};
+use crate::gotext;
 
 /// What one metric asks for.
 #[derive(Debug)]
@@ -56,11 +57,20 @@ fn amount(quantity: Option<&Quantity>) -> Option<i64> {
     quantity.map(|quantity| milli(&quantity.0))
 }
 
-fn averaged(proposal: &Proposal) -> MetricValueStatus {
+fn averaged(proposal: &Proposal, format: Format) -> MetricValueStatus {
+    let average = Amount::from_milli(proposal.average, format);
     MetricValueStatus {
         average_utilization: proposal.utilization,
-        average_value: Some(thousandths(proposal.average)),
+        average_value: Some(Quantity(average.to_string())),
         value: None,
+    }
+}
+
+/// Returns the notation of a resource (upstream: buildQuantity).
+fn format_of(resource: &str) -> Format {
+    match resource {
+        "memory" => Format::BinarySi,
+        _ => Format::DecimalSi,
     }
 }
 
@@ -86,7 +96,7 @@ impl Question<'_> {
             let mut status = empty("Resource");
             status.resource = Some(ResourceMetricStatus {
                 name: source.name.clone(),
-                current: averaged(&proposal),
+                current: averaged(&proposal, format_of(&source.name)),
             });
             return Ok(answer(proposal, name, status));
         }
@@ -95,7 +105,7 @@ impl Question<'_> {
                 reason: "FailedGetContainerResourceMetric",
                 outer: format!(
                     "failed to get {} container metric value: {text}",
-                    source.name
+                    source.container
                 ),
                 text,
             };
@@ -107,7 +117,7 @@ impl Question<'_> {
             status.container_resource = Some(ContainerResourceMetricStatus {
                 container: source.container.clone(),
                 name: source.name.clone(),
-                current: averaged(&proposal),
+                current: averaged(&proposal, format_of(&source.name)),
             });
             return Ok(answer(proposal, name, status));
         }
@@ -124,16 +134,24 @@ impl Question<'_> {
             let mut status = empty("Pods");
             status.pods = Some(PodsMetricStatus {
                 metric: source.metric.clone(),
-                current: averaged(&proposal),
+                current: averaged(&proposal, Format::DecimalSi),
             });
             let name = format!("pods metric {}", source.metric.name);
             return Ok(answer(proposal, name, status));
         }
         if let Some(source) = &spec.object {
-            let failed = |text: Reason| Failure {
-                reason: "FailedGetObjectMetric",
-                outer: format!("failed to get object metric value: {text}"),
-                text,
+            let failed = |text: Reason| {
+                let inner = match source.target.average_value {
+                    Some(_) => {
+                        format!("failed to get {} object metric: {text}", source.metric.name)
+                    }
+                    None => text.clone(),
+                };
+                Failure {
+                    reason: "FailedGetObjectMetric",
+                    outer: format!("failed to get object metric value: {inner}"),
+                    text,
+                }
             };
             let (proposal, current, name) = self.object(source).await.map_err(failed)?;
             let mut status = empty("Object");
@@ -157,14 +175,11 @@ impl Question<'_> {
                 text,
             };
         };
-        let text = format!(
-            "unable to get external metric {}/{}: unable to fetch metrics from external metrics API: this cluster has no source of metrics from outside",
-            self.namespace, source.metric.name
-        );
+        let (text, outer) = refusal(self.namespace, source);
         Failure {
             reason: "FailedGetExternalMetric",
-            outer: format!("failed to get external metric value: {text}"),
             text,
+            outer,
         }
     }
 
@@ -188,11 +203,11 @@ impl Question<'_> {
             let proposal = samples
                 .and_then(|samples| self.target.by_average(samples, average, resource))
                 .map_err(|error| format!("failed to get {resource} usage: {error}"))?;
-            return Ok((proposal, format!("{resource} {word}")));
+            return Ok((proposal, format!("{resource} resource")));
         }
         let percent = target
             .average_utilization
-            .ok_or("invalid resource metric source: neither an average utilization nor an average value (usage) target was set")?;
+            .ok_or("invalid resource metric source: neither an average utilization target nor an average value (usage) target was set")?;
         let proposal = samples
             .and_then(|samples| {
                 self.target
@@ -240,24 +255,47 @@ impl Question<'_> {
             .await
             .map_err(|error| {
                 format!(
-                    "unable to get metric {}: {} on {} {}: {error}",
+                    "unable to get metric {}: {} on {} {}/{error}",
                     metric.name, object.kind, self.namespace, object.name
                 )
             })?;
         let mut current = MetricValueStatus::default();
-        let (proposal, word) = if let Some(target) = amount(source.target.value.as_ref()) {
+        if let Some(target) = amount(source.target.value.as_ref()) {
             current.value = Some(thousandths(value));
-            (self.target.by_value(value, target), "metric")
+            let proposal = self.target.by_value(value, target);
+            let name = format!("{} metric {}", object.kind, metric.name);
+            Ok((proposal, current, name))
         } else if let Some(target) = amount(source.target.average_value.as_ref()) {
             let proposal = self.target.by_share(value, target, self.running);
             current.average_value = Some(thousandths(proposal.average));
-            (proposal, "metric")
+            Ok((proposal, current, shared_name(metric)))
         } else {
-            return Err("invalid object metric source: neither a value target nor an average value target was set".into());
-        };
-        let name = format!("{} {word} {}", object.kind, metric.name);
-        Ok((proposal, current, name))
+            Err("invalid object metric source: neither a value target nor an average value target was set".into())
+        }
     }
+}
+
+/// Returns what a metric is called whose value all pods share (upstream:
+/// computeStatusForObjectMetric, which has it from external metrics).
+fn shared_name(metric: &MetricIdentifier) -> String {
+    let selector = gotext::selector(metric.selector.as_ref());
+    format!("external metric {}({selector})", metric.name)
+}
+
+/// Returns why a metric from outside has no value, alone and within the sentence
+/// on all metrics (upstream: computeStatusForExternalMetric).
+fn refusal(namespace: &str, source: &ExternalMetricSource) -> (Reason, Reason) {
+    let name = &source.metric.name;
+    let selector = gotext::selector(source.metric.selector.as_ref());
+    let text = format!(
+        "unable to get external metric {namespace}/{name}/{selector}: unable to fetch metrics from external metrics API: this cluster has no source of metrics from outside"
+    );
+    let inner = match source.target.average_value {
+        Some(_) => format!("failed to get {name} external metric: {text}"),
+        None => format!("failed to get external metric {name}: {text}"),
+    };
+    let outer = format!("failed to get {name} external metric value: {inner}");
+    (text, outer)
 }
 
 fn empty(type_: &str) -> MetricStatus {
@@ -289,7 +327,48 @@ pub fn plural(kind: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    /// Upstream: pkg/controller/podautoscaler/horizontal.go, buildQuantity.
+    #[test]
+    fn averages_have_the_notation_of_their_resource() {
+        let check = |resource: &str, average: i64, expected: &str| {
+            let proposal = Proposal {
+                replicas: 1,
+                utilization: None,
+                average,
+            };
+            let value = averaged(&proposal, format_of(resource)).average_value;
+            assert_eq!(value.map(|value| value.0).as_deref(), Some(expected));
+        };
+        check("cpu", 150, "150m");
+        check("memory", 20_971_520_000, "20Mi");
+        check("memory", 20_971_520_500, "20971520500m");
+    }
+
+    /// Upstream: pkg/controller/podautoscaler/horizontal.go, replica_calculator.go.
+    #[test]
+    fn metrics_from_outside_are_named_as_upstream_does() {
+        let source: ExternalMetricSource = serde_json::from_value(json!({
+            "metric": {"name": "queue", "selector": {"matchLabels": {"q": "a"}}},
+            "target": {"type": "AverageValue", "averageValue": "1"},
+        }))
+        .expect("a source");
+        let selector = "&LabelSelector{MatchLabels:map[string]string{q: a,},MatchExpressions:[]LabelSelectorRequirement{},}";
+        assert_eq!(
+            shared_name(&source.metric),
+            format!("external metric queue({selector})")
+        );
+        let (text, outer) = refusal("ns", &source);
+        let begin = format!("unable to get external metric ns/queue/{selector}: ");
+        assert!(text.starts_with(&begin), "{text}");
+        let begin = format!(
+            "failed to get queue external metric value: failed to get queue external metric: {begin}"
+        );
+        assert!(outer.starts_with(&begin), "{outer}");
+    }
 
     #[test]
     fn kinds_have_their_resources() {

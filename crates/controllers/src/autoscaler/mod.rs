@@ -12,6 +12,7 @@ mod replicas;
 mod samples;
 mod status;
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,19 +152,21 @@ impl Controller {
         let Some(wanted) = self.wanted(key, autoscaler, &found, status, at).await else {
             return;
         };
-        let desired = wanted.replicas;
-        let rescaled = desired != found.current
-            && self
+        let mut desired = wanted.replicas;
+        if desired != found.current {
+            let rescaled = self
                 .rescale(autoscaler, &mut found, desired, &wanted.because, status)
                 .await;
-        if rescaled {
-            let mut histories = self.histories.lock();
-            let history = histories.entry(key.clone()).or_default();
-            history.changed(found.current, desired, at);
-            status.last_scale_time = Some(now());
+            if rescaled {
+                let mut histories = self.histories.lock();
+                let history = histories.entry(key.clone()).or_default();
+                history.changed(found.current, desired, at);
+                status.last_scale_time = Some(now());
+            } else {
+                desired = status.desired_replicas;
+            }
         }
-        let desired = if rescaled { desired } else { found.current };
-        status::measured(status, autoscaler, found.current, desired, wanted.metrics);
+        status::measured(status, found.current, desired, wanted.metrics);
     }
 
     /// Returns how many replicas there are to be; `None` if that cannot be told,
@@ -215,14 +218,14 @@ impl Controller {
                 misfit.message,
             );
             self.warn(autoscaler, "FailedComputeMetricsReplicas", &misfit.text);
-            status.current_replicas = Some(found.current);
+            status::measured(status, found.current, status.desired_replicas, Vec::new());
             return None;
         }
         let (asked, name, metrics) = self.ask(autoscaler, found, status, at).await?;
-        let because = if asked > bounds.current {
-            format!("{name} above target")
-        } else {
-            "All metrics below target".into()
+        let because = match asked.cmp(&bounds.current) {
+            Ordering::Greater => format!("{name} above target"),
+            Ordering::Less => "All metrics below target".into(),
+            Ordering::Equal => String::new(),
         };
         let decision = self
             .histories
@@ -281,6 +284,8 @@ impl Controller {
                 Err(failure) => {
                     self.warn(autoscaler, failure.reason, &failure.text);
                     failures.push(failure);
+                    // Each metric keeps its place.
+                    metrics.push(MetricStatus::default());
                 }
             }
         }
@@ -295,8 +300,7 @@ impl Controller {
             }
             None => {
                 self.tell_failure(autoscaler, &failures, specs.len(), status);
-                status.current_replicas = Some(found.current);
-                status.current_metrics = Some(metrics);
+                status::measured(status, found.current, status.desired_replicas, metrics);
                 None
             }
         }

@@ -2,8 +2,7 @@
 
 use coracle_client::now;
 use k8s_openapi::api::autoscaling::v2::{
-    HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition, HorizontalPodAutoscalerStatus,
-    MetricStatus,
+    HorizontalPodAutoscalerCondition, HorizontalPodAutoscalerStatus, MetricStatus,
 };
 
 /// Sets a condition; the time of transition changes with its status alone.
@@ -33,18 +32,18 @@ pub fn set(
     condition.message = Some(message.into());
 }
 
-/// Puts the counts and measured values into a status.
+/// Puts the counts and measured values into a status, which does not say of
+/// which generation it is (upstream: setStatus).
 pub fn measured(
     status: &mut HorizontalPodAutoscalerStatus,
-    autoscaler: &HorizontalPodAutoscaler,
     current: i32,
     desired: i32,
     metrics: Vec<MetricStatus>,
 ) {
-    status.observed_generation = autoscaler.metadata.generation;
+    status.observed_generation = None;
     status.current_replicas = Some(current);
     status.desired_replicas = desired;
-    status.current_metrics = Some(metrics);
+    status.current_metrics = (!metrics.is_empty()).then_some(metrics);
 }
 
 #[cfg(test)]

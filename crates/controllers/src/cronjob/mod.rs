@@ -149,7 +149,7 @@ impl Controller {
         status: &mut CronJobStatus,
     ) -> Result<Outcome, kube::Error> {
         let spec = &cron.spec;
-        if cron.metadata.deletion_timestamp.is_some() || spec.suspend == Some(true) {
+        if cron.metadata.deletion_timestamp.is_some() {
             return Ok(Outcome::Done);
         }
         let zone = match spec.time_zone.as_deref() {
@@ -163,12 +163,19 @@ impl Controller {
                 }
             },
         };
+        if spec.suspend == Some(true) {
+            return Ok(Outcome::Done);
+        }
         let Some(schedule) = Schedule::parse(&spec.schedule) else {
             let text = format!("unparseable schedule: {:?}", spec.schedule);
             self.warn(cron, "UnparseableSchedule", text);
             return Ok(Outcome::Done);
         };
         let now = Timestamp::now();
+        if schedule.next(now, &zone).is_none() {
+            self.warn(cron, "InvalidSchedule", never_due(&spec.schedule));
+            return Ok(Outcome::Done);
+        }
         let (due, missed) = due(cron, &schedule, &zone, now);
         if missed > MISSED_MAX {
             let text = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew";
@@ -304,6 +311,14 @@ impl Controller {
     }
 }
 
+/// Returns what is said of a schedule such as that of 31 February (upstream:
+/// mostRecentScheduleTime, where all its times are one).
+fn never_due(schedule: &str) -> String {
+    format!(
+        "invalid schedule: {schedule} : time difference between two schedules is less than 1 second"
+    )
+}
+
 /// Writes a time as Go's RFC1123Z does.
 fn in_words(at: Timestamp) -> String {
     at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
@@ -413,6 +428,18 @@ mod tests {
     fn a_missed_time_is_told_in_words() {
         let at: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
         assert_eq!(in_words(at), "Fri, 02 Jan 2026 03:04:05 +0000");
+    }
+
+    /// Upstream: pkg/controller/cronjob/utils.go, mostRecentScheduleTime.
+    #[test]
+    fn a_day_that_never_comes_is_told() {
+        let schedule = Schedule::parse("59 23 31 2 *").expect("a schedule");
+        let now: Timestamp = "2026-01-02T03:04:05Z".parse().expect("a time");
+        assert_eq!(schedule.next(now, &TimeZone::UTC), None);
+        assert_eq!(
+            never_due("59 23 31 2 *"),
+            "invalid schedule: 59 23 31 2 * : time difference between two schedules is less than 1 second"
+        );
     }
 
     #[test]

@@ -8,11 +8,12 @@ use coracle_client::Severity;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 
 use super::Controller;
+use crate::gotext;
 use crate::owner::controller_of;
 
 /// How many pods there should be.
@@ -125,29 +126,7 @@ fn unmanaged_text(budget: &PodDisruptionBudget) -> String {
     let selector = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
     format!(
         "Pods selected by this PodDisruptionBudget (selector: {}) were found to be unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set \".spec.minAvailable\" field of the PDB to an integer value.",
-        selector.map_or_else(|| "nil".to_owned(), in_go)
-    )
-}
-
-/// Writes a selector as Go's `%v` does (k8s.io/apimachinery, LabelSelector.String).
-fn in_go(selector: &LabelSelector) -> String {
-    let labels = selector.match_labels.iter().flatten();
-    let labels: String = labels
-        .map(|(key, value)| format!("{key}: {value},"))
-        .collect();
-    let expressions = selector.match_expressions.iter().flatten();
-    let expressions: String = expressions
-        .map(|one| {
-            format!(
-                "LabelSelectorRequirement{{Key:{},Operator:{},Values:[{}],}},",
-                one.key,
-                one.operator,
-                one.values.as_deref().unwrap_or_default().join(" ")
-            )
-        })
-        .collect();
-    format!(
-        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+        gotext::selector(selector)
     )
 }
 
@@ -198,22 +177,5 @@ mod tests {
         check(json!("28%"), 7, 2);
         check(json!("100%"), 7, 7);
         check(json!("0%"), 7, 0);
-    }
-
-    /// Upstream: disruption.go, trySync; the text as its users have shown it.
-    #[test]
-    fn a_selector_is_printed_as_go_does() {
-        let check = |selector: Value, expected: &str| {
-            let selector: LabelSelector = serde_json::from_value(selector).expect("a selector");
-            assert_eq!(in_go(&selector), expected);
-        };
-        check(
-            json!({"matchLabels": {"app": "consul"}}),
-            "&LabelSelector{MatchLabels:map[string]string{app: consul,},MatchExpressions:[]LabelSelectorRequirement{},}",
-        );
-        check(
-            json!({"matchExpressions": [{"key": "a", "operator": "In", "values": ["x", "y"]}]}),
-            "&LabelSelector{MatchLabels:map[string]string{},MatchExpressions:[]LabelSelectorRequirement{LabelSelectorRequirement{Key:a,Operator:In,Values:[x y],},},}",
-        );
     }
 }

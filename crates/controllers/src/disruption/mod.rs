@@ -56,11 +56,23 @@ pub async fn run(context: Context) {
         .budgets
         .on_change(move |budget| own.add(key_of(&**budget)));
     let (own, budgets) = (queue.clone(), controller.budgets.clone());
+    let recorder = controller.recorder.clone();
     controller.pods.on_transition(move |pod| {
-        for budget in budgets.within(&pod.namespace().unwrap_or_default()) {
-            if selector(&budget).is_some_and(|selector| selector.matches(pod.labels())) {
-                own.add(key_of(&*budget));
-            }
+        let mut selecting = budgets.within(&pod.namespace().unwrap_or_default());
+        selecting.retain(|budget| {
+            selector(budget).is_some_and(|selector| selector.matches(pod.labels()))
+        });
+        if let [first, _, ..] = selecting.as_slice() {
+            let text = ambiguity(pod, &first.name_any());
+            recorder.event(
+                &**pod,
+                Severity::Warning,
+                "MultiplePodDisruptionBudgets",
+                text,
+            );
+        }
+        for budget in selecting {
+            own.add(key_of(&*budget));
         }
     });
     coracle_client::run("disruption", queue, 2, move |key| {
@@ -68,6 +80,14 @@ pub async fn run(context: Context) {
         async move { controller.reconcile(&key).await }
     })
     .await;
+}
+
+/// Returns what a pod of several budgets is told (upstream: getPdbForPod).
+fn ambiguity(pod: &Pod, first: &str) -> String {
+    let (namespace, name) = (pod.namespace().unwrap_or_default(), pod.name_any());
+    format!(
+        "Pod {namespace:?}/{name:?} matches multiple PodDisruptionBudgets.  Chose {first:?} arbitrarily."
+    )
 }
 
 /// Returns a budget's selector; one without selects nothing, an empty one everything.
@@ -140,5 +160,22 @@ impl Controller {
             }
         }
         Ok(again.map_or(Outcome::Done, Outcome::Again))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Upstream: pkg/controller/disruption/disruption.go, getPdbForPod.
+    #[test]
+    fn a_pod_of_several_budgets_is_told() {
+        let mut pod = Pod::default();
+        pod.metadata.namespace = Some("shop".into());
+        pod.metadata.name = Some("web-0".into());
+        assert_eq!(
+            ambiguity(&pod, "one"),
+            "Pod \"shop\"/\"web-0\" matches multiple PodDisruptionBudgets.  Chose \"one\" arbitrarily."
+        );
     }
 }

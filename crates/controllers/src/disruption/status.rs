@@ -81,7 +81,13 @@ pub fn status(
         "InsufficientPods"
     };
     PodDisruptionBudgetStatus {
-        conditions: conditions(budget, allowed > 0, reason, String::new()),
+        conditions: conditions(
+            budget,
+            budget.metadata.generation,
+            allowed > 0,
+            reason,
+            String::new(),
+        ),
         current_healthy: Some(healthy),
         desired_healthy: Some(expected.healthy),
         disrupted_pods: (!disrupted.is_empty()).then_some(disrupted),
@@ -91,18 +97,26 @@ pub fn status(
     }
 }
 
-/// Nothing is allowed while it is not known what is wanted (upstream: failSafe).
+/// Nothing is allowed while it is not known what is wanted; the rest of the
+/// status is still that of the generation it was written for (upstream: failSafe).
 pub fn failed(budget: &PodDisruptionBudget, text: String) -> PodDisruptionBudgetStatus {
+    let before = budget.status.clone().unwrap_or_default();
     PodDisruptionBudgetStatus {
-        conditions: conditions(budget, false, "SyncFailed", text),
+        conditions: conditions(
+            budget,
+            before.observed_generation,
+            false,
+            "SyncFailed",
+            text,
+        ),
         disruptions_allowed: Some(0),
-        observed_generation: budget.metadata.generation,
-        ..budget.status.clone().unwrap_or_default()
+        ..before
     }
 }
 
 fn conditions(
     budget: &PodDisruptionBudget,
+    generation: Option<i64>,
     allowed: bool,
     reason: &str,
     message: String,
@@ -121,7 +135,7 @@ fn conditions(
     all.push(Condition {
         type_: "DisruptionAllowed".into(),
         status: status.into(),
-        observed_generation: budget.metadata.generation,
+        observed_generation: generation,
         last_transition_time: since,
         reason: reason.into(),
         message,
@@ -156,6 +170,23 @@ mod tests {
         check(3, 2, 1, 0);
         check(0, 0, 0, 0);
         check(5, 0, 5, 5);
+    }
+
+    /// Upstream: pkg/controller/disruption/disruption.go, failSafe.
+    #[test]
+    fn a_failure_allows_nothing_and_observes_nothing() {
+        let check = |status: Value, observed: Option<i64>| {
+            let mut budget = budget(status);
+            budget.metadata.generation = Some(3);
+            let status = failed(&budget, "jobs.batch does not implement the scale".into());
+            assert_eq!(status.disruptions_allowed, Some(0));
+            assert_eq!(status.observed_generation, observed);
+            let condition = &status.conditions.expect("it has one")[0];
+            assert_eq!(condition.reason, "SyncFailed");
+            assert_eq!(condition.observed_generation, observed);
+        };
+        check(json!({}), None);
+        check(json!({"observedGeneration": 2}), Some(2));
     }
 
     #[test]

@@ -145,19 +145,26 @@ impl Controller {
         }
         counts(&mut status, &tally, managed.active);
         self.write_status(&job, status.clone()).await?;
-        self.tell(&job, told, ended.as_ref());
+        let succeeded = status.succeeded.unwrap_or(0);
+        self.tell(&job, told, ended.as_ref(), succeeded);
         self.release(&tally.counted).await?;
         let deadline = finish::until_deadline(&job, &status, at).filter(|_| ended.is_none());
         let again = managed.again.into_iter().chain(deadline).min();
         Ok(again.map_or(Outcome::Done, Outcome::Again))
     }
 
-    fn tell(&self, job: &Job, told: Option<(&str, &str)>, ended: Option<&End>) {
+    fn tell(&self, job: &Job, told: Option<(&str, &str)>, ended: Option<&End>, succeeded: i32) {
         if let Some((reason, text)) = told {
             self.recorder.event(job, Severity::Normal, reason, text);
         }
         match ended {
             Some(end) if end.success => {
+                let wanted = job.spec.as_ref().and_then(|spec| spec.completions);
+                if wanted.is_some_and(|wanted| succeeded > wanted) {
+                    let text = "Too many succeeded pods running after completion count reached";
+                    self.recorder
+                        .event(job, Severity::Warning, "TooManySucceededPods", text);
+                }
                 self.recorder
                     .event(job, Severity::Normal, "Completed", "Job completed");
             }

@@ -128,7 +128,7 @@ impl Controller {
         match created {
             Ok(_) => {
                 let text =
-                    format!("create Claim {name} Pod {pod} in StatefulSet {set_name} success");
+                    format!("Create Claim {name} Pod {pod} in StatefulSet {set_name} success");
                 self.recorder
                     .event(set, Severity::Normal, "SuccessfulCreate", text);
             }
@@ -136,7 +136,7 @@ impl Controller {
             Err(error) => {
                 let why = message(&error);
                 let text = format!(
-                    "create Claim {name} for Pod {pod} in StatefulSet {set_name} failed error: {why}"
+                    "Create Claim {name} for Pod {pod} in StatefulSet {set_name} failed error: {why}"
                 );
                 self.recorder
                     .event(set, Severity::Warning, "FailedCreate", text);

@@ -17,12 +17,10 @@ use crate::history::{self, History};
 use crate::pods;
 use crate::template::message;
 
-/// A verb as reasons of events have it, and as their texts have it.
-pub(super) type Verb = (&'static str, &'static str);
-
-pub(super) const CREATE: Verb = ("Create", "create");
-const UPDATE: Verb = ("Update", "update");
-const DELETE: Verb = ("Delete", "delete");
+/// The verbs of events, in their reasons and texts alike.
+pub(super) const CREATE: &str = "Create";
+const UPDATE: &str = "Update";
+const DELETE: &str = "Delete";
 
 impl Controller {
     pub(super) async fn perform(
@@ -42,26 +40,8 @@ impl Controller {
     }
 
     /// Tells what became of a pod, or of an attempt (upstream: recordPodEvent).
-    pub(super) fn tell(
-        &self,
-        set: &StatefulSet,
-        (noun, verb): Verb,
-        pod: &str,
-        failure: Option<&str>,
-    ) {
-        let what = format!("{verb} Pod {pod} in StatefulSet {}", set.name_any());
-        let (severity, reason, text) = match failure {
-            None => (
-                Severity::Normal,
-                format!("Successful{noun}"),
-                format!("{what} successful"),
-            ),
-            Some(why) => (
-                Severity::Warning,
-                format!("Failed{noun}"),
-                format!("{what} failed error: {why}"),
-            ),
-        };
+    pub(super) fn tell(&self, set: &StatefulSet, verb: &str, pod: &str, failure: Option<&str>) {
+        let (severity, reason, text) = worded(verb, pod, &set.name_any(), failure);
         self.recorder.event(set, severity, &reason, text);
     }
 
@@ -176,5 +156,41 @@ impl Controller {
             }
         }
         Ok(())
+    }
+}
+
+fn worded(verb: &str, pod: &str, set: &str, failure: Option<&str>) -> (Severity, String, String) {
+    let what = format!("{verb} Pod {pod} in StatefulSet {set}");
+    match failure {
+        None => (
+            Severity::Normal,
+            format!("Successful{verb}"),
+            format!("{what} successful"),
+        ),
+        Some(why) => (
+            Severity::Warning,
+            format!("Failed{verb}"),
+            format!("{what} failed error: {why}"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Upstream: pkg/controller/statefulset/stateful_pod_control.go, recordPodEvent.
+    #[test]
+    fn events_name_verb_pod_and_set() {
+        let check = |verb: &str, failure: Option<&str>, reason: &str, text: &str| {
+            let (_, got_reason, got_text) = worded(verb, "web-0", "web", failure);
+            assert_eq!((got_reason.as_str(), got_text.as_str()), (reason, text));
+        };
+        let done = "Create Pod web-0 in StatefulSet web successful";
+        check(CREATE, None, "SuccessfulCreate", done);
+        let done = "Update Pod web-0 in StatefulSet web successful";
+        check(UPDATE, None, "SuccessfulUpdate", done);
+        let failed = "Delete Pod web-0 in StatefulSet web failed error: no";
+        check(DELETE, Some("no"), "FailedDelete", failed);
     }
 }

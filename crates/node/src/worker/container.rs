@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 
 use super::image::Pull;
+use super::policy::restarts;
 use super::restart::Backoff;
 use crate::machine::Running;
 
@@ -131,16 +132,11 @@ impl State {
             .is_some_and(|run| run.started && run.ready)
     }
 
-    /// Returns whether a container that does not run is to be started under `policy`.
-    pub fn wants_restart(&self, policy: &str) -> bool {
-        match &self.ended {
-            None => true,
-            Some(ended) => match policy {
-                "Always" => true,
-                "OnFailure" => ended.exit_code != 0,
-                _ => false,
-            },
-        }
+    /// Returns whether it is to be started where it does not run; `of_pod` is the
+    /// pod's restart policy.
+    pub fn wants_restart(&self, container: &Container, of_pod: &str) -> bool {
+        let ended = self.ended.as_ref();
+        ended.is_none_or(|ended| restarts(container, of_pod, ended.exit_code))
     }
 
     /// Returns until when it must not be started.

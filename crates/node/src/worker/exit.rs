@@ -34,14 +34,8 @@ impl Worker {
     }
 
     fn hear_last_words(&mut self, name: &str, attempt: i32, failed: bool) {
-        let containers = self
-            .init_containers()
-            .into_iter()
-            .chain(self.app_containers());
-        let mut own = containers.filter(|container| container.name == name);
-        let words = own
-            .next()
-            .and_then(|container| self.last_words(&container, attempt, failed));
+        let container = self.find_container(name);
+        let words = container.and_then(|container| self.last_words(&container, attempt, failed));
         let ended = self
             .containers
             .get_mut(name)
@@ -53,9 +47,10 @@ impl Worker {
 
     fn will_restart(&self, name: &str) -> bool {
         let policy = self.restart_policy();
-        self.containers
-            .get(name)
-            .is_some_and(|state| state.wants_restart(policy))
+        let state = self.containers.get(name);
+        let container = self.find_container(name);
+        let wanted = state.zip(container);
+        wanted.is_some_and(|(state, container)| state.wants_restart(&container, policy))
             && !self.is_stopping()
     }
 }

@@ -3,7 +3,7 @@
 //! terminationMessagePolicy).
 
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -82,11 +82,14 @@ fn remove(dir: &Path) {
     }
 }
 
-/// The file was in a container's hands: it may be anything by now.
+/// Returns the end of the file, which was in a container's hands: it may be
+/// anything by now.
 fn read_message(path: &Path) -> String {
-    let Ok(file) = fs::File::open(path) else {
+    let Ok(mut file) = fs::File::open(path) else {
         return String::new();
     };
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    let _ = file.seek(SeekFrom::Start(length.saturating_sub(MESSAGE_MAX)));
     let mut bytes = Vec::new();
     let _ = file.take(MESSAGE_MAX).read_to_end(&mut bytes);
     String::from_utf8_lossy(&bytes).into_owned()
@@ -112,12 +115,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_short() {
+    fn the_end_of_a_message_is_kept() {
         let dir = tempfile::tempdir().expect("a folder for the test");
         let path = dir.path().join("m");
         assert_eq!(read_message(&path), "");
-        fs::write(&path, "x".repeat(10_000)).expect("a file for the test");
-        assert_eq!(read_message(&path).len(), 4096);
+        fs::write(&path, "x".repeat(10_000) + "why").expect("a file for the test");
+        let message = read_message(&path);
+        assert_eq!(message.len(), 4096);
+        assert!(message.ends_with("why"), "{message}");
     }
 
     #[test]

@@ -4,12 +4,14 @@
 mod admit;
 mod adopt;
 mod container;
+mod container_status;
 mod doom;
 mod exit;
 mod hooks;
 mod image;
 mod last_words;
 mod launch;
+mod policy;
 mod restart;
 mod sandbox;
 mod spec;
@@ -36,6 +38,7 @@ use crate::volumes::{self, Prepared};
 use container::State;
 pub use doom::Doom;
 pub(crate) use launch::chain;
+use policy::is_sidecar;
 use restart::Backoff;
 
 /// What a worker is told.
@@ -238,12 +241,23 @@ impl Worker {
             .unwrap_or_default()
     }
 
+    fn find_container(&self, name: &str) -> Option<Container> {
+        let init = self.init_containers().into_iter();
+        init.chain(self.app_containers())
+            .find(|container| container.name == name)
+    }
+
     /// Takes one step towards the spec and writes what was observed.
     async fn sync(&mut self) -> Next {
         if self.is_stopping() {
             return self.stop().await;
         }
         if self.has_ended() {
+            if self.containers.values().any(State::is_running) {
+                // Sidecars end after what they served.
+                self.write_status().await;
+                self.stop_containers().await;
+            }
             self.write_status().await;
             self.release_sandbox().await;
             return Next::Wait;
@@ -322,17 +336,14 @@ impl Worker {
             }
         }
         for container in self.app_containers() {
-            next = self
-                .advance_one(&container, self.restart_policy().to_owned().as_str(), next)
-                .await;
+            next = self.advance_one(&container, next).await;
         }
         next
     }
 
     async fn advance_init(&mut self, container: &Container, next: &mut Next) -> InitStep {
-        let sidecar = container.restart_policy.as_deref() == Some("Always");
-        if sidecar {
-            *next = self.advance_one(container, "Always", *next).await;
+        if is_sidecar(container) {
+            *next = self.advance_one(container, *next).await;
             let started = self
                 .containers
                 .get(&container.name)
@@ -350,24 +361,19 @@ impl Worker {
         {
             return InitStep::Passed;
         }
-        // An init container that fails is tried again, unless the pod is never restarted.
-        let policy = if self.restart_policy() == "Never" {
-            "Never"
-        } else {
-            "OnFailure"
-        };
-        *next = self.advance_one(container, policy, *next).await;
+        *next = self.advance_one(container, *next).await;
         InitStep::Blocked
     }
 
     /// Starts one container if it does not run and may.
-    async fn advance_one(&mut self, container: &Container, policy: &str, next: Next) -> Next {
+    async fn advance_one(&mut self, container: &Container, next: Next) -> Next {
+        let policy = self.restart_policy().to_owned();
         let state = self.containers.entry(container.name.clone()).or_default();
         if state.is_running() {
             self.replace_if_changed(container);
             return next;
         }
-        if !state.wants_restart(policy) {
+        if !state.wants_restart(container, &policy) {
             return next;
         }
         if let Some(at) = state.blocked_until() {
@@ -395,32 +401,38 @@ impl Worker {
             .as_ref()
             .is_none_or(|(name, _)| Some(name) == container.image.as_ref());
         if !same && state.run.as_ref().is_some_and(|run| !run.stopping) {
-            let name = &container.name;
-            let text = format!("Container {name} definition changed, will be restarted");
+            let text = self.why_killed(container, "definition changed", true);
             self.restart(container, &text, None);
         }
     }
 
     /// Returns whether every container has ended for good.
     fn has_ended(&self) -> bool {
-        let policy = self.restart_policy();
-        let init_failed = self.init_containers().iter().any(|container| {
-            container.restart_policy.is_none()
-                && self
-                    .containers
-                    .get(&container.name)
-                    .is_some_and(|state| state.has_failed() && policy == "Never")
-        });
-        if init_failed {
+        if self.init_has_failed() {
             return true;
         }
         let apps = self.app_containers();
-        !apps.is_empty()
-            && apps.iter().all(|container| {
-                self.containers.get(&container.name).is_some_and(|state| {
-                    !state.is_running() && state.has_run() && !state.wants_restart(policy)
-                })
-            })
+        !apps.is_empty() && apps.iter().all(|container| self.is_done(container))
+    }
+
+    /// Returns whether an init container has failed for good.
+    fn init_has_failed(&self) -> bool {
+        let init = self.init_containers();
+        let mut plain = init.iter().filter(|container| !is_sidecar(container));
+        plain.any(|container| {
+            let state = self.containers.get(&container.name);
+            state.is_some_and(State::has_failed) && self.is_done(container)
+        })
+    }
+
+    /// Returns whether a container has ended and is not started again.
+    fn is_done(&self, container: &Container) -> bool {
+        let state = self.containers.get(&container.name);
+        state.is_some_and(|state| {
+            !state.is_running()
+                && state.has_run()
+                && !state.wants_restart(container, self.restart_policy())
+        })
     }
 }
 

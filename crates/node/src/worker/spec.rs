@@ -11,6 +11,7 @@ use coracle_runtime::spec::{
 use k8s_openapi::api::core::v1::{Container, VolumeMount};
 
 use super::Worker;
+use super::policy::is_sidecar;
 use crate::env::{self, ConfigError};
 use crate::profiles;
 use crate::quantity;
@@ -147,8 +148,7 @@ impl Worker {
         let memory = self.shared.allocatable.get("memory").copied().unwrap_or(0) / 1000;
         let spec = self.pod.spec.as_ref();
         let is_critical = spec.and_then(|spec| spec.priority) >= Some(NODE_CRITICAL);
-        let sidecar = container.restart_policy.as_deref() == Some("Always");
-        let least = match sidecar {
+        let least = match is_sidecar(container) {
             // Upstream: a sidecar stands at least as well as what it serves.
             true => self.app_containers().iter().map(asked).min(),
             false => None,
@@ -263,11 +263,19 @@ fn volume_mount(
         target: wanted.mount_path.clone(),
         options: MountOptions {
             readonly: wanted.read_only == Some(true),
-            readonly_recursive: wanted.recursive_read_only.as_deref() == Some("Enabled"),
+            readonly_recursive: is_recursively_read_only(wanted),
             propagation,
             ..MountOptions::default()
         },
     })
+}
+
+/// Returns whether a volume is read-only with all that is mounted in it, which
+/// this kernel can always do (upstream: kubelet_pods.go, resolveRecursiveReadOnly).
+pub(super) fn is_recursively_read_only(mount: &VolumeMount) -> bool {
+    let mode = mount.recursive_read_only.as_deref();
+    let propagates = mount.mount_propagation.as_deref().unwrap_or("None") != "None";
+    mount.read_only == Some(true) && !propagates && matches!(mode, Some("Enabled" | "IfPossible"))
 }
 
 /// Returns a container's limits in the kernel's terms

@@ -2,15 +2,13 @@
 //! (upstream: kubelet_pods.go, getPhase, generateAPIPodStatus; status/generate.go).
 
 use coracle_client::now;
-use k8s_openapi::api::core::v1::{
-    Container, ContainerState, ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodCondition,
-    PodIP, PodStatus,
-};
+use k8s_openapi::api::core::v1::{HostIP, Pod, PodCondition, PodIP, PodReadinessGate, PodStatus};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::container::{Run, State, container_id, time};
+use super::container::State;
+use super::policy::is_sidecar;
 use super::{Worker, doom};
 
 impl Worker {
@@ -73,14 +71,6 @@ impl Worker {
             .map(|address| address.to_string());
         let address = address.or_else(|| old.pod_ip.clone());
         let host = self.shared.config.address().to_string();
-        let init = self.init_containers();
-        let statuses = |containers: &[Container]| -> Option<Vec<ContainerStatus>> {
-            let list: Vec<_> = containers
-                .iter()
-                .map(|container| self.container_status(container, ended))
-                .collect();
-            (!list.is_empty()).then_some(list)
-        };
         PodStatus {
             phase: Some(phase.into()),
             reason: self.doom.as_ref().map(|doom| doom.reason.clone()),
@@ -92,8 +82,8 @@ impl Worker {
             pod_ips: address.clone().map(|ip| vec![PodIP { ip }]),
             pod_ip: address,
             start_time: old.start_time.clone().or_else(|| Some(now())),
-            init_container_statuses: statuses(&init),
-            container_statuses: statuses(&self.app_containers()),
+            init_container_statuses: self.init_statuses(),
+            container_statuses: self.app_statuses(ended),
             qos_class: self
                 .pod
                 .status
@@ -103,75 +93,12 @@ impl Worker {
         }
     }
 
-    fn container_status(&self, container: &Container, ended: bool) -> ContainerStatus {
-        let fresh = State::default();
-        let state = self.containers.get(&container.name).unwrap_or(&fresh);
-        let (image, image_id) = state
-            .image
-            .clone()
-            .unwrap_or_else(|| (container.image.clone().unwrap_or_default(), String::new()));
-        let init = self
-            .init_containers()
-            .iter()
-            .any(|init| init.name == container.name);
-        let plain_init = init && container.restart_policy.is_none();
-        let (present, last) = self.states(state);
-        ContainerStatus {
-            name: container.name.clone(),
-            image,
-            image_id,
-            container_id: id_of(state),
-            restart_count: state.restarts,
-            ready: if plain_init {
-                state.has_succeeded()
-            } else {
-                state.is_ready() && !ended
-            },
-            started: Some(state.has_started() && !plain_init || plain_init && state.is_running()),
-            state: Some(present),
-            last_state: Some(last.unwrap_or_default()),
-            ..Default::default()
-        }
-    }
-
-    /// Returns the present state and the last one.
-    fn states(&self, state: &State) -> (ContainerState, Option<ContainerState>) {
-        let ended = state.ended.clone().map(|ended| ContainerState {
-            terminated: Some(ended),
-            ..Default::default()
-        });
-        if let Some(run) = &state.run {
-            let present = ContainerState {
-                running: Some(running_since(run)),
-                ..Default::default()
-            };
-            return (present, ended);
-        }
-        if let Some((reason, message)) = &state.waiting {
-            // Upstream's default state wherever there are init containers.
-            let begins = reason == "ContainerCreating" && !self.init_containers().is_empty();
-            let reason = if begins { "PodInitializing" } else { reason };
-            let waiting = ContainerStateWaiting {
-                reason: Some(reason.into()),
-                message: (!message.is_empty()).then(|| message.clone()),
-            };
-            return (
-                ContainerState {
-                    waiting: Some(waiting),
-                    ..Default::default()
-                },
-                ended,
-            );
-        }
-        (ended.unwrap_or_default(), None)
-    }
-
     fn init_is_pending(&self) -> bool {
         self.init_containers().iter().any(|container| {
             let state = self.containers.get(&container.name);
-            match container.restart_policy.as_deref() {
-                Some("Always") => !state.is_some_and(State::has_started),
-                _ => !state.is_some_and(State::has_succeeded),
+            match is_sidecar(container) {
+                true => !state.is_some_and(State::has_started),
+                false => !state.is_some_and(State::has_succeeded),
             }
         })
     }
@@ -181,20 +108,10 @@ impl Worker {
         if self.doom.is_some() {
             return "Failed";
         }
-        let policy = self.restart_policy();
-        let init = self.init_containers();
-        let plain = || {
-            init.iter()
-                .filter(|container| container.restart_policy.is_none())
-        };
-        if plain().any(|one| {
-            self.containers
-                .get(&one.name)
-                .is_some_and(State::has_failed)
-        }) && policy == "Never"
-        {
+        if self.init_has_failed() {
             return "Failed";
         }
+        let init = self.init_containers();
         let apps = self.app_containers();
         let states: Vec<Option<&State>> = apps
             .iter()
@@ -209,15 +126,21 @@ impl Worker {
         if !states.iter().all(ran) {
             return "Pending";
         }
-        if states.iter().flatten().any(|state| state.is_running()) {
+        let sidecars = init.iter().filter(|one| is_sidecar(one));
+        let mut beside = sidecars.filter_map(|one| self.containers.get(&one.name));
+        if states.iter().flatten().any(|state| state.is_running()) || beside.any(State::is_running)
+        {
             return "Running";
         }
+        let policy = self.restart_policy();
+        let mut pairs = apps.iter().zip(&states);
+        let again =
+            pairs.any(|(one, state)| state.is_some_and(|state| state.wants_restart(one, policy)));
         let succeeded = states.iter().flatten().all(|state| state.has_succeeded());
-        match policy {
-            "Always" if !self.is_stopping() => "Running",
-            _ if succeeded => "Succeeded",
-            "OnFailure" if !self.is_stopping() => "Running",
-            _ => "Failed",
+        match (again && !self.is_stopping(), succeeded) {
+            (true, _) => "Running",
+            (false, true) => "Succeeded",
+            (false, false) => "Failed",
         }
     }
 
@@ -226,7 +149,11 @@ impl Worker {
         let generation = self.pod.metadata.generation;
         let make = |type_: &str, verdict: Result<(), (&str, String)>| {
             let (status, reason, message) = match verdict {
-                Ok(()) => ("True", None, None),
+                Ok(()) => {
+                    // Of those that hold after the end only this says why.
+                    let completed = type_ == "Initialized" && phase == "Succeeded";
+                    ("True", completed.then(|| "PodCompleted".to_owned()), None)
+                }
                 Err((reason, message)) => (
                     "False",
                     Some(reason.to_owned()),
@@ -263,7 +190,10 @@ impl Worker {
         ];
         if let Some(condition) = self.doom.as_ref().and_then(doom::Doom::condition) {
             let earlier = before.iter().find(|one| one.type_ == condition.type_);
-            conditions.push(earlier.cloned().unwrap_or(condition));
+            conditions.push(earlier.cloned().unwrap_or(PodCondition {
+                observed_generation: generation,
+                ..condition
+            }));
         }
         for condition in &mut conditions {
             condition.reason = condition.reason.take().filter(|reason| !reason.is_empty());
@@ -277,41 +207,34 @@ impl Worker {
         let told = self.pod.status.as_ref();
         let told = told.and_then(|status| status.conditions.as_deref());
         let spec = self.pod.spec.as_ref();
-        for gate in spec
-            .into_iter()
-            .flat_map(|spec| spec.readiness_gates.iter().flatten())
-        {
-            let name = &gate.condition_type;
-            let condition = told.unwrap_or(before).iter().find(|one| one.type_ == *name);
-            let text = match condition {
-                Some(one) if one.status == "True" => continue,
-                Some(one) => format!(
-                    "the status of pod readiness gate \"{name}\" is not \"True\", but {}",
-                    one.status
-                ),
-                None => format!(
-                    "corresponding condition of pod readiness gate \"{name}\" does not exist."
-                ),
-            };
-            return Err(("ReadinessGatesNotReady", text));
+        let gates = spec.and_then(|spec| spec.readiness_gates.as_deref());
+        let texts = closed_gates(gates.unwrap_or_default(), told.unwrap_or(before));
+        match texts.is_empty() {
+            true => Ok(()),
+            false => Err(("ReadinessGatesNotReady", texts.join(", "))),
         }
-        Ok(())
     }
 
     fn initialized(&self, phase: &str) -> Result<(), (&'static str, String)> {
-        if phase == "Succeeded" {
-            return Ok(());
-        }
-        if !self.init_is_pending() {
+        // A sidecar that is started again does not take back that the pod began.
+        let begun = self.app_containers().iter().any(|one| {
+            let state = self.containers.get(&one.name);
+            state.is_some_and(|state| state.is_running() || state.has_run())
+        });
+        if phase == "Succeeded" || begun || !self.init_is_pending() {
             return Ok(());
         }
         let incomplete: Vec<String> = self
             .init_containers()
             .iter()
             .filter(|one| {
-                !self.containers.get(&one.name).is_some_and(|state| {
-                    state.has_succeeded() || state.has_started() && one.restart_policy.is_some()
-                })
+                !self
+                    .containers
+                    .get(&one.name)
+                    .is_some_and(|state| match is_sidecar(one) {
+                        true => state.has_started(),
+                        false => state.has_succeeded(),
+                    })
             })
             .map(|one| one.name.clone())
             .collect();
@@ -333,7 +256,7 @@ impl Worker {
         let unready: Vec<String> = self
             .init_containers()
             .iter()
-            .filter(|one| one.restart_policy.is_some())
+            .filter(|one| is_sidecar(one))
             .chain(&self.app_containers())
             .filter(|one| !self.containers.get(&one.name).is_some_and(State::is_ready))
             .map(|one| one.name.clone())
@@ -348,18 +271,44 @@ impl Worker {
     }
 }
 
-/// Returns since when a run goes on, as the API says it.
-fn running_since(run: &Run) -> k8s_openapi::api::core::v1::ContainerStateRunning {
-    k8s_openapi::api::core::v1::ContainerStateRunning {
-        started_at: Some(time(run.handle.started_at_nanos())),
-    }
+/// Returns what is to be said of each readiness gate that keeps a pod from being
+/// ready (upstream: pkg/kubelet/status/generate.go, GeneratePodReadyCondition).
+fn closed_gates(gates: &[PodReadinessGate], conditions: &[PodCondition]) -> Vec<String> {
+    let text = |gate: &PodReadinessGate| {
+        let name = &gate.condition_type;
+        match conditions.iter().find(|one| one.type_ == *name) {
+            Some(one) if one.status == "True" => None,
+            Some(one) => Some(format!(
+                "the status of pod readiness gate \"{name}\" is not \"True\", but {}",
+                one.status
+            )),
+            None => Some(format!(
+                "corresponding condition of pod readiness gate \"{name}\" does not exist."
+            )),
+        }
+    };
+    gates.iter().filter_map(text).collect()
 }
 
-/// Returns the id of the present run, or of the last one.
-fn id_of(state: &State) -> Option<String> {
-    match (&state.run, &state.ended) {
-        (Some(run), _) => Some(container_id(run.handle.id())),
-        (None, Some(ended)) => ended.container_id.clone(),
-        _ => None,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Upstream: pkg/kubelet/status/generate_test.go, TestGeneratePodReadyCondition.
+    #[test]
+    fn every_closed_gate_is_told() {
+        let gates: Vec<PodReadinessGate> = serde_json::from_value(json!([
+            {"conditionType": "gate1"}, {"conditionType": "gate2"}, {"conditionType": "gate3"},
+        ]))
+        .expect("gates");
+        let conditions: Vec<PodCondition> = serde_json::from_value(json!([
+            {"type": "gate1", "status": "False"}, {"type": "gate3", "status": "True"},
+        ]))
+        .expect("conditions");
+        assert_eq!(
+            closed_gates(&gates, &conditions).join(", "),
+            "the status of pod readiness gate \"gate1\" is not \"True\", but False, \
+             corresponding condition of pod readiness gate \"gate2\" does not exist."
+        );
     }
 }

@@ -187,12 +187,9 @@ impl Worker {
 
     /// Takes a probe's verdict.
     pub(super) fn on_verdict(&mut self, name: &str, attempt: i32, verdict: &Verdict) {
-        let container = self
-            .init_containers()
-            .into_iter()
-            .chain(self.app_containers())
-            .find(|one| one.name == name);
-        let Some(container) = container else { return };
+        let Some(container) = self.find_container(name) else {
+            return;
+        };
         let Some(run) = self
             .containers
             .get_mut(name)
@@ -223,14 +220,8 @@ impl Worker {
             &format!("{word} probe failed: {}", verdict.message),
         );
         if verdict.kind != Kind::Readiness && verdict.healthy == Some(false) {
-            let again = match self.is_restarted(&container) {
-                true => ", will be restarted",
-                false => "",
-            };
-            let text = format!(
-                "Container {name} failed {} probe{again}",
-                word.to_lowercase()
-            );
+            let why = format!("failed {} probe", word.to_lowercase());
+            let text = self.why_killed(&container, &why, self.is_restarted(&container));
             let grace = probe_of(&container, verdict.kind)
                 .and_then(|probe| probe.termination_grace_period_seconds);
             self.restart(&container, &text, grace);
@@ -239,17 +230,22 @@ impl Worker {
 
     /// Whether a container that is ended for its health is started again.
     fn is_restarted(&self, container: &Container) -> bool {
-        container.restart_policy.as_deref() == Some("Always") || self.restart_policy() != "Never"
+        let own = container.restart_policy.as_deref();
+        own.unwrap_or(self.restart_policy()) != "Never"
+    }
+
+    /// Returns what is told when a run is ended on purpose (upstream:
+    /// kuberuntime, computePodActions and computeInitContainerActions).
+    pub(super) fn why_killed(&self, container: &Container, why: &str, again: bool) -> String {
+        let mut init = self.init_containers().into_iter();
+        let is_init = init.any(|one| one.name == container.name);
+        killing(&container.name, is_init, why, again)
     }
 
     /// Takes the end of a hook after the start.
     pub(super) fn on_hook(&mut self, name: &str, attempt: i32, result: Result<(), String>) {
         let Err(message) = result else { return };
-        let container = self
-            .app_containers()
-            .into_iter()
-            .chain(self.init_containers())
-            .find(|one| one.name == name);
+        let container = self.find_container(name);
         let current = self
             .containers
             .get(name)
@@ -296,6 +292,14 @@ impl Worker {
             recorder: self.shared.recorder.clone(),
         };
         tokio::spawn(end.of(handle));
+    }
+}
+
+fn killing(name: &str, is_init: bool, why: &str, again: bool) -> String {
+    match (is_init, again) {
+        (true, _) => format!("Init container {name} {why}"),
+        (false, true) => format!("Container {name} {why}, will be restarted"),
+        (false, false) => format!("Container {name} {why}"),
     }
 }
 
@@ -351,5 +355,31 @@ impl End {
                 "the hook before the stop took all of the grace period"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Upstream: pkg/kubelet/kuberuntime/kuberuntime_manager.go, computePodActions;
+    /// kuberuntime_container.go, computeInitContainerActions.
+    #[test]
+    fn a_killing_says_of_what_and_whether_it_is_started_again() {
+        let check = |is_init, why: &str, again, expected: &str| {
+            assert_eq!(killing("web", is_init, why, again), expected);
+        };
+        let probe = "failed liveness probe";
+        let expected = "Container web failed liveness probe, will be restarted";
+        check(false, probe, true, expected);
+        check(false, probe, false, "Container web failed liveness probe");
+        check(
+            true,
+            probe,
+            true,
+            "Init container web failed liveness probe",
+        );
+        let changed = "definition changed";
+        check(true, changed, true, "Init container web definition changed");
     }
 }

@@ -54,14 +54,12 @@ fn conditions(conditions: &At<'_>, causes: &mut Causes) {
 
 /// A container that has ended for good does not run again.
 fn ended_stays_ended(status: &At<'_>, old: &Value, causes: &mut Causes) {
-    let policy = old["spec"]["restartPolicy"].as_str().unwrap_or("Always");
-    if policy == "Always" {
-        return;
-    }
+    let spec = &old["spec"];
     let before = old["status"]["containerStatuses"].as_array();
     for old in before.into_iter().flatten() {
         let ended = &old["state"]["terminated"];
-        if !ended.is_object() || (policy != "Never" && ended["exitCode"] != 0) {
+        let code = ended["exitCode"].as_i64().unwrap_or(0);
+        if !ended.is_object() || restarts(spec, &old["name"], code) {
             continue;
         }
         let statuses = status.field("containerStatuses");
@@ -76,6 +74,29 @@ fn ended_stays_ended(status: &At<'_>, old: &Value, causes: &mut Causes) {
             let detail = "may not be transitioned to non-terminated state";
             causes.forbidden(&crate::path::Path::new(&path), detail);
         }
+    }
+}
+
+/// Whether a container that ended with this code is started again, by a rule of
+/// its own, its policy or the pod's (`ContainerShouldRestart` upstream).
+fn restarts(spec: &Value, name: &Value, code: i64) -> bool {
+    let mut containers = spec["containers"].as_array().into_iter().flatten();
+    let container = containers.find(|container| container["name"] == *name);
+    let own = container.and_then(|container| container["restartPolicy"].as_str());
+    let rules = container.and_then(|container| container["restartPolicyRules"].as_array());
+    let applies = |rule: &Value| {
+        let codes = &rule["exitCodes"];
+        let mut values = codes["values"].as_array().into_iter().flatten();
+        let among = values.any(|value| *value == code);
+        codes["operator"] == "In" && among || codes["operator"] == "NotIn" && !among
+    };
+    if own.is_some() && rules.is_some_and(|rules| rules.iter().any(applies)) {
+        return true;
+    }
+    match own.or(spec["restartPolicy"].as_str()) {
+        Some("Never") => false,
+        Some("OnFailure") => code != 0,
+        _ => true,
     }
 }
 
@@ -123,5 +144,36 @@ fn addresses(list: &At<'_>, old: &Value, causes: &mut Causes) {
         let shown = format!("[{}]", parts.join(",")).replace("\"Ip\"", "\"IP\"");
         let detail = "may specify no more than one IP for each IP family";
         causes.invalid(&list.path, super::super::Bad::raw(shown), detail);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Upstream: pkg/api/v1/pod/util_test.go, TestContainerShouldRestart.
+    #[test]
+    fn a_container_is_restarted_by_its_rules_its_policy_or_the_pods() {
+        #[track_caller]
+        fn check(pod: &str, own: Value, code: i64, expected: bool) {
+            let mut container = json!({"name": "c"});
+            for (key, value) in own.as_object().expect("a mapping") {
+                container[key.as_str()] = value.clone();
+            }
+            let spec = json!({"restartPolicy": pod, "containers": [container]});
+            assert_eq!(restarts(&spec, &json!("c"), code), expected, "{spec}");
+        }
+        check("Always", json!({}), 0, true);
+        check("OnFailure", json!({}), 0, false);
+        check("OnFailure", json!({}), 1, true);
+        check("Never", json!({}), 1, false);
+        check("Never", json!({"restartPolicy": "Always"}), 0, true);
+        check("Always", json!({"restartPolicy": "Never"}), 1, false);
+        let rule = json!([{"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}]);
+        let own = json!({"restartPolicy": "Never", "restartPolicyRules": rule});
+        check("Never", own.clone(), 42, true);
+        check("Never", own, 1, false);
     }
 }
