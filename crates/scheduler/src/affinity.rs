@@ -1,8 +1,9 @@
-//! Which nodes a pod may share with which others: required pod affinity and
-//! anti-affinity (upstream: pkg/scheduler/framework/plugins/interpodaffinity).
+//! Which nodes a pod may share with which others, and would rather: pod affinity
+//! and anti-affinity (upstream: pkg/scheduler/framework/plugins/interpodaffinity).
 //!
-//! Pure. Preferences only order nodes, and are not looked at.
+//! Pure.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use coracle_client::key_of;
@@ -26,8 +27,8 @@ pub struct Peer {
 pub struct Peers {
     /// Every pod on a node; may be empty where the pod itself asks for nothing.
     pub all: Vec<Peer>,
-    /// Those that keep others away.
-    pub guarded: Vec<Peer>,
+    /// Those that have a word in where others go.
+    pub concerned: Vec<Peer>,
     /// The namespaces, whose labels terms may select.
     pub namespaces: Vec<Arc<Namespace>>,
 }
@@ -63,6 +64,31 @@ pub fn depends(pod: &Pod) -> bool {
     !attracted(pod).is_empty() || !repelled(pod).is_empty()
 }
 
+/// Returns the terms of which a pod would rather have the one, and not the other,
+/// beside it, with what they count.
+fn preferred(pod: &Pod) -> impl Iterator<Item = (&PodAffinityTerm, i64)> {
+    let affinity = affinity(pod);
+    let near = affinity.and_then(|affinity| affinity.pod_affinity.as_ref());
+    let near = near.and_then(|own| {
+        own.preferred_during_scheduling_ignored_during_execution
+            .as_ref()
+    });
+    let away = affinity.and_then(|affinity| affinity.pod_anti_affinity.as_ref());
+    let away = away.and_then(|own| {
+        own.preferred_during_scheduling_ignored_during_execution
+            .as_ref()
+    });
+    let near = near.into_iter().flatten();
+    let away = away.into_iter().flatten();
+    near.map(|one| (&one.pod_affinity_term, i64::from(one.weight)))
+        .chain(away.map(|one| (&one.pod_affinity_term, -i64::from(one.weight))))
+}
+
+/// Returns whether a pod says anything of what is to be beside it.
+pub fn concerns_others(pod: &Pod) -> bool {
+    depends(pod) || preferred(pod).next().is_some()
+}
+
 impl Peers {
     /// Adds a pod on a node.
     pub fn add(&mut self, pod: &Arc<Pod>, node: &Arc<Node>) {
@@ -70,8 +96,8 @@ impl Peers {
             pod: pod.clone(),
             node: node.clone(),
         };
-        if !repelled(pod).is_empty() {
-            self.guarded.push(peer.clone());
+        if concerns_others(pod) {
+            self.concerned.push(peer.clone());
         }
         self.all.push(peer);
     }
@@ -79,7 +105,7 @@ impl Peers {
     /// Takes a pod off its node.
     pub fn remove(&mut self, pod: &Pod) {
         let key = key_of(pod);
-        for peers in [&mut self.all, &mut self.guarded] {
+        for peers in [&mut self.all, &mut self.concerned] {
             peers.retain(|peer| key_of(&*peer.pod) != key);
         }
     }
@@ -131,11 +157,41 @@ impl Peers {
     }
 
     fn is_kept_away(&self, pod: &Pod, node: &Node) -> bool {
-        self.guarded.iter().any(|peer| {
+        self.concerned.iter().any(|peer| {
             repelled(&peer.pod)
                 .iter()
                 .any(|term| is_near(term, node, &peer.node) && self.selects(term, &peer.pod, pod))
         })
+    }
+
+    /// Returns what each part of the cluster, named by a label, counts for a pod:
+    /// what it would rather have beside it, and those that are there would
+    /// (upstream: interpodaffinity/scoring.go, processExistingPod).
+    pub fn preference(&self, pod: &Pod) -> BTreeMap<(String, String), i64> {
+        let mut scores = BTreeMap::new();
+        let mut count = |term: &PodAffinityTerm, node: &Node, weight: i64| {
+            if let Some(part) = node.labels().get(&term.topology_key) {
+                let part = (term.topology_key.clone(), part.clone());
+                *scores.entry(part).or_default() += weight;
+            }
+        };
+        for peer in &self.all {
+            for (term, weight) in preferred(pod) {
+                if self.selects(term, pod, &peer.pod) {
+                    count(term, &peer.node, weight);
+                }
+            }
+        }
+        for peer in &self.concerned {
+            // What one must have beside it counts a little too.
+            let required = attracted(&peer.pod).iter().map(|term| (term, 1));
+            for (term, weight) in required.chain(preferred(&peer.pod)) {
+                if self.selects(term, &peer.pod, pod) {
+                    count(term, &peer.node, weight);
+                }
+            }
+        }
+        scores
     }
 
     /// Returns whether a term of `owner` selects another pod.
@@ -225,10 +281,10 @@ mod tests {
                 node: Arc::new(node(zone)),
             })
             .collect();
-        let guarded = peers.iter().filter(|peer| !repelled(&peer.pod).is_empty());
+        let concerned = peers.iter().filter(|peer| concerns_others(&peer.pod));
         let namespace = json!({"metadata": {"name": "b", "labels": {"team": "two"}}});
         let peers = Peers {
-            guarded: guarded.cloned().collect(),
+            concerned: concerned.cloned().collect(),
             all: peers,
             namespaces: vec![Arc::new(serde_json::from_value(namespace).expect("one"))],
         };

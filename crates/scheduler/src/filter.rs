@@ -11,6 +11,7 @@ use crate::affinity::Peers;
 use crate::ledger::{HostPort, Load};
 use crate::refusal::Refusal;
 use crate::resources::{Amounts, amount, pod_requests};
+use crate::score;
 use crate::spread;
 use crate::volumes::Needs;
 
@@ -31,7 +32,7 @@ pub struct Placement<'a> {
 }
 
 impl Placement<'_> {
-    /// Chooses a node, the one with the most cpu left.
+    /// Chooses the node that suits the pod best.
     ///
     /// # Errors
     /// Returns the reasons of all nodes.
@@ -42,13 +43,12 @@ impl Placement<'_> {
             let load = load(&node.name_any());
             let failures = self.failures(node, &load);
             if failures.is_empty() {
-                fitting.push(((free_cpu(node, &load), -load.pods), node.clone()));
+                fitting.push((node.clone(), load));
             } else {
                 refusal.add(node, failures);
             }
         }
-        let best = fitting.into_iter().max_by_key(|(score, _)| *score);
-        best.map(|(_, node)| node).ok_or(refusal)
+        score::best(self, fitting).ok_or(refusal)
     }
 
     /// Returns why the pod does not fit a node; empty if it does.
@@ -85,7 +85,8 @@ fn helpless(reason: impl Into<String>) -> Failure {
     (reason.into(), false)
 }
 
-fn tolerations(pod: &Pod) -> &[Toleration] {
+/// Returns which taints a pod bears.
+pub(crate) fn tolerations(pod: &Pod) -> &[Toleration] {
     pod.spec
         .as_ref()
         .and_then(|spec| spec.tolerations.as_deref())
@@ -185,7 +186,8 @@ fn host_ports(pod: &Pod, load: &Load) -> Vec<Failure> {
     }
 }
 
-fn allocatable(node: &Node) -> Amounts {
+/// Returns what a node has for pods.
+pub(crate) fn allocatable(node: &Node) -> Amounts {
     let quantities = node
         .status
         .as_ref()
@@ -195,11 +197,6 @@ fn allocatable(node: &Node) -> Amounts {
         .flatten()
         .map(|(name, quantity)| (name.clone(), amount(name, quantity)))
         .collect()
-}
-
-fn free_cpu(node: &Node, load: &Load) -> i128 {
-    let get = |amounts: &Amounts| amounts.get("cpu").copied().unwrap_or(0);
-    get(&allocatable(node)) - get(&load.requested)
 }
 
 fn resources(pod: &Pod, node: &Node, load: &Load) -> Vec<Failure> {

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::affinity;
 use crate::filter::host_ports_of;
 use crate::preempt::priority;
-use crate::resources::{Amounts, pod_requests};
+use crate::resources::{Amounts, add, pod_requests, pod_requests_or_usual, subtract};
 use crate::spread;
 
 /// A port of a node: number, protocol, address.
@@ -22,6 +22,8 @@ pub type HostPort = (i32, String, String);
 pub struct Load {
     /// What they ask for.
     pub requested: Amounts,
+    /// The same with the usual for those that do not say.
+    pub usual: Amounts,
     /// How many they are.
     pub pods: i128,
     /// The ports of the node that they hold.
@@ -32,6 +34,7 @@ pub struct Load {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Share {
     requested: Amounts,
+    usual: Amounts,
     ports: Vec<HostPort>,
 }
 
@@ -40,6 +43,7 @@ impl Share {
     pub fn of(pod: &Pod) -> Share {
         Share {
             requested: pod_requests(pod),
+            usual: pod_requests_or_usual(pod),
             ports: host_ports_of(pod),
         }
     }
@@ -49,18 +53,16 @@ impl Load {
     /// Adds one pod.
     pub fn add(&mut self, share: &Share) {
         self.pods += 1;
-        for (name, value) in &share.requested {
-            *self.requested.entry(name.clone()).or_default() += value;
-        }
+        add(&mut self.requested, &share.requested);
+        add(&mut self.usual, &share.usual);
         self.ports.extend(share.ports.iter().cloned());
     }
 
     /// Takes one pod off.
     pub fn remove(&mut self, share: &Share) {
         self.pods -= 1;
-        for (name, value) in &share.requested {
-            *self.requested.entry(name.clone()).or_default() -= value;
-        }
+        subtract(&mut self.requested, &share.requested);
+        subtract(&mut self.usual, &share.usual);
         for port in &share.ports {
             if let Some(position) = self.ports.iter().position(|held| held == port) {
                 self.ports.swap_remove(position);
@@ -72,8 +74,8 @@ impl Load {
 struct Placed {
     node: String,
     share: Share,
-    /// Whether it keeps others away.
-    guarded: bool,
+    /// Whether its affinity has a word in where others go.
+    concerned: bool,
     /// Whether the binding may not show in the cache yet.
     assumed: bool,
 }
@@ -88,8 +90,8 @@ pub struct Ledger {
     dependent: HashSet<Key>,
     /// Those that wait and for whom others make room, with the node.
     nominated: HashMap<Key, String>,
-    /// Those on a node that keep others away.
-    guarded: HashSet<Key>,
+    /// Those on a node that have a word in where others go.
+    concerned: HashSet<Key>,
 }
 
 impl Ledger {
@@ -152,10 +154,11 @@ impl Ledger {
         placed.map(|(key, placed)| (key, placed.node.as_str()))
     }
 
-    /// Returns the pods on nodes that keep others away, with their nodes.
-    pub fn guarded(&self) -> impl Iterator<Item = (&Key, &str)> {
+    /// Returns the pods on nodes that have a word in where others go, with their
+    /// nodes.
+    pub fn concerned(&self) -> impl Iterator<Item = (&Key, &str)> {
         let placed = |key| Some((key, self.placed.get(key)?.node.as_str()));
-        self.guarded.iter().filter_map(placed)
+        self.concerned.iter().filter_map(placed)
     }
 
     /// Returns whether the pod was bound and the cache may not show it yet.
@@ -211,11 +214,11 @@ impl Ledger {
         let placed = Placed {
             node: node.into(),
             share,
-            guarded: !affinity::repelled(pod).is_empty(),
+            concerned: affinity::concerns_others(pod),
             assumed,
         };
-        if placed.guarded {
-            self.guarded.insert(key.clone());
+        if placed.concerned {
+            self.concerned.insert(key.clone());
         }
         self.placed.insert(key, placed);
     }
@@ -241,8 +244,8 @@ impl Ledger {
         let Some(placed) = self.placed.remove(key) else {
             return false;
         };
-        if placed.guarded {
-            self.guarded.remove(key);
+        if placed.concerned {
+            self.concerned.remove(key);
         }
         if let Some(load) = self.loads.get_mut(&placed.node) {
             load.remove(&placed.share);

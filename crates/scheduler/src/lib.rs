@@ -9,6 +9,7 @@ mod ledger;
 mod preempt;
 mod refusal;
 mod resources;
+mod score;
 mod spread;
 mod subscribe;
 mod volumes;
@@ -173,7 +174,7 @@ impl Scheduler {
     }
 
     /// Returns the pods that count where the pod's place depends on others, and
-    /// those that keep it away.
+    /// those that have a word in it.
     fn peers(&self, pod: &Pod, nodes: &[Arc<Node>]) -> Peers {
         let ledger = self.ledger.lock();
         let peer = |(key, name): (&Key, &str)| {
@@ -183,11 +184,11 @@ impl Scheduler {
                 node: node.clone(),
             })
         };
-        let depends = affinity::depends(pod) || spread::depends(pod);
-        let all = ledger.placed().filter(|_| depends);
+        let counts = affinity::concerns_others(pod) || spread::counts_others(pod);
+        let all = ledger.placed().filter(|_| counts);
         Peers {
             all: all.filter_map(peer).collect(),
-            guarded: ledger.guarded().filter_map(peer).collect(),
+            concerned: ledger.concerned().filter_map(peer).collect(),
             namespaces: self.namespaces.all(),
         }
     }

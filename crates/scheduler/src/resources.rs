@@ -21,6 +21,12 @@ pub fn amount(resource: &str, quantity: &Quantity) -> i128 {
     })
 }
 
+/// What a container is thought to ask for that does not say (upstream:
+/// pkg/scheduler/util/pod_resources.go).
+fn usual() -> Amounts {
+    Amounts::from([("cpu".into(), 100), ("memory".into(), 200 << 20)])
+}
+
 fn requests(container: &Container) -> Amounts {
     let requests = container
         .resources
@@ -33,9 +39,17 @@ fn requests(container: &Container) -> Amounts {
         .collect()
 }
 
-fn add(into: &mut Amounts, more: &Amounts) {
+/// Adds amounts.
+pub fn add(into: &mut Amounts, more: &Amounts) {
     for (name, value) in more {
         *into.entry(name.clone()).or_default() += value;
+    }
+}
+
+/// Takes amounts off.
+pub fn subtract(from: &mut Amounts, less: &Amounts) {
+    for (name, value) in less {
+        *from.entry(name.clone()).or_default() -= value;
     }
 }
 
@@ -50,6 +64,19 @@ fn raise(into: &mut Amounts, floor: &Amounts) {
 /// container beside the sidecars before it, and the overhead
 /// (Kubernetes: Init Containers, resource sharing).
 pub fn pod_requests(pod: &Pod) -> Amounts {
+    together(pod, requests)
+}
+
+/// Returns the same, with the usual where a container does not say.
+pub fn pod_requests_or_usual(pod: &Pod) -> Amounts {
+    together(pod, |container| {
+        let mut amounts = usual();
+        amounts.extend(requests(container));
+        amounts
+    })
+}
+
+fn together(pod: &Pod, requests: impl Fn(&Container) -> Amounts) -> Amounts {
     let Some(spec) = &pod.spec else {
         return Amounts::new();
     };

@@ -1,10 +1,11 @@
 //! How evenly a pod's kind is spread over the parts of the cluster: topology
-//! spread constraints with `DoNotSchedule`
-//! (upstream: pkg/scheduler/framework/plugins/podtopologyspread/filtering.go).
+//! spread constraints, which nodes must satisfy (`DoNotSchedule`) or are ordered
+//! by (`ScheduleAnyway`)
+//! (upstream: pkg/scheduler/framework/plugins/podtopologyspread).
 //!
-//! Pure. `ScheduleAnyway` only orders nodes, and is not looked at.
+//! Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use coracle_client::matching::matches_selectors;
@@ -13,17 +14,50 @@ use kube::ResourceExt;
 use kube::core::{Selector, SelectorExt};
 
 use crate::affinity::Peer;
-use crate::filter::{Failure, has_untolerated_taint};
+use crate::filter::{Failure, Placement, has_untolerated_taint};
 
 const UNEVEN: &str = "node(s) didn't match pod topology spread constraints";
 const UNLABELLED: &str =
     "node(s) didn't match pod topology spread constraints (missing required label)";
 
+fn all(pod: &Pod) -> impl Iterator<Item = &TopologySpreadConstraint> {
+    let spec = pod.spec.iter();
+    spec.flat_map(|spec| spec.topology_spread_constraints.iter().flatten())
+}
+
 /// Returns the constraints that a node has to satisfy.
 fn constraints(pod: &Pod) -> impl Iterator<Item = &TopologySpreadConstraint> {
-    let spec = pod.spec.iter();
-    let all = spec.flat_map(|spec| spec.topology_spread_constraints.iter().flatten());
-    all.filter(|constraint| constraint.when_unsatisfiable == "DoNotSchedule")
+    all(pod).filter(|constraint| constraint.when_unsatisfiable == "DoNotSchedule")
+}
+
+/// Returns whether others count for a pod in any of its constraints.
+pub fn counts_others(pod: &Pod) -> bool {
+    all(pod).next().is_some()
+}
+
+/// A constraint, and how many pods it counts in each part of the cluster.
+pub type Counted<'a> = (&'a TopologySpreadConstraint, BTreeMap<&'a str, i64>);
+
+/// Returns the counts of the constraints that only order nodes, in the parts to
+/// which the fitting nodes belong (upstream: scoring.go, initPreScoreState).
+pub fn soft_counts<'a>(placement: &Placement<'a>, fitting: &'a [Arc<Node>]) -> Vec<Counted<'a>> {
+    let pod = placement.pod;
+    let soft = all(pod).filter(|constraint| constraint.when_unsatisfiable == "ScheduleAnyway");
+    soft.map(|constraint| {
+        let mut counts = counts(pod, constraint, placement.nodes, &placement.peers.all);
+        let labels = fitting
+            .iter()
+            .filter(|node| is_labelled(pod, constraint, node));
+        let parts: BTreeSet<&str> = labels
+            .map(|node| node.labels()[&constraint.topology_key].as_str())
+            .collect();
+        counts.retain(|part, _| parts.contains(part));
+        for part in parts {
+            counts.entry(part).or_default();
+        }
+        (constraint, counts)
+    })
+    .collect()
 }
 
 /// Returns whether a pod's place depends on where others are.
@@ -91,14 +125,19 @@ fn counts<'a>(
 /// Returns whether a node's pods count: it has the labels of all constraints,
 /// and the pod could go there as far as the constraint's policies ask.
 fn is_counted(pod: &Pod, constraint: &TopologySpreadConstraint, node: &Node) -> bool {
-    let mut keys = constraints(pod).map(|constraint| &constraint.topology_key);
-    let is_labelled = keys.all(|key| node.labels().contains_key(key));
     let ignores_affinity = constraint.node_affinity_policy.as_deref() == Some("Ignore");
     let honors_taints = constraint.node_taints_policy.as_deref() == Some("Honor");
     let spec = pod.spec.as_ref();
-    is_labelled
+    is_labelled(pod, constraint, node)
         && (ignores_affinity || spec.is_none_or(|spec| matches_selectors(spec, node)))
         && !(honors_taints && has_untolerated_taint(pod, node))
+}
+
+/// Returns whether a node has the labels of all constraints of this kind.
+fn is_labelled(pod: &Pod, constraint: &TopologySpreadConstraint, node: &Node) -> bool {
+    let alike = all(pod).filter(|one| one.when_unsatisfiable == constraint.when_unsatisfiable);
+    let mut keys = alike.map(|one| &one.topology_key);
+    keys.all(|key| node.labels().contains_key(key))
 }
 
 #[cfg(test)]
