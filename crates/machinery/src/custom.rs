@@ -20,7 +20,7 @@ use crate::schema::{Definitions, GroupVersionKind, Node, SchemaError, Shape};
 use crate::table::{self, Row};
 use crate::time;
 
-pub(crate) use validate::{create, update};
+pub(crate) use validate::{create, judge_value, update};
 
 /// Verbs of a custom resource, in the order discovery has them.
 const VERBS: &[&str] = &[

@@ -255,6 +255,11 @@ impl Causes {
         });
     }
 
+    /// Returns the faults, in the order they were found.
+    pub(crate) fn into_list(self) -> Vec<Cause> {
+        self.list
+    }
+
     /// Number of faults so far; to see whether a part added any.
     pub(crate) fn len(&self) -> usize {
         self.list.len()
@@ -513,6 +518,7 @@ fn status(kind: &Kind, object: &At<'_>, old: &Value, causes: &mut Causes) {
         ("", "PersistentVolumeClaim") => storage::claim_status(object, causes),
         ("apiextensions.k8s.io", _) => extensions::status(object, causes),
         ("", "Pod") => pod::status(object, old, causes),
+        ("", "Node") => node::update(object, old, causes),
         ("", "Namespace") => config::namespace_status(object, causes),
         ("certificates.k8s.io", _) => cluster::signing_request(object, causes),
         ("storage.k8s.io", "VolumeAttachment") => storage::attachment_status(object, causes),

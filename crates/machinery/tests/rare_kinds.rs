@@ -360,7 +360,7 @@ fn admission_policies() {
         json!({"validations": [{"expression": " ", "message": "a\nb", "reason": "Odd"}]}),
         &[
             "spec.validations[0].expression: Required value: expression is not specified",
-            "spec.validations[0].message: Invalid value: \"a\\nb\": message must not contain line breaks",
+            "spec.validations[0].message: Invalid value: \"a\\nb\": must not contain line breaks",
             "spec.validations[0].reason: Unsupported value: \"Odd\": supported values: \"Forbidden\", \"Invalid\", \"RequestEntityTooLarge\"",
         ],
     );
@@ -368,7 +368,7 @@ fn admission_policies() {
         json!({"paramKind": {"apiVersion": "a/b/c", "kind": "K"}, "variables": [{"name": "in", "expression": "1"}]}),
         &[
             "spec.paramKind.apiVersion: Invalid value: \"a/b/c\": unexpected GroupVersion string: a/b/c",
-            "spec.variables[0].name: Invalid value: \"in\": name is not a valid CEL identifier",
+            "spec.variables[0].name: Invalid value: \"in\": must be a valid CEL identifier",
         ],
     );
     create(
@@ -526,5 +526,92 @@ fn selectors_get_the_values_of_own_labels() {
     assert_eq!(
         object["spec"]["topologySpreadConstraints"][0]["labelSelector"]["matchExpressions"],
         json!([{"key": "v", "operator": "In", "values": ["1"]}])
+    );
+}
+
+#[test]
+fn nodes() {
+    update(
+        ("v1", "Node"),
+        None,
+        json!({"spec": {"externalID": "a", "podCIDR": "10.0.0.0/24"}}),
+        json!({"spec": {"externalID": "b", "podCIDR": "10.0.1.0/24"}}),
+        &[
+            "spec.podCIDRs: Forbidden: node updates may not change podCIDR except from \"\" to valid",
+            "spec.externalID: Forbidden: may not be updated",
+        ],
+    );
+    let address = json!({"type": "InternalIP", "address": "10.0.0.1"});
+    update(
+        ("v1", "Node"),
+        Some("status"),
+        json!({}),
+        json!({"status": {"addresses": [address, address], "declaredFeatures": ["B", "A", "A", "a_"], "capacity": {"cpu": "-1"}}}),
+        &[
+            "status.capacity.cpu: Invalid value: \"-1\": must be greater than or equal to 0",
+            "status.declaredFeatures[1]: Invalid value: \"A\": list must be sorted alphabetically",
+            "status.declaredFeatures[2]: Duplicate value: \"A\"",
+            "status.declaredFeatures[3]: Invalid value: \"a_\": invalid feature name \"a_\": must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes",
+            "status.addresses[1]: Duplicate value: {\"Type\":\"InternalIP\",\"Address\":\"10.0.0.1\"}",
+        ],
+    );
+}
+
+#[test]
+fn runtime_classes_and_limits() {
+    let toleration = |seconds: i64| json!({"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds});
+    create(
+        "node.k8s.io/v1",
+        "RuntimeClass",
+        json!({"handler": "h", "scheduling": {"tolerations": [toleration(1), toleration(2)]}}),
+        &[
+            "scheduling.tolerations[1]: Duplicate value: {\"Key\":\"a\",\"Operator\":\"Exists\",\"Value\":\"\",\"Effect\":\"NoExecute\",\"TolerationSeconds\":2}",
+        ],
+    );
+    create(
+        "v1",
+        "LimitRange",
+        json!({"spec": {"limits": [{"type": "Pod", "default": {"bogus": "1"}}]}}),
+        &["spec.limits[0].default: Forbidden: may not be specified when `type` is 'Pod'"],
+    );
+    create(
+        "v1",
+        "LimitRange",
+        json!({"spec": {"limits": [{"type": "Container",
+            "default": {"a.test/gpu": "2"}, "defaultRequest": {"a.test/gpu": "1"}}]}}),
+        &[
+            "spec.limits[0].defaultRequest[a.test/gpu]: Invalid value: \"1\": default value 2 must equal to defaultRequest value 1 in a.test/gpu",
+        ],
+    );
+}
+
+#[test]
+fn claims_for_extended_resources() {
+    let pod = |status: Value| {
+        json!({"spec": {"containers": [{"name": "c", "image": "i", "resources": {
+            "requests": {"a.test/gpu": "1"}, "limits": {"a.test/gpu": "1"}}}]}, "status": status})
+    };
+    let mapping = json!({"containerName": "c", "resourceName": "a.test/gpu", "requestName": "r"});
+    let odd = json!({"containerName": "d", "resourceName": "a.test/gpu", "requestName": "r"});
+    update(
+        ("v1", "Pod"),
+        Some("status"),
+        pod(json!({})),
+        pod(
+            json!({"extendedResourceClaimStatus": {"resourceClaimName": "x", "requestMappings": [mapping]}}),
+        ),
+        &[],
+    );
+    update(
+        ("v1", "Pod"),
+        Some("status"),
+        pod(json!({})),
+        pod(
+            json!({"extendedResourceClaimStatus": {"resourceClaimName": "", "requestMappings": [odd]}}),
+        ),
+        &[
+            "status.extendedResourceClaimStatus.requestMappings[0].containerName: Invalid value: \"d\": must match the name of an entry in spec.initContainers.name or spec.containers.name",
+            "status.extendedResourceClaimStatus.resourceClaimName: Required value",
+        ],
     );
 }

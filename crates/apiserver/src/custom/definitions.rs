@@ -14,7 +14,7 @@ use crate::managed::{self, Writer};
 use crate::resource;
 use crate::rules;
 use crate::server::Core;
-use crate::verbs::write;
+use crate::verbs::{delete, write};
 
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
@@ -53,8 +53,17 @@ pub async fn settle(core: &Core, name: &str) {
             if !holds(&live) {
                 return;
             }
-            empty(core, &live).await;
-            release(&mut definition);
+            if empty(core, &live).await {
+                release(&mut definition);
+            } else {
+                set(
+                    &mut definition,
+                    "Terminating",
+                    "True",
+                    "InstanceDeletionInProgress",
+                    "CustomResource deletion is in progress",
+                );
+            }
         } else {
             judge(core, &mut definition);
         }
@@ -155,25 +164,47 @@ fn release(definition: &mut Value) {
     }
 }
 
-/// Deletes every object of a definition that is going. One held by a finalizer
-/// of its own is marked, as any deletion would.
-async fn empty(core: &Core, definition: &Value) {
+/// Deletes every object of a definition that is going, and returns whether none
+/// is left. One held by finalizers of its own is marked, as any deletion would.
+async fn empty(core: &Core, definition: &Value) -> bool {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let spec = &definition["spec"];
-    let prefix = format!(
-        "/{}/{}/",
-        text(&spec["group"]),
-        text(&spec["names"]["plural"])
-    );
-    for (key, _) in core.store.list(&prefix, None, usize::MAX).items {
-        if let Err(error) = core
-            .store
-            .delete(key.to_string(), Expect::Any, WriteOptions::default())
-            .await
-        {
-            tracing::debug!(%error, "a custom object was gone already");
+    let (group, plural) = (text(&spec["group"]), text(&spec["names"]["plural"]));
+    let versions = spec["versions"].as_array().into_iter().flatten();
+    let mut rows =
+        versions.filter_map(|version| core.customs.find(&group, &text(&version["name"]), &plural));
+    let row = rows.next();
+    let mut is_empty = true;
+    let prefix = format!("/{group}/{plural}/");
+    for (key, stored) in core.store.list(&prefix, None, usize::MAX).items {
+        let object = stored.to_value();
+        let expect = Expect::Revision(stored.revision);
+        let done = match row.filter(|_| !finalizers(&object).is_empty()) {
+            Some(row) => {
+                is_empty = false;
+                if stored.meta.deleting {
+                    continue;
+                }
+                let mut marked = object.clone();
+                delete::mark(row, &mut marked, &object, 0);
+                write::put(core, row, &marked, expect).await.map(drop)
+            }
+            None => {
+                let options = WriteOptions::default();
+                let deleted = core.store.delete(key.to_string(), expect, options).await;
+                deleted.map(drop)
+            }
+        };
+        match done {
+            Ok(()) | Err(WriteError::Missing { .. }) => {}
+            Err(error) => {
+                // Whoever wrote in between brings the definition here again.
+                is_empty = false;
+                tracing::debug!(%error, "a custom object was not deleted yet");
+            }
         }
     }
+    is_empty
 }
 
 /// Accepts the names that no other definition of the group has, and with them

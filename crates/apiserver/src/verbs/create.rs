@@ -114,7 +114,9 @@ async fn create_once(
     dry_run: bool,
 ) -> ApiResult<Written> {
     if context.core.customs.is_terminating(kind) {
-        return Err(ApiError::method_not_allowed());
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let why = "create not allowed while custom resource definition is terminating";
+        return Err(ApiError::forbidden(kind, name, why));
     }
     admission::mutate_create(context, kind, &mut object)?;
     give_identity(kind, &mut object, dry_run)?;
@@ -241,9 +243,14 @@ pub fn random_suffix() -> String {
         .collect()
 }
 
-/// A definition of custom resources takes effect before its writer is answered.
+/// A definition of custom resources takes effect before its writer is answered;
+/// one that is going goes with the last of its objects.
 pub async fn settle(context: &Context, kind: &Kind, name: &str) {
+    let core = &context.core;
     if kind.kind == "CustomResourceDefinition" {
-        custom::definitions::settle(&context.core, name).await;
+        custom::definitions::settle(core, name).await;
+    } else if core.customs.is_terminating(kind) {
+        let definition = format!("{}.{}", kind.plural, kind.group);
+        custom::definitions::settle(core, &definition).await;
     }
 }

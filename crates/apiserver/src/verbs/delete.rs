@@ -545,7 +545,8 @@ fn grace(kind: &Kind, live: &Value, options: &Options) -> i64 {
     }
 }
 
-fn mark(kind: &Kind, object: &mut Value, live: &Value, grace: i64) {
+/// Marks an object for deletion in so many seconds.
+pub fn mark(kind: &Kind, object: &mut Value, live: &Value, grace: i64) {
     let deleting = live["metadata"]
         .get("deletionTimestamp")
         .is_some_and(|time| !time.is_null());

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::validate::Causes;
 use crate::{canonical, default, strategy, strict, validate};
 
 fn definition() -> Value {
@@ -191,4 +192,38 @@ fn columns_show_what_their_paths_find() {
     let row = table::row(kind(), &object, now);
     assert_eq!(row.cells, [json!("x"), json!(4), json!("90s")]);
     assert_eq!(table::definitions(kind())[1]["name"], "Size");
+}
+
+#[test]
+fn a_scale_shows_sensible_numbers() {
+    let object = json!({"apiVersion": "example.test/v1", "kind": "Widget", "metadata": {"name": "x", "namespace": "n"},
+        "spec": {"name": "abc"}, "status": {"size": -1}});
+    let mut causes = Causes::default();
+    create(kind(), &object, &mut causes);
+    let texts: Vec<String> = causes
+        .into_list()
+        .iter()
+        .map(|cause| format!("{}: {}", cause.field, cause.message))
+        .collect();
+    assert_eq!(
+        texts,
+        [".status.size: Invalid value: -1: should be a non-negative integer"]
+    );
+}
+
+#[test]
+fn finalizers_without_a_domain_are_warned_of() {
+    let with = |finalizers: Value| json!({"metadata": {"name": "x", "finalizers": finalizers}});
+    let check = |new: Value, old: Option<Value>, expected: &[&str]| {
+        let found = validate::warnings(kind(), None, &with(new), old.map(with).as_ref());
+        assert_eq!(found, expected);
+    };
+    let plain = "metadata.finalizers: \"own\": prefer a domain-qualified finalizer name to avoid accidental conflicts with other finalizer writers";
+    let dotted = "metadata.finalizers: \"own.test\": prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer writers";
+    check(
+        json!(["own", "own.test", "a.test/x", "orphan"]),
+        None,
+        &[plain, dotted],
+    );
+    check(json!(["own", "own.test"]), Some(json!(["own"])), &[dotted]);
 }

@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::format;
 use crate::kind::Kind;
 use crate::path::Path;
-use crate::schema::{ListType, Node, Shape};
-use crate::validate::{Bad, Causes, Reason};
+use crate::schema::{Definitions, GroupVersionKind, ListType, Node, Shape};
+use crate::validate::{Bad, Cause, Causes, Reason};
 
 /// Most patterns that are kept compiled.
 const PATTERNS_MAX: usize = 512;
@@ -27,6 +27,28 @@ pub(crate) fn update(kind: &Kind, object: &Value, old: &Value, causes: &mut Caus
     check(kind, object, Some(old), causes);
 }
 
+/// Judges a value against a schema of its own, as the default of a field is;
+/// paths start at the value.
+pub(crate) fn judge_value(schema: &Value, value: &Value) -> Vec<Cause> {
+    let holder = json!({"type": "object", "properties": {"value": schema}});
+    let kind = GroupVersionKind {
+        group: String::new(),
+        version: String::new(),
+        kind: String::new(),
+    };
+    let mut causes = Causes::default();
+    // What cannot be read as a schema is told of as such.
+    if let Ok(definitions) = Definitions::from_structural(kind, &holder)
+        && let Some(node) = definitions.root().and_then(|root| root.field("value"))
+    {
+        let mut check = Check {
+            causes: &mut causes,
+        };
+        check.node(node, value, None, &Path::ROOT);
+    }
+    causes.into_list()
+}
+
 fn check(kind: &Kind, object: &Value, old: Option<&Value>, causes: &mut Causes) {
     if object["kind"] != kind.kind {
         let detail = format!("must be {}", kind.kind);
@@ -38,6 +60,27 @@ fn check(kind: &Kind, object: &Value, old: Option<&Value>, causes: &mut Causes) 
         causes.invalid(&Path::new("apiVersion"), &object["apiVersion"], &detail);
     }
     Check { causes }.node(kind.schema(), object, old, &Path::ROOT);
+    if let Some(scale) = kind.scale {
+        replicas(object, scale.spec_replicas, causes);
+        replicas(object, scale.status_replicas, causes);
+    }
+}
+
+/// What a scale shows must fit its type.
+fn replicas(object: &Value, path: &str, causes: &mut Causes) {
+    let value = path.split('.').fold(object, |value, name| &value[name]);
+    let Some(number) = value.as_i64() else {
+        return;
+    };
+    let max = i64::from(i32::MAX);
+    let shown = format!(".{path}");
+    let path = Path::new(&shown);
+    if number < 0 {
+        causes.invalid(&path, number, "should be a non-negative integer");
+    } else if number > max {
+        let detail = format!("should be less than or equal to {max}");
+        causes.invalid(&path, number, &detail);
+    }
 }
 
 struct Check<'c> {

@@ -17,7 +17,10 @@ pub(super) fn check(kind: &str, object: &At<'_>, causes: &mut Causes) {
             binding(&spec, causes);
             actions(&spec.field("validationActions"), causes);
         }
-        _ => binding(&spec, causes),
+        _ => {
+            binding(&spec, causes);
+            mutable_operations(&spec.field("matchResources"), causes);
+        }
     }
 }
 
@@ -27,7 +30,7 @@ fn webhooks(webhooks: &At<'_>, causes: &mut Causes) {
         let name = webhook.field("name");
         qualified_domain(&name, causes);
         self::webhook(&webhook, causes);
-        if !seen.insert(name.text().to_owned()) {
+        if !name.is_empty() && !seen.insert(name.text().to_owned()) {
             causes.duplicate(&name.path, name.text());
         }
     }
@@ -81,7 +84,8 @@ fn webhook(webhook: &At<'_>, causes: &mut Causes) {
     conditions(&webhook.field("matchConditions"), causes);
 }
 
-fn review_versions(versions: &At<'_>, causes: &mut Causes) {
+/// Versions of a review that a webhook takes.
+pub(super) fn review_versions(versions: &At<'_>, causes: &mut Causes) {
     if versions.is_empty() {
         causes.required(&versions.path, "must specify one of v1, v1beta1");
         return;
@@ -107,16 +111,16 @@ fn optional(at: &At<'_>, known: &[&str], causes: &mut Causes) {
     }
 }
 
-fn client(client: &At<'_>, causes: &mut Causes) {
+/// Where a webhook answers.
+pub(super) fn client(client: &At<'_>, causes: &mut Causes) {
     let (url, service) = (client.field("url"), client.field("service"));
     match (url.is_set(), service.is_set()) {
         (true, false) => self::url(&url, causes),
         (false, true) => {
-            for name in ["name", "namespace"] {
-                let at = service.field(name);
-                if at.is_empty() {
-                    let detail = format!("service {name} is required");
-                    causes.required(&at.path, &detail);
+            // Upstream takes one for the other.
+            for (name, shown) in [("namespace", "name"), ("name", "namespace")] {
+                if service.field(name).is_empty() {
+                    causes.required(&service.path.field(shown), "");
                 }
             }
             let port = service.field("port");
@@ -174,17 +178,19 @@ fn url(at: &At<'_>, causes: &mut Causes) {
         let detail = format!("host must be specified; {FORM}");
         causes.invalid(&at.path, "", &detail);
     }
-    if authority.contains('@') {
+    if let Some((user, _)) = authority.rsplit_once('@') {
         let detail = "user information is not permitted in the URL";
-        causes.invalid(&at.path, text, detail);
+        causes.invalid(&at.path, user, detail);
     }
-    if text.contains('#') {
+    let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
+    if !fragment.is_empty() {
         let detail = "fragments are not permitted in the URL";
-        causes.invalid(&at.path, text, detail);
+        causes.invalid(&at.path, fragment, detail);
     }
-    if text.contains('?') {
+    let query = rest.split_once('?').map_or("", |(_, query)| query);
+    if !query.is_empty() {
         let detail = "query parameters are not permitted in the URL";
-        causes.invalid(&at.path, text, detail);
+        causes.invalid(&at.path, query, detail);
     }
 }
 
@@ -353,40 +359,77 @@ fn validation(validation: &At<'_>, causes: &mut Causes) {
     }
     let message = validation.field("message");
     if blank(&message) {
-        let detail = "message must be non-empty if specified";
+        let detail = "must be non-empty if specified";
         causes.invalid(&message.path, message.text(), detail);
     } else if message.text().trim().contains(['\n', '\r']) {
-        let detail = "message must not contain line breaks";
+        let detail = "must not contain line breaks";
         causes.invalid(&message.path, message.text(), detail);
     }
     let known = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
     optional(&validation.field("reason"), &known, causes);
 }
 
+/// Kinds of patches with the field that holds each.
+const PATCH_TYPES: [(&str, &str); 2] = [
+    ("ApplyConfiguration", "applyConfiguration"),
+    ("JSONPatch", "jsonPatch"),
+];
+
+fn mutation(mutation: &At<'_>, causes: &mut Causes) {
+    let kind = mutation.field("patchType");
+    if kind.is_empty() {
+        causes.required(&kind.path, "");
+        return;
+    }
+    let known = PATCH_TYPES.map(|(name, _)| name);
+    causes.one_of(&kind, &known);
+    if !known.contains(&kind.text()) {
+        return;
+    }
+    for (name, field) in PATCH_TYPES {
+        let patch = mutation.field(field);
+        let is_wanted = name == kind.text();
+        if is_wanted && !patch.is_set() {
+            let detail = format!("must be specified when patchType is {name}");
+            causes.required(&patch.path, &detail);
+        } else if is_wanted && patch.value["expression"].as_str().is_none_or(is_blank) {
+            causes.required(&patch.path.field("expression"), "");
+        } else if !is_wanted && patch.is_set() {
+            let detail = format!("must not be specified when patchType is {}", kind.text());
+            causes.invalid(&patch.path, &*format!("{{{field}}}"), &detail);
+        }
+    }
+}
+
+/// What is deleted cannot be changed.
+fn mutable_operations(resources: &At<'_>, causes: &mut Causes) {
+    let known = ["*", "CONNECT", "CREATE", "UPDATE"];
+    for rule in resources.field("resourceRules").items() {
+        let operations = rule.field("operations");
+        for operation in operations
+            .items()
+            .filter(|one| !known.contains(&one.text()))
+        {
+            let path = resources.path.field("resourceRules.operations");
+            causes.not_supported(&path, operation.text(), &known);
+        }
+    }
+}
+
+fn is_blank(text: &str) -> bool {
+    text.trim().is_empty()
+}
+
 fn mutating_policy(spec: &At<'_>, causes: &mut Causes) {
     policy(spec, causes);
+    mutable_operations(&spec.field("matchConstraints"), causes);
     let mutations = spec.field("mutations");
     if mutations.is_empty() {
         let detail = "mutations must contain at least one item";
         causes.required(&mutations.path, detail);
     }
     for mutation in mutations.items() {
-        let kind = mutation.field("patchType");
-        match kind.text() {
-            "ApplyConfiguration" | "JSONPatch" => {
-                let name = match kind.text() {
-                    "JSONPatch" => "jsonPatch",
-                    _ => "applyConfiguration",
-                };
-                let patch = mutation.field(name);
-                let expression = patch.field("expression");
-                if expression.text().trim().is_empty() {
-                    causes.required(&expression.path, "");
-                }
-            }
-            "" => causes.required(&kind.path, ""),
-            _ => causes.one_of(&kind, &["ApplyConfiguration", "JSONPatch"]),
-        }
+        self::mutation(&mutation, causes);
     }
     let policy = spec.field("reinvocationPolicy");
     match policy.text() {
@@ -421,7 +464,7 @@ fn policy(spec: &At<'_>, causes: &mut Causes) {
         if name.text().trim().is_empty() {
             causes.required(&name.path, "name is not specified");
         } else if !names::c_identifier(name.text()) || CEL_RESERVED.contains(&name.text()) {
-            let detail = "name is not a valid CEL identifier";
+            let detail = "must be a valid CEL identifier";
             causes.invalid(&name.path, name.text(), detail);
         }
         if expression.text().trim().is_empty() {

@@ -274,7 +274,9 @@ pub(super) fn runtime_class(object: &At<'_>, causes: &mut Causes) {
     resources::overhead(&fixed, causes);
     let scheduling = object.field("scheduling");
     labels::labels(&scheduling.field("nodeSelector"), causes);
-    pod::tolerations(&scheduling.field("tolerations"), causes);
+    let tolerations = scheduling.field("tolerations");
+    pod::tolerations(&tolerations, causes);
+    pod::unique_tolerations(&tolerations, causes);
 }
 
 /// A `TokenRequest`.
@@ -507,7 +509,8 @@ const LISTS: [&str; 5] = [
 
 fn limit_item(limit: &At<'_>, kind: &str, causes: &mut Causes) {
     let mut names_seen: Vec<&str> = Vec::new();
-    for list in LISTS {
+    let judged = |list: &str| kind != "Pod" || !list.starts_with("default");
+    for list in LISTS.into_iter().filter(|list| judged(list)) {
         let at = limit.field(list);
         for (name, _) in at.entries() {
             let path = at.path.key(name);
@@ -535,7 +538,7 @@ fn limit_item(limit: &At<'_>, kind: &str, causes: &mut Causes) {
     }
     names_seen.sort_unstable();
     for name in names_seen {
-        limit_order(limit, name, causes);
+        limit_order(limit, kind, name, causes);
     }
 }
 
@@ -596,8 +599,13 @@ const ORDERS: [Order; 6] = [
     },
 ];
 
-fn limit_order(limit: &At<'_>, name: &str, causes: &mut Causes) {
-    let get = |list: &str| limit.value[list].get(name).map(resources::amount);
+fn limit_order(limit: &At<'_>, kind: &str, name: &str, causes: &mut Causes) {
+    let get = |list: &str| {
+        // A pod has no defaults; that they stand there is told of as such.
+        let given = kind != "Pod" || !list.starts_with("default");
+        let amount = limit.value[list].get(name).filter(|_| given)?;
+        Some(resources::amount(amount))
+    };
     for order in &ORDERS {
         let (Some(small), Some(large)) = (get(order.low), get(order.high)) else {
             continue;
@@ -609,6 +617,17 @@ fn limit_order(limit: &At<'_>, name: &str, causes: &mut Causes) {
             let shown = resources::shown(&limit.value[order.shown][name]);
             causes.invalid(&list.key(name), shown, &detail);
         }
+    }
+    if let (Some(limit_default), Some(request)) = (get("default"), get("defaultRequest"))
+        && !resources::allows_overcommit(name)
+        && limit_default != request
+    {
+        let list = limit.path.field("defaultRequest");
+        let detail = format!(
+            "default value {limit_default} must equal to defaultRequest value {request} in {name}"
+        );
+        let shown = resources::shown(&limit.value["defaultRequest"][name]);
+        causes.invalid(&list.key(name), shown, &detail);
     }
     let Some(ratio) = get("maxLimitRequestRatio") else {
         return;

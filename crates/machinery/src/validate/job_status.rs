@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{At, Bad, Causes, indexes};
+use super::{At, Bad, Causes, indexes, names};
 
 /// A status before or after an update.
 struct Status<'a>(&'a Value);
@@ -126,8 +126,7 @@ fn times(at: &At<'_>, new: &Status<'_>, old: &Status<'_>, causes: &mut Causes) {
         causes.invalid(&completion.path, completion.value, detail);
     }
     if changed("completionTime") && new.set("completionTime") && old.set("completionTime") {
-        let detail = "completionTime cannot be mutated";
-        causes.invalid(&completion.path, completion.value, detail);
+        causes.invalid(&completion.path, completion.value, names::IMMUTABLE);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pods and pod templates (`ValidatePodSpec` and its neighbours upstream).
 
+mod annotations;
 mod container;
 mod env;
 mod gated;
@@ -25,6 +26,8 @@ pub(super) use volume::{no_backsteps, source_fields};
 /// A pod: its spec, and what holds for pods but not for templates.
 pub(super) fn pod(object: &At<'_>, old: Option<&Value>, causes: &mut Causes) {
     let pod_spec = object.field("spec");
+    let metadata = object.field("metadata");
+    annotations::check(&metadata.field("annotations"), &pod_spec, causes);
     spec(&pod_spec, causes);
     for list in ["containers", "initContainers", "ephemeralContainers"] {
         for container in pod_spec.field(list).items() {
@@ -46,7 +49,10 @@ pub(super) fn pod(object: &At<'_>, old: Option<&Value>, causes: &mut Causes) {
     }
     match old {
         None => create(&pod_spec, causes),
-        Some(old) => update_spec(object, old, causes),
+        Some(old) => {
+            annotations::update(object, old, causes);
+            update_spec(object, old, causes);
+        }
     }
 }
 
@@ -82,6 +88,12 @@ fn tokens_need_account(spec: &At<'_>, causes: &mut Causes) {
 pub(super) fn template(template: &At<'_>, causes: &mut Causes) {
     template_labels(template, causes);
     let pod_spec = template.field("spec");
+    let metadata = template.field("metadata");
+    let annotations = At {
+        value: &metadata.value["annotations"],
+        path: template.path.field("annotations"),
+    };
+    annotations::check(&annotations, &pod_spec, causes);
     spec(&pod_spec, causes);
     let ephemeral = pod_spec.field("ephemeralContainers");
     if !ephemeral.is_empty() {
@@ -347,6 +359,11 @@ fn used_claims(claims: &At<'_>, known: &[String], causes: &mut Causes) {
 /// Tolerations outside of a pod.
 pub(super) fn tolerations(tolerations: &At<'_>, causes: &mut Causes) {
     scheduling::tolerations(tolerations, causes);
+}
+
+/// Tolerations that are told apart by all but their seconds.
+pub(super) fn unique_tolerations(tolerations: &At<'_>, causes: &mut Causes) {
+    scheduling::unique_tolerations(tolerations, causes);
 }
 
 /// A node selector outside of a pod.

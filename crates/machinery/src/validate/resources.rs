@@ -63,7 +63,8 @@ fn is_extended(name: &str) -> bool {
         && names::qualified(&format!("requests.{name}")).is_empty()
 }
 
-fn allows_overcommit(name: &str) -> bool {
+/// Whether more of a resource may be promised than there is.
+pub(super) fn allows_overcommit(name: &str) -> bool {
     is_native(name) && !is_huge_page(name)
 }
 
@@ -155,7 +156,7 @@ fn huge_page_multiple(path: &Path<'_>, name: &str, value: &Value, causes: &mut C
     if let Some(size) = size.filter(|size| size.value() > 0)
         && amount.value() % size.value() != 0
     {
-        let detail = format!("must be a positive integer multiple of {size}");
+        let detail = format!("{amount} is not positive integer multiple of {name}");
         causes.invalid(path, &*amount.to_string(), &detail);
     }
 }

@@ -152,13 +152,16 @@ fn affinity(spec: &At<'_>, causes: &mut Causes) {
 /// The fields `clusterIP`, `clusterIPs`, `ipFamilies`, `ipFamilyPolicy`.
 fn addresses(spec: &At<'_>, causes: &mut Causes) {
     let (one, all) = (spec.field("clusterIP"), spec.field("clusterIPs"));
-    if all.is_empty() {
-        if !one.is_empty() {
-            let detail = "must be empty when `clusterIPs` is not specified";
-            causes.invalid(&one.path, one.text(), detail);
+    match (one.is_empty(), all.is_empty()) {
+        (false, true) => causes.required(&all.path, ""),
+        (true, false) => {
+            let detail = "must be empty when `clusterIP` is not specified";
+            causes.invalid(&all.path, all.value, detail);
         }
-    } else if all.value[0] != *one.text() {
-        causes.invalid(&all.path, all.value, "first value must match `clusterIP`");
+        (false, false) if all.value[0] != *one.text() => {
+            causes.invalid(&all.path, all.value, "first value must match `clusterIP`");
+        }
+        _ => {}
     }
     let families = spec.field("ipFamilies");
     let mut seen = BTreeSet::new();

@@ -354,7 +354,8 @@ fn data_sources(spec: &At<'_>, causes: &mut Causes) {
         }
         let kind = at.field("kind");
         if at.field("apiGroup").is_empty() && kind.text() != "PersistentVolumeClaim" {
-            causes.invalid(&at.path, kind.text(), "");
+            let detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+            causes.invalid(&at.path, kind.text(), detail);
         }
     }
     if source.is_set() && reference.is_set() && reference.field("namespace").is_empty() {

@@ -11,6 +11,8 @@ mod ports;
 mod storage;
 mod tls;
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{At, names, quote, resources};
@@ -36,6 +38,9 @@ pub(super) fn warnings(
 }
 
 fn body(kind: &Kind, object: &At<'_>, old: Option<&Value>, found: &mut Vec<String>) {
+    if kind.custom.is_some() {
+        return finalizers(object, old, found);
+    }
     match (kind.group, kind.kind) {
         // Programs update pods often; upstream spares them the look.
         ("", "Pod") if old.is_some() => {}
@@ -72,6 +77,35 @@ fn body(kind: &Kind, object: &At<'_>, old: Option<&Value>, found: &mut Vec<Strin
         ("", "PersistentVolumeClaim") => storage::claim(object, found),
         ("storage.k8s.io", _) => storage::class_kinds(kind.kind, object, old, found),
         _ => {}
+    }
+}
+
+/// Finalizers that a write adds to a custom object.
+fn finalizers(object: &At<'_>, old: Option<&Value>, found: &mut Vec<String>) {
+    let texts = |object: &Value| -> BTreeSet<String> {
+        let list = object["metadata"]["finalizers"].as_array();
+        let texts = list.into_iter().flatten().filter_map(Value::as_str);
+        texts.map(str::to_owned).collect()
+    };
+    let before = old.map(texts).unwrap_or_default();
+    for text in texts(object.value).difference(&before) {
+        let mut warn = |what: &str| {
+            found.push(format!("metadata.finalizers: {}: {what}", quote(text)));
+        };
+        for wrong in names::qualified(text) {
+            warn(&wrong);
+        }
+        let standard = matches!(&**text, "orphan" | "foregroundDeletion" | "kubernetes");
+        if !standard && !text.contains('/') {
+            let path = if text.contains('.') {
+                " including a path (/)"
+            } else {
+                ""
+            };
+            warn(&format!(
+                "prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with other finalizer writers"
+            ));
+        }
     }
 }
 

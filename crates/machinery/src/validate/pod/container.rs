@@ -380,6 +380,11 @@ fn propagation(mounts: &At<'_>, mount: &At<'_>, privileged: bool, causes: &mut C
                 let detail = "may only be specified when readOnly is true";
                 causes.forbidden(&path, detail);
             }
+            let propagation = mount.field("mountPropagation");
+            if !matches!(propagation.text(), "" | "None") {
+                let detail = "may only be specified when mountPropagation is None or not specified";
+                causes.forbidden(&path, detail);
+            }
         }
         Some(other) => causes.not_supported(&path, other, &["Disabled", "Enabled", "IfPossible"]),
     }

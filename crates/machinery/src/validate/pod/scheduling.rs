@@ -1,6 +1,8 @@
 //! Where a pod may land: affinity, tolerations, spread.
 
-use super::super::{At, Causes, labels, names};
+use std::collections::BTreeSet;
+
+use super::super::{At, Bad, Causes, labels, names};
 
 /// A pod's `affinity`.
 pub(super) fn affinity(affinity: &At<'_>, causes: &mut Causes) {
@@ -236,6 +238,23 @@ pub(super) fn tolerations(tolerations: &At<'_>, causes: &mut Causes) {
         }
         if !effect.is_empty() {
             causes.one_of(&effect, TAINT_EFFECTS);
+        }
+    }
+}
+
+/// No two tolerations differ in their seconds alone.
+pub(super) fn unique_tolerations(tolerations: &At<'_>, causes: &mut Causes) {
+    let mut seen = BTreeSet::new();
+    for toleration in tolerations.items() {
+        let fields = ["key", "operator", "value", "effect"];
+        let key = fields.map(|name| toleration.value[name].as_str().unwrap_or_default());
+        if !seen.insert(key) {
+            let [key, operator, value, effect] = key.map(super::super::quote);
+            let shown = format!(
+                "{{\"Key\":{key},\"Operator\":{operator},\"Value\":{value},\"Effect\":{effect},\"TolerationSeconds\":{}}}",
+                toleration.value["tolerationSeconds"]
+            );
+            causes.duplicate(&toleration.path, Bad::raw(shown));
         }
     }
 }

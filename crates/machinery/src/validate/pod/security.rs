@@ -78,7 +78,7 @@ fn sysctls(spec: &At<'_>, sysctls: &At<'_>, causes: &mut Causes) {
         let normal = text.replace('/', ".");
         let network = normal.starts_with("net.");
         if network && spec.field("hostNetwork").flag() {
-            let detail = "may not be specified when 'hostNetwork' is set to true";
+            let detail = "may not be specified when 'hostNetwork' is true";
             causes.invalid(&name.path, text, detail);
         }
         let ipc = normal.starts_with("kernel.shm")
@@ -86,7 +86,7 @@ fn sysctls(spec: &At<'_>, sysctls: &At<'_>, causes: &mut Causes) {
             || normal.starts_with("fs.mqueue.")
             || normal == "kernel.sem";
         if ipc && spec.field("hostIPC").flag() {
-            let detail = "may not be specified when 'hostIPC' is set to true";
+            let detail = "may not be specified when 'hostIPC' is true";
             causes.invalid(&name.path, text, detail);
         }
     }

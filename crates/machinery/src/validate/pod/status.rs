@@ -3,9 +3,11 @@
 use serde_json::Value;
 
 use super::super::{At, Causes, ip, names};
+use super::annotations;
 
 /// An update through `status`.
 pub(in super::super) fn status(object: &At<'_>, old: &Value, causes: &mut Causes) {
+    annotations::update(object, old, causes);
     let (status, before) = (object.field("status"), &old["status"]);
     conditions(&status.field("conditions"), causes);
     let node = status.field("nominatedNodeName");
@@ -24,6 +26,7 @@ pub(in super::super) fn status(object: &At<'_>, old: &Value, causes: &mut Causes
     }
     ended_stays_ended(&status, old, causes);
     claims(object, &status.field("resourceClaimStatuses"), causes);
+    extended_claim(object, &status.field("extendedResourceClaimStatus"), causes);
     addresses(&status.field("podIPs"), &before["podIPs"], causes);
     let hosts = status.field("hostIPs");
     for host in hosts.items().take(1) {
@@ -118,6 +121,61 @@ fn claims(object: &At<'_>, statuses: &At<'_>, causes: &mut Causes) {
         if claim.is_set() {
             causes.invalid_text(&claim.path, claim.text(), names::subdomain(claim.text()));
         }
+    }
+}
+
+/// The claim made for extended resources that containers ask for by name.
+fn extended_claim(object: &At<'_>, status: &At<'_>, causes: &mut Causes) {
+    if !status.is_set() {
+        return;
+    }
+    let spec = &object.value["spec"];
+    let containers = ["containers", "initContainers"].into_iter();
+    let containers: Vec<&Value> = containers
+        .filter_map(|name| spec[name].as_array())
+        .flatten()
+        .collect();
+    let mappings = status.field("requestMappings");
+    if mappings.is_empty() {
+        let detail = "at least one request mapping is required";
+        causes.required(&mappings.path, detail);
+    }
+    let mut seen = Vec::new();
+    for mapping in mappings.items() {
+        let fields = ["containerName", "resourceName", "requestName"];
+        let [container, resource, request] = fields.map(|name| mapping.value[name].as_str());
+        let (container, resource, request) = (
+            container.unwrap_or_default(),
+            resource.unwrap_or_default(),
+            request.unwrap_or_default(),
+        );
+        let named = containers.iter().find(|one| one["name"] == container);
+        match named {
+            None => {
+                let detail = "must match the name of an entry in spec.initContainers.name or spec.containers.name";
+                causes.invalid(&mapping.path.field("containerName"), container, detail);
+            }
+            Some(one) if one["resources"]["requests"].get(resource).is_none() => {
+                let detail = "must match the extended resource name of an entry in spec.initContainers.resources.requests or spec.containers.resources.requests";
+                causes.invalid(&mapping.path.field("resourceName"), resource, detail);
+            }
+            Some(_) => {}
+        }
+        // Upstream names the field without the list.
+        let path = status.path.field("requestName");
+        causes.invalid_text(&path, request, names::label(request));
+        let key = [container, resource, request];
+        if seen.contains(&key) {
+            for (name, text) in fields.into_iter().zip(key) {
+                causes.duplicate(&mapping.path.field(name), text);
+            }
+        }
+        seen.push(key);
+    }
+    let claim = status.field("resourceClaimName");
+    match claim.is_empty() {
+        true => causes.required(&claim.path, ""),
+        false => causes.invalid_text(&claim.path, claim.text(), names::subdomain(claim.text())),
     }
 }
 
