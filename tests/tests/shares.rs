@@ -122,6 +122,19 @@ fn kept(lab: &Lab) {
     lab.check("rw", "c", &[("cat /v/answer", "answer")]);
 }
 
+/// Nothing is shared any more, now and later.
+fn taken_away(lab: &Lab) {
+    lab.cluster.run(&["stop", "--quiet"]);
+    lab.cluster.run(&["start", "--share=none", "--quiet"]);
+    lab.cluster.run(&["stop", "--quiet"]);
+    lab.cluster.run(&["start", "--quiet"]);
+    lab.apply(&[sees("without", "/fixed", "Directory")]);
+    lab.until("pod", "without", |_| {
+        let events = lab.kubectl(&["get", "events"]);
+        events.contains("hostPath type check failed: /fixed is not a directory")
+    });
+}
+
 fn gone(lab: Lab, shared: &Path) {
     lab.cluster.run(&["delete", "--quiet"]);
     assert!(shared.join("greeting").is_file() && shared.join("made/here/file").is_file());
@@ -150,6 +163,7 @@ fn folders_are_shared() {
             assert_eq!((answer.uid(), answer.gid()), (7, 8));
         }
         kept(&lab);
+        taken_away(&lab);
         gone(lab, &shared);
         host::assert_same(&before, &host::picture());
     });
@@ -169,6 +183,7 @@ fn an_ordinary_user_shares_what_is_theirs() {
         let answer = fs::metadata(shared.join("answer")).expect("it was written");
         assert_eq!(answer.uid(), USER);
         kept(&lab);
+        taken_away(&lab);
         gone(lab, &shared);
     });
 }

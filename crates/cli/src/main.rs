@@ -14,6 +14,7 @@ mod interrupt;
 mod look;
 mod memory;
 mod paint;
+mod pipe;
 mod process;
 mod project;
 mod registries;

@@ -13,15 +13,20 @@ impl Home {
         Home(path)
     }
 
-    fn run(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_coracle"))
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_coracle"));
+        command
             .args(args)
             .env("CORACLE_HOME", self.0.join("home"))
             .env("KUBECONFIG", self.0.join("kubeconfig"))
             .env_remove("CORACLE_CLUSTER")
-            .current_dir(&self.0)
-            .output()
-            .expect("the binary was built for this test")
+            .current_dir(&self.0);
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let output = self.command(args).output();
+        output.expect("the binary was built for this test")
     }
 }
 
@@ -62,6 +67,14 @@ fn a_wrong_command_line_is_refused() {
         "a cluster's name is made of",
     );
     check("folder", &["up", "nowhere"], 2, "coracle up DIR");
+    check(
+        "down",
+        &["down", "nowhere"],
+        2,
+        "coracle down --release NAME",
+    );
+    let own = "context of the kubeconfig";
+    check("context", &["delete", "--context", "staging"], 2, own);
 }
 
 #[test]
@@ -73,9 +86,21 @@ fn a_cluster_that_does_not_run_is_named() {
         3,
         "coracle start --cluster other",
     );
+    check("release", &["down", "--release", "web"], 3, "coracle start");
     check("status", &["status"], 0, "coracle: does not exist");
     check("stop", &["stop"], 0, "does not run");
     check("delete", &["delete"], 0, "there is no cluster coracle");
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() {
+    let home = Home::new("pipe");
+    let (reader, writer) = std::io::pipe().expect("a pipe for the test");
+    drop(reader);
+    let mut command = home.command(&["config", "schema"]);
+    let output = command.stdout(writer).output().expect("it was built");
+    assert_eq!(output.status.code(), Some(141));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
 #[test]

@@ -8,13 +8,14 @@ use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use super::output::{self, Format};
+use super::release::table;
 use super::target::Target;
 use super::{Global, block_on};
 use crate::failure::{Failure, Outcome};
 
 /// Prints the address at which the cluster's ports answer.
 pub fn ip(global: &Global) -> Outcome {
-    let target = Target::of(global)?;
+    let target = Target::own(global)?;
     target.require_running()?;
     println!("{}", target.host());
     Ok(())
@@ -105,8 +106,7 @@ impl Service {
         if let Some(format) = self.output {
             return output::print(format, &rows.into());
         }
-        println!("{:<20} {:<28} {:<14} URLS", "NAMESPACE", "NAME", "TYPE");
-        for row in rows {
+        let rows = rows.iter().map(|row| {
             let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
             let urls: Vec<&str> = row["urls"]
                 .as_array()
@@ -119,13 +119,10 @@ impl Service {
             } else {
                 urls.join(" ")
             };
-            println!(
-                "{:<20} {:<28} {:<14} {urls}",
-                text("namespace"),
-                text("name"),
-                text("type")
-            );
-        }
+            vec![text("namespace"), text("name"), text("type"), urls]
+        });
+        let titles = ["NAMESPACE", "NAME", "TYPE", "URLS"];
+        print!("{}", table::titled(titles, rows));
         Ok(())
     }
 }

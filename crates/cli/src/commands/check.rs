@@ -43,7 +43,7 @@ pub struct Check {
     /// Fail on warnings too.
     #[arg(long)]
     strict: bool,
-    /// How to write the report.
+    /// How to write the report: for people or for programs.
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -51,9 +51,7 @@ pub struct Check {
 /// How to write a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// For people.
     Text,
-    /// For programs.
     Json,
 }
 

@@ -47,9 +47,9 @@ enum Action {
         /// Its value.
         value: String,
     },
-    /// Take a default away.
+    /// Remove a default.
     Unset {
-        /// What to take away.
+        /// What to remove.
         key: String,
     },
     /// Print the path of the kubeconfig.

@@ -18,7 +18,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Deletes the cluster.
 pub fn run(global: &Global) -> Outcome {
-    let target = Target::of(global)?;
+    let target = Target::own(global)?;
     let step = Progress::new(global).step("Delete");
     kubeconfig::remove(&kubeconfig_path(global)?, target.dir.name())?;
     if !target.dir.exists() {

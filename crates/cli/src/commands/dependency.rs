@@ -39,7 +39,7 @@ enum Verb {
     },
     /// Bring the versions of Chart.lock into charts/, from this disk (file://…).
     Build(Bring),
-    /// Bring dependencies of this disk (file://…) into charts/ and write Chart.lock.
+    /// Bring dependencies that are on this disk (file://…) into charts/ and write Chart.lock.
     #[command(alias = "up")]
     Update(Bring),
 }

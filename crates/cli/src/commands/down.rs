@@ -8,8 +8,8 @@ use coracle_release::uninstall;
 use super::progress::Progress;
 use super::target::Target;
 use super::{Global, block_on};
-use crate::failure::Outcome;
-use crate::project;
+use crate::failure::{Failure, Outcome};
+use crate::project::{self, Project};
 
 /// Remove the release that `up` installed.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub struct Down {
     #[arg(long = "profile", value_name = "NAME")]
     profiles: Vec<String>,
     /// Name of the release [default: that of coracle.yaml, or the chart's].
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     release: Option<String>,
     /// Namespace of the release [default: that of coracle.yaml].
     #[arg(long, short)]
@@ -36,9 +36,7 @@ pub struct Down {
 impl Down {
     /// Removes the release and waits until its objects are gone.
     pub fn run(&self, global: &Global) -> Outcome {
-        let mut project = project::read(&self.folder, &self.profiles)?;
-        project.release = self.release.clone().unwrap_or(project.release);
-        project.namespace = self.namespace.clone().unwrap_or(project.namespace);
+        let project = self.project()?;
         let target = Target::of(global)?;
         let step = Progress::new(global).step("Down");
         let removed = block_on(async {
@@ -61,5 +59,24 @@ impl Down {
             }
         }
         Ok(())
+    }
+
+    /// Reads the project; a release that is named needs none.
+    fn project(&self) -> Result<Project, Failure> {
+        let mut project = match &self.release {
+            Some(release) if !project::is_in(&self.folder) => Project::of_release(release),
+            _ => project::read_or(
+                &self.folder,
+                &self.profiles,
+                "name the release: coracle down --release NAME",
+            )?,
+        };
+        if let Some(release) = &self.release {
+            project.release.clone_from(release);
+        }
+        if let Some(namespace) = &self.namespace {
+            project.namespace.clone_from(namespace);
+        }
+        Ok(project)
     }
 }

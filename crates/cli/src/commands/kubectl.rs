@@ -44,6 +44,11 @@ impl Kubectl {
                 }
             });
         }
+        if self.asks_for_help() && target.running().is_none() {
+            return become_kubectl(|kubectl| {
+                kubectl.args(&self.args);
+            });
+        }
         let record = target.require_running()?;
         let path = target.dir.path().join("kubeconfig");
         let text = serde_json::to_vec_pretty(&target.entry(&record)?.document())?;
@@ -57,6 +62,13 @@ impl Kubectl {
         become_kubectl(|kubectl| {
             kubectl.args(&self.args).env("KUBECONFIG", &path);
         })
+    }
+
+    /// Whether kubectl answers without a cluster.
+    fn asks_for_help(&self) -> bool {
+        let mut own = self.args.iter().take_while(|word| *word != "--");
+        self.args.first().is_some_and(|word| word == "help")
+            || own.any(|word| word == "--help" || word == "-h")
     }
 }
 

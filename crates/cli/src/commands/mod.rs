@@ -58,12 +58,13 @@ struct Cli {
 
 /// Flags of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Name of the cluster.
-    #[arg(long, global = true, default_value = "coracle", env = "CORACLE_CLUSTER", value_parser = cluster_name)]
+    #[arg(long, global = true, value_name = "NAME", default_value = "coracle", env = "CORACLE_CLUSTER", value_parser = cluster_name)]
     pub cluster: String,
     /// Kubeconfig to change and to read, instead of $KUBECONFIG or ~/.kube/config.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<std::path::PathBuf>,
     /// Act on an existing cluster: a context of the kubeconfig.
     // `image build` has a context of its own.
@@ -150,7 +151,7 @@ enum Command {
     Logs(logs::Logs),
     /// Say why something does not work, and what to do about it.
     Why(why::Why),
-    /// Look whether this machine offers what a cluster needs.
+    /// Check whether this machine offers what a cluster needs.
     Doctor(doctor::Doctor),
     /// View and set defaults; print the schema of coracle.yaml.
     Config(config::Config),
@@ -173,6 +174,7 @@ enum Command {
 /// Reads the command line, runs the command and returns the exit code.
 pub fn run() -> ExitCode {
     crate::interrupt::install();
+    crate::pipe::install();
     match program().as_str() {
         "helm" => return helm::run(std::env::args_os()),
         "minikube" => return minikube::run(),
@@ -237,6 +239,14 @@ fn command_line() -> clap::Command {
     with_examples(command)
 }
 
+/// Makes `-h` and `--help` one help, in which a flag has a line.
+fn with_one_help(mut command: clap::Command) -> clap::Command {
+    if let Some(about) = command.get_long_about().cloned() {
+        command = command.about(about).long_about(None);
+    }
+    command
+}
+
 /// Gives each verb of a group, such as `image load`, those of the group's
 /// examples that are its own.
 fn with_examples(command: clap::Command) -> clap::Command {
@@ -261,7 +271,7 @@ fn parse() -> Result<Cli, Failure> {
     let read = |command| with_defaults(command, &defaults).try_get_matches();
     // Only help shows the order of commands and their examples.
     let matches = read(Cli::command())
-        .or_else(|_| read(command_line()))
+        .or_else(|_| read(with_one_help(command_line())))
         .unwrap_or_else(|error| elsewhere::refuse(&error));
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }

@@ -5,12 +5,10 @@ use serde_json::Value;
 
 use crate::failure::Outcome;
 
-/// How data is printed.
+/// How data is printed. What needs no word has none: help stays a line per flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// JSON.
     Json,
-    /// YAML.
     Yaml,
 }
 

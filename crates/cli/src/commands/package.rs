@@ -33,7 +33,7 @@ pub struct Package {
     /// Folder to write to.
     #[arg(long, short, default_value = ".")]
     destination: PathBuf,
-    /// Bring dependencies of this disk into charts/ first.
+    /// Bring dependencies that are on this disk into charts/ first.
     #[arg(long, short = 'u')]
     dependency_update: bool,
     /// Sign the archive (not supported).
@@ -61,7 +61,7 @@ impl Package {
         };
         self.fetching.check()?;
         if self.sign {
-            return Err(Failure::usage("archives are not signed: leave --sign away"));
+            return Err(Failure::usage("archives are not signed: leave out --sign"));
         }
         for path in &self.charts {
             self.one(path, &changes)?;

@@ -10,6 +10,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::Global;
 use crate::paint::{Colour, Stream, paint};
 
+/// Columns of what a step says, and those of its line beside it.
+const TEXT_WIDTH: usize = 48;
+const WITHOUT_TEXT: usize = 26;
+
 /// Tells of steps.
 #[derive(Debug, Clone)]
 pub struct Progress {
@@ -147,9 +151,23 @@ impl Step {
             bar.finish_and_clear();
         }
         if !self.quiet {
-            let line = format!("{mark} {:<14} {text:<48} {took:>8}", self.name);
-            eprintln!("{}", line.trim_end());
+            eprintln!("{}", line(mark, &self.name, text, took, columns()));
         }
+    }
+}
+
+/// Returns the line of a step; its time stands apart where `columns` allow it.
+fn line(mark: &str, name: &str, text: &str, took: &str, columns: usize) -> String {
+    let width = TEXT_WIDTH.min(columns.saturating_sub(WITHOUT_TEXT));
+    let line = format!("{mark} {name:<14} {text:<width$} {took:>8}");
+    line.trim_end().to_owned()
+}
+
+/// Returns how wide standard error is.
+fn columns() -> usize {
+    match rustix::termios::tcgetwinsize(std::io::stderr()) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col),
+        _ => usize::MAX,
     }
 }
 
@@ -178,6 +196,20 @@ pub fn duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_fits_a_narrow_terminal() {
+        let check = |columns: usize, expected: &str| {
+            assert_eq!(line("✓", "Cluster", "it runs", "840 ms", columns), expected);
+        };
+        let gap = " ".repeat(TEXT_WIDTH - "it runs".len());
+        let wide = format!("✓ Cluster        it runs{gap}   840 ms");
+        check(usize::MAX, &wide);
+        check(wide.chars().count() + 1, &wide);
+        check(40, "✓ Cluster        it runs          840 ms");
+        check(20, "✓ Cluster        it runs   840 ms");
+        check(0, "✓ Cluster        it runs   840 ms");
+    }
 
     #[test]
     fn durations_have_three_digits() {

@@ -16,8 +16,8 @@ use crate::failure::Outcome;
     after_help = "Examples:\n  coracle show values charts/todo-app > my-values.yaml\n  coracle show chart todo-app-1.0.0.tgz"
 )]
 pub struct Show {
-    /// What to show.
-    #[arg(value_enum)]
+    /// What to show: all, chart (Chart.yaml), values (values.yaml), readme or crds.
+    #[arg(value_enum, value_name = "PART", hide_possible_values = true)]
     part: What,
     /// Folder or archive of the chart.
     chart: String,

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -38,6 +39,7 @@ const API_PORT: u16 = 6443;
   coracle start --upgrade          let a running cluster use this version of coracle
   coracle start --share ./data:/data
                                    hostPath volumes of /data show this folder
+  coracle start --share none       no folder any more
 
 Starting a cluster that runs mends what is missing or has expired: its gateway,
 its certificates, the kubeconfig.")]
@@ -52,23 +54,40 @@ pub struct Start {
     #[arg(long)]
     pub upgrade: bool,
     /// Address besides loopback on which the cluster's ports answer, such as
-    /// 0.0.0.0; repeatable, kept for later starts.
-    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
-    pub listen: Option<Vec<IpAddr>>,
+    /// 0.0.0.0; repeatable, kept for later starts until `none` is given.
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', value_parser = or_none::<IpAddr>)]
+    pub listen: Option<Vec<Option<IpAddr>>>,
     /// Port of this machine that pods may reach as host.coracle.internal;
-    /// repeatable, kept for later starts, changed while the cluster runs.
-    #[arg(long, value_name = "PORT", value_delimiter = ',')]
-    pub host_port: Option<Vec<u16>>,
+    /// repeatable, kept for later starts until `none` is given; may change while
+    /// the cluster runs.
+    #[arg(long, value_name = "PORT", value_delimiter = ',', value_parser = or_none::<u16>)]
+    pub host_port: Option<Vec<Option<u16>>>,
     /// Folder of this machine that hostPath volumes below PATH show, by default
-    /// its own path; `:ro` forbids changes. Repeatable, kept for later starts.
-    #[arg(long, value_name = "FOLDER[:PATH][:ro]")]
-    pub share: Option<Vec<Share>>,
+    /// its own path; `:ro` forbids changes. Repeatable, kept for later starts
+    /// until `none` is given (a folder of that name is ./none).
+    #[arg(long, value_name = "FOLDER[:PATH][:ro]", value_parser = or_none::<Share>)]
+    pub share: Option<Vec<Option<Share>>>,
+}
+
+/// Reads a value of a flag that later starts remember: without the flag those of
+/// the last start stay, and `none` is a value that names nothing.
+fn or_none<T: FromStr>(text: &str) -> Result<Option<T>, T::Err> {
+    match text {
+        "none" => Ok(None),
+        text => text.parse().map(Some),
+    }
+}
+
+/// Returns the values that a flag names, if it was given.
+fn named<T: Clone>(flag: &Option<Vec<Option<T>>>) -> Option<Vec<T>> {
+    let values = flag.as_ref()?;
+    Some(values.iter().flatten().cloned().collect())
 }
 
 impl Start {
     /// Starts the cluster if it does not run and waits until its API answers.
     pub fn run(&self, global: &Global) -> Outcome {
-        let target = Target::of(global)?;
+        let target = Target::own(global)?;
         let progress = Progress::new(global);
         self.ensure(global, &target, &progress).map(drop)
     }
@@ -253,7 +272,7 @@ impl Start {
                 Failure::from(anyhow::anyhow!(
                     "port {port} of 127.0.0.1 cannot be had for the API: {error}"
                 ))
-                .hint("choose another with --api-port, or leave the flag away")
+                .hint("choose another with --api-port, or leave the flag out")
             })?,
             None => {
                 let last = std::fs::read_to_string(&kept)
@@ -270,8 +289,8 @@ impl Start {
     fn network(&self, target: &Target) -> HostNetwork {
         let kept = HostNetwork::read(target.dir.path());
         HostNetwork {
-            listen: self.listen.clone().unwrap_or(kept.listen),
-            host_ports: self.host_port.clone().unwrap_or(kept.host_ports),
+            listen: named(&self.listen).unwrap_or(kept.listen),
+            host_ports: named(&self.host_port).unwrap_or(kept.host_ports),
             ..kept
         }
     }
@@ -280,14 +299,13 @@ impl Start {
     /// of last time, all of which must be there.
     fn shares(&self, target: &Target) -> Result<Shares, Failure> {
         let here = std::env::current_dir()?;
-        let wanted = match &self.share {
-            Some(wanted) => wanted.clone(),
-            None => Shares::read(target.dir.path()).into(),
-        };
+        let kept = || Shares::read(target.dir.path()).into();
+        let wanted: Vec<Share> = named(&self.share).unwrap_or_else(kept);
         let found: Result<Vec<Share>, _> =
             wanted.into_iter().map(|share| share.found(&here)).collect();
         found.and_then(Shares::new).map_err(|error| {
-            Failure::from(error).hint("--share FOLDER[:PATH][:ro] names the folders anew")
+            Failure::from(error)
+                .hint("--share FOLDER[:PATH][:ro] names the folders anew, --share none shares none")
         })
     }
 
@@ -450,7 +468,31 @@ async fn wait_for_controllers(target: &Target, record: &Record) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use clap::FromArgMatches;
+
     use super::*;
+
+    #[test]
+    fn what_is_kept_is_named_anew_or_taken_away() {
+        let check = |words: &[&str], expected: Option<&[u16]>| {
+            let matches = Start::augment_args(clap::Command::new("start"))
+                .no_binary_name(true)
+                .try_get_matches_from(words)
+                .expect("they are flags");
+            let start = Start::from_arg_matches(&matches).expect("they are flags");
+            assert_eq!(named(&start.host_port).as_deref(), expected, "{words:?}");
+        };
+        check(&[], None);
+        check(&["--host-port", "80,81"], Some(&[80, 81]));
+        check(&["--host-port", "none"], Some(&[]));
+        check(&["--host-port", "none", "--host-port", "80"], Some(&[80]));
+        assert_eq!(or_none::<Share>("none").expect("it is a value"), None);
+        assert!(
+            or_none::<Share>("./none")
+                .expect("it is a folder")
+                .is_some()
+        );
+    }
 
     #[test]
     fn an_engine_that_ends_twice_has_said_why() {

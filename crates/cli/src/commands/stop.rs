@@ -9,7 +9,7 @@ use crate::failure::Outcome;
 
 /// Stops the cluster if it runs.
 pub fn run(global: &Global) -> Outcome {
-    let target = Target::of(global)?;
+    let target = Target::own(global)?;
     let step = Progress::new(global).step("Stop");
     let Some(record) = target.running() else {
         step.skipped(&format!("{} does not run", target.dir.name()));

@@ -48,6 +48,22 @@ impl Target {
         Ok(Target { home, dir, remote })
     }
 
+    /// Returns the cluster of this machine that the flags name.
+    ///
+    /// # Errors
+    /// Fails if they name an existing cluster, which is not ours to end.
+    pub fn own(global: &Global) -> Result<Target, Failure> {
+        let target = Target::of(global)?;
+        let Some(remote) = &target.remote else {
+            return Ok(target);
+        };
+        let context = &remote.context;
+        Err(Failure::usage(format!(
+            "this acts on clusters of this machine, and {context} is a context of the kubeconfig"
+        ))
+        .hint("leave out --context; if it is a default of yours: coracle config unset context"))
+    }
+
     /// Returns the cluster's name for people.
     pub fn name(&self) -> &str {
         match &self.remote {

@@ -53,10 +53,10 @@ pub struct Template {
     /// Let the chart see an upgrade instead of an installation.
     #[arg(long)]
     is_upgrade: bool,
-    /// Leave tests away.
+    /// Leave out tests.
     #[arg(long)]
     skip_tests: bool,
-    /// Leave hooks away.
+    /// Leave out hooks.
     #[arg(long)]
     no_hooks: bool,
     /// Leave values.schema.json unread.

@@ -13,7 +13,7 @@ use coracle_cluster::Share;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use read::read;
+pub use read::{is_in, read, read_or};
 
 /// The file's name.
 pub const FILE: &str = "coracle.yaml";
@@ -45,17 +45,20 @@ pub struct Project {
     #[serde(default)]
     pub registry: Option<String>,
     /// Addresses besides loopback on which the cluster's ports answer, such as
-    /// 0.0.0.0; taken when the cluster starts.
+    /// 0.0.0.0; taken when the cluster starts. Where the key is missing, those of
+    /// the last start stay; `[]` is none.
     #[serde(default)]
-    pub listen: Vec<IpAddr>,
-    /// Ports of this machine that pods may reach as host.coracle.internal.
+    pub listen: Option<Vec<IpAddr>>,
+    /// Ports of this machine that pods may reach as host.coracle.internal. Where
+    /// the key is missing, those of the last start stay; `[]` is none.
     #[serde(default, rename = "hostPorts")]
-    pub host_ports: Vec<u16>,
+    pub host_ports: Option<Vec<u16>>,
     /// Folders of this machine that hostPath volumes show, each
-    /// `FOLDER[:PATH][:ro]`; taken when the cluster starts.
+    /// `FOLDER[:PATH][:ro]`; taken when the cluster starts. Where the key is
+    /// missing, those of the last start stay; `[]` is none.
     #[serde(default, deserialize_with = "read::shares")]
-    #[schemars(with = "Vec<String>")]
-    pub shares: Vec<Share>,
+    #[schemars(with = "Option<Vec<String>>")]
+    pub shares: Option<Vec<Share>>,
     /// Variations, chosen by `--profile NAME`.
     #[serde(default)]
     pub profiles: BTreeMap<String, Profile>,
@@ -146,6 +149,15 @@ fn default_context() -> PathBuf {
 }
 
 impl Project {
+    /// Returns what is known of a release by its name alone.
+    pub fn of_release(name: &str) -> Project {
+        Project {
+            release: name.to_owned(),
+            namespace: default_namespace(),
+            ..Project::default()
+        }
+    }
+
     /// Returns a path of the file as a path of the file system.
     pub fn path(&self, path: &Path) -> PathBuf {
         self.folder.join(path)

@@ -7,9 +7,12 @@ use coracle_cluster::Share;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_saphyr::Error;
 
-use super::{FILE, Project, default_namespace};
+use super::{FILE, Project};
 use crate::failure::Failure;
 use coracle_release::why::similar;
+
+/// The file that makes a folder a chart.
+const CHART: &str = "Chart.yaml";
 
 /// Reads the project in `folder` with the variations called `profiles`; the
 /// folder of a bare chart is a project as well.
@@ -20,7 +23,7 @@ use coracle_release::why::similar;
 pub fn read(folder: &Path, profiles: &[String]) -> Result<Project, Failure> {
     let path = folder.join(FILE);
     let folder = std::path::absolute(folder)?;
-    let (mut project, text) = if !path.exists() && folder.join("Chart.yaml").exists() {
+    let (mut project, text) = if !path.exists() && folder.join(CHART).exists() {
         (bare_chart(&folder), String::new())
     } else {
         let text = std::fs::read_to_string(&path).map_err(|error| missing(&path, &error))?;
@@ -40,6 +43,22 @@ pub fn read(folder: &Path, profiles: &[String]) -> Result<Project, Failure> {
     Ok(project)
 }
 
+/// Reads the project in `folder`, with advice of the caller's where there is none.
+///
+/// # Errors
+/// Fails as [`read`] does.
+pub fn read_or(folder: &Path, profiles: &[String], advice: &str) -> Result<Project, Failure> {
+    read(folder, profiles).map_err(|failure| match is_in(folder) {
+        true => failure,
+        false => failure.hint(advice),
+    })
+}
+
+/// Returns whether there is a project in `folder`, be it right or wrong.
+pub fn is_in(folder: &Path) -> bool {
+    folder.join(FILE).exists() || folder.join(CHART).exists()
+}
+
 /// Parses the text of the file called `name`.
 ///
 /// # Errors
@@ -52,10 +71,10 @@ pub fn parse(name: &str, text: &str) -> Result<Project, Failure> {
 ///
 /// # Errors
 /// Fails for words that are none.
-pub fn shares<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Share>, D::Error> {
-    let texts = Vec::<String>::deserialize(from)?;
-    let shares = texts.iter().map(|text| text.parse());
-    shares.collect::<Result<_, _>>().map_err(D::Error::custom)
+pub fn shares<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Share>>, D::Error> {
+    let texts = Option::<Vec<String>>::deserialize(from)?;
+    let read = |texts: Vec<String>| texts.iter().map(|text| text.parse()).collect();
+    texts.map(read).transpose().map_err(D::Error::custom)
 }
 
 fn explain(name: &str, text: &str, error: &Error) -> Failure {
@@ -138,7 +157,7 @@ fn check_files(project: &Project, path: &Path, text: &str) -> Result<(), Failure
     let chart = project.path(&project.chart);
     let named: Vec<(&Path, bool, &str)> = std::iter::once((
         project.chart.as_path(),
-        chart.is_file() || chart.join("Chart.yaml").is_file(),
+        chart.is_file() || chart.join(CHART).is_file(),
         "is no chart: it holds no Chart.yaml",
     ))
     .chain(project.values.iter().map(|file| {
@@ -153,7 +172,7 @@ fn check_files(project: &Project, path: &Path, text: &str) -> Result<(), Failure
             (image.context.as_path(), context, "is no folder"),
         ]
     }))
-    .chain(project.shares.iter().map(|share| {
+    .chain(project.shares.iter().flatten().map(|share| {
         let there = project.path(&share.host).is_dir();
         (share.host.as_path(), there, "is no folder")
     }))
@@ -179,10 +198,9 @@ fn check_files(project: &Project, path: &Path, text: &str) -> Result<(), Failure
 
 fn bare_chart(folder: &Path) -> Project {
     Project {
-        namespace: default_namespace(),
         chart: ".".into(),
         folder: folder.to_owned(),
-        ..Project::default()
+        ..Project::of_release("")
     }
 }
 
@@ -192,7 +210,7 @@ fn chart_name(chart: &Path) -> String {
     struct Meta {
         name: String,
     }
-    let text = std::fs::read_to_string(chart.join("Chart.yaml")).unwrap_or_default();
+    let text = std::fs::read_to_string(chart.join(CHART)).unwrap_or_default();
     match serde_saphyr::from_str::<Meta>(&text) {
         Ok(meta) => meta.name,
         Err(_) => chart
@@ -237,6 +255,18 @@ mod tests {
         );
         check("chart: [c\n", &["coracle.yaml:"]);
         check("chart: c\nvalues: yes\n", &["coracle.yaml:2"]);
+    }
+
+    #[test]
+    fn an_empty_list_is_not_a_missing_one() {
+        let shares = |text: &str| {
+            let project = parse(FILE, text).expect("it is right");
+            project.shares.map(|shares| shares.len())
+        };
+        assert_eq!(shares("chart: c\n"), None);
+        assert_eq!(shares("chart: c\nshares: []\n"), Some(0));
+        assert_eq!(shares("chart: c\nshares: [data:/data]\n"), Some(1));
+        check("chart: c\nshares: [data:data]\n", &["PATH absolute"]);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! The build itself: stage by stage, instruction by instruction.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
+use super::arguments::{bases, global_arguments, is_predefined, with_epoch};
 use super::digests::FileDigests;
-use super::dockerfile::{self, Dockerfile, Expander, Located};
+use super::dockerfile::{self, Dockerfile};
 use super::graph::{Graph, Origin, graph, is_replaced, origin};
-use super::plan::{Owner, Plan, PlanError};
+use super::plan::{Owner, PlanError};
 use super::source::Source;
 use super::state::StageState;
 use super::{BuildError, BuildEvent, BuildRequest, Tools};
@@ -14,12 +14,8 @@ use crate::digest::Digest;
 use crate::oci::{Descriptor, History, ImageConfig, Manifest, RootFs, media_type};
 use crate::reference::Reference;
 use crate::rootfs::{UserError, View};
-use crate::store::layers::chain_id;
 use crate::store::steps::Step;
 use crate::store::{ImageStore, NameChange, Stage};
-
-/// Sets the one time in the image.
-const EPOCH_ARGUMENT: &str = "SOURCE_DATE_EPOCH";
 
 /// An image that was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,12 +110,12 @@ pub(super) struct Builder<'a> {
     contexts: BTreeMap<String, Source>,
     pub(super) used_arguments: BTreeSet<String>,
     /// Steps to be remembered once their layers are in the store.
-    pending: Vec<(Digest, Step)>,
+    pub(super) pending: Vec<(Digest, Step)>,
     pub(super) digests: FileDigests,
     number: usize,
     total: usize,
-    cached: usize,
-    made: usize,
+    pub(super) cached: usize,
+    pub(super) made: usize,
 }
 
 impl Builder<'_> {
@@ -263,120 +259,6 @@ impl Builder<'_> {
         Ok(source)
     }
 
-    /// Returns the directories of a stage's layers, lowest first.
-    pub(super) fn layer_dirs(&self, state: &StageState) -> Result<Vec<PathBuf>, BuildError> {
-        let mut dirs = Vec::with_capacity(state.layers.len());
-        for layer in &state.layers {
-            let unpacked = self.stage.layer(layer.diff_id, layer.chain_id)?;
-            let unpacked = unpacked.ok_or(crate::store::StoreError::Missing {
-                what: "layer",
-                digest: layer.diff_id,
-            })?;
-            dirs.push(unpacked.dir);
-        }
-        Ok(dirs)
-    }
-
-    pub(super) fn view(&self, state: &StageState) -> Result<View, BuildError> {
-        Ok(View::new(self.layer_dirs(state)?))
-    }
-
-    pub(super) fn plan_copy(
-        &mut self,
-        request: &super::copy::CopyRequest,
-        source: &Source,
-        state: &StageState,
-        line: u32,
-    ) -> Result<Plan, BuildError> {
-        let below = self.view(state)?;
-        let stage = &mut self.stage;
-        let planned = super::copy::plan_copy(request, source, &below, &mut || stage.scratch());
-        planned.map_err(|error| self.plan_failed(line, error))
-    }
-
-    /// Makes a plan's layer, or finds it remembered, and puts it on top.
-    pub(super) fn add_plan(
-        &mut self,
-        plan: &Plan,
-        state: &mut StageState,
-        line: u32,
-        created_by: &str,
-    ) -> Result<(), BuildError> {
-        let epoch = self.request.epoch_seconds;
-        let key = plan
-            .digest(epoch, &mut self.digests)
-            .map_err(|error| self.plan_failed(line, error))?;
-        if self.reuse(key, state, created_by)? {
-            return Ok(());
-        }
-        let blob = self.stage.blob()?;
-        let blob = plan
-            .write(blob, epoch)
-            .map_err(|error| self.plan_failed(line, error))?;
-        let (digest, _) = self.stage.finish_blob(blob, None)?;
-        let lowers = self.layer_dirs(state)?;
-        let chain = chain_id(state.chain(), digest);
-        let (layer, _) = self.stage.ensure_layer(digest, digest, chain, &lowers)?;
-        self.add_layer(key, digest, layer.meta.size_bytes, state, created_by)
-    }
-
-    /// Puts a remembered layer on top, when there is one.
-    pub(super) fn reuse(
-        &mut self,
-        key: Digest,
-        state: &mut StageState,
-        created_by: &str,
-    ) -> Result<bool, BuildError> {
-        if !self.request.use_cache {
-            return Ok(false);
-        }
-        let step = match self.pending.iter().find(|(known, _)| *known == key) {
-            Some((_, step)) => Some(step.clone()),
-            None => self.stage.store().step(key),
-        };
-        let Some(step) = step else {
-            return Ok(false);
-        };
-        let chain = chain_id(state.chain(), step.diff_id);
-        let whole = self.stage.blob_size(step.blob).is_some()
-            && self.stage.layer(step.diff_id, chain)?.is_some();
-        if !whole {
-            return Ok(false);
-        }
-        let descriptor = self.stage.describe_layer(step.blob)?;
-        state.add_layer(descriptor, step.diff_id);
-        self.note(state, created_by, false);
-        self.cached += 1;
-        (self.progress)(BuildEvent::Cached);
-        Ok(true)
-    }
-
-    pub(super) fn add_layer(
-        &mut self,
-        key: Digest,
-        digest: Digest,
-        size_bytes: u64,
-        state: &mut StageState,
-        created_by: &str,
-    ) -> Result<(), BuildError> {
-        let descriptor = self.stage.describe_layer(digest)?;
-        state.add_layer(descriptor, digest);
-        let step = Step {
-            blob: digest,
-            diff_id: digest,
-            chain_id: chain_id(None, digest),
-        };
-        self.pending.push((key, step));
-        self.made += 1;
-        self.note(state, created_by, false);
-        let diff_id = digest;
-        (self.progress)(BuildEvent::Layer {
-            diff_id,
-            size_bytes,
-        });
-        Ok(())
-    }
-
     /// Writes an instruction into the image's history.
     pub(super) fn note(&self, state: &mut StageState, created_by: &str, empty_layer: bool) {
         state.history.push(History {
@@ -390,15 +272,6 @@ impl Builder<'_> {
     fn created(&self) -> String {
         let time = jiff::Timestamp::from_second(self.request.epoch_seconds);
         time.unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
-    }
-
-    /// Makes finished layers part of the store and remembers their steps.
-    pub(super) fn publish(&mut self) -> Result<(), BuildError> {
-        self.stage.publish()?;
-        for (key, step) in std::mem::take(&mut self.pending) {
-            self.stage.store().remember_step(key, &step)?;
-        }
-        Ok(())
     }
 
     fn image(&mut self, state: &StageState) -> Result<(Digest, Digest), BuildError> {
@@ -477,24 +350,6 @@ impl Builder<'_> {
     }
 }
 
-// <https://reproducible-builds.org/specs/source-date-epoch/>, as a build
-// argument, as other builders take it.
-fn with_epoch(request: &BuildRequest) -> Result<BuildRequest, BuildError> {
-    let mut request = request.clone();
-    if let Some(text) = request.arguments.get(EPOCH_ARGUMENT) {
-        let seconds = text
-            .parse()
-            .ok()
-            .filter(|seconds| (0..1 << 33).contains(seconds));
-        request.epoch_seconds = seconds.ok_or_else(|| {
-            BuildError::Request(format!(
-                "{EPOCH_ARGUMENT}={text} is no number of seconds since 1970"
-            ))
-        })?;
-    }
-    Ok(request)
-}
-
 /// Returns an error with its causes in one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -505,87 +360,4 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-/// Returns whether an argument needs no `ARG`: proxies, which do not count for
-/// the cache either.
-pub(super) fn is_predefined(name: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    let one_case = name == lower || name == name.to_ascii_uppercase();
-    let known = [
-        "http_proxy",
-        "https_proxy",
-        "ftp_proxy",
-        "no_proxy",
-        "all_proxy",
-    ];
-    (one_case && known.contains(&lower.as_str())) || name == EPOCH_ARGUMENT
-}
-
-fn global_arguments(
-    request: &BuildRequest,
-    dockerfile: &Dockerfile,
-) -> Result<BTreeMap<String, String>, Located> {
-    let mut arguments = platform_arguments(request);
-    for (name, default) in &dockerfile.arguments {
-        let value =
-            match (request.arguments.get(name), default) {
-                (Some(given), _) => Some(given.clone()),
-                (None, Some(default)) => {
-                    let expanded = expand(dockerfile, &arguments, default);
-                    Some(expanded.map_err(|message| {
-                        dockerfile.located(1, format!("ARG {name}: {message}"))
-                    })?)
-                }
-                (None, None) => None,
-            };
-        if let Some(value) = value {
-            arguments.insert(name.clone(), value);
-        }
-    }
-    Ok(arguments)
-}
-
-fn platform_arguments(request: &BuildRequest) -> BTreeMap<String, String> {
-    let mut arguments = BTreeMap::new();
-    let host = crate::oci::Platform::host();
-    for (prefix, platform) in [("TARGET", &request.platform), ("BUILD", &host)] {
-        let variant = platform.variant.clone().unwrap_or_default();
-        arguments.insert(format!("{prefix}PLATFORM"), platform.to_string());
-        arguments.insert(format!("{prefix}OS"), platform.os.clone());
-        arguments.insert(format!("{prefix}ARCH"), platform.architecture.clone());
-        arguments.insert(format!("{prefix}VARIANT"), variant);
-    }
-    arguments
-}
-
-fn bases(
-    dockerfile: &Dockerfile,
-    arguments: &BTreeMap<String, String>,
-) -> Result<Vec<String>, Located> {
-    let base = |stage: &dockerfile::Stage| {
-        let expanded = expand(dockerfile, arguments, &stage.base);
-        let base = expanded.map_err(|message| dockerfile.located(stage.line, message))?;
-        match base.is_empty() || base.ends_with(':') {
-            true => Err(dockerfile.located(
-                stage.line,
-                format!("{} has no value; declare the ARG before the first FROM and give it a value with --build-arg", stage.base),
-            )),
-            false => Ok(base),
-        }
-    };
-    dockerfile.stages.iter().map(base).collect()
-}
-
-fn expand(
-    dockerfile: &Dockerfile,
-    arguments: &BTreeMap<String, String>,
-    text: &str,
-) -> Result<String, String> {
-    let lookup = |name: &str| arguments.get(name).cloned();
-    let expander = Expander {
-        escape: dockerfile.escape,
-        lookup: &lookup,
-    };
-    expander.word(text)
 }

@@ -7,6 +7,7 @@
 //! fast as copying; they are compressed when they are pushed, and a saved archive
 //! can be compressed as a whole.
 
+mod arguments;
 mod builder;
 mod copy;
 mod digests;
@@ -17,6 +18,7 @@ mod glob;
 mod graph;
 mod ignore;
 mod instructions;
+mod layers;
 mod plan;
 mod request;
 mod run;

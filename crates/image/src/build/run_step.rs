@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::builder::{Builder, is_predefined};
+use super::arguments::is_predefined;
+use super::builder::Builder;
 use super::copy::{CopyRequest, CopySource, plan_copy};
 use super::dockerfile::{Arguments, Instruction, Mount, MountKind, Run, RunCommand};
 use super::run::{ExecuteError, ExecuteMount, ExecuteRequest, ExecuteSource};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::files::replace;
+use super::files::{Hold, replace};
 use super::{ImageStore, StoreError};
 use crate::digest::Digest;
 use crate::reference::Reference;
@@ -63,6 +63,81 @@ pub(crate) fn key_reference(key: &str) -> Option<Reference> {
 }
 
 impl ImageStore {
+    /// Gives an image another name.
+    ///
+    /// # Errors
+    ///
+    /// Fails when no image is known by `source`.
+    pub fn tag(
+        &self,
+        cluster: &str,
+        source: &str,
+        target: &Reference,
+    ) -> Result<NameChange, StoreError> {
+        let _in_use = self.hold_in_use(Hold::Shared)?;
+        let digest = self.find(cluster, source)?.digest;
+        self.set_name(cluster, target, digest)
+    }
+
+    /// Copies a name from one cluster to another; layers belong to both.
+    ///
+    /// # Errors
+    ///
+    /// Fails when `from` does not know the reference.
+    pub fn share(
+        &self,
+        from: &str,
+        to: &str,
+        reference: &Reference,
+    ) -> Result<NameChange, StoreError> {
+        let _in_use = self.hold_in_use(Hold::Shared)?;
+        let digest = self.resolve_digest(from, reference)?;
+        let digest = digest.ok_or_else(|| StoreError::NoSuchImage {
+            name: reference.familiar(),
+        })?;
+        self.set_name(to, reference, digest)
+    }
+
+    /// Removes a name, or, given an image id, all names of that image. The
+    /// content goes with the next collection.
+    ///
+    /// # Errors
+    ///
+    /// Fails when nothing fits.
+    pub fn remove(&self, cluster: &str, text: &str) -> Result<Vec<NameChange>, StoreError> {
+        let key = Reference::parse(text).ok().map(|reference| reference.key());
+        let known = self.read_names(cluster)?;
+        let keys: Vec<String> = match key.filter(|key| known.images.contains_key(key)) {
+            Some(key) => vec![key],
+            None => {
+                let digest = self.find_id(cluster, text)?;
+                let same = known
+                    .images
+                    .iter()
+                    .filter(|(_, entry)| entry.digest == digest);
+                same.map(|(key, _)| key.clone()).collect()
+            }
+        };
+        let removed = self.change_names(cluster, |names| {
+            let removed = keys.iter().map(|key| names.images.remove(key));
+            Ok(removed.collect::<Vec<_>>())
+        })?;
+        let pairs = keys.iter().zip(removed);
+        let changes =
+            pairs.map(|(key, entry)| self.changed(key, entry.map(|entry| entry.digest), None));
+        Ok(changes.collect())
+    }
+
+    fn set_name(
+        &self,
+        cluster: &str,
+        reference: &Reference,
+        digest: Digest,
+    ) -> Result<NameChange, StoreError> {
+        let mut changes = self.set_names(cluster, &[(reference.key(), digest)])?;
+        Ok(changes.remove(0))
+    }
+
     pub(crate) fn names_path(&self, cluster: &str) -> Result<PathBuf, StoreError> {
         let word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
         let valid = !cluster.is_empty() && cluster.len() < 200 && cluster.bytes().all(word);

@@ -214,7 +214,7 @@ impl Stage {
     ///
     /// Fails when it is missing or has more than `limit` bytes.
     pub fn read_blob(&self, digest: Digest, limit: u64) -> Result<Vec<u8>, StoreError> {
-        super::read_bounded(self.open_blob(digest)?, digest, limit)
+        super::blobs::read_bounded(self.open_blob(digest)?, digest, limit)
     }
 
     /// Returns a descriptor for a layer blob, its type told by its first bytes.

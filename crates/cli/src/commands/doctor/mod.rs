@@ -21,7 +21,7 @@ use finding::{Finding, State};
 pub use kernel::user_namespaces;
 pub use machine::{check_disk, needs_libraries};
 
-/// Look whether this machine offers what a cluster needs.
+/// Check whether this machine offers what a cluster needs.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   coracle doctor           what is there, what is missing, and what mends it

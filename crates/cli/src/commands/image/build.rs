@@ -27,28 +27,28 @@ pub struct Build {
     #[arg(id = "folder", value_name = "CONTEXT")]
     pub context: PathBuf,
     /// The Dockerfile, `-` is standard input [default: CONTEXT/Dockerfile].
-    #[arg(long, short)]
+    #[arg(long, short, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Name of the image, such as todo-backend:latest.
-    #[arg(long = "tag", short)]
+    #[arg(long = "tag", short, value_name = "NAME")]
     pub tags: Vec<String>,
     /// Value of an ARG: NAME=VALUE, or NAME with the value of the environment.
-    #[arg(long = "build-arg", value_parser = argument)]
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]", value_parser = argument)]
     pub arguments: Vec<(String, String)>,
     /// Folder that stands in for a stage or an image: NAME=DIR.
-    #[arg(long = "build-context", value_parser = pair)]
+    #[arg(long = "build-context", value_name = "NAME=DIR", value_parser = pair)]
     pub contexts: Vec<(String, String)>,
     /// The stage to build [default: the last].
-    #[arg(long)]
+    #[arg(long, value_name = "STAGE")]
     pub target: Option<String>,
     /// Label of the image: NAME=VALUE.
-    #[arg(long = "label", value_parser = pair)]
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = pair)]
     pub labels: Vec<(String, String)>,
     /// Platform, such as linux/arm64 [default: this machine's].
     #[arg(long)]
     pub platform: Option<String>,
-    /// Whether RUN steps have a network.
-    #[arg(long, value_enum, default_value_t)]
+    /// Network of RUN steps: default (the machine's, without its loopback) or none.
+    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
     pub network: Network,
     /// Run every step, whatever is remembered.
     #[arg(long)]

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::list::{parse_size, size};
 use crate::commands::Global;
 use crate::commands::output::{self, Format};
+use crate::commands::release::table;
 use crate::commands::target::Target;
 use crate::failure::{Failure, Outcome};
 use crate::process::{Job, JobEvent, run_job};
@@ -23,8 +24,9 @@ pub struct Check {
     /// Most that an image may hold, such as 300MB; NAME=SIZE is for one of them.
     #[arg(long, value_name = "[NAME=]SIZE", value_parser = limit)]
     max_size: Vec<(Option<String>, u64)>,
-    /// Rule that does not count here.
-    #[arg(long, value_enum)]
+    /// Rule that does not count here: user (a numeric one that is not root),
+    /// healthcheck (there is one) or secret (none in layers and configuration).
+    #[arg(long, value_name = "RULE", value_enum, hide_possible_values = true)]
     skip: Vec<Rule>,
     /// Print the findings as data.
     #[arg(long, short, value_enum)]
@@ -151,13 +153,14 @@ pub(super) fn history(
     if let Some(format) = format {
         return output::print(format, facts);
     }
-    println!("{:<14} {:>10}  CREATED BY", "LAYER", "SIZE");
-    for entry in facts.as_array().into_iter().flatten() {
+    let rows = facts.as_array().into_iter().flatten().map(|entry| {
         let word = |key: &str| entry[key].as_str().unwrap_or_default();
         let layer = super::list::short(word("diffId"));
         let bytes = size(entry["sizeBytes"].as_u64().unwrap_or_default());
         let instruction: Vec<&str> = word("createdBy").split_whitespace().collect();
-        println!("{layer:<14} {bytes:>10}  {}", instruction.join(" "));
-    }
+        vec![layer, bytes, instruction.join(" ")]
+    });
+    let titles = ["LAYER", "SIZE", "CREATED BY"];
+    print!("{}", table::titled(titles, rows));
     Ok(())
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::commands::output::{self, Format};
+use crate::commands::release::table;
 use crate::commands::target::Target;
 use crate::failure::Outcome;
 use crate::process::{Job, JobEvent, run_job};
@@ -13,15 +14,13 @@ pub(super) fn list(target: &Target, cluster: String, format: Option<Format>) -> 
         let images: Vec<Value> = events.iter().filter_map(data).collect();
         return output::print(format, &images.into());
     }
-    println!("{:<40} {:<20} {:>10}", "NAME", "ID", "SIZE");
-    for event in &events {
-        if let JobEvent::Image {
+    let images = events.iter().filter_map(|event| match event {
+        JobEvent::Image {
             name, id, bytes, ..
-        } = event
-        {
-            println!("{name:<40} {:<20} {:>10}", short(id), size(*bytes));
-        }
-    }
+        } => Some(vec![name.clone(), short(id), size(*bytes)]),
+        _ => None,
+    });
+    print!("{}", table::titled(["NAME", "ID", "SIZE"], images));
     Ok(())
 }
 

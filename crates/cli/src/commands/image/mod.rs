@@ -117,11 +117,11 @@ enum Action {
     },
     /// Limit what the image store of this machine may hold.
     Limit {
-        /// Such as 20GB; `none` takes the limit away.
+        /// Such as 20GB; `none` removes the limit.
         #[arg(value_parser = store_limit)]
         size: Limit,
     },
-    /// Take names away from images.
+    /// Remove names from images.
     Rm {
         /// Names of the images.
         #[arg(required = true)]

@@ -39,9 +39,10 @@ impl Asked {
     ) -> Result<Asked, Failure> {
         let project = match resource {
             Some(_) => None,
-            None => Some(project::read(folder, &[]).map_err(|failure| {
-                failure.hint("name a release or TYPE/NAME: coracle logs deploy/web")
-            })?),
+            None => {
+                let advice = "name a release or TYPE/NAME: coracle logs deploy/web";
+                Some(project::read_or(folder, &[], advice)?)
+            }
         };
         let of_project = project.as_ref().map(|project| project.namespace.as_str());
         Ok(Asked {

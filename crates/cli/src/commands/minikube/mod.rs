@@ -9,13 +9,14 @@ mod docker_env;
 mod image;
 mod refused;
 mod start;
+mod state;
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::{Command as Ours, ExitCode};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use coracle_cluster::{Home, Record};
+use coracle_cluster::Home;
 
 use super::target::Target;
 use super::{Cli, Global, dispatch};
@@ -23,10 +24,6 @@ use crate::failure::{self, Failure, Outcome};
 
 /// The name of cluster and context, unless `--profile` gives another.
 const PROFILE: &str = "minikube";
-
-/// Exit codes of `minikube status` that scripts look at.
-const STOPPED: u8 = 7;
-const NOT_FOUND: u8 = 85;
 
 /// Kubernetes on this machine, by the commands of minikube.
 #[derive(Debug, Parser)]
@@ -146,7 +143,7 @@ enum Command {
     },
     /// Print what makes `docker build` build for the cluster: eval $(minikube docker-env).
     DockerEnv {
-        /// Print what takes it away again.
+        /// Print what undoes it.
         #[arg(long, short)]
         unset: bool,
         /// Accepted; the text suits every shell of the Bourne family.
@@ -217,7 +214,7 @@ enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// What minikube has and there is no need for; says so.
+    /// What minikube has and coracle does not need; says so.
     #[command(external_subcommand)]
     Other(Vec<String>),
 }
@@ -352,36 +349,6 @@ impl Minikube {
         }
     }
 
-    /// Prints the state in the words of minikube, which scripts look for.
-    fn status(&self, output: &str, format: Option<&str>) -> Result<ExitCode, Failure> {
-        let target = Target::of(&self.global())?;
-        let (state, config, code) = match (target.dir.exists(), target.running()) {
-            (_, Some(_)) => ("Running", "Configured", ExitCode::SUCCESS),
-            (true, None) => ("Stopped", "Stopped", STOPPED.into()),
-            (false, None) => {
-                let failure = Failure::usage(format!("profile {:?} not found", self.profile))
-                    .hint("start it: minikube start");
-                failure.report();
-                return Ok(NOT_FOUND.into());
-            }
-        };
-        if let Some(format) = format {
-            println!("{}", line(format, &self.profile, state, config));
-        } else if output == "json" {
-            println!(
-                "{}",
-                serde_json::json!({"Name": self.profile, "Host": state, "Kubelet": state,
-                    "APIServer": state, "Kubeconfig": config, "Worker": false})
-            );
-        } else {
-            println!(
-                "{}\ntype: Control Plane\nhost: {state}\nkubelet: {state}\napiserver: {state}\nkubeconfig: {config}\n",
-                self.profile
-            );
-        }
-        Ok(code)
-    }
-
     fn service(&self, name: Option<&str>, namespace: &str) -> Outcome {
         match name {
             Some(name) if name != "list" => {
@@ -402,76 +369,6 @@ impl Minikube {
             std::thread::park();
         }
     }
-
-    /// Lists the clusters. Choosing one for later commands is the shell's affair.
-    fn profile(&self, name: Option<&str>, output: Option<&str>) -> Outcome {
-        match name {
-            None => {
-                println!("{}", self.profile);
-                return Ok(());
-            }
-            Some("list") => {}
-            Some(name) => {
-                return Err(Failure::usage(
-                    "a profile is not remembered from one command to the next",
-                )
-                .hint(format!("export MINIKUBE_PROFILE={name}, or add: -p {name}")));
-            }
-        }
-        let home = Home::from_environment()?;
-        let states: Vec<(String, &str)> = home
-            .clusters()
-            .into_iter()
-            .map(|name| {
-                let running = Record::read(&home.cluster(&name)).is_some();
-                (name, if running { "OK" } else { "Stopped" })
-            })
-            .collect();
-        if output == Some("json") {
-            let valid: Vec<_> = states
-                .iter()
-                .map(|(name, state)| serde_json::json!({"Name": name, "Status": state}))
-                .collect();
-            println!("{}", serde_json::json!({"invalid": [], "valid": valid}));
-            return Ok(());
-        }
-        println!(
-            "{:<20} {:<10} {:<10} STATUS",
-            "PROFILE", "DRIVER", "RUNTIME"
-        );
-        for (name, state) in states {
-            println!("{name:<20} {:<10} {:<10} {state}", "none", "coracle");
-        }
-        Ok(())
-    }
-
-    fn node(&self, action: &str) -> Outcome {
-        if action != "list" {
-            return Err(Failure::usage("a cluster has one node here").hint(
-                "for several machines: coracle up --context NAME, on a cluster that has them",
-            ));
-        }
-        let target = Target::of(&self.global())?;
-        target.require_running()?;
-        println!("{}\t{}", self.profile, target.host());
-        Ok(())
-    }
-}
-
-/// Fills a line of `status --format`, a Go template in minikube.
-fn line(format: &str, name: &str, state: &str, config: &str) -> String {
-    let fields = [
-        ("Name", name),
-        ("Host", state),
-        ("Kubelet", state),
-        ("APIServer", state),
-        ("Kubeconfig", config),
-    ];
-    let fill = |line: String, (field, value): (&str, &str)| {
-        line.replace(&format!("{{{{.{field}}}}}"), value)
-            .replace(&format!("{{{{ .{field} }}}}"), value)
-    };
-    fields.into_iter().fold(format.to_owned(), fill)
 }
 
 fn config(words: &[String]) {
@@ -493,16 +390,6 @@ fn after_dashes(words: &[OsString]) -> &[OsString] {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_of_the_status_is_filled() {
-        let check = |format: &str, expected: &str| {
-            assert_eq!(line(format, "minikube", "Running", "Configured"), expected);
-        };
-        check("{{.Host}}", "Running");
-        check("{{ .Name }}: {{.APIServer}}", "minikube: Running");
-        check("{{.Other}}", "{{.Other}}");
-    }
 
     #[test]
     fn the_command_line_of_quickstarts_is_understood() {

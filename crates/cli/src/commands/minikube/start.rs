@@ -20,6 +20,7 @@ const ALONE: [&str; 8] = [
 struct Wishes {
     profile: Option<String>,
     addons: Vec<String>,
+    /// What `--share` is given.
     share: Option<String>,
     ignored: Vec<String>,
 }
@@ -28,7 +29,7 @@ struct Wishes {
 pub fn run(minikube: &Minikube, flags: &[String]) -> Outcome {
     if flags.iter().any(|flag| flag == "--help" || flag == "-h") {
         println!(
-            "minikube start [-p PROFILE] [--addons NAME,…] [--mount-string DIR:PATH] [flags of minikube, ignored]"
+            "minikube start [-p PROFILE] [--addons NAME,…] [--mount-string DIR:PATH | --mount=false] [flags of minikube, ignored]"
         );
         return Ok(());
     }
@@ -59,6 +60,7 @@ pub fn run(minikube: &Minikube, flags: &[String]) -> Outcome {
 
 fn wishes(flags: &[String]) -> Result<Wishes, Failure> {
     let mut wishes = Wishes::default();
+    let mut mount = true;
     let mut flags = flags.iter().peekable();
     while let Some(word) = flags.next() {
         if !word.starts_with('-') {
@@ -79,14 +81,18 @@ fn wishes(flags: &[String]) -> Result<Wishes, Failure> {
             }
             ("--mount-string", Some(folder)) => wishes.share = Some(folder),
             // It goes with the folder's name.
-            ("--mount", None) => {}
+            ("--mount", None) => mount = true,
+            ("--mount", Some(value)) => mount = value != "false",
             ("-n" | "--nodes", Some(value)) if value != "1" => {
                 return Err(Failure::usage("a cluster has one node here")
-                    .hint("leave --nodes away; for several machines: coracle up --context NAME"));
+                    .hint("leave out --nodes; for several machines: coracle up --context NAME"));
             }
             (name, Some(value)) => wishes.ignored.push(format!("{name}={value}")),
             (name, None) => wishes.ignored.push(name.to_owned()),
         }
+    }
+    if !mount {
+        wishes.share = Some("none".to_owned());
     }
     Ok(wishes)
 }
@@ -111,6 +117,8 @@ mod tests {
             found.ignored,
             ["--driver=docker", "--memory=4096", "--force"]
         );
+        let unmounted = of("--mount-string=/srv:/data --mount=false").expect("they are flags");
+        assert_eq!(unmounted.share.as_deref(), Some("none"));
         assert!(of("--nodes 3").is_err());
         assert!(of("demo").is_err());
     }

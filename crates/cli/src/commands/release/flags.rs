@@ -9,12 +9,9 @@ use coracle_release::{Apply, DryRun, Options, Wait};
 /// How data is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people.
     #[default]
     Table,
-    /// As JSON.
     Json,
-    /// As YAML.
     Yaml,
 }
 

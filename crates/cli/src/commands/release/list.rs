@@ -21,7 +21,7 @@ pub struct List {
     /// Names alone.
     #[arg(long)]
     pub short: bool,
-    /// Leave the headers away.
+    /// Leave out the headers.
     #[arg(long)]
     pub no_headers: bool,
     /// Layout of times, as Go writes it.

@@ -16,7 +16,7 @@ mod place;
 mod rollback;
 pub mod source;
 mod status;
-mod table;
+pub mod table;
 mod tell;
 mod test;
 mod uninstall;
@@ -27,7 +27,7 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::sync::Notify;
 
-pub use flags::dry_run;
+pub use flags::{dry_run, duration};
 pub use get::Get;
 pub use history::History;
 pub use install::Install;

@@ -17,7 +17,7 @@ pub struct ChartFlags {
     /// Version that the chart should have.
     #[arg(long, value_name = "RANGE")]
     pub version: Option<String>,
-    /// Bring dependencies of this disk into charts/ first.
+    /// Bring dependencies that are on this disk into charts/ first.
     #[arg(long)]
     pub dependency_update: bool,
     #[command(flatten)]
@@ -77,7 +77,7 @@ impl Fetching {
         }
         if self.verify {
             return Err(Failure::usage(
-                "signatures of charts are not checked: leave --verify away",
+                "signatures of charts are not checked: leave out --verify",
             ));
         }
         Ok(())

@@ -37,6 +37,16 @@ pub fn kubectl(rows: &[Vec<String>]) -> String {
     out
 }
 
+/// Returns rows below their titles, as kubectl prints them.
+pub fn titled<const N: usize>(
+    titles: [&str; N],
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
+    let titles = titles.map(str::to_owned).to_vec();
+    let rows: Vec<_> = std::iter::once(titles).chain(rows).collect();
+    kubectl(&rows)
+}
+
 fn widths(rows: &[Vec<String>]) -> Vec<usize> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |at: usize| {

@@ -4,6 +4,7 @@
 mod observe;
 mod tree;
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use clap::Args;
@@ -42,7 +43,7 @@ impl Status {
         let target = Target::of(global)?;
         loop {
             let facts = self.facts(&target)?;
-            if self.watch {
+            if self.watch && std::io::stdout().is_terminal() {
                 // Home, and away with what stood there (ECMA-48, CUP and ED).
                 print!("\x1b[H\x1b[2J");
             }

@@ -23,7 +23,7 @@ use coracle_cluster::{Lock, Share};
 use super::progress::{Progress, duration};
 use super::start::Start;
 use super::target::Target;
-use super::{Global, advice, block_on, roll};
+use super::{Global, advice, block_on, release, roll};
 use crate::facts::Cluster;
 use crate::failure::{Failure, Outcome};
 use crate::project::{self, Project};
@@ -48,20 +48,20 @@ pub struct Up {
     #[arg(long = "profile", value_name = "NAME")]
     profiles: Vec<String>,
     /// File of values; later ones win.
-    #[arg(long = "values", short = 'f')]
+    #[arg(long = "values", short = 'f', value_name = "FILE")]
     values: Vec<PathBuf>,
-    /// A value: key=value.
-    #[arg(long)]
+    /// A value: key=value, several with commas.
+    #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Name of the release [default: that of coracle.yaml, or the chart's].
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     release: Option<String>,
     /// Namespace of the release [default: that of coracle.yaml].
     #[arg(long, short)]
     namespace: Option<String>,
-    /// How long to wait until the application answers, in seconds.
-    #[arg(long, default_value_t = 300)]
-    timeout: u64,
+    /// How long to wait until the application answers: 90s, 5m, or seconds.
+    #[arg(long, default_value = "5m", value_parser = timeout)]
+    timeout: Duration,
 }
 
 impl Up {
@@ -98,8 +98,7 @@ impl Up {
             };
             roll::roll_with(&client, &stale, &progress).await?;
             let changed = deployed.is_new || !stale.is_empty();
-            let timeout = Duration::from_secs(self.timeout);
-            follow::until_ready(&client, &deployed, timeout, changed, &progress).await?;
+            follow::until_ready(&client, &deployed, self.timeout, changed, &progress).await?;
             let urls =
                 answers::wait(&client, &deployed, &target.host(), changed, &progress).await?;
             Ok((changed, deployed.notes, urls))
@@ -136,20 +135,34 @@ impl Up {
     }
 }
 
+/// Reads a duration as the release commands do, or a number of seconds.
+fn timeout(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => release::duration(text),
+    }
+}
+
 /// Returns the start of a cluster that has what the project asks of the host's
 /// network; what it does not name stays as it is.
 fn start(project: &Project) -> Start {
-    let (listen, ports) = (&project.listen, &project.host_ports);
-    let shares = project.shares.iter().map(|share| Share {
+    let located = |share: Share| Share {
         host: project.path(&share.host),
-        ..share.clone()
-    });
+        ..share
+    };
+    let shares = project.shares.clone();
+    let shares = shares.map(|shares| shares.into_iter().map(located).collect());
     Start {
-        listen: (!listen.is_empty()).then(|| listen.clone()),
-        host_port: (!ports.is_empty()).then(|| ports.clone()),
-        share: (!project.shares.is_empty()).then(|| shares.collect()),
+        listen: values(project.listen.clone()),
+        host_port: values(project.host_ports.clone()),
+        share: values(shares),
         ..Start::default()
     }
+}
+
+/// Returns a list of the file as a flag's values.
+fn values<T>(list: Option<Vec<T>>) -> Option<Vec<Option<T>>> {
+    Some(list?.into_iter().map(Some).collect())
 }
 
 /// Makes sure that no other `up` changes the same release; waits for one that does.

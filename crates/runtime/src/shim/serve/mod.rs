@@ -1,6 +1,9 @@
 //! The shim's loop: waits for the container, its output and the engine, all
 //! at once. The main type is [`Shim`].
 
+mod requests;
+mod streams;
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -11,13 +14,13 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-use super::conn::{Conn, Role};
-use super::log::{LogWriter, Stream};
+use super::conn::Conn;
+use super::log::LogWriter;
 use super::programs::Running;
 use super::{Ends, kill_rest};
 use crate::cgroup::Cgroup;
 use crate::clock;
-use crate::protocol::{self, Kind, Reply, Request};
+use crate::protocol::Reply;
 use crate::pty;
 use crate::record::{self, Exit, State};
 use crate::spec::{ContainerSpec, Namespace};
@@ -228,74 +231,6 @@ impl Shim {
         }
     }
 
-    fn read_output(&mut self, source: Source) {
-        let (slot, stream) = match source {
-            Source::Stderr => (&mut self.ends.stderr, Stream::Stderr),
-            Source::Terminal => (&mut self.terminal, Stream::Stdout),
-            _ => (&mut self.ends.stdout, Stream::Stdout),
-        };
-        let Some(fd) = slot else { return };
-        let length = match rustix::io::read(&*fd, &mut self.buffer[..]) {
-            Err(Errno::AGAIN | Errno::INTR) => return,
-            // Among them EIO, by which a terminal says that its programs are
-            // gone, see tty(4).
-            Ok(0) | Err(_) => {
-                *slot = None;
-                return;
-            }
-            Ok(length) => length,
-        };
-        let bytes = &self.buffer[..length];
-        if let Some(log) = &mut self.log {
-            log.write(stream, bytes);
-        }
-        let kind = if stream == Stream::Stdout {
-            Kind::Stdout
-        } else {
-            Kind::Stderr
-        };
-        for conn in &mut self.conns {
-            let wants = if stream == Stream::Stdout {
-                conn.role.stdout
-            } else {
-                conn.role.stderr
-            };
-            if wants {
-                conn.stream(kind, bytes);
-                flush(conn);
-            }
-        }
-    }
-
-    /// Gives the program the input that waits for it.
-    fn feed(&mut self) {
-        let Some(fd) = self.ends.stdin.as_ref().or(self.terminal.as_ref()) else {
-            self.stdin.clear();
-            return;
-        };
-        match rustix::io::write(fd, &self.stdin) {
-            Ok(length) => {
-                self.stdin.drain(..length);
-            }
-            Err(Errno::AGAIN | Errno::INTR) => return,
-            // Nobody reads it any more.
-            Err(_) => {
-                self.stdin.clear();
-                self.ends.stdin = None;
-            }
-        }
-        if self.stdin.is_empty() && self.stdin_ended {
-            self.ends.stdin = None;
-        }
-    }
-
-    fn end_stdin(&mut self) {
-        self.stdin_ended = true;
-        if self.stdin.is_empty() {
-            self.ends.stdin = None;
-        }
-    }
-
     fn accept(&mut self) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         if let Ok(socket) = accept_with(&self.listener, flags) {
@@ -308,115 +243,6 @@ impl Shim {
         self.conns.iter_mut().find(|conn| conn.number == number)
     }
 
-    fn converse(&mut self, number: u64) {
-        let Some(conn) = self.conn(number) else {
-            return;
-        };
-        flush(conn);
-        if !conn.fill().unwrap_or(false) {
-            conn.open = false;
-        }
-        loop {
-            let Some(conn) = self.conn(number) else {
-                return;
-            };
-            match conn.next() {
-                Ok(Some((kind, payload))) => self.obey(number, kind, &payload),
-                Ok(None) => break,
-                Err(_) => {
-                    conn.open = false;
-                    break;
-                }
-            }
-        }
-        let Some(conn) = self.conn(number) else {
-            return;
-        };
-        flush(conn);
-        if !conn.open {
-            self.left(number);
-        }
-    }
-
-    /// A client has gone.
-    fn left(&mut self, number: u64) {
-        let feeds = self.conn(number).is_some_and(|conn| conn.role.stdin);
-        if feeds && self.spec.stdin_once {
-            self.end_stdin();
-        }
-    }
-
-    fn obey(&mut self, number: u64, kind: Kind, payload: &[u8]) {
-        match kind {
-            Kind::Control => match protocol::parse::<Request>(payload) {
-                Ok(request) => self.answer(number, request),
-                Err(error) => self.reply(number, &Reply::Error(error.to_string())),
-            },
-            Kind::Stdin if self.takes_input(number) => {
-                self.stdin.extend_from_slice(payload);
-                self.feed();
-            }
-            // A terminal has no end of input but the character for it.
-            Kind::StdinEnd
-                if self.spec.stdin_once && self.terminal.is_none() && self.takes_input(number) =>
-            {
-                self.end_stdin();
-            }
-            _ => {}
-        }
-    }
-
-    fn takes_input(&mut self, number: u64) -> bool {
-        let open = self.ends.stdin.is_some() || self.terminal.is_some();
-        open && self.conn(number).is_some_and(|conn| conn.role.stdin)
-    }
-
-    fn answer(&mut self, number: u64, request: Request) {
-        let reply = match request {
-            Request::Status => Reply::Status {
-                version: protocol::VERSION,
-                pid: self.state.pid,
-                started_at_nanos: self.started_at_nanos,
-            },
-            Request::Wait => return self.take_role(number, |role| role.waits = true),
-            Request::Kill { signal, all } => done(self.kill(signal, all)),
-            Request::Signal { signal } => done(self.signal_program(number, signal)),
-            Request::Exec(exec) => return self.run_program(number, exec),
-            Request::Attach {
-                stdin,
-                stdout,
-                stderr,
-            } => {
-                let feeds = stdin && self.spec.stdin;
-                self.take_role(number, |role| {
-                    *role = Role {
-                        stdin: feeds,
-                        stdout,
-                        stderr,
-                        waits: true,
-                    };
-                });
-                Reply::Done
-            }
-            Request::Resize { columns, rows } => match &self.terminal {
-                Some(terminal) => done(pty::resize(terminal.as_fd(), columns, rows)),
-                None => Reply::Error("the container has no terminal".into()),
-            },
-            Request::ReopenLog => match &mut self.log {
-                Some(log) => done(log.reopen()),
-                None => Reply::Done,
-            },
-            Request::Start(_) => Reply::Error("already started".into()),
-        };
-        self.reply(number, &reply);
-    }
-
-    fn take_role(&mut self, number: u64, change: impl FnOnce(&mut Role)) {
-        if let Some(conn) = self.conn(number) {
-            change(&mut conn.role);
-        }
-    }
-
     pub(super) fn reply(&mut self, number: u64, reply: &Reply) {
         self.reply_with(number, reply, None);
     }
@@ -426,13 +252,6 @@ impl Shim {
             conn.reply_with(reply, descriptor);
             flush(conn);
         }
-    }
-
-    fn kill(&self, signal: i32, all: bool) -> io::Result<()> {
-        if all && signal == libc::SIGKILL && self.spec.namespaces.pid != Namespace::Own {
-            kill_rest(self.cgroup.as_ref(), self.state.mount_namespace);
-        }
-        sys::signal(&self.pidfd, signal)
     }
 
     fn container_ended(&mut self) {
@@ -510,13 +329,6 @@ impl Shim {
 fn flush(conn: &mut Conn) {
     if conn.flush().is_err() {
         conn.open = false;
-    }
-}
-
-fn done(result: io::Result<()>) -> Reply {
-    match result {
-        Ok(()) => Reply::Done,
-        Err(error) => Reply::Error(error.to_string()),
     }
 }
 

@@ -1,222 +1,23 @@
-//! The search for secret material: in files of every layer (a file removed by
-//! a later layer can still be read), in the environment, in the history.
+//! Secrets in the files of every layer: a file that a later layer removes can
+//! still be read.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::LazyLock;
 
-use regex::bytes::Regex;
-
-use super::{Finding, Place, PolicyError, Rule, Severity};
+use super::forms::search;
+use super::variable;
+use crate::policy::{Finding, Place, PolicyError, Rule, Severity};
 use crate::store::{Image, Layer};
 
 /// Files larger than this are no configuration; only their start is searched.
 const SEARCHED_BYTES_MAX: u64 = 1 << 20;
 
-/// A form that a secret has.
-struct Form {
-    name: &'static str,
-    pattern: &'static str,
-    /// Whether the text after the prefix must look random.
-    random: bool,
-}
-
-/// Forms of keys and tokens, as their issuers document them.
-const FORMS: [Form; 17] = [
-    form(
-        "a private key",
-        r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\n|\\r)*(?:[A-Za-z-]+: [^\n]*\s+)*[A-Za-z0-9+/=]{32}",
-        false,
-    ),
-    form("an AWS access key", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b", true),
-    form(
-        "an AWS secret key",
-        r#"(?i)aws_secret_access_key["']?\s*[=:]\s*["']?[A-Za-z0-9/+]{40}\b"#,
-        false,
-    ),
-    form("a GitHub token", r"\bgh[pousr]_[A-Za-z0-9]{36,}\b", true),
-    form("a GitHub token", r"\bgithub_pat_[A-Za-z0-9_]{60,}\b", true),
-    form("a GitLab token", r"\bglpat-[A-Za-z0-9_-]{20,}", true),
-    form("a Slack token", r"\bxox[abprs]-[0-9A-Za-z-]{20,}", true),
-    form(
-        "an OpenAI or Anthropic key",
-        r"\bsk-(?:proj-|ant-|svcacct-)?[A-Za-z0-9_-]{32,}",
-        true,
-    ),
-    form("a Stripe key", r"\b[sr]k_live_[0-9a-zA-Z]{24,}\b", true),
-    form("a Google API key", r"\bAIza[0-9A-Za-z_-]{35}\b", true),
-    form(
-        "a Google service account key",
-        r#""private_key_id"\s*:\s*"[0-9a-f]{40}""#,
-        false,
-    ),
-    form("an npm token", r"\bnpm_[A-Za-z0-9]{36}\b", true),
-    form(
-        "a PyPI token",
-        r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}",
-        false,
-    ),
-    form("a Docker Hub token", r"\bdckr_pat_[A-Za-z0-9_-]{20,}", true),
-    form("a Hugging Face token", r"\bhf_[A-Za-z0-9]{34}\b", true),
-    form(
-        "a SendGrid key",
-        r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}\b",
-        true,
-    ),
-    form(
-        "a password in a registry login",
-        r#""auth"\s*:\s*"[A-Za-z0-9+/=]{8,}""#,
-        false,
-    ),
-];
-
-const fn form(name: &'static str, pattern: &'static str, random: bool) -> Form {
-    Form {
-        name,
-        pattern,
-        random,
-    }
-}
-
-static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    let compiled = FORMS.iter().map(|form| Regex::new(form.pattern));
-    compiled
-        .map(|regex| regex.expect("the table's patterns are tested"))
-        .collect()
-});
-
-static ANY: LazyLock<regex::bytes::RegexSet> = LazyLock::new(|| {
-    let patterns = FORMS.iter().map(|form| form.pattern);
-    regex::bytes::RegexSet::new(patterns).expect("the table's patterns are tested")
-});
-
-/// Names of variables that hold secrets.
-static SECRET_NAME: LazyLock<Regex> = LazyLock::new(|| {
-    let pattern = r"(?i)(?:^|_)(?:password|passwd|pwd|secret|token|api_?key|private_?key|secret_?key|access_?key|auth_?key|credentials?|database_url|connection_string)$";
-    Regex::new(pattern).expect("a valid pattern")
-});
-
-/// A login inside a URL.
-static URL_LOGIN: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"[a-z][a-z0-9+.-]*://[^\s/:@]+:[^\s/@$<{]{3,}@").expect("a valid pattern")
-});
-
-/// Finds secrets in the environment, the labels and the history.
-pub(super) fn configuration(image: &Image, findings: &mut Vec<Finding>) {
-    let config = &image.config.config;
-    for (name, value) in config.environment() {
-        if let Some(what) = variable(name, value) {
-            findings.push(configured(
-                format!("the image's environment variable {name} holds {what}"),
-                "remove the ENV; hand the value in with a Secret when the pod starts",
-            ));
-        }
-    }
-    for (name, value) in &config.labels {
-        if let Some(hit) = search(value.as_bytes()) {
-            let message = format!("the image's label {name} holds {}", hit.name);
-            findings.push(configured(message, "remove the LABEL"));
-        }
-    }
-    for entry in &image.config.history {
-        let text = entry.created_by.as_deref().unwrap_or_default();
-        if let Some(what) = history(text) {
-            findings.push(configured(
-                format!("the image's history shows {what}"),
-                "do not pass secrets as ARG or in a RUN line: everyone with the image can read them",
-            ));
-        }
-    }
-}
-
-fn configured(message: String, fix: &str) -> Finding {
-    Finding {
-        rule: Rule::Secret,
-        severity: Severity::Error,
-        message,
-        fix: fix.to_owned(),
-        place: None,
-    }
-}
-
-fn variable(name: &str, value: &str) -> Option<&'static str> {
-    if let Some(hit) = search(value.as_bytes()) {
-        return Some(hit.name);
-    }
-    let named = SECRET_NAME.is_match(name.as_bytes());
-    let is_url = value.contains("://");
-    if is_url {
-        return URL_LOGIN
-            .is_match(value.as_bytes())
-            .then_some("a login in a URL");
-    }
-    (named && !is_placeholder(value)).then_some("a value that looks secret")
-}
-
-// Flags, paths and words that stand for "fill me in" are no secrets.
-fn is_placeholder(value: &str) -> bool {
-    let lower = value.trim().to_ascii_lowercase();
-    let words = [
-        "true",
-        "false",
-        "none",
-        "null",
-        "changeme",
-        "change-me",
-        "xxx",
-        "todo",
-        "example",
-        "placeholder",
-    ];
-    lower.len() < 3
-        || lower.starts_with(['/', '$', '<', '{'])
-        || words.contains(&lower.as_str())
-        || lower.bytes().all(|byte| byte == b'*' || byte == b'x')
-}
-
-fn history(text: &str) -> Option<String> {
-    if let Some(hit) = search(text.as_bytes()) {
-        return Some(hit.name.to_owned());
-    }
-    let declared = text
-        .strip_prefix("ARG ")
-        .or_else(|| text.strip_prefix("/bin/sh -c #(nop)  ARG "))?;
-    let (name, value) = declared.split_once('=')?;
-    variable(name.trim(), value).map(|what| format!("ARG {name} with {what}"))
-}
-
-struct Hit {
-    name: &'static str,
-    offset: usize,
-}
-
-fn search(content: &[u8]) -> Option<Hit> {
-    for index in &ANY.matches(content) {
-        for found in PATTERNS[index].find_iter(content) {
-            if FORMS[index].random && !looks_random(found.as_bytes()) {
-                continue;
-            }
-            return Some(Hit {
-                name: FORMS[index].name,
-                offset: found.start(),
-            });
-        }
-    }
-    None
-}
-
-// Documentation writes AKIAIOSFODNN7EXAMPLE and sk-xxxxxxxx.
-fn looks_random(text: &[u8]) -> bool {
-    let digits = text.iter().any(u8::is_ascii_digit);
-    let distinct: std::collections::BTreeSet<_> = text.iter().collect();
-    let upper = text.to_ascii_uppercase();
-    let example = upper.windows(7).any(|window| window == b"EXAMPLE");
-    digits && distinct.len() >= 10 && !example
-}
-
 /// Finds secrets in the files of all layers.
-pub(super) fn layers(image: &Image, findings: &mut Vec<Finding>) -> Result<(), PolicyError> {
+pub(in crate::policy) fn layers(
+    image: &Image,
+    findings: &mut Vec<Finding>,
+) -> Result<(), PolicyError> {
     for (index, layer) in image.layers.iter().enumerate() {
         let mut searcher = Searcher {
             image,
@@ -503,22 +304,6 @@ mod tests {
             "[default]",
             Some("AWS credentials"),
         );
-    }
-
-    #[test]
-    fn variables_are_judged_by_name_and_value() {
-        let check = |name: &str, value: &str, expected: bool| {
-            assert_eq!(variable(name, value).is_some(), expected, "{name}={value}");
-        };
-        check("DB_PASSWORD", "hunter22", true);
-        check("DB_PASSWORD_FILE", "/run/secrets/x", false);
-        check("PASSWORD", "", false);
-        check("GPG_KEY", "7169605F62C751356D054A26A821E680E5FA6305", false);
-        check("PYTHON_SHA256", "abcdef", false);
-        check("API_KEY", "true", false);
-        check("DATABASE_URL", "postgres://user:secret@db:5432/x", true);
-        check("DATABASE_URL", "postgres://db:5432/x", false);
-        check("PATH", "/bin", false);
     }
 
     #[test]
