@@ -86,11 +86,14 @@ fn https_and_grpc() {
             "lifecycle": {"preStop": {"httpGet": {"port": 8080, "path": "/bye"}}},
         }));
         merge(&mut hooked, mounts.clone());
+        // The hook's own time is the pod's grace.
+        let mut patient = shared.clone();
+        merge(&mut patient, json!({"terminationGracePeriodSeconds": 20}));
         lab.apply(&[
             pod("secure", json!({}), secure),
             pod("rpc", json!({}), rpc),
             pod("wrong", json!({}), wrong),
-            pod("hooked", shared.clone(), hooked),
+            pod("hooked", patient, hooked),
             pod("looker", shared, mounts),
             pod(
                 "slept",

@@ -268,7 +268,7 @@ fn life_objects() -> Vec<Value> {
         ),
         pod(
             "bad-stop",
-            json!({}),
+            json!({"terminationGracePeriodSeconds": 20}),
             json!({"lifecycle": {"preStop": fails}}),
         ),
         pod(
