@@ -8,8 +8,9 @@ use std::path::Path;
 /// A picture of the host, by what was looked at.
 pub type Picture = BTreeMap<String, String>;
 
-/// Takes a picture of the host.
-pub fn picture() -> Picture {
+/// Takes a picture of the host: all that anybody sees, and the cgroups of clusters
+/// whose names are `clusters` or begin so, as others come and go.
+pub fn picture(clusters: &str) -> Picture {
     let mut picture = Picture::new();
     for file in [
         "/proc/net/route",
@@ -25,7 +26,7 @@ pub fn picture() -> Picture {
         );
     }
     picture.insert("links".into(), names("/sys/class/net"));
-    picture.insert("cgroups".into(), cgroups());
+    picture.insert("cgroups".into(), cgroups(clusters));
     picture.insert("nftables".into(), nftables());
     picture
 }
@@ -55,25 +56,25 @@ fn names(folder: &str) -> String {
     names.join("\n")
 }
 
-/// Every cgroup of ours that exists; others come and go.
-fn cgroups() -> String {
+fn cgroups(clusters: &str) -> String {
     let mut found = Vec::new();
-    collect(Path::new("/sys/fs/cgroup"), &mut found, 0);
+    let prefix = format!("coracle-{clusters}-");
+    collect(Path::new("/sys/fs/cgroup"), &prefix, &mut found, 0);
     found.sort();
     found.join("\n")
 }
 
-fn collect(folder: &Path, found: &mut Vec<String>, depth: usize) {
+fn collect(folder: &Path, prefix: &str, found: &mut Vec<String>, depth: usize) {
     if depth > 6 {
         return;
     }
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             let path = entry.path();
-            if entry.file_name().to_string_lossy().starts_with("coracle-") {
+            if entry.file_name().to_string_lossy().starts_with(prefix) {
                 found.push(path.display().to_string());
             }
-            collect(&path, found, depth + 1);
+            collect(&path, prefix, found, depth + 1);
         }
     }
 }

@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use crate::wait::until;
+
 /// The island's address (RFC 5737: no server of the world has it).
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// Names below this lead to it, all others to nothing.
@@ -81,21 +83,18 @@ impl Island {
         let child = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         self.servers.push(child.expect("the server starts"));
         let wanted = format!(":{port:04X} ");
-        for _ in 0..200 {
-            let path = format!("/proc/{}/net/tcp", self.keeper.id());
-            let both = [path.clone(), path + "6"];
-            let listens = |path: &String| {
-                let text = std::fs::read_to_string(path).unwrap_or_default();
-                // State 0A is a listening socket.
-                text.lines()
-                    .any(|line| line.contains(&wanted) && line.contains(" 0A "))
-            };
-            if both.iter().any(listens) {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(25));
-        }
-        panic!("nobody listens at port {port}");
+        let path = format!("/proc/{}/net/tcp", self.keeper.id());
+        let both = [path.clone(), path + "6"];
+        let listens = |path: &String| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            // State 0A is a listening socket.
+            text.lines()
+                .any(|line| line.contains(&wanted) && line.contains(" 0A "))
+        };
+        until(&format!("somebody listens at port {port}"), || {
+            let any = both.iter().any(listens);
+            any.then_some(()).ok_or_else(|| "not yet".to_owned())
+        });
     }
 
     /// Answers queries for the island's names, on a thread that lives there.

@@ -120,7 +120,7 @@ impl Lab {
     /// Waits until pods are ready.
     ///
     /// # Panics
-    /// Panics after two minutes.
+    /// Panics after five minutes.
     pub fn ready(&self, pods: &[&str]) {
         for pod in pods {
             until(&format!("{pod} is ready"), || {
@@ -136,7 +136,7 @@ impl Lab {
     /// Waits until an object is as asked for, and returns it.
     ///
     /// # Panics
-    /// Panics after two minutes.
+    /// Panics after five minutes.
     pub fn until(&self, resource: &str, name: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let mut found = Value::Null;
         until(&format!("{resource} {name}"), || {
@@ -147,6 +147,26 @@ impl Lab {
             }
         });
         found
+    }
+
+    /// Waits until an event of a pod says this, and returns its reason.
+    ///
+    /// # Panics
+    /// Panics after five minutes.
+    pub fn told(&self, pod: &str, text: &str) -> String {
+        let selector = format!("--field-selector=involvedObject.name={pod}");
+        let mut reason = String::new();
+        until(&format!("an event of {pod} says {text:?}"), || {
+            let said = self.kubectl(&["get", "events", &selector, "-o", "json"]);
+            let list: Value = serde_json::from_str(&said).expect("kubectl writes JSON");
+            let items = list["items"].as_array().into_iter().flatten();
+            let found = items
+                .filter(|event| event["message"] == text)
+                .find_map(|event| event["reason"].as_str());
+            reason = found.ok_or(said.clone())?.to_owned();
+            Ok(())
+        });
+        reason
     }
 
     /// Compares what commands in a container say.
@@ -164,7 +184,7 @@ impl Lab {
     /// not have come to its first line yet.
     ///
     /// # Panics
-    /// Panics after two minutes.
+    /// Panics after five minutes.
     pub fn until_inside(&self, pod: &str, container: &str, script: &str, expected: &str) {
         until(&format!("{pod}/{container}: {script}"), || {
             match self.inside(pod, container, script) {

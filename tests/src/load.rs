@@ -7,8 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::wait::until;
+
 /// A request that takes longer has failed.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One kind of client.
 #[derive(Debug, Clone)]
@@ -36,6 +38,17 @@ pub struct Load {
 struct Count {
     answered: AtomicU64,
     failures: std::sync::Mutex<Vec<String>>,
+}
+
+/// Waits until every client is answered.
+///
+/// # Panics
+/// Panics with what failed if one never is.
+pub fn until_answered(clients: &[Client]) {
+    until("every way is open", || {
+        let mut each = clients.iter();
+        each.try_for_each(|client| ask(client, &mut None).map_err(|error| error.to_string()))
+    });
 }
 
 impl Load {

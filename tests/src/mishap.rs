@@ -129,7 +129,7 @@ impl Said {
 /// controllers need a moment. While blessing, `parts` tell when it is there.
 ///
 /// # Panics
-/// Panics with the last answer after two minutes.
+/// Panics with the last answer after five minutes.
 pub fn until_said(title: &str, parts: &[&str], ask: impl Fn() -> Said) {
     if !is_blessing() {
         let expected = expected(title);

@@ -3,7 +3,8 @@
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+
+use crate::wait::until;
 
 /// A running server; it ends with this value.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ impl Postgres {
     /// Starts the server again.
     ///
     /// # Panics
-    /// Panics if it does not answer within half a minute.
+    /// Panics if it does not answer.
     pub fn resume(&mut self) {
         let server = self
             .program("postgres")
@@ -114,14 +115,9 @@ impl Postgres {
                     .status()
                     .is_ok_and(|status| status.success())
         };
-        let since = Instant::now();
-        while !ready() {
-            assert!(
-                since.elapsed() < Duration::from_secs(30),
-                "PostgreSQL does not answer"
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        until("PostgreSQL answers", || {
+            ready().then_some(()).ok_or_else(|| "not yet".to_owned())
+        });
     }
 
     fn data(&self) -> PathBuf {

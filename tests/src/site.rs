@@ -29,7 +29,8 @@ pub fn objects(node_port: u16) -> Value {
     let container = json!({
         "name": "site", "image": "site:1", "imagePullPolicy": "Never",
         "ports": [{"name": "http", "containerPort": 8080}],
-        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
+        // A machine that is slow is not ill.
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 60},
         // Time for everybody to learn that this pod is no endpoint any more.
         "lifecycle": {"preStop": {"sleep": {"seconds": 1}}},
     });

@@ -12,7 +12,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 /// How long a text may take to come.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// A terminal.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl Terminal {
     /// Reads until a text has come, and forgets what came up to there.
     ///
     /// # Panics
-    /// Panics after a minute, with what came instead.
+    /// Panics after five minutes, with what came instead.
     pub fn expect(&mut self, text: &str) {
         let until = Instant::now() + LIMIT;
         loop {

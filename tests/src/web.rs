@@ -11,6 +11,9 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::wait::until;
 
+/// A site that takes longer does not answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A visitor of one site.
 #[derive(Debug, Clone)]
 pub struct Visitor {
@@ -64,6 +67,17 @@ impl Visitor {
             Ok(page) if page.status == 200 => Ok(()),
             Ok(page) => Err(format!("{} {}", page.status, page.body)),
             Err(error) => Err(error.to_string()),
+        });
+    }
+
+    /// Waits until nobody listens any more.
+    ///
+    /// # Panics
+    /// Panics if somebody goes on to.
+    pub fn until_closed(&mut self) {
+        until("the port is closed", || match self.get("/") {
+            Ok(page) => Err(format!("{} {}", page.status, page.body)),
+            Err(_) => Ok(()),
         });
     }
 
@@ -210,8 +224,8 @@ impl Visitor {
     }
 
     fn connect(&self) -> io::Result<Box<dyn Stream>> {
-        let stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(5))?;
-        stream.set_read_timeout(Some(Duration::from_secs(15)))?;
+        let stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         let Some(config) = &self.tls else {
             return Ok(Box::new(stream));
         };

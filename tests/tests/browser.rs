@@ -85,7 +85,7 @@ fn kill_backends(installed: &Installed) {
 
 fn rolled_out(installed: &Installed, deployment: &str) {
     let deployment = format!("deployment/{deployment}");
-    installed.kubectl(&["rollout", "status", &deployment, "--timeout=120s"]);
+    installed.kubectl(&["rollout", "status", &deployment, "--timeout=300s"]);
 }
 
 /// U1 to U3: an account, tasks by hand, a task by words.
@@ -124,7 +124,10 @@ fn conversations(installed: &Installed, tab: &mut Tab<'_>) {
     say(tab, "Delete the meeting task");
     tab.sees("Which one do you mean?");
     tab.picture("u04-a-question");
-    let place = tab.eval("document.querySelector('main [data-conversation]').value");
+    // The number comes after the words.
+    let place = "document.querySelector('main [data-conversation]').value";
+    tab.until("the conversation has a number", &format!("{place} !== ''"));
+    let place = tab.eval(place);
     kill_backends(installed);
     tab.visit(&format!("/chat?c={}", place.as_str().expect("a number")));
     tab.sees("Which one do you mean?");
@@ -211,14 +214,10 @@ const PICTURE: &[u8] = &[
 /// U9: no backend at all, then one again; the page recovers alone.
 fn outage(installed: &Installed, tab: &mut Tab<'_>) {
     installed.kubectl(&["scale", "deployment/todo-backend", "--replicas=0"]);
-    installed.kubectl(&[
-        "wait",
-        "--for=delete",
-        "pods",
-        "-l",
-        BACKENDS,
-        "--timeout=90s",
-    ]);
+    until("no backend is left", || {
+        let left = installed.kubectl(&["get", "pods", "-l", BACKENDS, "-o", "name"]);
+        left.is_empty().then_some(()).ok_or(left)
+    });
     tab.visit("/dashboard");
     tab.sees("We cannot reach your tasks");
     tab.picture("u09-no-backend");
@@ -241,10 +240,10 @@ fn rolling_update(installed: &Installed, tab: &mut Tab<'_>) {
         installed.kubectl(&["rollout", "restart", &name]);
         rolled_out(installed, deployment);
     }
+    tab.until("it has asked often", "window.asked > 50");
     tab.eval("window.going = false; true");
     assert_eq!(tab.eval("window.failed"), json!([]), "requests failed");
-    let asked = tab.eval("window.asked").as_u64().unwrap_or_default();
-    assert!(asked > 50, "only {asked} requests");
+    let asked = tab.eval("window.asked");
     eprintln!("rolled under {asked} requests of the page");
     tab.visit("/status");
     tab.sees("healthy");

@@ -43,11 +43,12 @@ fn volumes() {
              "onehunter2app=\"volumes\"\n1\n1"),
             ("cat /down/name /down/cpu /down/memory", "volumes25064"),
             ("echo kept > /claim/f; cat /claim/f", "kept"),
-            ("cat /etc/one.conf; ls /named", "onevolumes-marker"),
+            ("cat /etc/one.conf", "one"),
             ("touch /readonly/f", "touch: /readonly/f: Read-only file system\nexit 1"),
             // The folder that the host shows is the cluster's own.
             ("ls /host-etc | wc -l", "0"),
         ]);
+        lab.until_inside("volumes", "c", "ls /named", "volumes-marker");
         lab.check("other", "c", &[("cat /host/f", "from-one")]);
         live_updates(&lab);
         claims_outlive_pods(&lab);
@@ -334,8 +335,9 @@ fn life() {
         );
 
         lab.ready(&["ordered"]);
-        assert_eq!(seen("cat /shared/order"), "first\nsidecar\nsecond\nmain");
         assert_eq!(seen("cat /shared/post-start"), "began");
+        let order = "first\nsidecar\nsecond\nmain";
+        lab.until_inside("looker", "c", "cat /shared/order", order);
         lab.kubectl(&["delete", "pod", "ordered", "--wait=true"]);
         // The hook, then the signal; the sidecar ends after the others.
         assert_eq!(seen("cat /shared/end"), "hook\nmain TERM\nsidecar TERM");
@@ -362,7 +364,7 @@ fn life_objects() -> Vec<Value> {
         "initContainers": [
             with("first", "echo first >> /shared/order", json!({})),
             with("sidecar", "trap 'echo sidecar TERM >> /shared/end; exit 0' TERM; echo sidecar >> /shared/order; touch /started; while true; do sleep 0.1; done",
-                json!({"restartPolicy": "Always", "startupProbe": {"exec": {"command": ["test", "-f", "/started"]}, "periodSeconds": 1}})),
+                json!({"restartPolicy": "Always", "startupProbe": {"exec": {"command": ["test", "-f", "/started"]}, "periodSeconds": 1, "failureThreshold": 300, "timeoutSeconds": 30}})),
             with("second", "echo second >> /shared/order", json!({})),
         ],
     });
@@ -425,15 +427,16 @@ fn probes() {
         let http = json!({
             "command": ["sh", "-c", serve],
             "ports": [{"name": "web", "containerPort": 8080}],
-            "readinessProbe": {"periodSeconds": 1, "httpGet": {"port": "web", "path": "/cgi-bin/ready?x=1", "httpHeaders": [{"name": "X-Probe", "value": "seven"}, {"name": "Host", "value": "todo.localhost"}]}},
-            "livenessProbe": {"periodSeconds": 1, "failureThreshold": 2, "terminationGracePeriodSeconds": 1, "httpGet": {"port": 8080, "path": "/alive"}},
+            "startupProbe": {"periodSeconds": 1, "failureThreshold": 300, "timeoutSeconds": 30, "tcpSocket": {"port": 8080}},
+            "readinessProbe": {"periodSeconds": 1, "timeoutSeconds": 30, "httpGet": {"port": "web", "path": "/cgi-bin/ready?x=1", "httpHeaders": [{"name": "X-Probe", "value": "seven"}, {"name": "Host", "value": "todo.localhost"}]}},
+            "livenessProbe": {"periodSeconds": 1, "timeoutSeconds": 30, "failureThreshold": 2, "terminationGracePeriodSeconds": 1, "httpGet": {"port": 8080, "path": "/alive"}},
         });
         let exec = json!({
-            "readinessProbe": {"periodSeconds": 1, "exec": {"command": ["test", "-f", "/tmp/ready"]}},
+            "readinessProbe": {"periodSeconds": 1, "timeoutSeconds": 30, "exec": {"command": ["test", "-f", "/tmp/ready"]}},
         });
         let tcp = json!({
             "command": ["sh", "-c", "sleep 2; touch /tmp/open; exec httpd -f -p 9000"],
-            "startupProbe": {"periodSeconds": 1, "failureThreshold": 30, "tcpSocket": {"port": 9000}},
+            "startupProbe": {"periodSeconds": 1, "failureThreshold": 300, "tcpSocket": {"port": 9000}},
         });
         lab.apply(&[
             pod("http", json!({}), http),
@@ -468,27 +471,17 @@ fn probes() {
             status["restartCount"] == 1 && !status["state"]["running"].is_null()
         });
         assert_eq!(restarted["metadata"]["name"], "http");
-        lab.check(
+        lab.until_inside(
             "http",
             "c",
-            &[(
-                "ls /tmp/well 2>&1 | grep -o 'No such file'; cat /w/alive",
-                "No such file\nok",
-            )],
+            "ls /tmp/well 2>&1 | grep -o 'No such file'; cat /w/alive",
+            "No such file\nok",
         );
-        let events = lab.kubectl(&[
-            "get",
-            "events",
-            "--field-selector",
-            "involvedObject.name=http",
-            "-o",
-            "jsonpath={.items[*].message}",
-        ]);
         for expected in [
             "Liveness probe failed: HTTP probe failed with statuscode: 404",
             "Container c failed liveness probe, will be restarted",
         ] {
-            assert!(events.contains(expected), "{events}");
+            lab.told("http", expected);
         }
     });
 }

@@ -114,7 +114,7 @@ fn refused(test: &'static str, name: &'static str, from: &str, to: &str) {
         fs::write(&values, text.replace(from, to)).expect("a file for the test");
         let output = installed
             .cluster
-            .command(&["up", "--timeout", "45"])
+            .command(&["up", "--timeout", "60"])
             .output()
             .expect("the program was built");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -124,13 +124,17 @@ fn refused(test: &'static str, name: &'static str, from: &str, to: &str) {
             "the pod is not named:\n{said}"
         );
         assert!(!said.contains("not-the-password"), "the password is shown");
-        let logs = installed.kubectl(&["logs", "deploy/todo-backend"]);
-        assert!(!logs.contains("not-the-password"), "the password is logged");
         let cause = match to {
             "sslmode=require" => "TLS",
             _ => "password",
         };
-        assert!(logs.contains(cause), "the cause is not logged:\n{logs}");
+        let mut logs = String::new();
+        until("the cause is logged", || {
+            logs = installed.kubectl(&["logs", "deploy/todo-backend"]);
+            let found = logs.contains(cause);
+            found.then_some(()).ok_or_else(|| logs.clone())
+        });
+        assert!(!logs.contains("not-the-password"), "the password is logged");
         assert!(said.contains(cause), "the cause is not said:\n{said}");
     });
 }

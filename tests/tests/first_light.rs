@@ -5,14 +5,13 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
 
 use coracle_tests::cluster::{Cluster, arguments, descendants};
 use coracle_tests::project::Project;
-use coracle_tests::web::Visitor;
+use coracle_tests::wait::until;
+use coracle_tests::web::{Visitor, lists};
 use coracle_tests::{host, skip};
 
 /// One case at a time: each compares the host before and after.
@@ -32,17 +31,7 @@ fn project(cluster: &Cluster, node_port: u16) {
 /// Signs up, creates a task and returns the visitor who sees it listed.
 fn create_task(address: SocketAddr, title: &str) -> Visitor {
     let mut visitor = Visitor::new(address);
-    let since = Instant::now();
-    while visitor
-        .get("/signup")
-        .map_or(true, |page| page.status != 200)
-    {
-        assert!(
-            since.elapsed() < Duration::from_secs(30),
-            "the page does not answer"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    visitor.until_served("/signup");
     let email = format!("{}@example.com", title.replace(' ', "-"));
     let page = visitor
         .post(
@@ -66,21 +55,12 @@ fn create_task(address: SocketAddr, title: &str) -> Visitor {
     visitor
 }
 
-/// Asks the page until it answers with the task again; returns how long it took.
-fn until_listed(visitor: &mut Visitor, title: &str) -> Duration {
-    let since = Instant::now();
-    loop {
-        if let Ok(page) = visitor.get("/dashboard")
-            && page.body.contains(title)
-        {
-            return since.elapsed();
-        }
-        assert!(
-            since.elapsed() < Duration::from_secs(60),
-            "the task is lost"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+/// Whether a process is a backend.
+fn runs(pid: i32) -> bool {
+    let words = arguments(pid);
+    words
+        .first()
+        .is_some_and(|word| word == "/app/todo-backend")
 }
 
 /// Everything that must hold, for root and for others alike.
@@ -95,11 +75,7 @@ fn first_light(cluster: &Cluster, node_port: u16) {
     let inside = descendants(cluster.processes("init")[0]);
     let backend = *inside
         .iter()
-        .find(|pid| {
-            arguments(**pid)
-                .first()
-                .is_some_and(|program| program == "/app/todo-backend")
-        })
+        .find(|pid| runs(**pid))
         .expect("the backend is a process");
     let namespace = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
     assert_ne!(namespace(backend), namespace(std::process::id() as i32));
@@ -111,11 +87,8 @@ fn first_light(cluster: &Cluster, node_port: u16) {
     create_task(address, "mend the oar");
 
     assert!(cluster.run(&["down"]).is_empty());
-    assert!(visitor.get("/").is_err(), "the port is still open");
-    assert!(
-        !Path::new(&format!("/proc/{backend}")).exists(),
-        "the backend still runs"
-    );
+    visitor.until_closed();
+    assert!(!runs(backend), "the backend still runs");
 }
 
 /// The engine dies: containers keep their pids, the page keeps answering.
@@ -126,15 +99,14 @@ fn engine_killed(cluster: &Cluster, backend: i32, visitor: &mut Visitor) {
         .status()
         .expect("kill is there");
     assert!(status.success());
-    until_listed(visitor, "water the boat");
-    let since = Instant::now();
-    while cluster.processes("engine").iter().all(|pid| *pid == engine) {
-        assert!(
-            since.elapsed() < Duration::from_secs(30),
-            "the engine was not restarted"
-        );
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until("the task is listed", || lists(visitor, "water the boat"));
+    until("another engine runs", || {
+        let now = cluster.processes("engine");
+        match now.iter().any(|pid| *pid != engine) {
+            true => Ok(()),
+            false => Err(format!("{now:?}")),
+        }
+    });
     // The API answers again, and the container is the same process.
     let status: serde_json::Value =
         serde_json::from_str(&cluster.run(&["status", "-o", "json"])).expect("it is JSON");
@@ -145,10 +117,7 @@ fn engine_killed(cluster: &Cluster, backend: i32, visitor: &mut Visitor) {
         .filter_map(|pod| pod["restarts"].as_i64())
         .sum();
     assert_eq!(restarts, 0, "{status}");
-    assert!(
-        Path::new(&format!("/proc/{backend}")).exists(),
-        "the backend was ended"
-    );
+    assert!(runs(backend), "the backend was ended");
 }
 
 /// The data plane dies: its ports answer again with the last configuration.
@@ -159,7 +128,7 @@ fn data_plane_killed(cluster: &Cluster, visitor: &mut Visitor) {
         .status()
         .expect("kill is there");
     assert!(status.success());
-    until_listed(visitor, "water the boat");
+    until("the task is listed", || lists(visitor, "water the boat"));
     assert_ne!(cluster.processes("dataplane"), [dataplane]);
 }
 
@@ -197,24 +166,21 @@ fn kubectl(cluster: &Cluster, backend: i32) {
         .find(|name| name.contains("todo-backend"))
         .expect("the backend is a pod");
     cluster.kubectl(&["delete", pod, "--wait=true"]);
-    cluster.kubectl(&["rollout", "status", "deploy/todo-backend", "--timeout=120s"]);
-    assert!(
-        !Path::new(&format!("/proc/{backend}")).exists(),
-        "the old pod still runs"
-    );
+    cluster.kubectl(&["rollout", "status", "deploy/todo-backend", "--timeout=300s"]);
+    assert!(!runs(backend), "the old pod still runs");
 }
 
 #[test]
 fn as_the_user_who_runs_the_tests() {
     let _alone = HOST.lock().unwrap_or_else(|broken| broken.into_inner());
-    let before = host::picture();
+    let before = host::picture("light");
     {
         let cluster = Cluster::new("light");
         first_light(&cluster, 31_080);
         cluster.run(&["delete"]);
         assert!(!cluster.home().join("home/clusters/light").exists());
     }
-    host::assert_same(&before, &host::picture());
+    host::assert_same(&before, &host::picture("light"));
 }
 
 #[test]
@@ -226,14 +192,14 @@ fn as_a_user_without_privileges() {
         return skip("only root can become somebody else");
     }
     let _alone = HOST.lock().unwrap_or_else(|broken| broken.into_inner());
-    let before = host::picture();
+    let before = host::picture("plain");
     {
         // Nobody, for whom no subordinate ids are set aside: a single id is mapped.
         let cluster = Cluster::new("plain").as_user(65_534);
         first_light(&cluster, 31_081);
         cluster.run(&["delete"]);
     }
-    host::assert_same(&before, &host::picture());
+    host::assert_same(&before, &host::picture("plain"));
 }
 
 #[test]
@@ -248,7 +214,7 @@ fn as_a_user_with_subordinate_ids() {
         );
     };
     let _alone = HOST.lock().unwrap_or_else(|broken| broken.into_inner());
-    let before = host::picture();
+    let before = host::picture("subids");
     {
         let cluster = Cluster::new("subids").as_user(uid);
         first_light(&cluster, 31_082);
@@ -262,7 +228,7 @@ fn as_a_user_with_subordinate_ids() {
         cluster.run(&["delete"]);
         assert!(!cluster.home().join("home/clusters/subids").exists());
     }
-    host::assert_same(&before, &host::picture());
+    host::assert_same(&before, &host::picture("subids"));
 }
 
 /// Returns the first user but root who has subordinate ids.

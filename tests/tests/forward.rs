@@ -37,7 +37,7 @@ impl Forward {
     fn ask(&self) -> String {
         let mut stream = TcpStream::connect(self.address).expect("it listens");
         stream
-            .set_read_timeout(Some(Duration::from_secs(60)))
+            .set_read_timeout(Some(Duration::from_secs(300)))
             .expect("set");
         stream
             .write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
@@ -68,7 +68,7 @@ fn a_forwarded_port_follows_its_service() {
         cluster.run(&["start"]);
         site::build(&cluster);
         site::apply(&cluster, &site::objects(31_481));
-        let rolled = ["rollout", "status", "deploy/site", "--timeout=60s"];
+        let rolled = ["rollout", "status", "deploy/site", "--timeout=300s"];
         cluster.kubectl(&rolled);
 
         let by_service = Forward::start(&cluster, &["svc/site", ":web"]);

@@ -53,13 +53,13 @@ fn a_taken_port(cluster: &Cluster) {
             false => Err(status),
         }
     });
-    let events = cluster
-        .kubectl(&["get", "events"])
-        .expect("kubectl is fetched by CI");
-    assert!(
-        events.contains("PortTaken") && events.contains(&expected),
-        "{events}"
-    );
+    until("an event says it", || {
+        let events = cluster.kubectl(&["get", "events"]);
+        match events.expect("kubectl is fetched by CI") {
+            events if events.contains("PortTaken") && events.contains(&expected) => Ok(()),
+            events => Err(events),
+        }
+    });
     drop(taken);
     answers((Ipv4Addr::LOCALHOST, port).into());
     until("status is quiet again", || {
@@ -86,8 +86,14 @@ fn host_ports(cluster: &Cluster) {
     let refused = refused.expect("kubectl is fetched by CI");
     assert!(!refused.status.success(), "{refused:?}");
     cluster.run(&["start", "--host-port", &port.to_string()]);
-    let answer = cluster.kubectl(&ask).expect("kubectl is fetched by CI");
-    assert_eq!(answer.trim(), "the host");
+    until("the port is open", || {
+        let answer = cluster.kubectl_command(&ask).output();
+        let answer = answer.expect("kubectl is fetched by CI");
+        match String::from_utf8_lossy(&answer.stdout).trim() == "the host" {
+            true => Ok(()),
+            false => Err(format!("{answer:?}")),
+        }
+    });
 }
 
 #[test]

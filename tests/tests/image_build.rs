@@ -11,6 +11,7 @@ use std::sync::Mutex;
 use coracle_tests::cluster::Cluster;
 use coracle_tests::island::{ADDRESS, Island};
 use coracle_tests::private::user_with_range;
+use coracle_tests::wait::until;
 use coracle_tests::{host, skip};
 
 /// One case at a time: some compare the host before and after.
@@ -140,7 +141,7 @@ fn contains(text: &str, wanted: &str) {
 #[test]
 fn commands_run_for_root_and_for_everyone_else() {
     let _alone = locked();
-    let before = host::picture();
+    let before = host::picture("run");
     for (name, builder) in [
         ("run-root", Builder::Root),
         ("run-sub", Builder::Subordinate),
@@ -187,7 +188,7 @@ fn commands_run_for_root_and_for_everyone_else() {
         );
         contains(&told, "I am app at /home/app");
     }
-    host::assert_same(&before, &host::picture());
+    host::assert_same(&before, &host::picture("run"));
 }
 
 #[test]
@@ -301,7 +302,7 @@ fn a_build_ends_with_whoever_asked_for_it() {
     };
     case.write(
         "Dockerfile",
-        &format!("{BASE}RUN echo begun && sleep 4711\n"),
+        &format!("{BASE}RUN echo begun && sleep {}\n", nap()),
     );
     let context = case.context();
     let words = [
@@ -322,13 +323,15 @@ fn a_build_ends_with_whoever_asked_for_it() {
     assert!(begun, "the command never ran");
     child.kill().expect("it runs");
     child.wait().expect("it was killed");
-    for _ in 0..400 {
-        if !sleeps(&case) {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(25));
-    }
-    panic!("the command still runs");
+    until("the command has ended", || {
+        let ended = !sleeps(&case);
+        ended.then_some(()).ok_or_else(|| "not yet".to_owned())
+    });
+}
+
+/// Seconds for which nobody else on this machine sleeps.
+fn nap() -> u32 {
+    1_000_000 + std::process::id()
 }
 
 fn sleeps(case: &Case) -> bool {
@@ -339,7 +342,7 @@ fn sleeps(case: &Case) -> bool {
         .any(|pid| {
             let words = coracle_tests::cluster::arguments(pid);
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            words.ends_with(&["4711".to_owned()])
+            words.ends_with(&[nap().to_string()])
                 || String::from_utf8_lossy(&environment).contains(&home)
         })
 }

@@ -10,6 +10,7 @@ use coracle_tests::cluster::{Cluster, repository};
 use coracle_tests::island::Island;
 use coracle_tests::registry::{LOGIN, Registry};
 use coracle_tests::skip;
+use coracle_tests::wait::until;
 use serde_json::{Value, json};
 
 struct Case {
@@ -121,14 +122,26 @@ impl Case {
     #[track_caller]
     fn await_pod(&self, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let mut pod = Value::Null;
-        for _ in 0..300 {
+        until(&format!("{name} is as it should be"), || {
             pod = self.get(&["pod", name]);
-            if fits(&pod) {
-                return pod;
+            match fits(&pod) {
+                true => Ok(()),
+                false => Err(format!("{pod:#}\n{}", self.cluster.log("engine"))),
             }
-            std::thread::sleep(std::time::Duration::from_millis(100));
-        }
-        panic!("{pod:#}\n{}", self.cluster.log("engine"));
+        });
+        pod
+    }
+
+    /// Waits until a pod's events say all this.
+    #[track_caller]
+    fn await_events(&self, name: &str, wanted: &[&str]) {
+        until(&format!("the events of {name}"), || {
+            let said = self.events(name).join("\n");
+            match wanted.iter().find(|part| !said.contains(**part)) {
+                None => Ok(()),
+                Some(missing) => Err(format!("{missing:?} is not in\n{said}")),
+            }
+        });
     }
 
     /// Returns reasons and messages of a pod's events.
@@ -283,18 +296,16 @@ fn pods_have_their_images_pulled() {
         &format!("Back-off pulling image \"{image}\": ErrImagePull: "),
     );
     contains(message, "authentication required");
-    let events = case.events("stranger").join("\n");
-    contains(&events, &format!("Pulling: Pulling image \"{image}\""));
-    contains(
-        &events,
-        &format!("Failed: Failed to pull image \"{image}\": "),
-    );
-    contains(&events, "Failed: Error: ErrImagePull");
-    contains(&events, "BackOff: Back-off pulling image");
-    contains(
-        &events,
+    let pulling = format!("Pulling: Pulling image \"{image}\"");
+    let failed = format!("Failed: Failed to pull image \"{image}\": ");
+    let wanted: [&str; 5] = [
+        &pulling,
+        &failed,
+        "Failed: Error: ErrImagePull",
+        "BackOff: Back-off pulling image",
         "FailedToRetrieveImagePullSecret: Unable to retrieve some image pull secrets (nowhere)",
-    );
+    ];
+    case.await_events("stranger", &wanted);
 
     let (user, password) = LOGIN;
     let words = [
@@ -313,19 +324,20 @@ fn pods_have_their_images_pulled() {
         &pod["status"]["containerStatuses"][0]["imageID"].to_string(),
         "sha256:",
     );
-    let events = case.events("guest").join("\n");
-    contains(
-        &events,
-        &format!("Pulled: Successfully pulled image \"{image}\" in "),
-    );
-    contains(&events, "Image size: ");
-    assert_eq!(case.kubectl(&["logs", "guest"]), "it runs\n");
+    let pulled = format!("Pulled: Successfully pulled image \"{image}\" in ");
+    case.await_events("guest", &[&pulled, "Image size: "]);
+    until("it has said its line", || {
+        match case.kubectl(&["logs", "guest"]) {
+            log if log == "it runs\n" => Ok(()),
+            log => Err(log),
+        }
+    });
 
     // It is here now; Always asks all the same, with the machine's own login.
     case.create("present", "IfNotPresent", &[]);
     case.await_pod("present", is_running);
     let already = format!("Pulled: Container image \"{image}\" already present on machine");
-    contains(&case.events("present").join("\n"), &already);
+    case.await_events("present", &[&already]);
     case.create("always", "Always", &[]);
     let pod = case.await_pod("always", |pod| {
         waiting(pod).0 == "ErrImagePull" || waiting(pod).0 == "ImagePullBackOff"
@@ -334,8 +346,5 @@ fn pods_have_their_images_pulled() {
     case.log_in();
     case.create("always-2", "Always", &[]);
     case.await_pod("always-2", is_running);
-    contains(
-        &case.events("always-2").join("\n"),
-        "Pulled: Successfully pulled image",
-    );
+    case.await_events("always-2", &["Pulled: Successfully pulled image"]);
 }

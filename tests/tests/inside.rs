@@ -25,23 +25,6 @@ fn shell(script: &str) -> Value {
     json!({"command": ["sh", "-c", script]})
 }
 
-/// Waits until an event of a pod has this text, and returns its reason.
-fn told(lab: &Lab, pod: &str, text: &str) -> String {
-    let selector = format!("--field-selector=involvedObject.name={pod}");
-    let mut reason = String::new();
-    until(&format!("an event of {pod} says {text:?}"), || {
-        let said = lab.kubectl(&["get", "events", &selector, "-o", "json"]);
-        let list: Value = serde_json::from_str(&said).expect("kubectl writes JSON");
-        let items = list["items"].as_array().into_iter().flatten();
-        let found = items
-            .filter(|event| event["message"] == text)
-            .find_map(|event| event["reason"].as_str());
-        reason = found.ok_or(said.clone())?.to_owned();
-        Ok(())
-    });
-    reason
-}
-
 #[test]
 fn files() {
     in_private_network("files", || {
@@ -101,7 +84,7 @@ fn host_paths(lab: &Lab) {
         let text = format!(
             "MountVolume.SetUp failed for volume \"v\" : hostPath type check failed: {path} is not a {word}"
         );
-        assert_eq!(told(lab, name, &text), "FailedMount");
+        assert_eq!(lab.told(name, &text), "FailedMount");
         let state = &lab.object("pod", name)["status"]["containerStatuses"][0]["state"];
         assert_eq!(state["waiting"]["reason"], "ContainerCreating", "{name}");
     }
@@ -170,7 +153,7 @@ fn profiles(lab: &Lab) {
     merge(&mut putting, mount());
     lab.apply(&[pod("puts", folder, putting)]);
     lab.ready(&["puts"]);
-    lab.check("puts", "c", &[("cat /v/broken.json", "no")]);
+    lab.until_inside("puts", "c", "cat /v/broken.json", "no");
     let filtered = |name: &str| {
         let profile = json!({"type": "Localhost", "localhostProfile": name});
         json!({"securityContext": {"seccompProfile": profile}})
@@ -257,7 +240,9 @@ fn life_objects() -> Vec<Value> {
     };
     let fails = json!({"exec": {"command": ["sh", "-c", "echo a secret; exit 7"]}});
     let alive = json!({"periodSeconds": 1, "failureThreshold": 1, "terminationGracePeriodSeconds": 1,
-        "exec": {"command": ["test", "-e", "/v/alive"]}, "initialDelaySeconds": 2});
+        "exec": {"command": ["test", "-e", "/v/alive"]}, "timeoutSeconds": 30});
+    let starts = json!({"periodSeconds": 1, "failureThreshold": 300, "timeoutSeconds": 30,
+        "exec": {"command": ["test", "-e", "/v/alive"]}});
     let slow = json!({"periodSeconds": 1, "exec": {"command": ["sleep", "30"]}});
     let map = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data});
     let variables = json!({
@@ -283,13 +268,16 @@ fn life_objects() -> Vec<Value> {
         ),
         pod(
             "bad-stop",
-            json!({}),
+            json!({"terminationGracePeriodSeconds": 20}),
             json!({"lifecycle": {"preStop": fails}}),
         ),
         pod(
             "deaf",
             empty(json!({"terminationGracePeriodSeconds": 600})),
-            with(shell(deaf), json!({"livenessProbe": alive})),
+            with(
+                shell(deaf),
+                json!({"livenessProbe": alive, "startupProbe": starts}),
+            ),
         ),
         pod(
             "once",
@@ -327,25 +315,23 @@ fn with_path(mut container: Value) -> Value {
 
 /// A failed hook is told without what it printed, which may be secret.
 fn failed_hooks(lab: &Lab) {
-    let reason = told(
-        lab,
-        "bad-start",
-        "PostStartHook failed: command exited with 7",
-    );
+    let reason = lab.told("bad-start", "PostStartHook failed: command exited with 7");
     assert_eq!(reason, "FailedPostStartHook");
     lab.until("pod", "bad-start", |pod| {
         pod["status"]["containerStatuses"][0]["restartCount"].as_i64() > Some(0)
     });
     lab.ready(&["bad-stop"]);
     lab.kubectl(&["delete", "pod", "bad-stop", "--wait=true"]);
-    let reason = told(lab, "bad-stop", "PreStopHook failed: command exited with 7");
+    let reason = lab.told("bad-stop", "PreStopHook failed: command exited with 7");
     assert_eq!(reason, "FailedPreStopHook");
 }
 
 /// A probe's own grace ends what does not listen; what it wrote to a volume
 /// stays; a pod that is never restarted is not said to be.
 fn graces(lab: &Lab) {
-    lab.until("pod", "deaf", |pod| pod["status"]["phase"] == "Running");
+    lab.until("pod", "deaf", |pod| {
+        pod["status"]["containerStatuses"][0]["started"] == true
+    });
     lab.check("deaf", "c", &[("echo kept > /v/kept; rm /v/alive", "")]);
     lab.until("pod", "deaf", |pod| {
         let status = &pod["status"]["containerStatuses"][0];
@@ -354,15 +340,14 @@ fn graces(lab: &Lab) {
     let ended = lab.object("pod", "deaf")["status"]["containerStatuses"][0]["lastState"].clone();
     assert_eq!(ended["terminated"]["exitCode"], 137, "{ended}");
     lab.check("deaf", "c", &[("cat /v/kept", "kept")]);
-    told(
-        lab,
+    lab.told(
         "deaf",
         "Container c failed liveness probe, will be restarted",
     );
     lab.until("pod", "once", |pod| pod["status"]["phase"] == "Failed");
-    told(lab, "once", "Container c failed liveness probe");
+    lab.told("once", "Container c failed liveness probe");
     let text = "Readiness probe failed: command timed out: \"sleep 30\" timed out after 1s";
-    assert_eq!(told(lab, "slow", text), "Unhealthy");
+    assert_eq!(lab.told("slow", text), "Unhealthy");
     for (reason, text) in [
         (
             "Pulled",
@@ -373,7 +358,7 @@ fn graces(lab: &Lab) {
         ("Created", "Container created".to_owned()),
         ("Started", "Container started".to_owned()),
     ] {
-        assert_eq!(told(lab, "slow", &text), reason);
+        assert_eq!(lab.told("slow", &text), reason);
     }
 }
 
@@ -396,9 +381,9 @@ fn names_and_variables(lab: &Lab) {
                 "echo \"$KUBERNETES_SERVICE_PORT $SIXTH $SEVENTH\"",
                 "own $(SEVENTH) late",
             ),
-            ("cat /tmp/args", "own"),
         ],
     );
+    lab.until_inside("variables", "c", "cat /tmp/args", "own");
     let dns = "grep -c ^nameserver /etc/resolv.conf; grep -c ^search /etc/resolv.conf";
     lab.check(
         LONG,

@@ -345,7 +345,13 @@ fn processes(cluster: &Cluster) {
         assert!(status.is_ok_and(|status| status.success()));
     };
     kill(cluster.processes("engine")[0]);
-    cluster.run(&["status"]);
+    until("another engine answers", || {
+        let said = Said::by(cluster, &["status"]);
+        match said.code {
+            Some(0) => Ok(()),
+            _ => Err(said.text),
+        }
+    });
     // A machine that loses power leaves the same behind: a record without a process.
     kill(cluster.processes("init")[0]);
     until("the cluster has ended", || {

@@ -36,7 +36,7 @@ fn servers(replicas: u32) -> Value {
     let container = json!({
         "name": "c", "image": lab::IMAGE, "command": ["sh", "-c", SERVE],
         "ports": [{"name": "http", "containerPort": 8080}],
-        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1},
+        "readinessProbe": {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 60},
     });
     let labels = json!({"app": "web"});
     json!({
@@ -166,26 +166,35 @@ fn fetching(place: &str) -> String {
     format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | timeout 3 nc {place} | tail -n 1")
 }
 
-/// Asks a Service so often from the client; returns who answered.
-fn who_answers(lab: &Lab, place: &str, times: u32) -> BTreeSet<String> {
+/// Asks a Service so often from a pod; returns who answered.
+fn who_answers(lab: &Lab, pod: &str, place: &str, times: u32) -> BTreeSet<String> {
     let script = format!("for i in $(seq {times}); do {}; done", fetching(place));
-    let said = lab.inside("client", "c", &script);
+    let said = lab.inside(pod, "c", &script);
     said.lines().map(str::to_owned).collect()
+}
+
+/// Waits until so many pods answer at a place.
+fn until_answered(lab: &Lab, pod: &str, place: &str, times: u32, pods: usize) {
+    until(
+        &format!("{pods} pods answer {pod} at {place}"),
+        || match who_answers(lab, pod, place, times) {
+            seen if seen.len() == pods => Ok(()),
+            seen => Err(format!("{seen:?}")),
+        },
+    );
 }
 
 fn services(lab: &Lab) {
     let place = |name: &str| cluster_ip(lab, name);
-    assert_eq!(who_answers(lab, &place("web"), 30).len(), 2);
-    let kept = who_answers(lab, &place("sticky"), 15);
-    assert_eq!(kept.len(), 1, "{kept:?}");
+    until_answered(lab, "client", &place("web"), 30, 2);
+    until_answered(lab, "client", &place("sticky"), 1, 1);
+    until_answered(lab, "client", &place("sticky"), 15, 1);
     // A pod reaches itself by its own Service.
-    let web = fetching(&place("web"));
-    let own = format!("for i in $(seq 20); do {web}; done | sort -u | wc -l");
-    assert_eq!(lab.inside("web-0", "c", &own), "2");
+    until_answered(lab, "web-0", &place("web"), 20, 2);
     // With an internal policy of Local the only node's pods answer.
-    assert!(!who_answers(lab, &place("near"), 1).is_empty());
+    until_answered(lab, "client", &place("near"), 1, 1);
     let port = format!("{} {NODE_PORT}", lab_node(lab));
-    assert!(!who_answers(lab, &port, 1).is_empty());
+    until_answered(lab, "client", &port, 1, 1);
 }
 
 /// Affinity ends when a client stays away for longer than its time.
@@ -193,7 +202,7 @@ fn affinity_ends(lab: &Lab) {
     let place = cluster_ip(lab, "brief");
     let mut seen = BTreeSet::new();
     until("another pod answers", || {
-        seen.extend(who_answers(lab, &place, 1));
+        seen.extend(who_answers(lab, "client", &place, 1));
         std::thread::sleep(Duration::from_secs(2));
         match seen.len() {
             2 => Ok(()),
@@ -211,15 +220,19 @@ fn unready(lab: &Lab) {
         slices["items"][0]["endpoints"][0]["conditions"].clone()
     };
     let state = |ready: bool, serving: bool, terminating: bool| json!({"ready": ready, "serving": serving, "terminating": terminating});
-    until("the pod is known", || match conditions("late") {
-        Value::Null => Err(String::new()),
-        _ => Ok(()),
-    });
-    assert_eq!(conditions("late"), state(false, false, false));
+    let until_known = |service: &str, expected: Value| {
+        until(&format!("{service}: {expected}"), || {
+            match conditions(service) {
+                found if found == expected => Ok(()),
+                found => Err(found.to_string()),
+            }
+        });
+    };
+    until_known("late", state(false, false, false));
     let refused = lab.inside("client", "c", &fetching(&cluster_ip(lab, "late")));
     assert!(!refused.contains("late"), "{refused}");
     // Whoever asks for all addresses gets this one too, by name as well.
-    assert_eq!(conditions("early"), state(true, false, false));
+    until_known("early", state(true, false, false));
     says(lab, &fetching(&cluster_ip(lab, "early")), "late");
     let address = lab.object("pod", "late")["status"]["podIP"].clone();
     let address = address.as_str().expect("an address").to_owned();
@@ -228,10 +241,7 @@ fn unready(lab: &Lab) {
     says(lab, &ask("late-members"), "NXDOMAIN");
     // The last endpoint serves until it is gone.
     lab.kubectl(&["delete", "pod", "ends", "--wait=false"]);
-    until("the pod ends", || match conditions("ends") {
-        found if found == state(false, true, true) => Ok(()),
-        found => Err(found.to_string()),
-    });
+    until_known("ends", state(false, true, true));
     says(lab, &fetching(&cluster_ip(lab, "ends")), "ends");
 }
 
@@ -472,7 +482,7 @@ fn the_api_from_inside(lab: &Lab) {
     let by_name = "d=/var/run/secrets/kubernetes.io/serviceaccount; kubectl --server https://kubernetes.default \
                    --certificate-authority $d/ca.crt --token $(cat $d/token) get pod client -o name";
     for script in ["kubectl get pod client -o name", by_name] {
-        assert_eq!(lab.inside("ctl", "c", script), "pod/client", "{script}");
+        lab.until_inside("ctl", "c", script, "pod/client");
     }
     let refused = lab.inside("ctl", "c", "kubectl delete pod client");
     assert!(refused.contains("Forbidden"), "{refused}");
@@ -500,7 +510,7 @@ fn containers_and_the_host_reach_what_objects_say() {
             spec
         };
         let never = json!({"exec": {"command": ["false"]}, "periodSeconds": 1});
-        let slow = json!({"preStop": {"exec": {"command": ["sleep", "30"]}}});
+        let slow = json!({"preStop": {"exec": {"command": ["sleep", "600"]}}});
         let serves = |more: Value| {
             let mut container = json!({"command": ["sh", "-c", SERVE]});
             lab::merge(&mut container, more);
@@ -508,7 +518,7 @@ fn containers_and_the_host_reach_what_objects_say() {
         };
         lab.apply(&[
             lab::pod("late", json!({}), serves(json!({"readinessProbe": never}))),
-            lab::pod("ends", json!({"terminationGracePeriodSeconds": 40}), serves(json!({"lifecycle": slow}))),
+            lab::pod("ends", json!({"terminationGracePeriodSeconds": 900}), serves(json!({"lifecycle": slow}))),
             service("late", of("late", json!({}))),
             service("early", of("late", json!({"publishNotReadyAddresses": true}))),
             service("late-members", of("late", json!({"clusterIP": "None"}))),

@@ -73,9 +73,13 @@ fn uninstall(installed: &Installed, retained: &[&str]) {
             Err(left.join(" "))
         }
     });
-    let volumes = installed.kubectl(&["get", "persistentvolumes", "-o", "name"]);
-    let volumes: Vec<&str> = volumes.lines().collect();
-    assert_eq!(volumes, retained);
+    until("no volume is left", || {
+        let volumes = installed.kubectl(&["get", "persistentvolumes", "-o", "name"]);
+        match volumes.lines().eq(retained.iter().copied()) {
+            true => Ok(()),
+            false => Err(volumes),
+        }
+    });
 }
 
 /// What two people do through the entry point; `provider` answers the chat.
@@ -129,7 +133,7 @@ fn life(profile: &Profile, site: impl Fn(&Installed) -> Visitor, answers: &str, 
     });
     assert!(installed.postgres.is_some());
     uninstall(&installed, &[]);
-    assert!(ann.get("/").is_err(), "the port is still open");
+    ann.until_closed();
     installed.cluster.run(&["delete"]);
 }
 
@@ -324,12 +328,7 @@ fn profiles_001_and_004_clash_until_one_gives_way() {
         let said = String::from_utf8_lossy(&taken.stderr).into_owned();
         assert!(taken.status.success(), "{said}");
         for port in [30080, 30081] {
-            let mut visitor = Visitor::new(([127, 0, 0, 1], port).into());
-            assert_eq!(
-                visitor.get("/signup").expect("it answers").status,
-                200,
-                "{port}"
-            );
+            Visitor::new(([127, 0, 0, 1], port).into()).until_served("/signup");
         }
     });
 }

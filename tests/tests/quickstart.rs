@@ -12,9 +12,10 @@ use coracle_tests::skip;
 use coracle_tests::wait::until;
 use coracle_tests::web::Visitor;
 
-/// As a README would have it.
+/// As a README would have it; a person who reads too early looks again.
 const QUICKSTART: &str = r#"
 set -e
+soon() { for i in $(seq 300); do eval "$1" && return; sleep 0.2; done; return 1; }
 minikube start --driver=docker --cpus=2 --memory=4096
 minikube status | grep 'host: Running'
 eval $(minikube docker-env)
@@ -32,38 +33,35 @@ minikube node list
 minikube update-context
 kubectl create deployment web --image=web:1
 kubectl expose deployment web --type=NodePort --port=3000
-kubectl rollout status deployment/web --timeout=60s
+kubectl rollout status deployment/web --timeout=300s
 kubectl get pods -o wide
 kubectl describe deployment web | grep 'Image:.*web:1'
-kubectl logs deployment/web | grep listening
+soon "kubectl logs deployment/web | grep listening"
 kubectl exec deploy/web -- /todo-frontend --version
 kubectl scale deployment/web --replicas=2
-kubectl rollout status deployment/web --timeout=60s
+kubectl rollout status deployment/web --timeout=300s
 kubectl set image deployment/web web=web:2
-kubectl rollout status deployment/web --timeout=60s
+kubectl rollout status deployment/web --timeout=300s
 kubectl rollout undo deployment/web
-kubectl rollout status deployment/web --timeout=60s
+kubectl rollout status deployment/web --timeout=300s
 minikube kubectl -- get services web
 # As everywhere, the first figures need some seconds.
-for i in $(seq 100); do kubectl top nodes 2> waiting && break; sleep 0.2; done
-kubectl top nodes
+soon "kubectl top nodes 2> waiting"
 kubectl port-forward service/web 38123:3000 > forward & forward=$!
-answered=
-for i in $(seq 100); do
-  if (exec 3<>/dev/tcp/127.0.0.1/38123
-      printf 'GET /api/health HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n' >&3
-      grep -q '200 OK' <&3) 2>/dev/null; then answered=yes; break; fi
-  sleep 0.1
-done
+healthy() {
+  (exec 3<>/dev/tcp/127.0.0.1/38123
+   printf 'GET /api/health HTTP/1.1\r\nHost: web\r\nConnection: close\r\n\r\n' >&3
+   grep -q '200 OK' <&3) 2>/dev/null
+}
+soon healthy
 kill $forward
-test "$answered"
 minikube service web --url > url
 minikube ip
 minikube service list | grep web
 minikube stop
 minikube status && exit 1
 minikube start
-kubectl rollout status deployment/web --timeout=60s
+kubectl rollout status deployment/web --timeout=300s
 "#;
 
 /// The chart of a README, through its life.
@@ -74,19 +72,19 @@ minikube image load web:1
 helm version --short
 helm lint web-chart
 helm template web web-chart | grep 'image: web:1'
-helm install web web-chart --namespace shop --create-namespace --wait --timeout 60s
+helm install web web-chart --namespace shop --create-namespace --wait --timeout 300s
 helm list -n shop | grep deployed
 helm status web -n shop | grep 'STATUS: deployed'
 helm get values web -n shop
 kubectl get pods -n shop
 kubectl describe pods -n shop | grep 'Image:.*web:1'
 kubectl logs deploy/web -n shop | grep listening
-helm upgrade web web-chart -n shop --set replicas=2 --wait --timeout 60s
+helm upgrade web web-chart -n shop --set replicas=2 --wait --timeout 300s
 kubectl get deploy web -n shop -o jsonpath='{.spec.replicas}' | grep 2
-helm upgrade --install web web-chart -n shop -f values-prod.yaml --atomic --timeout 60s
+helm upgrade --install web web-chart -n shop -f values-prod.yaml --atomic --timeout 300s
 helm history web -n shop | grep superseded
 helm rollback web 1 -n shop --wait
-kubectl rollout status deploy/web -n shop --timeout=60s
+kubectl rollout status deploy/web -n shop --timeout=300s
 kubectl get deploy web -n shop -o jsonpath='{.spec.replicas}' | grep 1
 minikube service web -n shop --url
 helm uninstall web -n shop

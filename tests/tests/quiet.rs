@@ -2,7 +2,7 @@
 //! renews its lease, and that is all.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use coracle_tests::lab::{Lab, pod};
 use coracle_tests::private::in_private_network;
@@ -10,10 +10,10 @@ use coracle_tests::site;
 use coracle_tests::wait::until;
 use serde_json::json;
 
-/// Longer than the node waits between two renewals of its lease.
+/// How long the node waits between two renewals of its lease.
+const RENEWS: Duration = Duration::from_secs(10);
+/// Longer than that.
 const WHILE: Duration = Duration::from_secs(12);
-/// Renewals that fall into that time.
-const RENEWALS: std::ops::RangeInclusive<u64> = 1..=2;
 
 /// Returns how many requests were answered, by verb.
 fn answered(lab: &Lab) -> BTreeMap<String, u64> {
@@ -57,10 +57,13 @@ fn an_idle_cluster_renews_a_lease_and_asks_nothing() {
             site["status"]["readyReplicas"] == 1
         });
         until("nothing is asked but a lease", || {
+            let since = Instant::now();
             let asked = asked(&lab);
             let renewals: u64 = asked.values().sum();
+            // So many fall into that time, and one more where it begins with one.
+            let most = since.elapsed().as_secs() / RENEWS.as_secs() + 1;
             let only_writes = asked.keys().all(|verb| verb == "PUT" || verb == "PATCH");
-            match only_writes && RENEWALS.contains(&renewals) {
+            match only_writes && (1..=most).contains(&renewals) {
                 true => Ok(()),
                 false => Err(format!("{asked:?} in {WHILE:?}")),
             }

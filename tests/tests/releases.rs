@@ -78,7 +78,7 @@ fn hooks_tests_and_causes_are_told() {
 fn a_failing_hook_shows_its_log(cluster: &Cluster) {
     let check = job("check", "pre-install", &says(3, "no database at db:5432"));
     chart(cluster, &[("templates/check.yaml", &check)]);
-    let (well, said) = run(cluster, &["install", "web", "chart", "--timeout", "60s"]);
+    let (well, said) = run(cluster, &["install", "web", "chart", "--timeout", "300s"]);
     assert!(!well, "{said}");
     for part in [
         "pre-install hook Job/check (demo/templates/check.yaml) failed",
@@ -103,8 +103,8 @@ fn tests_print_what_they_say(cluster: &Cluster) {
         ("templates/after.yaml", &after),
     ];
     chart(cluster, &files);
-    cluster.run(&["install", "web", "chart", "--wait", "--timeout", "60s"]);
-    let said = cluster.run(&["test", "web", "--logs", "--timeout", "60s"]);
+    cluster.run(&["install", "web", "chart", "--wait", "--timeout", "300s"]);
+    let said = cluster.run(&["test", "web", "--logs", "--timeout", "300s"]);
     assert!(said.contains("Phase:          Succeeded"), "{said}");
     assert!(
         said.contains("POD LOGS: smoke (say)\nall is well\n"),
@@ -163,7 +163,7 @@ impl Helms {
     /// Both say the same, and end the same; only the objects are older the
     /// second time, and the real one shows their kinds in any order.
     fn agree(&self, cluster: &Cluster, args: &[&str]) {
-        let age = regex::Regex::new(r"(?m)\b\d+s$").expect("a valid expression");
+        let age = regex::Regex::new(r"(?m)\b(\d+[smh])+$").expect("a valid expression");
         let [real, ours] = [&self.real, &self.ours].map(|helm| {
             let (code, said) = self.run(cluster, helm, args);
             (code, in_order(&age.replace_all(&said, "AGE")))

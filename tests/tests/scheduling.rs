@@ -76,7 +76,7 @@ fn the_more_important_displace_others(lab: &Lab) {
         event["message"],
         format!("Preempted by pod {uid} on node {node}")
     );
-    lab.kubectl(&["wait", "--for=delete", "pod/first", "--timeout=60s"]);
+    lab.kubectl(&["wait", "--for=delete", "pod/first", "--timeout=300s"]);
     // The less important one waits now, for nobody is below it.
     lab.apply(&[large("first", "low", cpu)]);
     is_refused(

@@ -7,7 +7,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use coracle_tests::cluster::Cluster;
@@ -157,7 +156,10 @@ fn commands_run(case: &Case) {
 
 fn a_terminal_is_one(case: &Case) {
     let mut terminal = Terminal::new(101, 31);
-    let script = "tty; stty size; while [ \"$(stty size)\" = '31 101' ]; do sleep 0.05; done; stty size; read x; echo \"heard $x\"; exit 3";
+    // The size comes on a stream of its own, maybe after the first line.
+    let script = "until [ \"$(stty size)\" = '31 101' ]; do sleep 0.05; done; tty; stty size; \
+                  while [ \"$(stty size)\" = '31 101' ]; do sleep 0.05; done; stty size; \
+                  read x; echo \"heard $x\"; exit 3";
     let words = ["exec", "-it", "speaks", "--", "sh", "-c", script];
     let mut child = terminal.run(&case.kubectl(&words));
     terminal.expect("/dev/pts/");
@@ -191,15 +193,20 @@ fn attached(case: &Case) {
     }
     end(child);
     // The program goes on; what was said is in its log.
-    let log = case.lab.kubectl(&["logs", "echoes", "--tail=1"]);
-    assert_eq!(log, "heard two\n");
+    until("the log has it", || {
+        match case.lab.kubectl(&["logs", "echoes", "--tail=1"]) {
+            log if log == "heard two\n" => Ok(()),
+            log => Err(log),
+        }
+    });
     let mut terminal = Terminal::new(90, 20);
     let attach = case.kubectl(&["attach", "-it", "prompts"]);
     let child = terminal.run(&attach);
     // Whatever was asked before, a new line asks again.
     terminal.type_in("\n");
     terminal.expect("# ");
-    terminal.type_in("stty size; echo $((40 + 2))\n");
+    // What is typed comes back, too; only the answer has no brackets.
+    terminal.type_in("until stty size | grep '^20 9[0]$'; do sleep 0.05; done; echo $((40 + 2))\n");
     terminal.expect("20 90");
     terminal.expect("42");
     end(child);
@@ -276,15 +283,14 @@ fn a_port_is_forwarded(case: &Case) {
     end(child);
 }
 
-fn everything(cluster: Cluster) {
-    let name = cluster.home().display().to_string();
-    let mut before = host::picture();
-    // Clusters of other tests come and go.
-    before.remove("cgroups");
+/// Does everything on a cluster of this name.
+fn everything(name: &str, of: impl FnOnce(Cluster) -> Cluster) {
+    let cluster = of(Cluster::new(name));
+    let home = cluster.home().to_owned();
+    let before = host::picture(name);
     {
         let Some(lab) = Lab::of(cluster) else { return };
-        let speaks =
-            "httpd -p 8080 -h /etc; mkfifo /tmp/say; echo ready; while true; do cat /tmp/say; done";
+        let speaks = "httpd -p 8080 -h /etc; mkfifo /tmp/say; echo ready; exec cat 0<>/tmp/say";
         let echoes = "while read line; do echo \"heard $line\"; done; sleep 3600";
         lab.apply(&[
             pod(
@@ -331,16 +337,21 @@ fn everything(cluster: Cluster) {
             }
         });
         lab.kubectl(&["delete", "pod", "speaks", "echoes", "prompts"]);
-        assert!(lab.cluster.processes("shim").is_empty());
+        until("no shim is left", || {
+            let left = lab.cluster.processes("shim");
+            left.is_empty()
+                .then_some(())
+                .ok_or_else(|| format!("{left:?}"))
+        });
         lab.cluster.run(&["delete", "--quiet"]);
     }
-    assert!(!Path::new(&name).exists());
-    host::assert_same(&before, &host::picture());
+    assert!(!home.exists());
+    host::assert_same(&before, &host::picture(name));
 }
 
 #[test]
 fn for_root() {
-    in_private_network("for_root", || everything(Cluster::new("stream")));
+    in_private_network("for_root", || everything("stream", |cluster| cluster));
 }
 
 #[test]
@@ -349,7 +360,7 @@ fn for_a_user_with_one_id() {
         return skip("only root can become somebody else");
     }
     in_private_network("for_a_user_with_one_id", || {
-        everything(Cluster::new("streamone").as_user(65_534));
+        everything("streamone", |cluster| cluster.as_user(65_534));
     });
 }
 
@@ -360,6 +371,6 @@ fn for_a_user_with_a_range_of_ids() {
     }
     let Some(uid) = user_with_range() else { return };
     in_private_network("for_a_user_with_a_range_of_ids", || {
-        everything(Cluster::new("streamrange").as_user(uid));
+        everything("streamrange", |cluster| cluster.as_user(uid));
     });
 }

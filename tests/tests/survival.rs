@@ -21,7 +21,8 @@ fn rounds() -> usize {
 /// a claim, one with a sidecar and probes.
 fn pods() -> Vec<Value> {
     let counts = "n=0; while true; do n=$((n+1)); echo line $n; usleep 20000; done";
-    let probe = json!({"periodSeconds": 1, "exec": {"command": ["true"]}});
+    // A machine that is slow is not ill.
+    let probe = json!({"periodSeconds": 1, "timeoutSeconds": 60, "exec": {"command": ["true"]}});
     let sidecar = json!([{
         "name": "side", "image": IMAGE, "command": ["sleep", "36000"], "restartPolicy": "Always",
     }]);
@@ -40,7 +41,7 @@ fn pods() -> Vec<Value> {
             json!({}),
             json!({
                 "command": ["httpd", "-f", "-p", "8080", "-h", "/etc"],
-                "readinessProbe": {"periodSeconds": 1, "httpGet": {"port": 8080, "path": "/passwd"}},
+                "readinessProbe": {"periodSeconds": 1, "timeoutSeconds": 60, "httpGet": {"port": 8080, "path": "/passwd"}},
             }),
         ),
         pod(
@@ -153,10 +154,10 @@ fn nothing_changes_when_processes_are_killed() {
         lab.ready(&NAMES);
         let numbers = counted(&lab);
         assert_no_gap(&numbers);
-        assert!(
-            numbers.len() as u64 > since.elapsed().as_millis() as u64 / 100,
-            "it counts on"
-        );
+        until("it counts on", || match counted(&lab) {
+            now if now.len() > numbers.len() => Ok(()),
+            now => Err(format!("{} lines", now.len())),
+        });
         lab.check("claims", "c", &[("cat /v/f", "kept")]);
         lab.check(
             "answers",

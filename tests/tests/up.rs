@@ -1,6 +1,7 @@
 //! `up` interrupted at every phase, as Ctrl-C on a terminal does it: the same
 //! command goes on from there.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -56,7 +57,15 @@ fn interrupted_after(cluster: &Cluster, phase: &str) -> String {
 fn up_may_be_interrupted_at_any_moment() {
     in_private_network("up_may_be_interrupted_at_any_moment", || {
         let cluster = Cluster::new("interrupted");
-        Project::default().write(&cluster);
+        let project = Project {
+            values: vec!["held.yaml".into()],
+            ..Project::default()
+        };
+        project.write(&cluster);
+        // Until it is let go no `up` comes to its end before it is interrupted.
+        let held = cluster.home().join("held.yaml");
+        let late = "healthCheck: {readiness: {initialDelaySeconds: 3600}}\n";
+        fs::write(&held, late).expect("a file for the test");
         // In the midst of the first build.
         let mut up = begin(&cluster);
         until("the build has begun", || {
@@ -79,6 +88,7 @@ fn up_may_be_interrupted_at_any_moment() {
         }
         // The cluster is in no process group of a command.
         assert!(cluster.run(&["status"]).contains("running"));
+        fs::write(&held, "{}\n").expect("it is ours");
         cluster.run(&["up"]);
         let list = cluster.run(&["list"]);
         assert!(list.contains("deployed"), "{list}");

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use coracle_tests::cluster::{Cluster, arguments, descendants, repository};
-use coracle_tests::load::{Client, Load};
+use coracle_tests::load::{Client, Load, until_answered};
 use coracle_tests::mishap::Said;
 use coracle_tests::names::question;
 use coracle_tests::private::in_private_network;
@@ -118,7 +118,7 @@ fn asker(cluster: &Cluster, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<us
         let kind = Some(LinkNameSpaceType::Network);
         move_into_link_name_space(inside.as_fd(), kind).expect("the test is root");
         let socket = UdpSocket::bind("0.0.0.0:0").expect("any port is free");
-        let patience = Some(Duration::from_secs(5));
+        let patience = Some(Duration::from_secs(60));
         socket.set_read_timeout(patience).expect("it is not zero");
         socket.connect(DNS).expect("there is a way");
         let question = question("kubernetes.default.svc.cluster.local");
@@ -145,18 +145,9 @@ fn begin(cluster: &Cluster, old: &Path) {
     kubectl(cluster, &["scale", "deploy/site", "--replicas=2"]);
     kubectl(
         cluster,
-        &["rollout", "status", "deploy/site", "--timeout=60s"],
+        &["rollout", "status", "deploy/site", "--timeout=300s"],
     );
-    until("both ways are open", || {
-        let load = Load::start(&clients());
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        let failed = load.failures();
-        load.end();
-        match failed.is_empty() {
-            true => Ok(()),
-            false => Err(failed.join(", ")),
-        }
-    });
+    until_answered(&clients());
 }
 
 /// Upgrades under load and checks that nobody noticed.
@@ -188,10 +179,10 @@ fn upgrade(cluster: &Cluster, turn: usize) {
     let counts = load.end();
     // What was under way at the old processes has ended there.
     until("the old processes have ended", || {
-        let left: Vec<i32> = descendants(cluster.processes("init")[0])
-            .into_iter()
-            .filter(|pid| old.concat().contains(pid))
-            .collect();
+        // The gateway's worker is not below pid 1.
+        let mut left = descendants(cluster.processes("init")[0]);
+        left.extend(cluster.processes("gateway-worker"));
+        left.retain(|pid| old.concat().contains(pid));
         match left.is_empty() {
             true => Ok(()),
             false => Err(format!("{left:?}")),
@@ -276,7 +267,7 @@ fn an_older_cluster_is_upgraded_under_load() {
         cluster.run(&["start"]);
         kubectl(
             &cluster,
-            &["rollout", "status", "deploy/site", "--timeout=60s"],
+            &["rollout", "status", "deploy/site", "--timeout=300s"],
         );
     });
 }

@@ -1,8 +1,8 @@
 //! What pods may reach outside stays judged while a cluster is upgraded: nothing
 //! that is refused gets through, nothing that is allowed is refused.
 
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -35,11 +35,20 @@ fn greeter(port: u16) -> Arc<AtomicUsize> {
     count
 }
 
-/// Tries a port again and again, once told to, and notes each outcome. The
-/// kernel tells of refusals once a second, so several try at a time.
-fn trying(port: u16, expected: &str) -> String {
+/// Asks a greeter from where it stands; whoever asked before has been counted then.
+fn until_counted(port: u16) {
+    let mut text = String::new();
+    let stream =
+        TcpStream::connect((OUTSIDE, port)).and_then(|mut stream| stream.read_to_string(&mut text));
+    assert_eq!(text, "hello\n", "{stream:?}");
+}
+
+/// Tries a port again and again, once told to, and notes each outcome; an attempt
+/// may take so many seconds. The kernel tells of refusals once a second, so several
+/// try at a time.
+fn trying(port: u16, seconds: u32, expected: &str) -> String {
     let again = format!(
-        "while :; do said=$(timeout 5 nc {OUTSIDE} {port} </dev/null 2>/dev/null); \
+        "while :; do said=$(timeout {seconds} nc {OUTSIDE} {port} </dev/null 2>/dev/null); \
          if [ \"$said\" = \"{expected}\" ]; then echo >>/tmp/right; \
          else echo \"[$said]\" >>/tmp/wrong; fi; done"
     );
@@ -76,13 +85,13 @@ fn egress_is_judged_all_through_an_upgrade() {
             return;
         };
         let (allowed, refused) = (greeter(ALLOWED), greeter(REFUSED));
-        let container = |name: &str, port: u16, expected: &str| {
-            let script = trying(port, expected);
+        let container = |name: &str, port: u16, seconds: u32, expected: &str| {
+            let script = trying(port, seconds, expected);
             json!({"name": name, "image": lab::IMAGE, "command": ["sh", "-c", script]})
         };
         let containers = json!([
-            container("allowed", ALLOWED, "hello"),
-            container("refused", REFUSED, ""),
+            container("allowed", ALLOWED, 60, "hello"),
+            container("refused", REFUSED, 5, ""),
         ]);
         let rule = json!({
             "to": [{"ipBlock": {"cidr": format!("{OUTSIDE}/32")}}],
@@ -103,6 +112,7 @@ fn egress_is_judged_all_through_an_upgrade() {
                 said => Err(said.to_owned()),
             }
         });
+        until_counted(REFUSED);
         let came_before = refused.load(Ordering::Relaxed);
         for container in ["allowed", "refused"] {
             lab.inside("client", container, "touch /tmp/go");

@@ -99,6 +99,18 @@ fn inside(cluster: &Cluster, pod: &str, words: &[&str]) -> String {
     kubectl(cluster, &args)
 }
 
+/// Waits until a pod's volume holds these lines: one that is ready may not have
+/// written its own yet.
+fn until_logged(cluster: &Cluster, pod: &str, expected: &str) {
+    let show = ["sh", "-c", "/bin/busybox cat /data/log || true"];
+    until(&format!("{pod} has written its line"), || {
+        match inside(cluster, pod, &show) {
+            log if log == expected => Ok(()),
+            log => Err(log),
+        }
+    });
+}
+
 /// Returns the volume of a claim and where its data is on the host.
 fn folder(cluster: &Cluster, claim: &str) -> (String, PathBuf) {
     let volume = get(cluster, &format!("pvc/{claim}"))["spec"]["volumeName"].clone();
@@ -122,7 +134,7 @@ fn stateful_pods_keep_their_names_and_their_data() {
     };
     apply(&cluster, &stateful());
     wait(&cluster, "statefulset/web", "ready", ready(2));
-    assert_eq!(inside(&cluster, "web-1", &["cat", "/data/log"]), "web-1\n");
+    until_logged(&cluster, "web-1", "web-1\n");
 
     // One finds the other by its name.
     let address = get(&cluster, "pod/web-1")["status"]["podIP"].clone();
@@ -143,10 +155,7 @@ fn stateful_pods_keep_their_names_and_their_data() {
         pod["metadata"]["uid"].is_string() && pod["metadata"]["uid"] != before
     });
     wait(&cluster, "statefulset/web", "ready again", ready(2));
-    assert_eq!(
-        inside(&cluster, "web-0", &["cat", "/data/log"]),
-        "web-0\nweb-0\n"
-    );
+    until_logged(&cluster, "web-0", "web-0\nweb-0\n");
 
     // So does the cluster after a stop.
     cluster.run(&["stop"]);

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use coracle_tests::cluster::{Cluster, repository};
-use coracle_tests::load::{Client, Load};
+use coracle_tests::load::{Client, Load, until_answered};
 use coracle_tests::private::in_private_network;
 use coracle_tests::site::{self, HOST};
 use coracle_tests::skip;
@@ -57,22 +57,8 @@ impl Case {
             load: Load::start(&[]),
         };
         site::apply(&case.cluster, &site::objects(NODE_PORT));
-        case.kubectl(&["rollout", "status", "deploy/site", "--timeout=60s"]);
-        let answers = |address: SocketAddr| {
-            let client = client("", address, false, false);
-            let load = Load::start(&[client]);
-            std::thread::sleep(std::time::Duration::from_millis(50));
-            let failed = load.failures();
-            load.end();
-            if failed.is_empty() {
-                Ok(())
-            } else {
-                Err(failed.join(", "))
-            }
-        };
-        until("both ways are open", || {
-            answers(node_port()).and_then(|()| answers(front()))
-        });
+        case.kubectl(&["rollout", "status", "deploy/site", "--timeout=300s"]);
+        until_answered(&[node_port(), front()].map(|address| client("", address, false, false)));
         case
     }
 
@@ -108,7 +94,7 @@ impl Case {
     }
 
     fn ready(&self, count: usize) {
-        self.kubectl(&["rollout", "status", "deploy/site", "--timeout=60s"]);
+        self.kubectl(&["rollout", "status", "deploy/site", "--timeout=300s"]);
         until("the pods are as many as wanted", || {
             let pods = self.kubectl(&["get", "pods", "-l", "app=site", "-o", "name"]);
             match pods.lines().count() == count {
@@ -147,6 +133,13 @@ fn engine_killed(case: &Case) {
         match now.is_empty() || now == engine {
             true => Err(format!("{now:?}")),
             false => Ok(()),
+        }
+    });
+    until("the API answers", || {
+        let output = case.cluster.kubectl_command(&["get", "nodes"]).output();
+        match output {
+            Ok(output) if output.status.success() => Ok(()),
+            other => Err(format!("{other:?}")),
         }
     });
     // It takes over for real: what is asked of it now happens.
@@ -210,19 +203,10 @@ fn abrupt() -> Value {
 /// those that come after them are answered.
 fn what_is_lost_is_counted(case: &Case) {
     site::apply(&case.cluster, &abrupt());
-    case.kubectl(&["rollout", "status", "deploy/abrupt", "--timeout=60s"]);
+    case.kubectl(&["rollout", "status", "deploy/abrupt", "--timeout=300s"]);
     let address = ([127, 0, 0, 1], ABRUPT_PORT).into();
     let ask = |name, keeps| client(name, address, keeps, keeps);
-    until("it answers", || {
-        let load = Load::start(&[ask("", false)]);
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        let failed = load.failures();
-        load.end();
-        match failed.first() {
-            None => Ok(()),
-            Some(failure) => Err(failure.clone()),
-        }
-    });
+    until_answered(&[ask("", false)]);
     let load = Load::start(&[ask("a connection each", false), ask("kept, POST", true)]);
     let answered = |more: u64| {
         let wanted = load.answered() + more;
@@ -235,7 +219,7 @@ fn what_is_lost_is_counted(case: &Case) {
     };
     for turn in ["2", "3", "4"] {
         case.kubectl(&["set", "env", "deploy/abrupt", &format!("TURN={turn}")]);
-        case.kubectl(&["rollout", "status", "deploy/abrupt", "--timeout=60s"]);
+        case.kubectl(&["rollout", "status", "deploy/abrupt", "--timeout=300s"]);
         answered(200);
     }
     eprintln!("pods that leave at once, replaced three times:");

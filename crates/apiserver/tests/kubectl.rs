@@ -277,7 +277,7 @@ const STEPS: &[Step] = &[
     Step("get pod one -n kt --show-labels", "", true, &["run=one"]),
     Step("get pods -A --sort-by=.metadata.name", "", true, &["one"]),
     Step(
-        "wait -n kt --for=jsonpath={.status.phase}=Pending pod/one --timeout=5s",
+        "wait -n kt --for=jsonpath={.status.phase}=Pending pod/one --timeout=120s",
         "",
         true,
         &["condition met"],
@@ -290,7 +290,7 @@ const STEPS: &[Step] = &[
         &["boats.kubectl.test created"],
     ),
     Step(
-        "wait --for=condition=Established crd/boats.kubectl.test --timeout=10s",
+        "wait --for=condition=Established crd/boats.kubectl.test --timeout=120s",
         "",
         true,
         &["condition met"],
@@ -403,7 +403,7 @@ impl Server {
             .unwrap_or_default()
             .is_empty()
         {
-            assert!(since.elapsed() < Duration::from_secs(30), "no server");
+            assert!(since.elapsed() < Duration::from_secs(120), "no server");
             std::thread::sleep(Duration::from_millis(5));
         }
         server
@@ -422,7 +422,7 @@ impl Server {
         });
         // Nothing may wait for what only a controller does.
         let mut command = Command::new("timeout");
-        command.arg("60").arg(program);
+        command.arg("300").arg(program);
         command.env("HOME", self.folder.path()).args(words.clone());
         command.arg("--kubeconfig").arg(self.config());
         let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());

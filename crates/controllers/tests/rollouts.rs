@@ -151,7 +151,7 @@ async fn define(world: &World) {
     });
     let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
     world.call("POST", path, Some(definition)).await;
-    for _ in 0..500 {
+    for _ in 0..15_000 {
         if world.try_call("GET", THINGS, None).await.is_ok() {
             return;
         }
@@ -203,12 +203,9 @@ async fn what_a_custom_resource_owns_goes_with_it() {
     world
         .until("configmaps/child", "gone", Value::is_null)
         .await;
-    for _ in 0..1500 {
-        let left = world.call("GET", THINGS, None).await;
-        if left["items"].as_array().is_some_and(Vec::is_empty) {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    panic!("the custom resource outlived its owner");
+    world
+        .until_at(THINGS, "empty", |left| {
+            left["items"].as_array().is_some_and(Vec::is_empty)
+        })
+        .await;
 }

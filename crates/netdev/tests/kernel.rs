@@ -50,7 +50,7 @@ fn serve(netns: &OwnedFd, address: Ipv4Addr, name: &'static str) -> SocketAddr {
 }
 
 fn ask(target: SocketAddr) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&target, Duration::from_secs(5))?;
+    let mut stream = TcpStream::connect_timeout(&target, Duration::from_secs(60))?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     Ok(text)
@@ -451,7 +451,7 @@ fn the_first_packet_of_a_pod_is_not_lost() {
         base::setup(&plan).expect("base");
         let server = UdpSocket::bind((plan.node(), 0)).expect("bound");
         server
-            .set_read_timeout(Some(Duration::from_secs(5)))
+            .set_read_timeout(Some(Duration::from_secs(60)))
             .expect("set");
         let target = server.local_addr().expect("address");
         for last in 0..100 {

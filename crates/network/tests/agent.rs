@@ -23,7 +23,7 @@ use kube::{Client, Resource};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 const PORT: u16 = 8080;
 
 struct Cluster {
@@ -272,7 +272,7 @@ fn what_the_api_says_is_what_connections_meet() {
         let answers = |text: String| move || ask(local).ok().filter(|got| *got == text);
         cluster.wait("the node port", answers(format!("one {forwarder}")));
         let local6 = SocketAddr::from((Ipv6Addr::LOCALHOST, local.port()));
-        assert!(ask(local6).is_ok());
+        cluster.wait("the node port, IPv6", || ask(local6).ok());
 
         cluster.slice("web", &[two]);
         cluster.wait("the other pod", answers(format!("two {forwarder}")));
@@ -282,10 +282,10 @@ fn what_the_api_says_is_what_connections_meet() {
             .and_then(|ip| ip.parse().ok())
             .expect("a ClusterIP");
         let vip = SocketAddr::from((vip, 80));
-        assert_eq!(
-            cluster.in_pod(0, || ask(vip)).expect("VIP"),
-            format!("two {one}")
-        );
+        cluster.wait("the VIP", || {
+            let text = cluster.in_pod(0, || ask(vip)).ok();
+            text.filter(|text| *text == format!("two {one}"))
+        });
         names(&cluster, vip);
         policies(&cluster, vip, local);
         balancers(&cluster);
@@ -316,7 +316,9 @@ fn names(cluster: &Cluster, vip: SocketAddr) {
     let api = netns::enter(cluster.inside.as_fd(), bind);
     let api = api.expect("inside").expect("bound");
     let kubernetes = SocketAddr::from(([10, 96, 0, 1], 443));
-    assert!(cluster.in_pod(0, || TcpStream::connect(kubernetes)).is_ok());
+    cluster.wait("the API", || {
+        cluster.in_pod(0, || TcpStream::connect(kubernetes)).ok()
+    });
     drop(api);
 }
 

@@ -143,7 +143,7 @@ where
     K: Clone + DeserializeOwned + Serialize + std::fmt::Debug,
 {
     let mut last = Value::Null;
-    for _ in 0..1000 {
+    for _ in 0..15_000 {
         if let Some(object) = api.get_opt(name).await.expect("the API answers") {
             last = serde_json::to_value(object).expect("JSON");
             if test(&last) {

@@ -174,9 +174,9 @@ fn a_recurring_task_comes_back_once() {
 fn a_reminder_fires_and_is_read() {
     let server = Settings::new().start();
     let ann = server.sign_up("ann@example.com");
-    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(60);
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3600);
     let body = json!({"title": "Stand up", "due_date": soon.to_string(),
-        "reminders": [{"before": "PT59S", "channel": "email"}, {"before": "PT1S"}]});
+        "reminders": [{"before": "PT3599S", "channel": "email"}, {"before": "PT1S"}]});
     ann.post("/api/tasks", body).expect(201);
     let mut shown = Value::Null;
     until("the reminder fires", || {

@@ -31,11 +31,15 @@ impl Drop for Browser {
     }
 }
 
-/// Waits for a state, at most a minute and a half.
-fn until(what: &str, mut reached: impl FnMut() -> bool) {
+/// Waits for a state, at most five minutes, and returns what was found.
+fn until<T>(what: &str, mut reached: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
-    while !reached() {
-        assert!(started.elapsed() < Duration::from_secs(90), "never: {what}");
+    loop {
+        if let Some(found) = reached() {
+            return found;
+        }
+        let limit = Duration::from_secs(300);
+        assert!(started.elapsed() < limit, "never: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -104,6 +108,17 @@ impl Browser {
     }
 
     fn call(&mut self, session: Option<&str>, method: &str, params: Value) -> Value {
+        let answer = self.try_call(session, method, params);
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Sends a command; returns its result, or the browser's reason for refusing it.
+    fn try_call(
+        &mut self,
+        session: Option<&str>,
+        method: &str,
+        params: Value,
+    ) -> Result<Value, Value> {
         self.next += 1;
         let mut message = json!({"id": self.next, "method": method, "params": params});
         if let Some(session) = session {
@@ -121,12 +136,10 @@ impl Browser {
             answer.pop();
             let answer: Value = serde_json::from_slice(&answer).expect("JSON");
             if answer["id"] == self.next {
-                assert!(
-                    answer.get("error").is_none(),
-                    "{method}: {}",
-                    answer["error"]
-                );
-                return answer["result"].clone();
+                return match answer.get("error") {
+                    Some(error) => Err(error.clone()),
+                    None => Ok(answer["result"].clone()),
+                };
             }
         }
     }
@@ -198,12 +211,20 @@ impl<'a> Tab<'a> {
     /// Runs an expression; while a page changes there may be no answer.
     pub fn try_eval(&mut self, expression: &str) -> Option<Value> {
         let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let result = self.call("Runtime.evaluate", params);
-        if result.get("exceptionDetails").is_some() {
-            None
-        } else {
-            Some(result["result"]["value"].clone())
-        }
+        // The page that was asked may give way to the next one before it answers.
+        let session = self.session.clone();
+        let result = self
+            .browser
+            .try_call(Some(&session), "Runtime.evaluate", params)
+            .ok()?;
+        let failed = result.get("exceptionDetails").is_some();
+        (!failed).then(|| result["result"]["value"].clone())
+    }
+
+    /// Runs an expression on a page that is there as a whole, its script too.
+    fn try_eval_whole(&mut self, expression: &str) -> Option<Value> {
+        let whole = format!("document.readyState === 'complete' ? ({expression}) : undefined");
+        self.try_eval(&whole).filter(|found| !found.is_null())
     }
 
     /// Runs an expression and returns its value.
@@ -226,9 +247,7 @@ impl<'a> Tab<'a> {
     }
 
     fn settled(&mut self) {
-        until("the page is loaded", || {
-            self.try_eval("document.readyState") == Some(json!("complete"))
-        });
+        self.until("the page is loaded", "true");
     }
 
     /// Waits until the page shows these words.
@@ -237,7 +256,7 @@ impl<'a> Tab<'a> {
     /// Panics if it never does.
     pub fn sees(&mut self, words: &str) {
         let expression = format!("document.body.innerText.includes({})", json!(words));
-        until(words, || self.try_eval(&expression) == Some(json!(true)));
+        self.until(words, &expression);
     }
 
     /// Waits until the page does not show these words.
@@ -246,7 +265,13 @@ impl<'a> Tab<'a> {
     /// Panics if it goes on to.
     pub fn sees_not(&mut self, words: &str) {
         let expression = format!("!document.body.innerText.includes({})", json!(words));
-        until(words, || self.try_eval(&expression) == Some(json!(true)));
+        self.until(words, &expression);
+    }
+
+    /// Waits until the selector finds something.
+    fn finds(&mut self, selector: &str) {
+        let found = format!("!!document.querySelector({})", json!(selector));
+        self.until(selector, &found);
     }
 
     /// Types text into a field.
@@ -254,6 +279,7 @@ impl<'a> Tab<'a> {
     /// # Panics
     /// Panics if there is no such field.
     pub fn fill(&mut self, selector: &str, text: &str) {
+        self.finds(selector);
         let focus = format!(
             "(() => {{ const e = document.querySelector({}); e.focus(); e.value = ''; return true }})()",
             json!(selector)
@@ -267,6 +293,7 @@ impl<'a> Tab<'a> {
     /// # Panics
     /// Panics if it finds nothing.
     pub fn click(&mut self, selector: &str) {
+        self.finds(selector);
         let click = format!(
             "(() => {{ document.querySelector({}).click(); return true }})()",
             json!(selector)
@@ -295,14 +322,26 @@ impl<'a> Tab<'a> {
     /// # Panics
     /// Panics with what is wrong with the page.
     pub fn picture(&mut self, name: &str) {
-        let found = self.eval(include_str!("accessibility.js"));
+        // Some pages load themselves again: then the next one is judged.
+        let found = until(name, || {
+            self.try_eval_whole(include_str!("accessibility.js"))
+        });
         assert_eq!(found, json!([]), "{name}");
         if let Some(axe) = axe().filter(|_| self.scripted) {
-            self.eval(&format!("{axe}; true"));
-            let found = self.eval(AXE);
+            let found = until(name, || {
+                self.try_eval(&format!("{axe}; true"))?;
+                self.try_eval_whole(AXE)
+            });
             assert_eq!(found, json!([]), "{name}");
         }
-        let shot = self.call("Page.captureScreenshot", json!({"format": "png"}));
+        let session = self.session.clone();
+        let shot = until(name, || {
+            let format = json!({"format": "png"});
+            let shot = self
+                .browser
+                .try_call(Some(&session), "Page.captureScreenshot", format);
+            shot.ok()
+        });
         let bytes =
             base64::engine::general_purpose::STANDARD.decode(shot["data"].as_str().expect("data"));
         let folder = screenshots();
@@ -336,12 +375,15 @@ impl<'a> Tab<'a> {
         self.call("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
-    /// Waits until an expression is true.
+    /// Waits until the page is loaded and an expression is true.
     ///
     /// # Panics
     /// Panics if it never is.
     pub fn until(&mut self, what: &str, expression: &str) {
-        until(what, || self.try_eval(expression) == Some(json!(true)));
+        until(what, || {
+            let found = self.try_eval_whole(expression);
+            (found == Some(json!(true))).then_some(())
+        });
     }
 }
 

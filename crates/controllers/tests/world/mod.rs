@@ -159,7 +159,7 @@ impl World {
     /// As [`World::until`], of a whole path.
     pub async fn until_at(&self, full: &str, what: &str, test: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
-        for _ in 0..1500 {
+        for _ in 0..15_000 {
             last = match self.try_call("GET", full, None).await {
                 Ok(value) => value,
                 Err(error) if coracle_client::is_not_found(&error) => Value::Null,

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 pub const POD_A: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 20);
 pub const POD_B: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 21);
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct World {
     pub cluster: OwnedFd,
@@ -62,7 +62,7 @@ pub fn world(policy: Policy) -> World {
     let resolv = folder.path().join("resolv.conf");
     std::fs::write(
         &resolv,
-        "nameserver 127.0.0.53\noptions timeout:1 attempts:1\n",
+        "nameserver 127.0.0.53\noptions timeout:30 attempts:1\n",
     )
     .expect("written");
     let direct = Arc::new(Direct::new(policy, Resolver::new(resolv)));
@@ -197,7 +197,8 @@ pub fn ask(target: SocketAddr, question: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&target, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(question.as_bytes())?;
-    stream.shutdown(std::net::Shutdown::Write)?;
+    // Whom the other side has turned away hears of it when reading.
+    let _ = stream.shutdown(std::net::Shutdown::Write);
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     Ok(text)

@@ -24,6 +24,7 @@ const VIP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 50);
 const PORT: u16 = 8080;
 const NODE_PORT: u16 = 30080;
 const HOST_PORT: u16 = 4080;
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -276,7 +277,7 @@ fn ask(source: Ipv4Addr, target: SocketAddr) -> std::io::Result<String> {
     runtime.block_on(async {
         let socket = tokio::net::TcpSocket::new_v4()?;
         socket.bind((source, 0).into())?;
-        let connecting = tokio::time::timeout(Duration::from_secs(5), socket.connect(target));
+        let connecting = tokio::time::timeout(PATIENCE, socket.connect(target));
         let stream = connecting.await??.into_std()?;
         stream.set_nonblocking(false)?;
         read_all(stream)
@@ -284,7 +285,7 @@ fn ask(source: Ipv4Addr, target: SocketAddr) -> std::io::Result<String> {
 }
 
 fn read_all(mut stream: TcpStream) -> std::io::Result<String> {
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     Ok(text)

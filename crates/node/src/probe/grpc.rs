@@ -291,7 +291,7 @@ mod tests {
                 );
             }
         });
-        let limit = Duration::from_secs(20);
+        let limit = Duration::from_secs(120);
         assert_eq!(ask(address, "", limit).await, Ok(()));
         assert_eq!(
             ask(address, "sick", limit).await,

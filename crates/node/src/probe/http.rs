@@ -260,9 +260,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_port_is_told_as_go_does() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("it is bound").port();
-        drop(listener);
+        // Bound, so that nobody else gets it, and not listening.
+        let held = tokio::net::TcpSocket::new_v4().expect("a socket");
+        held.bind("127.0.0.1:0".parse().expect("an address"))
+            .expect("a port");
+        let port = held.local_addr().expect("it is bound").port();
         let action: HTTPGetAction =
             serde_json::from_value(json!({"port": port})).expect("an action");
         let url = Url::of(&action, &Container::default(), Ipv4Addr::LOCALHOST).expect("a page");

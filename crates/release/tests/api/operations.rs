@@ -331,7 +331,11 @@ async fn the_user_may_interrupt() {
     let never = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: never}\nspec:\n  selector: {matchLabels: {app: never}}\n  template:\n    metadata: {labels: {app: never}}\n    spec: {containers: [{name: a, image: b}]}\n";
     let source = source("web", chart(&[("templates/d.yaml", never)]), &[]);
     let ring = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        // When there is something to wait for.
+        let deployments = fixture.api("apps/v1", "Deployment");
+        while deployments.get_opt("never").await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         bell.notify_one();
         std::future::pending::<()>().await;
     };

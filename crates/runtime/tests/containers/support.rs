@@ -72,10 +72,10 @@ pub fn run(args: &[String]) -> i32 {
         let ctx = ctx.clone();
         let result = tokio.block_on(async {
             let case = tokio::spawn(case(ctx));
-            match tokio::time::timeout(Duration::from_secs(60), case).await {
+            match tokio::time::timeout(Duration::from_secs(300), case).await {
                 Ok(Ok(result)) => result.map_err(|error| format!("{error:#}")),
                 Ok(Err(panic)) => Err(format!("{panic}")),
-                Err(_) => Err("no end after a minute".into()),
+                Err(_) => Err("no end after five minutes".into()),
             }
         });
         count += 1;

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// Waits for a state, at most half a minute.
+/// Waits for a state, at most five minutes.
 pub fn until(what: &str, mut reached: impl FnMut() -> bool) {
     let started = Instant::now();
     while !reached() {
-        assert!(started.elapsed() < Duration::from_secs(30), "never: {what}");
+        let limit = Duration::from_secs(300);
+        assert!(started.elapsed() < limit, "never: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -1,9 +1,11 @@
 //! A PostgreSQL of a test's own, from the programs of the machine.
 
+use std::net::TcpListener;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// A PostgreSQL of the test's own; `None`, loudly, where there is none.
 pub struct Postgres {
@@ -67,10 +69,7 @@ impl Postgres {
             .status()
             .expect("initdb runs");
         assert!(made.success());
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .and_then(|l| l.local_addr())
-            .expect("port")
-            .port();
+        let port = free_port();
         let child = Self::spawn(&programs, folder.path(), port);
         Some(Self {
             folder,
@@ -176,6 +175,19 @@ impl Postgres {
         std::fs::write(&configuration, format!("{text}\nssl = on\n")).expect("written");
         self.restart();
         true
+    }
+}
+
+/// Chooses a port that nobody else comes by: below those that the kernel gives
+/// away, and another for each server of these tests.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = (std::process::id() % 200) as u16 * 100;
+    loop {
+        let port = 10_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 

@@ -57,8 +57,9 @@ async fn processor_time_is_limited(ctx: Ctx) -> Result<()> {
     } else {
         "cpu.stat"
     };
-    let mut spec = ctx.spec(&format!("burn 200; cat /sys/fs/cgroup/{stat}"));
-    spec.resources.cpu_quota_us = Some(20_000);
+    let mut spec = ctx.spec(&format!("burn 100; cat /sys/fs/cgroup/{stat}"));
+    // So little that it is more than enough on a busy machine, too.
+    spec.resources.cpu_quota_us = Some(5_000);
     spec.resources.cpu_period_us = Some(100_000);
     let said = ctx.spec_says(spec).await?;
     let throttled = said
