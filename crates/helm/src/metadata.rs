@@ -5,6 +5,7 @@
 
 use crate::convert::{string_list, string_map};
 use coracle_gotemplate::semver::Version;
+use coracle_gotemplate::value::{MAP_STRING, Map};
 use coracle_gotemplate::{Entries, Value};
 use coracle_goyaml as yaml;
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ pub struct Metadata {
     /// Anything else.
     pub annotations: BTreeMap<String, String>,
     /// Whether annotations were given at all.
-    pub has_annotations: bool,
+    has_annotations: bool,
     /// Constraint on the Kubernetes version.
     pub kube_version: String,
     /// Charts that this one needs.
@@ -406,7 +407,6 @@ impl Metadata {
                 ("URL".into(), text(url)),
             ]))
         });
-        let annotations = string_map(&self.annotations);
         let dependencies = self.dependencies.iter().map(Dependency::to_value);
         Value::map(Entries::from([
             ("Name".into(), text(&self.name)),
@@ -425,9 +425,9 @@ impl Metadata {
             (
                 "Annotations".into(),
                 if self.has_annotations {
-                    annotations
+                    string_map(&self.annotations)
                 } else {
-                    Value::Nil
+                    Value::Map(Map::nil(MAP_STRING))
                 },
             ),
             ("KubeVersion".into(), text(&self.kube_version)),
@@ -476,7 +476,7 @@ pub fn api_version(text: &[u8]) -> Result<String, String> {
     let version = match &document {
         yaml::Value::Null => None,
         yaml::Value::Map(map) => map.get("apiVersion"),
-        other => return Err(wrap(mismatch_whole(other, "chart.chartBase"))),
+        other => return Err(wrap(mismatch_whole(other, "loader.chartBase"))),
     };
     version.map_or(Ok(String::new()), |version| {
         string(version, "chartBase.apiVersion").map_err(wrap)
@@ -534,8 +534,16 @@ fn dependencies(value: &yaml::Value) -> Result<Vec<Dependency>, String> {
 
 fn dependency(value: &yaml::Value) -> Result<Dependency, String> {
     let mut dependency = Dependency::default();
-    let Some(map) = value.as_map() else {
-        return Ok(dependency);
+    let map = match value {
+        yaml::Value::Null => return Ok(dependency),
+        yaml::Value::Map(map) => map,
+        other => {
+            return Err(mismatch(
+                json_kind(other),
+                "Metadata.dependencies",
+                "v2.Dependency",
+            ));
+        }
     };
     for (key, value) in map {
         let field = format!("Dependency.dependencies.{key}");
@@ -548,7 +556,11 @@ fn dependency(value: &yaml::Value) -> Result<Dependency, String> {
             "enabled" => dependency.enabled = boolean(value, &field)?,
             "alias" => dependency.alias = string(value, &field)?,
             "import-values" => {
-                dependency.import_values = value.as_seq().map(<[_]>::to_vec).unwrap_or_default();
+                dependency.import_values = match value {
+                    yaml::Value::Null => Vec::new(),
+                    yaml::Value::Seq(items) => items.clone(),
+                    other => return Err(mismatch(json_kind(other), &field, "[]interface {}")),
+                };
             }
             _ => {}
         }

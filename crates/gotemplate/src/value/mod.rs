@@ -163,9 +163,18 @@ impl Value {
         }
     }
 
-    /// Whether this is nil.
+    /// Whether this is untyped nil.
     pub fn is_nil(&self) -> bool {
         matches!(self, Value::Nil)
+    }
+
+    /// Go's `reflect.Value.IsNil` of a map or slice.
+    pub(crate) fn is_typed_nil(&self) -> bool {
+        match self {
+            Value::Map(map) => map.ty.is_nil,
+            Value::List(list) => list.ty.is_nil,
+            _ => false,
+        }
     }
 
     /// Returns the methods of the value's type.
@@ -267,7 +276,7 @@ impl Value {
 }
 
 fn maps_equal(a: &Map, b: &Map, depth: usize) -> bool {
-    if a.type_name() != b.type_name() {
+    if a.type_name() != b.type_name() || a.ty.is_nil != b.ty.is_nil {
         return false;
     }
     if a.same(b) {
@@ -281,7 +290,7 @@ fn maps_equal(a: &Map, b: &Map, depth: usize) -> bool {
 }
 
 fn lists_equal(a: &List, b: &List, depth: usize) -> bool {
-    if a.type_name() != b.type_name() {
+    if a.type_name() != b.type_name() || a.ty.is_nil != b.ty.is_nil {
         return false;
     }
     if a.same(b) {
