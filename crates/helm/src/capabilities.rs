@@ -297,3 +297,24 @@ const API_VERSIONS: &[&str] = &[
     "apiextensions.k8s.io/v1beta1",
     "apiextensions.k8s.io/v1",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_kubernetes() {
+        let check = |text: &str, expected: Result<[&str; 4], &str>| {
+            let got = KubeVersion::parse(text);
+            let got = got.map(|got| [got.version, got.normalized, got.major, got.minor]);
+            let expected = expected.map(|parts| parts.map(str::to_owned));
+            assert_eq!(got, expected.map_err(str::to_owned), "{text}");
+        };
+        check("1.20", Ok(["v1.20", "v1.20", "1", "20"]));
+        check("v1.20.3", Ok(["v1.20.3", "v1.20.3", "1", "20"]));
+        check("1.29.0-eks-1", Ok(["v1.29.0-eks-1", "v1.29.0", "1", "29"]));
+        check("1.20.x", Ok(["v1.20.x", "v1.20", "1", "20"]));
+        check("1", Err("illegal version string \"1\""));
+        check("abc", Err("could not parse \"abc\" as version"));
+    }
+}
