@@ -66,6 +66,8 @@ impl Writer {
         }
         match value {
             Value::Nil => self.out.extend(b"null"),
+            Value::List(list) if list.ty.is_nil => self.out.extend(b"null"),
+            Value::Map(map) if map.ty.is_nil => self.out.extend(b"null"),
             Value::Bool(true) => self.out.extend(b"true"),
             Value::Bool(false) => self.out.extend(b"false"),
             Value::Int(number) | Value::Int64(number) => {

@@ -21,9 +21,9 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<File>, String> {
     let mut archive = tar::Archive::new(gzip.take(TOTAL_MAX + (1 << 20)));
     let mut files = Vec::new();
     let mut remaining = TOTAL_MAX;
-    let entries = archive.entries().map_err(|error| error.to_string())?;
+    let entries = archive.entries().map_err(unreadable)?;
     for entry in entries {
-        let mut entry = entry.map_err(|error| error.to_string())?;
+        let mut entry = entry.map_err(unreadable)?;
         if !entry.header().entry_type().is_file() {
             continue;
         }
@@ -48,7 +48,7 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<File>, String> {
             .by_ref()
             .take(FILE_MAX + 1)
             .read_to_end(&mut data)
-            .map_err(|error| error.to_string())?;
+            .map_err(unreadable)?;
         let data = data
             .strip_prefix(b"\xEF\xBB\xBF")
             .map(<[u8]>::to_vec)
@@ -59,6 +59,13 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<File>, String> {
         return Err("no files in chart archive".into());
     }
     Ok(files)
+}
+
+fn unreadable(error: std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => "unexpected EOF".into(),
+        _ => error.to_string(),
+    }
 }
 
 /// The path below the top folder; `None` for what stands beside it.

@@ -22,7 +22,7 @@ pub struct Capabilities {
 pub struct KubeVersion {
     /// As given, with a leading `v`.
     pub version: String,
-    /// Without suffixes; what constraints are checked against.
+    /// The numbers alone; what constraints are checked against.
     pub normalized: String,
     /// First number.
     pub major: String,
@@ -37,39 +37,56 @@ impl KubeVersion {
     ///
     /// In the words of Kubernetes' version parser.
     pub fn parse(text: &str) -> Result<KubeVersion, String> {
-        let body = text.trim().trim_start_matches('v');
-        let end = body
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(body.len());
-        let numbers: Vec<&str> = body[..end].trim_end_matches('.').split('.').collect();
-        let bad = || format!("could not parse {text:?} as version");
-        if numbers.len() < 2 || numbers.iter().any(|number| number.is_empty()) {
-            return Err(bad());
+        let body = text.trim_start();
+        let body = body.strip_prefix('v').unwrap_or(body);
+        let components = leading_components(body);
+        match components.len() {
+            0 => return Err(format!("could not parse {text:?} as version")),
+            1 => return Err(format!("illegal version string {text:?}")),
+            _ => {}
         }
-        let mut parsed = Vec::new();
-        for number in &numbers {
-            if number.len() > 1 && number.starts_with('0') {
-                return Err(format!(
-                    "illegal zero-prefixed version component {number:?} in {text:?}"
-                ));
-            }
-            parsed.push(number.parse::<u64>().map_err(|_| bad())?);
+        if components[0].len() > 1 && components[0].starts_with('0') {
+            return Err(format!(
+                "illegal zero-prefixed version component {:?} in {text:?}",
+                components[0]
+            ));
         }
-        while parsed.len() < 3 {
-            parsed.push(0);
+        let mut numbers = Vec::new();
+        for component in components {
+            let number = component.parse::<u64>().map_err(|_| {
+                format!(
+                    "illegal non-numeric version component {component:?} in {text:?}: strconv.ParseUint: parsing {component:?}: value out of range"
+                )
+            })?;
+            numbers.push(number.to_string());
         }
-        let joined: Vec<String> = parsed.iter().map(u64::to_string).collect();
         Ok(KubeVersion {
-            version: if text.starts_with('v') {
-                text.into()
-            } else {
-                format!("v{text}")
+            version: match text.starts_with('v') {
+                true => text.into(),
+                false => format!("v{text}"),
             },
-            normalized: format!("v{}", joined.join(".")),
-            major: joined[0].clone(),
-            minor: joined[1].clone(),
+            normalized: format!("v{}", numbers.join(".")),
+            major: numbers[0].clone(),
+            minor: numbers[1].clone(),
         })
     }
+}
+
+/// The numbers between dots that a text begins with.
+fn leading_components(text: &str) -> Vec<&str> {
+    let mut components = Vec::new();
+    for part in text.split('.') {
+        let end = part.find(|c: char| !c.is_ascii_digit());
+        let digits = &part[..end.unwrap_or(part.len())];
+        if digits.is_empty() {
+            break;
+        }
+        components.push(digits);
+        if end.is_some() {
+            break;
+        }
+    }
+    components
 }
 
 impl Default for Capabilities {
@@ -280,3 +297,24 @@ const API_VERSIONS: &[&str] = &[
     "apiextensions.k8s.io/v1beta1",
     "apiextensions.k8s.io/v1",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_kubernetes() {
+        let check = |text: &str, expected: Result<[&str; 4], &str>| {
+            let got = KubeVersion::parse(text);
+            let got = got.map(|got| [got.version, got.normalized, got.major, got.minor]);
+            let expected = expected.map(|parts| parts.map(str::to_owned));
+            assert_eq!(got, expected.map_err(str::to_owned), "{text}");
+        };
+        check("1.20", Ok(["v1.20", "v1.20", "1", "20"]));
+        check("v1.20.3", Ok(["v1.20.3", "v1.20.3", "1", "20"]));
+        check("1.29.0-eks-1", Ok(["v1.29.0-eks-1", "v1.29.0", "1", "29"]));
+        check("1.20.x", Ok(["v1.20.x", "v1.20", "1", "20"]));
+        check("1", Err("illegal version string \"1\""));
+        check("abc", Err("could not parse \"abc\" as version"));
+    }
+}

@@ -71,6 +71,8 @@ fn from_within(value: &Value, depth: usize) -> yaml::Value {
     }
     match value {
         Value::Nil => yaml::Value::Null,
+        Value::List(list) if list.ty.is_nil => yaml::Value::Null,
+        Value::Map(map) if map.ty.is_nil => yaml::Value::Null,
         Value::Bool(flag) => yaml::Value::Bool(*flag),
         Value::Int(number) | Value::Int64(number) => yaml::Value::Int(*number),
         Value::Uint64(number) => yaml::Value::Uint(*number),
@@ -121,6 +123,8 @@ fn write(writer: &mut Writer, value: &Value, depth: usize) -> Result<(), String>
     }
     match value {
         Value::Nil => writer.plain("null"),
+        Value::List(list) if list.ty.is_nil => writer.plain("null"),
+        Value::Map(map) if map.ty.is_nil => writer.plain("null"),
         Value::Bool(true) => writer.plain("true"),
         Value::Bool(false) => writer.plain("false"),
         Value::Int(number) | Value::Int64(number) => writer.plain(&number.to_string()),

@@ -57,8 +57,8 @@ static FILES: Named = Named {
 };
 
 const FILES_TYPE: MapType = MapType {
-    elem: Elem::Bytes,
     named: Some(&FILES),
+    ..MapType::of(Elem::Bytes)
 };
 
 /// Makes the value of `.Files`.

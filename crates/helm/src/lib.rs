@@ -18,6 +18,7 @@ mod files;
 mod funcs;
 pub mod glob;
 pub mod ignore;
+mod job;
 pub mod lint;
 pub mod lock;
 pub mod manifest;

@@ -41,18 +41,36 @@ fn decoded(value: &::toml::Value) -> Value {
         ::toml::Value::Integer(number) => Value::Int64(*number),
         ::toml::Value::Float(number) => Value::Float(*number),
         ::toml::Value::Boolean(flag) => Value::Bool(*flag),
-        ::toml::Value::Datetime(date) => Value::str(date.to_string()),
+        ::toml::Value::Datetime(moment) => Value::str(time_text(moment)),
         ::toml::Value::Array(items) => Value::list(items.iter().map(decoded).collect()),
         ::toml::Value::Table(table) => Value::map(entries(table)),
     }
 }
 
+/// A time as Go's `time.Time` marshals it: what the text leaves open is that of
+/// the year 0 in UTC.
+fn time_text(moment: &::toml::value::Datetime) -> String {
+    let date = moment
+        .date
+        .map_or_else(|| "0000-01-01".into(), |date| date.to_string());
+    let time = moment
+        .time
+        .map_or_else(|| "00:00:00".into(), |time| time.to_string());
+    let offset = moment
+        .offset
+        .map_or_else(|| "Z".into(), |offset| offset.to_string());
+    format!("{date}T{time}{offset}")
+}
+
 fn encode(value: &Value) -> Result<String, String> {
-    let Value::Map(map) = value else {
-        return Err("toml: top-level values must be Go maps or structs".into());
-    };
     let mut out = String::new();
-    table(&mut out, &map.borrow().clone(), &mut Vec::new())?;
+    match value {
+        Value::Map(map) => table(&mut out, &map.borrow().clone(), &mut Vec::new())?,
+        value if value.is_nil() || is_table_array(value)? => {
+            return Err("toml: top-level values must be Go maps or structs".into());
+        }
+        value => inline(&mut out, value)?,
+    }
     Ok(out)
 }
 

@@ -8,8 +8,8 @@ use coracle_goyaml as yaml;
 
 /// `common.Values`: a map with methods.
 pub(crate) const VALUES_TYPE: MapType = MapType {
-    elem: Elem::Any,
     named: Some(&VALUES),
+    ..MapType::of(Elem::Any)
 };
 
 static VALUES: Named = Named {

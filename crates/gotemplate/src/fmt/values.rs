@@ -72,6 +72,9 @@ pub(super) fn bad_verb(out: &mut Vec<u8>, _spec: &Spec, value: &Value, verb: cha
 fn print_map(out: &mut Vec<u8>, spec: &Spec, map: &Map, verb: char, depth: usize) {
     if spec.sharp_v {
         out.extend(Value::Map(map.clone()).type_name().bytes());
+        if map.ty.is_nil {
+            return out.extend(b"(nil)");
+        }
         out.push(b'{');
     } else {
         out.extend(b"map[");
@@ -90,6 +93,9 @@ fn print_map(out: &mut Vec<u8>, spec: &Spec, map: &Map, verb: char, depth: usize
 fn print_list(out: &mut Vec<u8>, spec: &Spec, list: &List, verb: char, depth: usize) {
     if spec.sharp_v {
         out.extend(Value::List(list.clone()).type_name().bytes());
+        if list.ty.is_nil {
+            return out.extend(b"(nil)");
+        }
     }
     out.push(if spec.sharp_v { b'{' } else { b'[' });
     for (at, value) in list.borrow().iter().enumerate() {

@@ -231,6 +231,9 @@ fn equal(a: &Value, b: &Value) -> Result<bool, Error> {
                 return Ok(a.is_nil() == b.is_nil());
             }
             let (text_a, text_b) = (show(a, b"%s"), show(b, b"%s"));
+            if a.kind() == b.kind() && (a.is_typed_nil() || b.is_typed_nil()) {
+                return Ok(a.is_typed_nil() == b.is_typed_nil());
+            }
             if a.kind() != b.kind() {
                 return Err(format!(
                     "non-comparable types {text_a}: {}, {}: {text_b}",

@@ -43,7 +43,7 @@ pub(super) fn register(table: &mut Functions) {
             let items = items(&args[0], "Cannot find rest on type")?;
             Ok(items
                 .split_first()
-                .map_or(Value::Nil, |(_, rest)| Value::list(rest.to_vec())))
+                .map_or_else(none, |(_, rest)| Value::list(rest.to_vec())))
         });
     }
     for name in ["initial", "mustInitial"] {
@@ -51,7 +51,7 @@ pub(super) fn register(table: &mut Functions) {
             let items = items(&args[0], "Cannot find initial on type")?;
             Ok(items
                 .split_last()
-                .map_or(Value::Nil, |(_, rest)| Value::list(rest.to_vec())))
+                .map_or_else(none, |(_, rest)| Value::list(rest.to_vec())))
         });
     }
     for name in ["reverse", "mustReverse"] {
@@ -112,8 +112,13 @@ pub(super) fn register(table: &mut Functions) {
             };
             all.extend(items);
         }
-        Ok(Value::list(all))
+        Ok(Value::List(List::appended(Elem::Any, all)))
     });
+}
+
+/// A nil `[]interface {}`.
+fn none() -> Value {
+    Value::List(List::appended(Elem::Any, Vec::new()))
 }
 
 /// What Go says when `reflect.TypeOf(nil).Kind()` is asked for.

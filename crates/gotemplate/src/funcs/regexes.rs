@@ -382,15 +382,24 @@ impl<'p> Translator<'p> {
     /// One character, a class such as `\d`, or a range. A minus where an item
     /// may start is a plain character.
     fn class_item(&mut self) -> Result<(), String> {
+        let low = self.peek(0);
         let single = self.class_char()?;
         let range =
             single && self.peek(0) == Some('-') && !matches!(self.peek(1), Some(']') | None);
         if range {
             self.push('-');
             let start = self.out.len();
+            let high = self.peek(0);
             if !self.class_char()? {
                 let shown = self.out[start..].to_owned();
                 return Err(format!("invalid character class range: `{shown}`"));
+            }
+            if let (Some(low), Some(high)) = (low, high)
+                && low > high
+                && low != '\\'
+                && high != '\\'
+            {
+                return Err(format!("invalid character class range: `{low}-{high}`"));
             }
         }
         Ok(())
@@ -482,6 +491,7 @@ impl<'p> Translator<'p> {
     }
 
     fn unicode_class(&mut self, letter: char) -> Result<(), String> {
+        let start = self.at - 2;
         let mut name = String::new();
         match self.peek(0) {
             Some('{') => {
@@ -502,6 +512,12 @@ impl<'p> Translator<'p> {
             Some(name) => (letter == 'p', name.to_owned()),
             None => (letter == 'P', name),
         };
+        if Regex::new(&format!("\\p{{{name}}}")).is_err() {
+            return Err(format!(
+                "invalid character class range: `{}`",
+                self.chars[start..self.at].iter().collect::<String>()
+            ));
+        }
         self.out
             .push_str(&format!("\\{}{{{name}}}", if negated { 'P' } else { 'p' }));
         Ok(())
@@ -555,7 +571,7 @@ fn find_all(regex: &Regex, text: &[u8], count: i64) -> Value {
         .take(limit)
         .map(|found| Value::str(found.as_bytes()))
         .collect();
-    Value::List(List::typed(Elem::String, found))
+    Value::List(List::appended(Elem::String, found))
 }
 
 /// With a template, `$1` and `${name}` are filled in; without, `literal`.
@@ -580,7 +596,7 @@ fn replace(regex: &Regex, text: &[u8], template: Option<&[u8]>, literal: &[u8]) 
 /// Go's `Regexp.Split`.
 fn split(regex: &Regex, text: &[u8], count: i64) -> Value {
     if count == 0 {
-        return Value::List(List::typed(Elem::String, Vec::new()));
+        return Value::List(List::appended(Elem::String, Vec::new()));
     }
     if text.is_empty() && !regex.as_str().is_empty() {
         return Value::strings([""]);

@@ -101,6 +101,24 @@ const METHODS: &[Method] = &[
         },
     },
     Method {
+        name: "LessThanEqual",
+        params: &[Any],
+        call: |this, args| {
+            Ok((this_version(this)?.compare(&this_version(&args[0])?))
+                .is_le()
+                .into())
+        },
+    },
+    Method {
+        name: "GreaterThanEqual",
+        params: &[Any],
+        call: |this, args| {
+            Ok((this_version(this)?.compare(&this_version(&args[0])?))
+                .is_ge()
+                .into())
+        },
+    },
+    Method {
         name: "IncMajor",
         params: &[],
         call: |this, _| Ok(value_of(&this_version(this)?.bumped(0))),

@@ -3,14 +3,16 @@
 //! Main function: [`parse`]. One text may define several templates; the first
 //! tree of the answer is the text itself.
 
+mod control;
 mod number;
 mod pipeline;
+mod tokens;
 
 use crate::funcs::Functions;
 use crate::hash::NameMap;
 use crate::lex::{Item, ItemType, Lexer};
 use crate::strconv::{quote, unquote};
-use crate::tree::{Branch, List, Node, Part, Source, Tree};
+use crate::tree::{List, Node, Part, Source, Tree};
 use crate::value::Str;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -127,85 +129,6 @@ enum Parsed {
 }
 
 impl<'a> Parser<'a> {
-    fn next(&mut self) -> Item<'a> {
-        if self.peek_count > 0 {
-            self.peek_count -= 1;
-        } else {
-            self.token[0] = self.lexer.next_item();
-        }
-        self.token[self.peek_count].clone()
-    }
-
-    fn backup(&mut self) {
-        self.peek_count += 1;
-    }
-
-    fn backup2(&mut self, first: Item<'a>) {
-        self.token[1] = first;
-        self.peek_count = 2;
-    }
-
-    fn backup3(&mut self, second: Item<'a>, first: Item<'a>) {
-        self.token[1] = first;
-        self.token[2] = second;
-        self.peek_count = 3;
-    }
-
-    fn peek(&mut self) -> &Item<'a> {
-        if self.peek_count == 0 {
-            self.peek_count = 1;
-            self.token[0] = self.lexer.next_item();
-        }
-        &self.token[self.peek_count - 1]
-    }
-
-    fn next_non_space(&mut self) -> Item<'a> {
-        loop {
-            let token = self.next();
-            if token.typ != ItemType::Space {
-                return token;
-            }
-        }
-    }
-
-    fn peek_non_space(&mut self) -> Item<'a> {
-        let token = self.next_non_space();
-        self.backup();
-        token
-    }
-
-    fn error<T>(&self, message: impl Into<String>) -> Result<T> {
-        Err(ParseError {
-            name: self.source.name.to_string(),
-            line: self.token[0].line,
-            pos: self.token[0].pos,
-            message: message.into(),
-        })
-    }
-
-    fn expect(&mut self, expected: ItemType, context: &str) -> Result<Item<'a>> {
-        let token = self.next_non_space();
-        if token.typ != expected {
-            return self.unexpected(&token, context);
-        }
-        Ok(token)
-    }
-
-    fn unexpected<T>(&self, token: &Item, context: &str) -> Result<T> {
-        if token.typ != ItemType::Error {
-            return self.error(format!("unexpected {} in {context}", token.show()));
-        }
-        let line = self.scope.action_line;
-        let mut message = token.show();
-        if line != 0 && line != token.line {
-            if !message.ends_with(" action") {
-                message.push_str(" in action");
-            }
-            message.push_str(&format!(" started at {}:{line}", self.source.name));
-        }
-        self.error(message)
-    }
-
     fn deeper(&mut self) -> Result<()> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
@@ -350,115 +273,6 @@ impl<'a> Parser<'a> {
             }
         };
         Ok(Parsed::Node(node))
-    }
-
-    fn loop_control(&mut self, shown: &str) -> Result<()> {
-        let token = self.next_non_space();
-        if token.typ != ItemType::RightDelim {
-            return self.unexpected(&token, shown);
-        }
-        if self.scope.range_depth == 0 {
-            return self.error(format!("{shown} outside {{{{range}}}}"));
-        }
-        Ok(())
-    }
-
-    fn else_control(&mut self) -> Result<Stop> {
-        let peek = self.peek_non_space();
-        if matches!(peek.typ, ItemType::If | ItemType::With) {
-            return Ok(Stop::Else { pos: peek.pos });
-        }
-        let token = self.expect(ItemType::RightDelim, "else")?;
-        Ok(Stop::Else { pos: token.pos })
-    }
-
-    fn control(&mut self, context: &str) -> Result<Box<Branch>> {
-        let vars = self.scope.vars.len();
-        let pipe = self.pipeline(context, ItemType::RightDelim)?;
-        self.scope.range_depth += usize::from(context == "range");
-        let (list, stop) = self.item_list()?;
-        self.scope.range_depth -= usize::from(context == "range");
-        let else_list = match stop {
-            Stop::End => None,
-            Stop::Else { pos } => Some(self.else_list(context, pos)?),
-        };
-        self.scope.vars.truncate(vars);
-        Ok(Box::new(Branch {
-            pos: pipe.pos,
-            pipe,
-            list,
-            else_list,
-        }))
-    }
-
-    fn else_list(&mut self, context: &str, pos: usize) -> Result<List> {
-        let chained = match self.peek().typ {
-            ItemType::If if context == "if" => true,
-            ItemType::With if context == "with" => true,
-            _ => false,
-        };
-        if !chained {
-            let (list, stop) = self.item_list()?;
-            if !matches!(stop, Stop::End) {
-                return self.error(format!("expected end; found {}", stop.show()));
-            }
-            return Ok(list);
-        }
-        self.next();
-        self.deeper()?;
-        let branch = self.control(context)?;
-        self.depth -= 1;
-        let node = if context == "if" {
-            Node::If(branch)
-        } else {
-            Node::With(branch)
-        };
-        Ok(List {
-            pos,
-            nodes: vec![node],
-        })
-    }
-
-    fn block_control(&mut self) -> Result<Node> {
-        const CONTEXT: &str = "block clause";
-        let token = self.next_non_space();
-        let name = self.template_name(&token, CONTEXT)?;
-        let pipe = self.pipeline(CONTEXT, ItemType::RightDelim)?;
-        let outer = std::mem::replace(&mut self.scope, Scope::new());
-        let (root, stop) = self.item_list()?;
-        if !matches!(stop, Stop::End) {
-            return self.error(format!("unexpected {} in {CONTEXT}", stop.show()));
-        }
-        self.add(name.clone(), root)?;
-        self.scope = outer;
-        Ok(Node::Template {
-            pos: token.pos,
-            name,
-            pipe: Some(pipe),
-        })
-    }
-
-    fn template_control(&mut self) -> Result<Node> {
-        const CONTEXT: &str = "template clause";
-        let token = self.next_non_space();
-        let name = self.template_name(&token, CONTEXT)?;
-        let mut pipe = None;
-        if self.next_non_space().typ != ItemType::RightDelim {
-            self.backup();
-            pipe = Some(self.pipeline(CONTEXT, ItemType::RightDelim)?);
-        }
-        Ok(Node::Template {
-            pos: token.pos,
-            name,
-            pipe,
-        })
-    }
-
-    fn template_name(&mut self, token: &Item, context: &str) -> Result<Arc<str>> {
-        if !matches!(token.typ, ItemType::String | ItemType::RawString) {
-            return self.unexpected(token, context);
-        }
-        Ok(String::from_utf8_lossy(&self.unquoted(token)?).into())
     }
 }
 

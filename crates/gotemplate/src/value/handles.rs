@@ -12,19 +12,26 @@ pub struct MapType {
     pub elem: Elem,
     /// The name, where the Go type has one.
     pub named: Option<&'static Named>,
+    /// Whether this is Go's nil map: it has no entries, and is `null` in JSON.
+    pub is_nil: bool,
+}
+
+impl MapType {
+    /// Returns the type without a name.
+    pub const fn of(elem: Elem) -> Self {
+        MapType {
+            elem,
+            named: None,
+            is_nil: false,
+        }
+    }
 }
 
 /// `map[string]interface {}`
-pub const MAP_ANY: MapType = MapType {
-    elem: Elem::Any,
-    named: None,
-};
+pub const MAP_ANY: MapType = MapType::of(Elem::Any);
 
 /// `map[string]string`
-pub const MAP_STRING: MapType = MapType {
-    elem: Elem::String,
-    named: None,
-};
+pub const MAP_STRING: MapType = MapType::of(Elem::String);
 
 /// Storage of a map; iteration is in byte order of the keys, as Go's printer
 /// and `range` see it.
@@ -52,10 +59,19 @@ impl Map {
         }
     }
 
+    /// Makes Go's nil map of the given type.
+    pub fn nil(ty: MapType) -> Self {
+        let ty = MapType { is_nil: true, ..ty };
+        Map::typed(ty, Entries::new())
+    }
+
     /// Returns the same storage under another type.
     pub fn with_type(&self, ty: MapType) -> Self {
         Map {
-            ty,
+            ty: MapType {
+                is_nil: self.ty.is_nil,
+                ..ty
+            },
             entries: self.entries.clone(),
         }
     }
@@ -115,6 +131,18 @@ pub struct ListType {
     pub elem: Elem,
     /// The name, where the Go type has one.
     pub named: Option<&'static Named>,
+    /// Whether this is Go's nil slice: it has no items, and is `null` in JSON.
+    pub is_nil: bool,
+}
+
+impl ListType {
+    const fn of(elem: Elem) -> Self {
+        ListType {
+            elem,
+            named: None,
+            is_nil: false,
+        }
+    }
 }
 
 /// A handle to a shared list.
@@ -134,17 +162,24 @@ impl List {
     /// Makes a slice with elements of the given type.
     pub fn typed(elem: Elem, items: Vec<Value>) -> Self {
         List {
-            ty: ListType { elem, named: None },
+            ty: ListType::of(elem),
             items: Rc::new(RefCell::new(items)),
         }
+    }
+
+    /// Makes a slice as `append` to a nil one does: without items it stays nil.
+    pub fn appended(elem: Elem, items: Vec<Value>) -> Self {
+        let mut list = List::typed(elem, items);
+        list.ty.is_nil = list.is_empty();
+        list
     }
 
     /// Makes a slice of a named type.
     pub fn named(elem: Elem, named: &'static Named, items: Vec<Value>) -> Self {
         List {
             ty: ListType {
-                elem,
                 named: Some(named),
+                ..ListType::of(elem)
             },
             items: Rc::new(RefCell::new(items)),
         }

@@ -238,16 +238,13 @@ fn append_std(out: &mut String, time: &Zoned, std: Std) {
 fn zone_name(time: &Zoned) -> String {
     let info = time.time_zone().to_offset_info(time.timestamp());
     let name = info.abbreviation().to_owned();
-    if name.starts_with(['+', '-']) || name.is_empty() {
-        return offset_text(
-            time,
-            false,
-            false,
-            false,
-            time.offset().seconds() % 3600 == 0,
-        );
+    // A zone that is an offset alone has no name in Go.
+    let nameless =
+        time.offset() != jiff::tz::Offset::UTC && time.time_zone().to_fixed_offset().is_ok();
+    match nameless || name.is_empty() {
+        true => offset_text(time, false, false, false, false),
+        false => name,
     }
-    name
 }
 
 fn offset_text(time: &Zoned, z: bool, colon: bool, seconds: bool, short: bool) -> String {

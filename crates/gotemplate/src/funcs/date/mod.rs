@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::value::{Method, Time, Type, Value};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
+use std::cmp::Ordering;
 use std::rc::Rc;
 
 pub use self::layout::format;
@@ -158,6 +159,31 @@ pub(crate) const METHODS: &[Method] = &[
         call: |this, _| Ok(value(local(zoned(this)?.clone()))),
     },
     Method {
+        name: "IsZero",
+        params: &[],
+        call: |this, _| Ok((zoned(this)?.timestamp() == zero_time().timestamp()).into()),
+    },
+    Method {
+        name: "Before",
+        params: &[T],
+        call: |this, args| Ok(compared(this, &args[0])?.is_lt().into()),
+    },
+    Method {
+        name: "After",
+        params: &[T],
+        call: |this, args| Ok(compared(this, &args[0])?.is_gt().into()),
+    },
+    Method {
+        name: "Equal",
+        params: &[T],
+        call: |this, args| Ok(compared(this, &args[0])?.is_eq().into()),
+    },
+    Method {
+        name: "Compare",
+        params: &[T],
+        call: |this, args| Ok(Value::Int(compared(this, &args[0])? as i64)),
+    },
+    Method {
         name: "AddDate",
         params: &[Type::Int, Type::Int, Type::Int],
         call: |this, args| {
@@ -187,6 +213,10 @@ fn zoned(value: &Value) -> Result<&Zoned, String> {
         Value::Time(time) => Ok(&time.0),
         other => Err(format!("{} is no time", other.type_name())),
     }
+}
+
+fn compared(a: &Value, b: &Value) -> Result<Ordering, String> {
+    Ok(zoned(a)?.timestamp().cmp(&zoned(b)?.timestamp()))
 }
 
 fn number(value: &Value, of: fn(&Zoned) -> i64) -> Result<Value, String> {

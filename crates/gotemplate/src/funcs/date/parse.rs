@@ -38,9 +38,11 @@ pub(super) fn parse(layout: &str, input: &str) -> Result<Zoned, String> {
             shown(rest)
         ));
     }
-    parts
-        .zoned()
-        .ok_or_else(|| format!("parsing time {}: day out of range", shown(input)))
+    let out_of_range = |what: &str| format!("parsing time {}: {what} out of range", shown(input));
+    if let Some(what) = parts.out_of_range() {
+        return Err(out_of_range(what));
+    }
+    parts.zoned().ok_or_else(|| out_of_range("day"))
 }
 
 pub(super) fn shown(text: &str) -> String {
@@ -228,6 +230,18 @@ impl Parts {
         }
         self.offset = Some(sign * offset as i32);
         Some(rest)
+    }
+
+    /// Names the field whose number cannot be, whatever the others are.
+    fn out_of_range(&self) -> Option<&'static str> {
+        let checks = [
+            ("month", (1..=12).contains(&self.month)),
+            ("hour", (0..24).contains(&self.hour)),
+            ("minute", (0..60).contains(&self.minute)),
+            ("second", (0..60).contains(&self.second)),
+        ];
+        let bad = checks.iter().find(|(_, fits)| !fits);
+        bad.map(|(what, _)| *what)
     }
 
     fn zoned(self) -> Option<Zoned> {

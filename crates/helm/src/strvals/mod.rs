@@ -2,6 +2,14 @@
 //!
 //! Reference: `pkg/strvals` of Helm.
 
+mod json;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use self::json::json;
+pub use self::words::bad_integer;
+use self::words::{conversion, quoted, quoted_runes};
 use coracle_goyaml::{Map, Value};
 
 /// Helm's bound on list indexes.
@@ -98,72 +106,6 @@ fn typed(text: &str) -> Value {
         Some(number) if !text.starts_with('0') => Value::Int(number),
         _ => Value::Str(text.into()),
     }
-}
-
-/// Reads one JSON value; returns it and what follows.
-fn json(text: &str) -> Option<(Value, &str)> {
-    let text = text.trim_start_matches([' ', '\t', '\r', '\n']);
-    let (value, rest) = text.split_at(json_end(text)?);
-    let value = coracle_gotemplate::json::decode(value.as_bytes()).ok()?;
-    Some((crate::convert::from_template(&value), rest))
-}
-
-/// Where the JSON value ends that starts the text. What is no JSON may end
-/// anywhere.
-fn json_end(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    match bytes.first()? {
-        b'{' | b'[' => nested_end(bytes),
-        b'"' => Some(string_end(bytes)),
-        b'-' | b'0'..=b'9' => Some(number_end(text)),
-        _ => ["true", "false", "null"]
-            .iter()
-            .find(|word| text.starts_with(**word))
-            .map(|word| word.len()),
-    }
-}
-
-fn nested_end(bytes: &[u8]) -> Option<usize> {
-    let (mut depth, mut at) = (0usize, 0);
-    while at < bytes.len() {
-        match bytes[at] {
-            b'"' => at += string_end(&bytes[at..]) - 1,
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-        at += 1;
-        if depth == 0 {
-            return Some(at);
-        }
-    }
-    None
-}
-
-fn string_end(bytes: &[u8]) -> usize {
-    let mut at = 1;
-    while at < bytes.len() && bytes[at] != b'"' {
-        at += 1 + usize::from(bytes[at] == b'\\');
-    }
-    (at + 1).min(bytes.len())
-}
-
-/// `-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?`
-fn number_end(text: &str) -> usize {
-    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-    let mut at = usize::from(text.starts_with('-'));
-    at += match text[at..].starts_with('0') {
-        true => 1,
-        false => digits(&text[at..]),
-    };
-    if text[at..].starts_with('.') {
-        at += 1 + digits(&text[at + 1..]);
-    }
-    if text[at..].starts_with(['e', 'E']) {
-        let sign = usize::from(text[at + 1..].starts_with(['+', '-']));
-        at += 1 + sign + digits(&text[at + 1 + sign..]);
-    }
-    at
 }
 
 struct Parser<'t> {
@@ -405,35 +347,6 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// Go's `%q` of a string.
-fn quoted(text: &str) -> String {
-    let quoted = coracle_gotemplate::strconv::quote(text.as_bytes(), false);
-    String::from_utf8_lossy(&quoted).into_owned()
-}
-
-/// Go's `%q` of a slice of characters.
-fn quoted_runes(text: &str) -> String {
-    let runes: Vec<String> = text
-        .chars()
-        .map(|c| {
-            let quoted = coracle_gotemplate::strconv::quote_char(c, false);
-            String::from_utf8_lossy(&quoted).into_owned()
-        })
-        .collect();
-    format!("[{}]", runes.join(" "))
-}
-
-/// Why Go's `Atoi` takes no such text.
-pub fn bad_integer(text: &str) -> String {
-    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let cause = match is_number {
-        true => "value out of range",
-        false => "invalid syntax",
-    };
-    format!("strconv.Atoi: parsing {}: {cause}", quoted(text))
-}
-
 fn set(values: &mut Map, name: &str, value: Value) {
     if !name.is_empty() {
         values.insert(name.to_owned(), value);
@@ -452,94 +365,4 @@ fn set_index(list: &mut Vec<Value>, index: i64, value: Value) -> Step<()> {
     }
     list[at] = value;
     Ok(())
-}
-
-fn conversion(value: &Value, wanted: &str) -> String {
-    let kind = match value {
-        Value::Null => {
-            return format!(
-                "unable to parse key: interface conversion: interface {{}} is nil, not {wanted}"
-            );
-        }
-        Value::Bool(_) => "bool",
-        Value::Int(_) => "int64",
-        Value::Uint(_) | Value::Float(_) => "float64",
-        Value::Str(_) => "string",
-        Value::Seq(_) => "[]interface {}",
-        Value::Map(_) => "map[string]interface {}",
-    };
-    format!("unable to parse key: interface conversion: interface {{}} is {kind}, not {wanted}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(text: &str, expected: &str) {
-        let mut map = Map::new();
-        let result =
-            parse_into(text, &mut map).map(|()| coracle_goyaml::to_string(&Value::Map(map)));
-        assert_eq!(result, Ok(expected.to_owned()), "{text}");
-    }
-
-    #[test]
-    fn grammar() {
-        check("a=1,b=x", "a: 1\nb: x\n");
-        check("a.b.c=true", "a:\n  b:\n    c: true\n");
-        check("a[0]=x,a[2]=y", "a:\n- x\n- null\n- \"y\"\n");
-        check("a[0].b=1,a[0].c=2", "a:\n- b: 1\n  c: 2\n");
-        check("a={x,y\\,z}", "a:\n- x\n- y,z\n");
-        check(
-            "a=1.5,b=0123,c=1e6,d=0",
-            "a: \"1.5\"\nb: \"0123\"\nc: \"1e6\"\nd: 0\n",
-        );
-        check("a\\.b=c", "a.b: c\n");
-        check("a=null,b=", "a: null\nb: \"\"\n");
-        check("a[0][1]=x", "a:\n- - null\n  - x\n");
-        check("a=b=c", "a: b=c\n");
-    }
-
-    #[test]
-    fn refusals() {
-        let check = |text: &str, expected: &str| {
-            assert_eq!(
-                parse_into(text, &mut Map::new()),
-                Err(expected.to_owned()),
-                "{text}"
-            );
-        };
-        check("a", "key \"a\" has no value");
-        check("a,", "key \"a\" has no value (cannot end with ,)");
-        check("a={x", "list must terminate with '}'");
-        check("a[-1]=x", "negative -1 index not allowed");
-        check(
-            "a[x]=y",
-            "error parsing index: strconv.Atoi: parsing \"x\": invalid syntax",
-        );
-        check(
-            "a[65537]=y",
-            "index of 65537 is greater than maximum supported index of 65536",
-        );
-    }
-
-    #[test]
-    fn json_values() {
-        let mut map = Map::new();
-        parse_json("a={\"b\":[1,2]},c=3", &mut map).expect("parses");
-        parse_json("{\"d\":{\"e\":null}}", &mut map).expect("parses");
-        assert_eq!(
-            coracle_goyaml::to_string(&Value::Map(map)),
-            "a:\n  b:\n  - 1\n  - 2\nc: 3\nd:\n  e: null\n"
-        );
-    }
-
-    #[test]
-    fn literals() {
-        let mut map = Map::new();
-        parse_literal("a.b={x},y=\\z", &mut map).expect("parses");
-        assert_eq!(
-            coracle_goyaml::to_string(&Value::Map(map)),
-            "a:\n  b: '{x},y=\\z'\n"
-        );
-    }
 }
