@@ -549,6 +549,7 @@ fn nodes() {
         json!({"status": {"addresses": [address, address], "declaredFeatures": ["B", "A", "A", "a_"], "capacity": {"cpu": "-1"}}}),
         &[
             "status.capacity.cpu: Invalid value: \"-1\": must be greater than or equal to 0",
+            "status.allocatable.cpu: Invalid value: \"-1\": must be greater than or equal to 0",
             "status.declaredFeatures[1]: Invalid value: \"A\": list must be sorted alphabetically",
             "status.declaredFeatures[2]: Duplicate value: \"A\"",
             "status.declaredFeatures[3]: Invalid value: \"a_\": invalid feature name \"a_\": must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or MyFeature/mySubFeature), and contain only alphanumeric characters and slashes",
@@ -587,7 +588,8 @@ fn runtime_classes_and_limits() {
 
 #[test]
 fn claims_for_extended_resources() {
-    let pod = |status: Value| {
+    let pod = |mut status: Value| {
+        status["qosClass"] = "BestEffort".into();
         json!({"spec": {"containers": [{"name": "c", "image": "i", "resources": {
             "requests": {"a.test/gpu": "1"}, "limits": {"a.test/gpu": "1"}}}]}, "status": status})
     };
