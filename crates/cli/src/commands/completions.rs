@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::command_line;
+use super::{Cli, as_shown, command_line};
 use crate::failure::Outcome;
 
 /// Print the completions of a shell.
@@ -41,7 +41,8 @@ impl Man {
     /// Writes the pages.
     pub fn run(&self) -> Outcome {
         std::fs::create_dir_all(&self.folder)?;
-        clap_mangen::generate_to(command_line().disable_help_subcommand(true), &self.folder)?;
+        let pages = as_shown(Cli::command().disable_help_subcommand(true));
+        clap_mangen::generate_to(pages, &self.folder)?;
         Ok(())
     }
 }

@@ -90,7 +90,10 @@ fn cluster_name(text: &str) -> Result<String, String> {
     Err("a cluster's name is made of a-z, 0-9 and '-', begins and ends with a letter or digit and has at most 40 characters".into())
 }
 
+// Most of a short command's time went into the flags of all others; `defer`
+// leaves them until they are asked for.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
     /// Build the images, start the cluster, deploy the chart, print the URL.
     Up(up::Up),
@@ -225,16 +228,32 @@ const ORDER: [&str; 27] = [
     "package",
 ];
 
-/// Returns the command line with its commands in order; the others follow.
+/// Returns the whole command line, as help shows it.
 fn command_line() -> clap::Command {
-    let mut command = Cli::command();
+    as_shown(Cli::command())
+}
+
+/// Puts the commands in order, those without a place last, and gives them
+/// their examples.
+fn as_shown(mut command: clap::Command) -> clap::Command {
+    let listed = command.clone();
+    command.build();
     let names: Vec<String> = command
         .get_subcommands()
         .map(|one| one.get_name().to_owned())
         .collect();
     for name in names {
         let place = ORDER.iter().position(|known| *known == name);
-        command = command.mut_subcommand(name, |one| one.display_order(place.unwrap_or(100)));
+        // What was deferred brought the words of the flags' own type.
+        let about = listed
+            .find_subcommand(&name)
+            .and_then(|one| one.get_about());
+        command = command.mut_subcommand(name, |mut one| {
+            if let Some(about) = about {
+                one = one.about(about.clone());
+            }
+            one.display_order(place.unwrap_or(100))
+        });
     }
     with_examples(command)
 }
@@ -268,10 +287,11 @@ fn with_examples(command: clap::Command) -> clap::Command {
 /// Parses the command line, over the defaults that the user has set.
 fn parse() -> Result<Cli, Failure> {
     let defaults = config::defaults()?;
-    let read = |command| with_defaults(command, &defaults).try_get_matches();
+    let command = || with_defaults(Cli::command(), &defaults);
     // Only help shows the order of commands and their examples.
-    let matches = read(Cli::command())
-        .or_else(|_| read(with_one_help(command_line())))
+    let matches = command()
+        .try_get_matches()
+        .or_else(|_| as_shown(with_one_help(command())).try_get_matches())
         .unwrap_or_else(|error| elsewhere::refuse(&error));
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }
