@@ -209,6 +209,7 @@ fn in_a_cluster() {
         a_reboot(&cluster);
         an_engine_that_cannot_start(&cluster);
         two_at_once(&cluster);
+        two_deletes(&cluster);
     });
 }
 
@@ -468,6 +469,15 @@ fn an_engine_that_cannot_start(cluster: &Cluster) {
     cluster.run(&["stop"]);
     fs::rename(&kept, &store).expect("it was there");
     cluster.run(&["start"]);
+}
+
+/// Both end well, whichever was first, and nothing is left.
+fn two_deletes(cluster: &Cluster) {
+    let delete = || cluster.command(&["delete"]).spawn().expect("it was built");
+    for mut one in [delete(), delete()] {
+        assert!(one.wait().expect("it was started").success());
+    }
+    assert!(!cluster.home().join("home/clusters/mishaps").exists());
 }
 
 /// A second `up` waits for the first and says so.

@@ -396,8 +396,14 @@ pub(crate) fn gone(process: Process, within: Duration) -> bool {
 /// # Errors
 /// Fails if a file cannot be removed.
 pub fn remove_files(cluster: &ClusterDir) -> Result<(), LaunchError> {
-    match fs::remove_dir_all(cluster.path()) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file(cluster.path())(error)),
+    let path = cluster.path();
+    let removed = match fs::remove_dir_all(path) {
+        // Whoever waits for the lock has just made its file again.
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => fs::remove_dir_all(path),
+        removed => removed,
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file(path)(error)),
         _ => Ok(()),
     }
 }

@@ -21,12 +21,15 @@ pub fn run(global: &Global) -> Outcome {
     let target = Target::own(global)?;
     let step = Progress::new(global).step("Delete");
     kubeconfig::remove(&kubeconfig_path(global)?, target.dir.name())?;
-    if !target.dir.exists() {
-        forget(&target)?;
-        step.skipped(&format!("there is no cluster {}", target.dir.name()));
-        return Ok(());
-    }
-    let lock = target.dir.lock().map_err(advice::of_launch)?;
+    let lock = match target.dir.lock() {
+        // There was none, or another `delete` was faster.
+        Err(_) if !target.dir.exists() => {
+            forget(&target)?;
+            step.skipped(&format!("there is no cluster {}", target.dir.name()));
+            return Ok(());
+        }
+        lock => lock.map_err(advice::of_launch)?,
+    };
     if let Some(record) = target.running() {
         for volume in kept_volumes(&target).unwrap_or_default() {
             step.line(&format!(
@@ -45,8 +48,8 @@ pub fn run(global: &Global) -> Outcome {
     }
     step.say("removing its files");
     let forgotten = forget(&target);
-    drop(lock);
     let removed = launch::remove_files(&target.dir);
+    drop(lock);
     if forgotten.is_err() {
         // A full disk refuses the image store; now there may be room.
         forget(&target)?;

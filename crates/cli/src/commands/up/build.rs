@@ -80,13 +80,8 @@ fn before(project: &Project, command: &str) -> Outcome {
         .args(["-c", command])
         .current_dir(&project.folder)
         .stdin(Stdio::null());
-    // Under `cargo run` these are there and otherwise not, and some build
-    // scripts compile everything again when they change.
-    let of_cargo_run = |name: &str| {
-        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "CARGO"
-    };
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(of_cargo_run) {
+        if name.to_str().is_some_and(is_of_cargo_run) {
             shell.env_remove(name);
         }
     }
@@ -100,6 +95,14 @@ fn before(project: &Project, command: &str) -> Outcome {
         String::from_utf8_lossy(&output.stderr)
     );
     Err(anyhow::anyhow!("`{command}` ended with {}", output.status).into())
+}
+
+/// Whether `cargo run` gives this variable to what it runs. In the hands of a
+/// `cargo build` it makes build scripts compile everything again, now and, as it
+/// is not there then, the next time.
+fn is_of_cargo_run(name: &str) -> bool {
+    let starts = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+    ["CARGO", "OUT_DIR"].contains(&name) || starts.iter().any(|start| name.starts_with(start))
 }
 
 fn one(
@@ -149,4 +152,19 @@ fn ids(
         _ => None,
     });
     Ok(ids.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cargo_run_gives_is_told_from_what_the_user_gives() {
+        for name in ["CARGO", "CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "OUT_DIR"] {
+            assert!(is_of_cargo_run(name), "{name}");
+        }
+        for name in ["CARGO_HOME", "CARGO_TARGET_DIR", "RUSTFLAGS", "PATH"] {
+            assert!(!is_of_cargo_run(name), "{name}");
+        }
+    }
 }
