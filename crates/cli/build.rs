@@ -9,11 +9,13 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=no-unwinding.ld");
+    println!("cargo::rustc-check-cfg=cfg(no_unwinding)");
     if env::var("PROFILE").is_ok_and(|profile| profile == "release") && linker_is_rusts() {
         let folder = env::var("CARGO_MANIFEST_DIR").expect("cargo names the package's folder");
         println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
         println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
         println!("cargo::rustc-link-arg-bins=-Wl,-T,{folder}/no-unwinding.ld");
+        println!("cargo::rustc-cfg=no_unwinding");
     }
 }
 

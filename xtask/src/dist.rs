@@ -47,7 +47,8 @@ pub fn run() -> anyhow::Result<()> {
 }
 
 /// Checks that what was made works as a user would use it: the checksum, a
-/// binary without an interpreter that knows its version, no empty file.
+/// binary without an interpreter that knows its version and says what fails, no
+/// empty file.
 fn try_out(folder: &Path, name: &str) -> anyhow::Result<()> {
     let sum = format!("{name}.sha256");
     output(
@@ -68,6 +69,7 @@ fn try_out(folder: &Path, name: &str) -> anyhow::Result<()> {
     if version.trim() != concat!("coracle ", env!("CARGO_PKG_VERSION")) {
         bail!("{name} says it is {version:?}");
     }
+    says_what_fails(&folder.join(name))?;
     for folder in ["completions", "man"].map(|part| folder.join(part)) {
         let mut files = 0;
         for entry in fs::read_dir(&folder)? {
@@ -83,6 +85,20 @@ fn try_out(folder: &Path, name: &str) -> anyhow::Result<()> {
     }
     let size = fs::metadata(folder.join(name))?.len();
     println!("{name}: static, {:.1} MB", size as f64 / 1e6);
+    Ok(())
+}
+
+/// Checks that an error is told where backtraces are asked for: the binary has no
+/// tables to make them of.
+fn says_what_fails(binary: &Path) -> anyhow::Result<()> {
+    let refused = Command::new(binary)
+        .args(["template", "/nowhere"])
+        .env("RUST_BACKTRACE", "1")
+        .output()?;
+    let said = String::from_utf8_lossy(&refused.stderr);
+    if refused.status.code() != Some(1) || !said.contains("/nowhere") {
+        bail!("a missing chart ended with {}: {said:?}", refused.status);
+    }
     Ok(())
 }
 

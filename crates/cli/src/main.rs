@@ -4,6 +4,7 @@
 //! entered first, before any thread is started, and never print.
 
 mod allocator;
+mod backtrace;
 mod chart;
 mod commands;
 mod disk;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 fn main() -> ExitCode {
+    backtrace::switch_off();
     if let Some(code) = process::enter() {
         return code;
     }
