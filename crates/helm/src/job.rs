@@ -17,7 +17,7 @@ use crate::provenance::{Provenance, Traced};
 use crate::reading::{Reading, Texts, is_notes};
 use crate::render::{LintTexts, Lookup, Options, Release, Rendered};
 use crate::sources::{collect, parse_all, template_value};
-use crate::stack::on_large_stack;
+use crate::stack::{self, on_large_stack};
 use crate::trace_text::{exec_error, parse_error};
 use crate::values::Values;
 use crate::{dependencies, schema};
@@ -28,6 +28,9 @@ use coracle_goyaml as yaml;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
+
+/// What templates wrote: their documents, their texts by path, and the notes.
+type Executed = (Result<Vec<Document>, BadManifest>, Texts, String);
 
 /// A rendering under way.
 pub(crate) struct Job<'j> {
@@ -53,14 +56,7 @@ impl Job<'_> {
             return Err(RenderError::new(Step::Dependencies, message));
         }
         let (chart, coalesced) = self.values_of_charts(&mut warnings)?;
-        if !self.options.skip_schema_validation
-            && schema::is_there(&chart)
-            && let Err(violations) = schema::validate(&chart, &from_entries(&coalesced))
-        {
-            return Err(explain::schema(self.chart, self.values, violations));
-        }
-        self.check_kube_version(&chart)?;
-        let (documents, texts, notes) = self.execute(&chart, coalesced)?;
+        let (documents, texts, notes) = self.check_and_execute(&chart, coalesced)?;
         let documents = documents.map_err(|bad| {
             let traced = self.trace(&chart, &bad.path);
             let mut error = explain::manifest(self.chart, self.values, &bad, traced);
@@ -120,14 +116,27 @@ impl Job<'_> {
         Err(error)
     }
 
-    /// Runs all templates; returns their documents, their texts by path, and the
-    /// notes.
-    #[allow(clippy::type_complexity)]
-    fn execute(
-        &self,
-        chart: &Chart,
-        values: Map,
-    ) -> Result<(Result<Vec<Document>, BadManifest>, Texts, String), Box<RenderError>> {
+    /// Runs all templates while the schemas are asked, whose refusal comes first.
+    fn check_and_execute(&self, chart: &Chart, values: Map) -> Result<Executed, Box<RenderError>> {
+        let execute = |values| {
+            self.check_kube_version(chart)?;
+            self.execute(chart, values)
+        };
+        if self.options.skip_schema_validation || !schema::is_there(chart) {
+            return execute(values);
+        }
+        let plain = from_entries(&values);
+        std::thread::scope(|scope| {
+            let schemas = stack::spawn(scope, "schema", || schema::validate(chart, &plain));
+            let executed = execute(values);
+            stack::join(schemas)
+                .map_err(|violations| explain::schema(self.chart, self.values, violations))?;
+            executed
+        })
+    }
+
+    /// Runs all templates.
+    fn execute(&self, chart: &Chart, values: Map) -> Result<Executed, Box<RenderError>> {
         let (texts, documents) = std::thread::scope(|scope| {
             let mut reading = Reading::new(scope, self.rules);
             let mut hear = |path: &str, text: &Arc<str>| reading.hear(path, text);

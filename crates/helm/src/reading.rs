@@ -5,9 +5,9 @@
 
 use crate::compat::Rules;
 use crate::manifest::{self, BadManifest, Document};
+use crate::stack;
 use std::collections::BTreeMap;
 use std::mem::take;
-use std::panic::resume_unwind;
 use std::sync::{Arc, mpsc};
 use std::thread::{Scope, ScopedJoinHandle};
 
@@ -65,7 +65,7 @@ impl<'scope, 'env> Reading<'scope, 'env> {
         let mut found = read(self.batch, self.rules);
         if let Some((sender, reader)) = self.reader {
             drop(sender);
-            let others = reader.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let others = stack::join(reader);
             found.extend(others);
         }
         let found: Result<Vec<_>, _> = found.into_values().collect();

@@ -6,13 +6,12 @@
 use crate::chart::Chart;
 use crate::files;
 use crate::funcs::FUNCTIONS;
-use crate::stack::STACK_BYTES;
+use crate::stack;
 use crate::values_type::VALUES_TYPE;
 use coracle_gotemplate::parse::{ParseError, parse};
 use coracle_gotemplate::tree::Tree;
 use coracle_gotemplate::value::Map;
 use coracle_gotemplate::{Entries, Value};
-use std::panic::resume_unwind;
 use std::sync::Arc;
 
 /// A template with the path of its chart.
@@ -130,16 +129,9 @@ pub(crate) fn parse_all(sources: &[Source]) -> Vec<Parsed> {
     });
     let (first, second) = sources.split_at(middle.unwrap_or_default());
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new()
-            .name("parse".into())
-            .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || parse(second))
-            .expect("a thread can be started");
+        let rest = stack::spawn(scope, "parse", || parse(second));
         let mut parsed = parse(first);
-        match thread.join() {
-            Ok(rest) => parsed.extend(rest),
-            Err(panic) => resume_unwind(panic),
-        }
+        parsed.extend(stack::join(rest));
         parsed
     })
 }

@@ -291,7 +291,10 @@ fn parse() -> Result<Cli, Failure> {
     // Only help shows the order of commands and their examples.
     let matches = command()
         .try_get_matches()
-        .or_else(|_| as_shown(with_one_help(command())).try_get_matches())
+        .or_else(|error| match error.kind() {
+            clap::error::ErrorKind::DisplayVersion => Err(error),
+            _ => as_shown(with_one_help(command())).try_get_matches(),
+        })
         .unwrap_or_else(|error| elsewhere::refuse(&error));
     Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
 }
