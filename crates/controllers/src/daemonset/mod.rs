@@ -203,6 +203,9 @@ impl Controller {
         let Some(set) = self.sets.of(key) else {
             return Ok(Outcome::Done);
         };
+        // Asked before the pods are counted: what comes after is counted as well.
+        let find = |name: &str| self.pods.get(&key.namespace, name);
+        let is_current = self.expectations.are_met(key, find);
         let owned = self.claim(&set).await?;
         let history = self.history(&set).await?;
         let revision = history.update.labels().get(REVISION).cloned();
@@ -220,12 +223,8 @@ impl Controller {
             }
         }
         let now = Timestamp::now();
-        let present = |name: &str| {
-            let pod = self.pods.get(&key.namespace, name);
-            pod.is_some_and(|pod| pods::is_active(&pod))
-        };
         let (mut result, mut held) = (Ok(()), None);
-        if set.metadata.deletion_timestamp.is_none() && self.expectations.are_met(key, present) {
+        if set.metadata.deletion_timestamp.is_none() && is_current {
             let mut plan = plan(&set, &places, &by_node, &revision, now);
             held = self.hold_back(&set, &mut plan);
             result = self.perform(&set, key, plan, &revision).await;
