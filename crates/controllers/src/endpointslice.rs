@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use coracle_client::{Cache, Groups, Key, Outcome, Queue, key_of};
+use coracle_client::{Cache, Groups, Key, Outcome, Queue, Recorder, Severity, is_conflict, key_of};
 use k8s_openapi::api::core::v1::{ContainerPort, Node, Pod, Service, ServicePort};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -34,14 +34,17 @@ struct Controller {
     pods: Cache<Pod>,
     slices: Groups<EndpointSlice>,
     nodes: Cache<Node>,
+    recorder: Recorder,
 }
 
 /// Runs the controller for ever.
 pub async fn run(context: Context) {
     let slices: Cache<EndpointSlice> = context.caches.of();
     slices.ready().await;
+    let client = context.client("endpointslice-controller");
     let controller = Arc::new(Controller {
-        client: context.client("endpointslice-controller"),
+        recorder: Recorder::new(client.clone(), "endpoint-slice-controller"),
+        client,
         services: context.caches.of(),
         pods: context.caches.of(),
         slices: Groups::new(&slices, service_of),
@@ -193,14 +196,15 @@ impl Controller {
         let mut existing = self.slices.members(key);
         existing
             .retain(|slice| slice.labels().get(MANAGED_BY).map(String::as_str) == Some(MANAGER));
-        let wanted = match self.services.of(key) {
+        let service = self.services.of(key);
+        let wanted = match &service {
             Some(service) if service.metadata.deletion_timestamp.is_none() => {
                 let mut pods = self
                     .pods
-                    .matching(&key.namespace, |pod| selects(&service, pod));
-                let trigger = trigger_time(&service, &pods);
+                    .matching(&key.namespace, |pod| selects(service, pod));
+                let trigger = trigger_time(service, &pods);
                 pods.retain(|pod| self.is_on_known_node(pod));
-                let mut wanted = desired(&service, &pods);
+                let mut wanted = desired(service, &pods);
                 for slice in &mut wanted {
                     let annotations = slice.annotations_mut();
                     annotations.insert(TRIGGER.into(), trigger.to_string());
@@ -210,8 +214,16 @@ impl Controller {
             _ => Vec::new(),
         };
         let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &key.namespace);
-        make_so(&api, &wanted, existing).await?;
-        Ok(Outcome::Done)
+        let made = make_so(&api, &wanted, existing).await;
+        if let (Some(service), Err(error)) = (&service, &made)
+            && !is_conflict(error)
+        {
+            let text = format!("Error updating Endpoint Slices for Service {key}: {error}");
+            let reason = "FailedToUpdateEndpointSlices";
+            self.recorder
+                .event(&**service, Severity::Warning, reason, text);
+        }
+        made.map(|()| Outcome::Done)
     }
 
     /// Returns whether the pod's node is there: the address of a pod on a node

@@ -4,6 +4,7 @@
 //! its own last writes, or it would create or delete twice.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coracle_client::Key;
@@ -47,15 +48,22 @@ impl Expectations {
             .insert(name.to_owned(), (expected, Instant::now()));
     }
 
-    /// Returns whether the cache shows all that was written; `is_present` asks it
-    /// for an active child by name.
-    pub fn are_met(&self, owner: &Key, is_present: impl Fn(&str) -> bool) -> bool {
+    /// Returns whether the cache shows all that was written; `find` asks it for a
+    /// child by name. One that was created may have ended meanwhile, and one
+    /// that was deleted may still be on its way out.
+    pub fn are_met<K: Resource>(&self, owner: &Key, find: impl Fn(&str) -> Option<Arc<K>>) -> bool {
         let mut owners = self.owners.lock();
         let Some(children) = owners.get_mut(owner) else {
             return true;
         };
         children.retain(|name, (expected, since)| {
-            (*expected == Expected::Present) != is_present(name) && since.elapsed() < PATIENCE
+            let child = find(name);
+            let stays = |child: &Arc<K>| child.meta().deletion_timestamp.is_none();
+            let is_missed = match expected {
+                Expected::Present => child.is_none(),
+                Expected::Absent => child.as_ref().is_some_and(stays),
+            };
+            is_missed && since.elapsed() < PATIENCE
         });
         if children.is_empty() {
             owners.remove(owner);
@@ -126,11 +134,30 @@ mod tests {
     fn writes_are_waited_for() {
         let expectations = Expectations::default();
         let owner = Key::new("ns", "web");
-        assert!(expectations.are_met(&owner, |_| false));
+        let mut ended = Pod::default();
+        ended.status.get_or_insert_default().phase = Some("Failed".into());
+        let mut leaving = Pod::default();
+        leaving.metadata.deletion_timestamp = Some(coracle_client::now());
+        let check = |cache: &[(&str, &Pod)], expected: bool| {
+            let find = |name: &str| {
+                let mut all = cache.iter();
+                let found = all.find(|(of, _)| *of == name);
+                found.map(|(_, pod)| Arc::new((*pod).clone()))
+            };
+            assert_eq!(expectations.are_met(&owner, find), expected);
+        };
+        let there = Pod::default();
+        check(&[], true);
         expectations.created(&owner, "web-1");
         expectations.deleted(&owner, "web-0");
-        assert!(!expectations.are_met(&owner, |name| name == "web-0"));
-        assert!(!expectations.are_met(&owner, |_| true));
-        assert!(expectations.are_met(&owner, |name| name == "web-1"));
+        check(&[("web-0", &there)], false);
+        check(&[("web-0", &there), ("web-1", &there)], false);
+        check(&[("web-0", &ended), ("web-1", &there)], false);
+        check(&[("web-0", &leaving)], true);
+        // What ends before it is looked at was seen all the same.
+        expectations.created(&owner, "web-2");
+        check(&[("web-2", &ended)], true);
+        expectations.created(&owner, "web-3");
+        check(&[("web-3", &leaving)], true);
     }
 }

@@ -28,6 +28,7 @@ mod quota;
 mod replicaset;
 mod serviceaccount;
 mod statefulset;
+mod tainteviction;
 mod template;
 mod volumes;
 
@@ -51,6 +52,7 @@ pub async fn start(context: Context) {
         serviceaccount::run(context.clone()),
         namespace::run(context.clone()),
         nodelifecycle::run(context.clone()),
+        tainteviction::run(context.clone()),
         quota::run(context.clone()),
         volumes::run(context.clone()),
         garbage::run(context),

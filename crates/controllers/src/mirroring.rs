@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use coracle_client::{Cache, Groups, Key, Outcome, Queue, key_of};
+use coracle_client::{Cache, Groups, Key, Outcome, Queue, Recorder, Severity, key_of};
 use k8s_openapi::api::core::v1::{EndpointAddress, EndpointSubset, Endpoints, Service};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 use kube::api::ObjectMeta;
@@ -21,6 +21,8 @@ const MANAGER: &str = "endpointslicemirroring-controller.k8s.io";
 const SKIP: &str = "endpointslice.kubernetes.io/skip-mirror";
 /// Annotation of Endpoints that only say who leads.
 const LEADER: &str = "control-plane.alpha.kubernetes.io/leader";
+/// How many addresses of one set of ports are mirrored (upstream's default).
+const MAX_ENDPOINTS: usize = 1000;
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 struct Controller {
@@ -28,14 +30,17 @@ struct Controller {
     services: Cache<Service>,
     endpoints: Cache<Endpoints>,
     slices: Groups<EndpointSlice>,
+    recorder: Recorder,
 }
 
 /// Runs the controller for ever.
 pub async fn run(context: Context) {
     let slices: Cache<EndpointSlice> = context.caches.of();
     slices.ready().await;
+    let client = context.client("endpointslicemirroring-controller");
     let controller = Arc::new(Controller {
-        client: context.client("endpointslicemirroring-controller"),
+        recorder: Recorder::new(client.clone(), "endpoint-slice-mirroring-controller"),
+        client,
         services: context.caches.of(),
         endpoints: context.caches.of(),
         slices: Groups::new(&slices, service_of),
@@ -75,7 +80,14 @@ impl Controller {
             .of(key)
             .filter(|endpoints| is_mirrored(endpoints));
         let wanted = match service.and(endpoints) {
-            Some(endpoints) => mirror(&endpoints),
+            Some(endpoints) => {
+                let mirror = mirror(&endpoints);
+                for (reason, text) in mirror.warnings() {
+                    self.recorder
+                        .event(&*endpoints, Severity::Warning, reason, text);
+                }
+                mirror.slices
+            }
             None => Vec::new(),
         };
         let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &key.namespace);
@@ -100,28 +112,73 @@ fn is_mirrored(endpoints: &Endpoints) -> bool {
 /// Name, number, protocol and application protocol of a port.
 type Port = (String, i32, String, Option<String>);
 
+/// What Endpoints become, and how many of their addresses do not.
+struct Mirror {
+    slices: Vec<EndpointSlice>,
+    invalid: usize,
+    /// Those that are too many for their set of ports.
+    surplus: usize,
+}
+
+impl Mirror {
+    /// Returns reasons and messages of upstream's events; what is skipped for
+    /// being too many is told with what is invalid (reconciler.go, reconcile).
+    fn warnings(&self) -> Vec<(&'static str, String)> {
+        let mut warnings = Vec::new();
+        if self.invalid > 0 {
+            let text = format!(
+                "Skipped {} invalid IP addresses when mirroring to EndpointSlices",
+                self.invalid
+            );
+            warnings.push(("InvalidIPAddress", text));
+        }
+        if self.surplus > 0 {
+            let text = format!(
+                "A max of {MAX_ENDPOINTS} addresses can be mirrored to EndpointSlices per Endpoints subset. {} addresses were skipped",
+                self.invalid + self.surplus
+            );
+            warnings.push(("TooManyAddressesToMirror", text));
+        }
+        warnings
+    }
+}
+
 /// Returns the slices that say the same: one for each set of ports and each
 /// family of addresses.
-fn mirror(endpoints: &Endpoints) -> Vec<EndpointSlice> {
+fn mirror(endpoints: &Endpoints) -> Mirror {
     let mut groups: BTreeMap<(&str, Vec<Port>), Vec<Endpoint>> = BTreeMap::new();
+    let mut taken: BTreeMap<Vec<Port>, usize> = BTreeMap::new();
+    let (mut invalid, mut surplus) = (0, 0);
     for subset in endpoints.subsets.iter().flatten() {
         let ports = ports_of(subset);
         let ready = subset.addresses.iter().flatten().map(|one| (one, true));
         let unready = subset.not_ready_addresses.iter().flatten();
+        let taken = taken.entry(ports.clone()).or_default();
         for (address, is_ready) in ready.chain(unready.map(|one| (one, false))) {
+            if *taken == MAX_ENDPOINTS {
+                surplus += 1;
+                continue;
+            }
             let family = match address.ip.parse() {
                 Ok(IpAddr::V4(_)) => "IPv4",
                 Ok(IpAddr::V6(_)) => "IPv6",
-                Err(_) => continue,
+                Err(_) => {
+                    invalid += 1;
+                    continue;
+                }
             };
+            *taken += 1;
             let group = groups.entry((family, ports.clone())).or_default();
             group.push(endpoint(address, is_ready));
         }
     }
     let groups = groups.into_iter();
-    groups
-        .map(|((family, ports), list)| slice(endpoints, family, ports, list))
-        .collect()
+    let slices = groups.map(|((family, ports), list)| slice(endpoints, family, ports, list));
+    Mirror {
+        slices: slices.collect(),
+        invalid,
+        surplus,
+    }
 }
 
 fn ports_of(subset: &EndpointSubset) -> Vec<Port> {
@@ -210,7 +267,7 @@ mod tests {
     #[test]
     fn each_set_of_ports_and_each_family_has_a_slice() {
         let check = |subsets: Value, expected: &[Told<'_>]| {
-            let slices = mirror(&endpoints(json!({}), subsets));
+            let slices = mirror(&endpoints(json!({}), subsets)).slices;
             assert_eq!(slices.len(), expected.len());
             for (slice, (family, ports, addresses)) in slices.iter().zip(expected) {
                 assert_eq!(slice.address_type, *family);
@@ -241,6 +298,38 @@ mod tests {
                 ("IPv4", &[80], &[("192.0.2.7", true)]),
                 ("IPv4", &[81], &[("192.0.2.9", true)]),
                 ("IPv6", &[80], &[("2001:db8::7", true)]),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_left_out_is_told() {
+        let check = |addresses: Vec<String>, mirrored: usize, expected: &[&str]| {
+            let addresses: Vec<Value> = addresses.iter().map(|ip| json!({"ip": ip})).collect();
+            let subsets = json!([{"addresses": addresses, "ports": [{"port": 80}]}]);
+            let mirror = mirror(&endpoints(json!({}), subsets));
+            let slices = mirror.slices.iter();
+            let count = slices.flat_map(|slice| slice.endpoints.iter().flatten());
+            assert_eq!(count.count(), mirrored);
+            let told: Vec<String> = mirror
+                .warnings()
+                .into_iter()
+                .map(|(_, text)| text)
+                .collect();
+            assert_eq!(told, expected);
+        };
+        let many = |count: usize| (0..count).map(|n| format!("10.1.{}.{}", n / 250, n % 250 + 1));
+        check(many(1000).collect(), 1000, &[]);
+        check(
+            vec!["10.1.0.1".into(), "nowhere".into()],
+            1,
+            &["Skipped 1 invalid IP addresses when mirroring to EndpointSlices"],
+        );
+        check(
+            many(1003).collect(),
+            1000,
+            &[
+                "A max of 1000 addresses can be mirrored to EndpointSlices per Endpoints subset. 3 addresses were skipped",
             ],
         );
     }

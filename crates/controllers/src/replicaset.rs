@@ -87,6 +87,9 @@ impl Controller {
         let Some(selector) = selector(&set) else {
             return Ok(Outcome::Done);
         };
+        // Asked before the pods are counted: what comes after is counted as well.
+        let find = |name: &str| self.pods.get(&key.namespace, name);
+        let is_current = self.expectations.are_met(key, find);
         let claim = Claim {
             api: self.pod_api(&set),
             cache: &self.pods,
@@ -100,13 +103,8 @@ impl Controller {
             .filter(|pod| pods::is_active(pod))
             .cloned()
             .collect();
-        let present = |name: &str| {
-            self.pods
-                .get(&key.namespace, name)
-                .is_some_and(|pod| pods::is_active(&pod))
-        };
         let mut failure = None;
-        if set.metadata.deletion_timestamp.is_none() && self.expectations.are_met(key, present) {
+        if set.metadata.deletion_timestamp.is_none() && is_current {
             failure = self.scale(&set, key, active.clone()).await.err();
         }
         self.write_status(&set, &owned, &active, failure.as_ref())

@@ -19,7 +19,7 @@ use std::net::Ipv4Addr;
 use coracle_netdev::Cidr;
 use coracle_netdev::base::MARK_TAKEN;
 use coracle_netdev::nft::expr::{
-    self, ICMP_PORT, ICMP_PROHIBITED, Reg, Reject, Rule, STATE_ESTABLISHED, STATE_INVALID,
+    self, Expr, ICMP_PORT, ICMP_PROHIBITED, Reg, Reject, Rule, STATE_ESTABLISHED, STATE_INVALID,
     STATE_RELATED, Verdict,
 };
 use coracle_netdev::nft::{Base, ChainType, Fragment, Hook, Kernel, SetKind, Table, Type};
@@ -37,12 +37,14 @@ pub const SERVICES: &str = "services-by-address";
 pub const NODE_PORTS: &str = "services-by-node-port";
 /// Verdicts by protocol and port that a pod opens on the node.
 pub const HOST_PORTS: &str = "pods-by-host-port";
-/// Pairs of a pod's address with itself.
+/// Pairs of a pod's address with itself: the pods that are known.
 pub const HAIRPIN: &str = "hairpin";
 /// Verdicts by the address of a pod whose sending is restricted.
 pub const EGRESS: &str = "restricted-senders";
 /// Verdicts by the address of a pod whose receiving is restricted.
 pub const INGRESS: &str = "restricted-receivers";
+/// Addresses that neither send nor receive until a pod is known to have them.
+pub const HELD: &str = "held-until-known";
 
 /// How a flow that no policy allows is answered: at once and by name.
 pub const DENIAL: Reject = Reject::Icmp(ICMP_PROHIBITED);
@@ -104,7 +106,8 @@ fn sets(fragment: &mut Fragment) {
         )
         .set(HAIRPIN, &[Type::Address, Type::Address], SetKind::Plain)
         .set(EGRESS, &[Type::Address], SetKind::VerdictMap)
-        .set(INGRESS, &[Type::Address], SetKind::VerdictMap);
+        .set(INGRESS, &[Type::Address], SetKind::VerdictMap)
+        .set(HELD, &[Type::Address], SetKind::Intervals);
 }
 
 fn services(fragment: &mut Fragment, plan: &AddressPlan) {
@@ -198,9 +201,27 @@ fn policies(fragment: &mut Fragment, plan: &AddressPlan) {
     let receiver = Rule::new()
         .load_destination(Reg(0))
         .verdict_map(INGRESS, Reg(0));
+    let sends_unknown = unknown(Rule::load_source);
+    let receives_unknown = unknown(Rule::load_destination);
     fragment
-        .chain("egress", None, vec![open(), itself(), sender])
-        .chain("ingress", None, vec![open(), itself(), node, receiver]);
+        .chain(
+            "egress",
+            None,
+            vec![open(), itself(), sender, sends_unknown],
+        )
+        .chain(
+            "ingress",
+            None,
+            vec![open(), itself(), node, receiver, receives_unknown],
+        );
+}
+
+/// Drops what no policy could judge yet; a sender that tries again is judged.
+fn unknown(load: fn(Rule, Reg) -> Rule) -> Rule {
+    let held = load(Rule::new(), Reg(0)).in_set(HELD, Reg(0));
+    load(held, Reg(1))
+        .expr(Expr::InSet(HAIRPIN.to_owned(), Reg(0), true))
+        .verdict(Verdict::Drop)
 }
 
 fn filters(fragment: &mut Fragment, plan: &AddressPlan) {

@@ -399,7 +399,7 @@ impl<S: Sink> Core<S> {
         if !std::mem::take(&mut self.policies_changed) {
             return;
         }
-        let fragments = policy::fragments(&self.policies());
+        let fragments = policy::fragments(&self.policies(), &self.settings.plan);
         for owner in &self.restricted {
             self.pending.insert(owner.clone(), None);
         }
@@ -416,8 +416,7 @@ impl Core<Kernel> {
     pub fn resume(&mut self) -> coracle_netdev::Result<usize> {
         self.policies_changed = true;
         self.resolve_policies();
-        let mut wanted =
-            BTreeMap::from([(base::OWNER.to_owned(), base::fragment(&self.settings.plan))]);
+        let mut wanted = constant(&self.settings);
         for (key, entry) in &self.services {
             let owner = service::owner(&key.namespace, &key.name);
             wanted.insert(owner, service::fragment(&entry.service, &entry.slices));
@@ -429,7 +428,7 @@ impl Core<Kernel> {
             hostport::OWNER.to_owned(),
             hostport::fragment(&self.world.pods),
         );
-        wanted.extend(policy::fragments(&self.policies()));
+        wanted.extend(policy::fragments(&self.policies(), &self.settings.plan));
         let edits = self.table.resume(wanted)?;
         self.pending.clear();
         Ok(edits)

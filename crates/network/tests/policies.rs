@@ -4,7 +4,7 @@ mod world;
 
 use coracle_netdev::testing::in_namespace;
 use serde_json::{Value, json};
-use world::{Answer, World};
+use world::{Answer, World, answer};
 
 /// What a case expects: who reaches whom.
 fn check(policies: Value, expected: &[(&str, &str, Answer)]) {
@@ -200,4 +200,51 @@ fn policies_come_and_go_and_pods_move() {
         assert_eq!(world.connect("one", "two"), Open);
         assert_eq!(world.commit(), 0, "nothing left to do");
     });
+}
+
+#[test]
+fn a_pod_that_is_not_known_yet_is_held_until_it_is_judged() {
+    in_namespace(
+        "a_pod_that_is_not_known_yet_is_held_until_it_is_judged",
+        || {
+            let mut world = World::new();
+            world.pod("a", "one", json!({"app": "web"}));
+            world.pod("a", "two", json!({"app": "db"}));
+            // Where there is no policy nobody waits.
+            world.unknown_pod("free");
+            world.commit();
+            assert_eq!(world.connect("free", "two"), Open);
+            assert_eq!(world.connect("two", "free"), Open);
+            let late_to_db = json!({
+                "podSelector": {"matchLabels": {"app": "late"}}, "policyTypes": ["Egress", "Ingress"],
+                "egress": [{"to": [{"podSelector": {"matchLabels": {"app": "db"}}}]}],
+            });
+            world.policy("a", "p", late_to_db);
+            world.commit();
+            let mut check = |name: &str, outwards: bool, peer: &str, expected: Answer| {
+                world.unknown_pod(name);
+                let (from, to) = if outwards { (name, peer) } else { (peer, name) };
+                let asking = world.begin_to_connect(from, to);
+                assert!(!asking.is_finished(), "{from} to {to} was let through");
+                world.relabel("a", name, json!({"app": "late"}));
+                world.commit();
+                let asked = asking.join().expect("it was asked");
+                assert_eq!(
+                    answer(asked).expect("an answer"),
+                    expected,
+                    "{from} to {to}"
+                );
+            };
+            check("late-1", true, "two", Open);
+            check("late-2", true, "one", Refused);
+            check("late-3", true, "outside", Refused);
+            check("late-4", true, "dns", Refused);
+            check("late-5", false, "one", Refused);
+            // Everybody's policy is gone, and nobody is held any more.
+            world.no_policy("a", "p");
+            world.commit();
+            world.unknown_pod("last");
+            assert_eq!(world.connect("last", "one"), Open);
+        },
+    );
 }

@@ -60,6 +60,17 @@ fn one_endpoint_among_two_thousand_services() {
             core.set_service(&key, Some(service(1000)), slices(&[pods[0], third]));
             assert_eq!(core.commit().expect("committed"), 2);
         }
+        // The only endpoint comes and goes without a rule or a verdict, which the
+        // kernel would check together with all others.
+        let mut check = |pods: &[Ipv4Addr], expected: usize| {
+            core.set_service(&key, Some(service(1000)), slices(pods));
+            assert_eq!(core.commit().expect("committed"), expected, "{pods:?}");
+        };
+        check(&pods[..1], 3);
+        check(&[], 1);
+        check(&pods[..1], 1);
+        check(&pods[2..], 2);
+        check(&[], 1);
         // One more endpoint: its element and the chain that picks.
         core.set_service(&key, Some(service(1000)), slices(&pods));
         assert!(core.commit().expect("committed") < 8);

@@ -4,7 +4,10 @@ mod world;
 
 use std::collections::BTreeSet;
 
+use coracle_netdev::Netlink;
+use coracle_netdev::nft::readback;
 use coracle_netdev::testing::in_namespace;
+use coracle_network::base;
 use serde_json::json;
 use world::{Answer, World};
 
@@ -104,6 +107,18 @@ fn a_restarted_engine_finds_its_rules_in_place() {
         world.no_policy("a", "p");
         assert!(world.restart() > 0);
         assert_eq!(world.connect("one", "two"), Answer::Open);
+    });
+}
+
+#[test]
+fn datagrams_that_leave_are_taken_in_after_a_restart() {
+    in_namespace("datagrams_that_leave_are_taken_in_after_a_restart", || {
+        let mut world = World::new();
+        world.restart();
+        let mut netlink = Netlink::netfilter().expect("netlink");
+        let table = readback::read(&mut netlink, base::TABLE).expect("read");
+        let chains = table.expect("a table").chains;
+        assert!(chains.contains_key("datagrams"), "{:?}", chains.keys());
     });
 }
 

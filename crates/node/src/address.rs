@@ -32,9 +32,13 @@ impl Addresses {
         }
     }
 
-    /// Notes that a pod that already runs holds `address`.
+    /// Notes that a pod that already runs holds `address`; the next one is given
+    /// behind it.
     pub fn hold(&self, uid: &str, address: Ipv4Addr) {
         let mut state = self.state.lock();
+        let offset = u32::from(address).checked_sub(u32::from(self.plan.pods.address()));
+        let behind = offset.and_then(|offset| (offset + 1).checked_sub(PODS_RESERVED));
+        state.next = state.next.max(behind.unwrap_or(0));
         state.held.insert(uid.to_owned(), address);
         state.taken.insert(address);
     }
@@ -83,5 +87,16 @@ mod tests {
         assert_ne!(first, second);
         addresses.release("a");
         assert_ne!(addresses.take("c"), Some(first));
+    }
+
+    #[test]
+    fn after_a_restart_what_was_released_before_is_not_reused_at_once() {
+        let before = Addresses::new(AddressPlan::default());
+        let released = before.take("a");
+        let kept = before.take("b").expect("there are many");
+        let after = Addresses::new(AddressPlan::default());
+        after.hold("b", kept);
+        let next = after.take("c");
+        assert!(next.is_some() && next != released && next != Some(kept));
     }
 }

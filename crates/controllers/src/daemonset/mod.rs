@@ -1,8 +1,10 @@
 //! DaemonSets: one pod on every node that fits
 //! (upstream: pkg/controller/daemon).
 //!
-//! `nodes` decides where; here is the loop, with the rolling update.
+//! `nodes` decides where, `ended` how soon a pod that failed is replaced; here is
+//! the loop, with the rolling update.
 
+mod ended;
 mod nodes;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::{Selector, SelectorExt};
 use kube::{Api, Client, ResourceExt};
+use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::expectations::Expectations;
@@ -27,6 +30,7 @@ use crate::history::{self, History, Naming};
 use crate::owner::{Claim, controller_name};
 use crate::pods;
 use crate::template::{message, pod_from};
+use ended::Failures;
 use nodes::Place;
 
 /// Label with the hash of the revision that a pod was made from.
@@ -40,6 +44,7 @@ struct Controller {
     revisions: Cache<ControllerRevision>,
     recorder: Recorder,
     expectations: Expectations,
+    failures: Failures,
 }
 
 /// Runs the controller for ever.
@@ -53,6 +58,7 @@ pub async fn run(context: Context) {
         recorder: Recorder::new(client.clone(), "daemonset-controller"),
         client,
         expectations: Expectations::default(),
+        failures: Failures::default(),
     });
     controller.sets.ready().await;
     controller.pods.ready().await;
@@ -197,6 +203,9 @@ impl Controller {
         let Some(set) = self.sets.of(key) else {
             return Ok(Outcome::Done);
         };
+        // Asked before the pods are counted: what comes after is counted as well.
+        let find = |name: &str| self.pods.get(&key.namespace, name);
+        let is_current = self.expectations.are_met(key, find);
         let owned = self.claim(&set).await?;
         let history = self.history(&set).await?;
         let revision = history.update.labels().get(REVISION).cloned();
@@ -214,20 +223,35 @@ impl Controller {
             }
         }
         let now = Timestamp::now();
-        let present = |name: &str| {
-            let pod = self.pods.get(&key.namespace, name);
-            pod.is_some_and(|pod| pods::is_active(&pod))
-        };
-        let mut result = Ok(());
-        if set.metadata.deletion_timestamp.is_none() && self.expectations.are_met(key, present) {
-            let plan = plan(&set, &places, &by_node, &revision, now);
+        let (mut result, mut held) = (Ok(()), None);
+        if set.metadata.deletion_timestamp.is_none() && is_current {
+            let mut plan = plan(&set, &places, &by_node, &revision, now);
+            held = self.hold_back(&set, &mut plan);
             result = self.perform(&set, key, plan, &revision).await;
         }
         let status = status(&set, &places, &by_node, &revision, now);
         self.write_status(&set, status).await?;
         self.forget(&set, &history, &owned).await?;
         result?;
-        Ok(next_availability(&set, &owned, now))
+        let later = next_availability(&set, &owned, now).into_iter().chain(held);
+        Ok(later.min().map_or(Outcome::Done, Outcome::Again))
+    }
+
+    /// Keeps pods that failed again too soon; returns when the first may go.
+    fn hold_back(&self, set: &DaemonSet, plan: &mut Plan) -> Option<Duration> {
+        let (now, mut first) = (Instant::now(), None);
+        plan.ended.retain(|pod| {
+            let node = nodes::node_of(pod).unwrap_or_default();
+            if !ended::has_failed(pod) {
+                return true;
+            }
+            let delay = self.failures.delay(set, &node, now);
+            if !delay.is_zero() {
+                first = Some(first.map_or(delay, |first: Duration| first.min(delay)));
+            }
+            delay.is_zero()
+        });
+        first
     }
 
     /// Returns the pods of the set.
@@ -297,12 +321,8 @@ impl Controller {
     ) -> Result<(), kube::Error> {
         for pod in &plan.ended {
             let node = nodes::node_of(pod).unwrap_or_default();
-            let text = format!(
-                "Found failed daemon pod {} on node {node}, will try to kill it",
-                key_of(&**pod)
-            );
-            self.recorder
-                .event(set, Severity::Warning, "FailedDaemonPod", text);
+            let (severity, reason, text) = ended::event(pod, &node);
+            self.recorder.event(set, severity, reason, text);
         }
         let gone = plan.delete.iter().chain(&plan.ended);
         let deletions = gone.map(|pod| self.delete(set, key, pod));
@@ -438,16 +458,12 @@ fn status(
 }
 
 /// Returns when a ready pod becomes available, if one has yet to.
-fn next_availability(set: &DaemonSet, owned: &[Arc<Pod>], now: Timestamp) -> Outcome {
+fn next_availability(set: &DaemonSet, owned: &[Arc<Pod>], now: Timestamp) -> Option<Duration> {
     let seconds = min_ready_seconds(set);
     let waiting = owned
         .iter()
         .any(|pod| pods::is_ready(pod) && !pods::is_available(pod, seconds, now));
-    if waiting {
-        Outcome::Again(Duration::from_secs(seconds.unsigned_abs().into()))
-    } else {
-        Outcome::Done
-    }
+    waiting.then(|| Duration::from_secs(seconds.unsigned_abs().into()))
 }
 
 #[cfg(test)]

@@ -12,14 +12,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle_client::{Cache, Key, Outcome, Queue, is_not_found};
+use coracle_client::{Cache, Key, Outcome, Queue, Recorder, Severity, is_not_found};
 use futures::{StreamExt, pin_mut};
+use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::PartialObjectMeta;
 use kube::core::discovery::{ApiResource, Scope, verbs};
-use kube::core::gvk::GroupVersionKind;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Discovery};
 use parking_lot::{Mutex, RwLock};
@@ -44,6 +44,7 @@ struct Resource {
 
 struct Controller {
     client: Client,
+    recorder: Recorder,
     /// Grows only: the graph knows resources by their place.
     resources: RwLock<Vec<Arc<Resource>>>,
     graph: Mutex<Graph>,
@@ -65,6 +66,7 @@ pub async fn run(context: Context) {
         }
     };
     let controller = Arc::new(Controller {
+        recorder: Recorder::new(client.clone(), "garbage-collector-controller"),
         client,
         resources: RwLock::default(),
         graph: Mutex::default(),
@@ -285,7 +287,7 @@ impl Controller {
     async fn check_owners(&self, uid: &str, node: &Node) -> Result<Outcome, kube::Error> {
         let (mut solid, mut dangling) = (0, Vec::new());
         for owner in &node.owners {
-            if self.exists(node, owner).await? {
+            if self.exists(uid, node, owner).await? {
                 solid += 1;
             } else {
                 dangling.push(owner.uid.clone());
@@ -307,40 +309,71 @@ impl Controller {
         Ok(Outcome::Done)
     }
 
-    /// Returns whether an owner exists: as the graph shows, or else as the API says.
-    async fn exists(&self, node: &Node, owner: &OwnerReference) -> Result<bool, kube::Error> {
-        if self.graph.lock().get(&owner.uid).is_some() {
-            return Ok(true);
+    /// Returns whether an owner exists: as the graph shows, or else as the API
+    /// says. One in another namespace is none.
+    async fn exists(
+        &self,
+        uid: &str,
+        node: &Node,
+        owner: &OwnerReference,
+    ) -> Result<bool, kube::Error> {
+        let known = self.graph.lock().get(&owner.uid).cloned();
+        if let Some(known) = known {
+            if known.namespace.is_none() || known.namespace == node.namespace {
+                return Ok(true);
+            }
+            self.tell_of_namespace(uid, node, owner);
         }
-        let Some(api) = self.api_of(owner, node.namespace.as_deref()) else {
+        let Some(resource) = self.resource_of(owner) else {
             // A kind that is not served: upstream waits until it is known.
             return Ok(true);
         };
+        if resource.namespaced && node.namespace.is_none() {
+            // Where such an owner would be nobody knows; upstream leaves it, too.
+            return Ok(true);
+        }
+        let api = self.api(&resource, node.namespace.as_deref());
         match api.get_metadata_opt(&owner.name).await? {
             Some(found) => Ok(found.metadata.uid.as_ref() == Some(&owner.uid)),
             None => Ok(false),
         }
     }
 
-    fn api_of(
-        &self,
-        owner: &OwnerReference,
-        namespace: Option<&str>,
-    ) -> Option<Api<DynamicObject>> {
-        let (group, version) = owner
-            .api_version
-            .split_once('/')
-            .unwrap_or(("", &owner.api_version));
-        let wanted = GroupVersionKind::gvk(group, version, &owner.kind);
-        let resource = self
-            .resources
-            .read()
-            .iter()
-            .find(|resource| {
-                resource.api.group == wanted.group && resource.api.kind == wanted.kind
-            })?
-            .clone();
-        Some(self.api(&resource, namespace))
+    /// Writes upstream's event of an owner that is in another namespace.
+    fn tell_of_namespace(&self, uid: &str, node: &Node, owner: &OwnerReference) {
+        let resource = self.resource(node.resource);
+        let namespace = node.namespace.clone().unwrap_or_default();
+        let OwnerReference {
+            api_version,
+            kind,
+            name,
+            uid: owner_uid,
+            ..
+        } = owner;
+        let message = format!(
+            "ownerRef [{api_version}/{kind}, namespace: {namespace}, name: {name}, uid: {owner_uid}] does not exist in namespace {namespace:?}"
+        );
+        let regarding = ObjectReference {
+            api_version: Some(resource.api.api_version.clone()),
+            kind: Some(resource.api.kind.clone()),
+            namespace: node.namespace.clone(),
+            name: Some(node.name.clone()),
+            uid: Some(uid.to_owned()),
+            ..Default::default()
+        };
+        let reason = "OwnerRefInvalidNamespace";
+        self.recorder
+            .event_at(regarding, Severity::Warning, reason, message);
+    }
+
+    fn resource_of(&self, owner: &OwnerReference) -> Option<Arc<Resource>> {
+        let group = owner.api_version.split_once('/');
+        let group = group.map_or("", |(group, _)| group);
+        let resources = self.resources.read();
+        let mut served = resources.iter();
+        served
+            .find(|resource| resource.api.group == group && resource.api.kind == owner.kind)
+            .cloned()
     }
 
     fn api(&self, resource: &Resource, namespace: Option<&str>) -> Api<DynamicObject> {

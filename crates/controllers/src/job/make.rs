@@ -178,11 +178,8 @@ impl Controller {
             active: active as i32,
             again,
         };
-        let present = |name: &str| {
-            let pod = self.pods.get(&key.namespace, name);
-            pod.is_some_and(|pod| pods::is_active(&pod))
-        };
-        if job.metadata.deletion_timestamp.is_some() || !self.expectations.are_met(key, present) {
+        let find = |name: &str| self.pods.get(&key.namespace, name);
+        if job.metadata.deletion_timestamp.is_some() || !self.expectations.are_met(key, find) {
             return Ok(unchanged(None));
         }
         let wanted = wanted(job, tally);

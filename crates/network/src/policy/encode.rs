@@ -3,18 +3,25 @@
 //! Each policy has a chain per direction that accepts what it allows. A pod's
 //! address leads to a chain of all policies that restrict it, which ends in a
 //! refusal; pods restricted by the same policies share it.
+//!
+//! A pod may send before it is known here that it has its address. While there
+//! are policies such an address is held: nothing passes that they would refuse.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
+use coracle_netdev::cidr;
 use coracle_netdev::nft::expr::{Reg, Rule};
 use coracle_netdev::nft::{Data, Fragment, Key, SetKind, Type, Verdict};
 
 use super::resolve::{Allowance, Peers, Policy, Ports};
-use crate::base::{DENIAL, EGRESS, INGRESS};
+use crate::base::{DENIAL, EGRESS, HELD, INGRESS};
+use crate::plan::AddressPlan;
 
 /// The owner of the fragment that tells which pods are restricted.
 pub const OWNER: &str = "restrictions";
+/// The owner of the fragment that holds unknown pods back.
+pub const HELD_OWNER: &str = "held";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direction {
@@ -39,8 +46,11 @@ impl Direction {
 }
 
 /// Returns the fragments of all policies by owner; none without policies.
-pub fn fragments(policies: &[Policy]) -> BTreeMap<String, Fragment> {
+pub fn fragments(policies: &[Policy], plan: &AddressPlan) -> BTreeMap<String, Fragment> {
     let mut fragments = BTreeMap::new();
+    if !policies.is_empty() {
+        fragments.insert(HELD_OWNER.to_owned(), held(plan));
+    }
     for policy in policies {
         let mut fragment = Fragment::default();
         for direction in [Direction::Ingress, Direction::Egress] {
@@ -55,6 +65,16 @@ pub fn fragments(policies: &[Policy]) -> BTreeMap<String, Fragment> {
         fragments.insert(OWNER.to_owned(), restrictions);
     }
     fragments
+}
+
+/// All addresses of pods but the cluster's own.
+fn held(plan: &AddressPlan) -> Fragment {
+    let own = plan.local().map(Into::into).to_vec();
+    let mut fragment = Fragment::default();
+    for (first, last) in cidr::ranges(&[(plan.pods, own)]) {
+        fragment.element(HELD, Key::default().address(first), Data::To(last));
+    }
+    fragment
 }
 
 fn owner(policy: &Policy) -> String {

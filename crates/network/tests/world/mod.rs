@@ -7,6 +7,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use coracle_client::Key;
@@ -85,6 +86,13 @@ impl World {
 
     /// Makes a pod that answers on port 8080, called `http`.
     pub fn pod(&mut self, namespace: &str, name: &str, labels: Value) {
+        self.unknown_pod(name);
+        self.namespace(namespace, json!({}));
+        self.relabel(namespace, name, labels);
+    }
+
+    /// Makes a pod that the core is not told of.
+    pub fn unknown_pod(&mut self, name: &str) {
         let last = 20 + self.pods.len() as u8;
         let address = Ipv4Addr::new(10, 244, 0, last);
         let netns = netns::create().expect("namespace");
@@ -99,8 +107,6 @@ impl World {
         let listener = netns::enter(netns.as_fd(), || TcpListener::bind((address, PORT)));
         serve(listener.expect("inside").expect("bound"), name.to_owned());
         self.pods.insert(name.to_owned(), (netns, address));
-        self.namespace(namespace, json!({}));
-        self.relabel(namespace, name, labels);
     }
 
     pub fn relabel(&mut self, namespace: &str, name: &str, labels: Value) {
@@ -174,16 +180,22 @@ impl World {
     }
 
     pub fn connect(&self, from: &str, to: &str) -> Answer {
-        let refused = [
-            ErrorKind::ConnectionRefused,
-            ErrorKind::HostUnreachable,
-            ErrorKind::ConnectionReset,
-        ];
-        match self.try_ask(from, to) {
-            Ok(_) => Answer::Open,
-            Err(error) if refused.contains(&error.kind()) => Answer::Refused,
-            Err(error) => panic!("{from} to {to}: {error}"),
+        answer(self.try_ask(from, to)).unwrap_or_else(|error| panic!("{from} to {to}: {error}"))
+    }
+
+    /// Begins to connect; whoever waits for the answer finds it in the thread.
+    /// Returns once it was answered or waits for one.
+    pub fn begin_to_connect(&self, from: &str, to: &str) -> JoinHandle<std::io::Result<String>> {
+        let (source, target) = (self.source(from), self.target(to));
+        let netns = self.pods[from].0.try_clone().expect("a descriptor");
+        let asked = netns.try_clone().expect("a descriptor");
+        let asking = std::thread::spawn(move || {
+            netns::enter(netns.as_fd(), || ask(source, target)).expect("inside")
+        });
+        while !asking.is_finished() && !is_asking(&asked) {
+            std::thread::yield_now();
         }
+        asking
     }
 
     pub fn ask(&self, from: &str, to: &str) -> String {
@@ -267,6 +279,31 @@ fn serve(listener: TcpListener, name: String) {
             let _ = stream.write_all(format!("{name} {peer}").as_bytes());
         }
     });
+}
+
+/// Reads how an attempt to connect went.
+pub fn answer(asked: std::io::Result<String>) -> std::io::Result<Answer> {
+    let refused = [
+        ErrorKind::ConnectionRefused,
+        ErrorKind::HostUnreachable,
+        ErrorKind::ConnectionReset,
+    ];
+    match asked {
+        Ok(_) => Ok(Answer::Open),
+        Err(error) if refused.contains(&error.kind()) => Ok(Answer::Refused),
+        Err(error) => Err(error),
+    }
+}
+
+/// Tells whether a pod has sent the first packet of a connection.
+fn is_asking(netns: &OwnedFd) -> bool {
+    // `TCP_SYN_SENT` in the column of states (proc_net_tcp(5)).
+    let table = || std::fs::read_to_string("/proc/thread-self/net/tcp");
+    let table = netns::enter(netns.as_fd(), table).expect("inside");
+    let table = table.expect("a table of connections");
+    table
+        .lines()
+        .any(|line| line.split_whitespace().nth(3) == Some("02"))
 }
 
 /// Connects with a source address of its own.
