@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use coracle_machinery::kind::Kind;
-use coracle_machinery::{protobuf, strict};
+use coracle_machinery::{protobuf, schema, strict};
 use serde_json::Value;
 
 use crate::context::Context;
@@ -124,6 +124,18 @@ fn summary(bytes: &[u8]) -> String {
             format!("{hex}{more}")
         }
     }
+}
+
+/// Reads a parsed value as options of a request; fields nobody knows are dropped.
+///
+/// # Errors
+/// 400 where a field has another type.
+pub fn options(name: &str, value: &mut Value) -> ApiResult<()> {
+    let definition = format!("io.k8s.apimachinery.pkg.apis.meta.v1.{name}");
+    if let Some(schema) = schema::builtin().get(&definition) {
+        strict::decode(schema, value).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// Reads a parsed value as an object of `kind`.

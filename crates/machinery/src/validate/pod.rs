@@ -4,6 +4,7 @@ mod annotations;
 mod container;
 mod env;
 mod gated;
+mod pod_level;
 mod probe;
 mod resize;
 mod scheduling;
@@ -121,7 +122,8 @@ pub(super) fn template_labels(template: &At<'_>, causes: &mut Causes) {
 pub(super) fn spec(spec: &At<'_>, causes: &mut Causes) {
     let volumes = volume::volumes(&spec.field("volumes"), causes);
     container::containers(spec, &volumes, causes);
-    pod_level_resources(&spec.field("resources"), causes);
+    pod_level::resources(spec, causes);
+    env::files(spec, causes);
     policies(spec, causes);
     labels::labels(&spec.field("nodeSelector"), causes);
     security::pod(spec, causes);
@@ -142,12 +144,6 @@ pub(super) fn spec(spec: &At<'_>, causes: &mut Causes) {
     resources::overhead(&spec.field("overhead"), causes);
     resource_claims(spec, causes);
     system::system(spec, causes);
-}
-
-fn pod_level_resources(at: &At<'_>, causes: &mut Causes) {
-    if at.is_set() {
-        resources::requirements(at, causes);
-    }
 }
 
 fn policies(spec: &At<'_>, causes: &mut Causes) {

@@ -41,17 +41,34 @@ pub(super) fn pod(spec: &At<'_>, causes: &mut Causes) {
 }
 
 fn host_users(spec: &At<'_>, causes: &mut Causes) {
-    let users = spec.field("hostUsers");
-    if users.value != &serde_json::Value::Bool(false) {
+    if shares_users(spec) {
         return;
     }
-    for name in ["hostNetwork", "hostPID", "hostIPC"] {
-        let at = spec.field(name);
-        if at.flag() {
-            let detail = "when `hostUsers` is false";
-            causes.forbidden(&at.path, detail);
+    // Upstream names two of them by their Go fields.
+    for (name, shown) in [
+        ("hostNetwork", "hostNetwork"),
+        ("hostPID", "HostPID"),
+        ("hostIPC", "HostIPC"),
+    ] {
+        if spec.field(name).flag() {
+            causes.forbidden(&spec.path.field(shown), NOT_WITH_OWN_USERS);
         }
     }
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        for container in spec.field(list).items() {
+            let devices = container.field("volumeDevices");
+            if !devices.is_empty() {
+                causes.forbidden(&devices.path, NOT_WITH_OWN_USERS);
+            }
+        }
+    }
+}
+
+const NOT_WITH_OWN_USERS: &str = "when `hostUsers` is false";
+
+/// Whether a pod shares the users of its host.
+pub(super) fn shares_users(spec: &At<'_>) -> bool {
+    spec.value["hostUsers"] != false
 }
 
 fn id(at: &At<'_>, causes: &mut Causes) {
@@ -164,7 +181,7 @@ fn app_armor(profile: &At<'_>, causes: &mut Causes) {
 }
 
 /// A container's `securityContext`.
-pub(super) fn container(context: &At<'_>, causes: &mut Causes) {
+pub(super) fn container(context: &At<'_>, shares_users: bool, causes: &mut Causes) {
     if !context.is_set() {
         return;
     }
@@ -173,6 +190,10 @@ pub(super) fn container(context: &At<'_>, causes: &mut Causes) {
     let proc_mount = context.field("procMount");
     if proc_mount.is_set() {
         causes.one_of(&proc_mount, &["Default", "Unmasked"]);
+        if shares_users && proc_mount.text() == "Unmasked" {
+            let detail = "`hostUsers` must be false to use `Unmasked`";
+            causes.invalid(&proc_mount.path, proc_mount.text(), detail);
+        }
     }
     system::windows_options(&context.field("windowsOptions"), causes);
     seccomp(&context.field("seccompProfile"), causes);
