@@ -168,20 +168,23 @@ pub fn typed(
         ))
     };
     if name != kind.kind || api_version != kind.api_version() {
-        if coracle_machinery::kinds::by_api_version(&api_version, &name).is_some()
-            && name == kind.kind
-        {
+        let other = coracle_machinery::kinds::by_api_version(&api_version, &name);
+        if other.is_some() && name == kind.kind {
             return Err(ApiError::bad_request(format!(
                 "the API version in the data ({api_version}) does not match the expected API version ({})",
                 kind.api_version()
             )));
+        }
+        if let Some(other) = other {
+            strict::decode(other.schema(), &mut value)
+                .map_err(|error| cannot(error.to_string()))?;
         }
         return Err(cannot(if name == "List" && api_version == "v1" {
             format!(
                 "converting (v1.List) to ({}): unknown conversion",
                 internal_name(kind)
             )
-        } else if coracle_machinery::kinds::by_api_version(&api_version, &name).is_some() {
+        } else if other.is_some() {
             format!(
                 "converting ({version}.{name}) to ({}): unknown conversion",
                 internal_name(kind)

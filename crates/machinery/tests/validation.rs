@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 
+const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+
 fn now() -> jiff::Timestamp {
     "2024-01-01T00:00:00Z".parse().expect("a time")
 }
@@ -85,14 +87,13 @@ fn deployment(spec: Value) -> Value {
 
 #[test]
 fn metadata() {
-    let subdomain = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
     create("v1", "ConfigMap", json!({}), &[]);
     create(
         "v1",
         "ConfigMap",
         json!({"metadata": {"name": "Bad_"}}),
         &[&format!(
-            "metadata.name: Invalid value: \"Bad_\": {subdomain}"
+            "metadata.name: Invalid value: \"Bad_\": {SUBDOMAIN}"
         )],
     );
     create(
@@ -703,6 +704,13 @@ fn parts_of_pods_fit_together() {
             "spec.containers[0].securityContext.procMount: Invalid value: \"Unmasked\": `hostUsers` must be false to use `Unmasked`",
             "spec.containers[0].env[0].valueFrom.fileKeyRef.volumeName: Invalid value: \"v\": referenced volume must be of type emptyDir",
         ],
+    );
+    check(
+        json!({"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a", ""]}]}),
+        json!([container(json!({}))]),
+        &[&format!(
+            "spec.hostAliases[0].hostnames[1]: Invalid value: \"\": {SUBDOMAIN}"
+        )],
     );
     check(
         json!({"hostUsers": false}),

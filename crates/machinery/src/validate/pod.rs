@@ -282,7 +282,7 @@ fn host_aliases(aliases: &At<'_>, causes: &mut Causes) {
         ip::legacy(&address.path, address.text(), causes);
         let hosts = alias.field("hostnames");
         for host in hosts.items() {
-            causes.invalid_text(&hosts.path, host.text(), names::subdomain(host.text()));
+            causes.invalid_text(&host.path, host.text(), names::subdomain(host.text()));
         }
     }
 }
