@@ -19,6 +19,7 @@ mod events;
 mod extensions;
 mod immutable;
 mod indexes;
+mod internal;
 mod ip;
 mod job_status;
 mod labels;

@@ -17,7 +17,7 @@ mod volume;
 
 use serde_json::Value;
 
-use super::{At, Bad, Causes, ip, labels, names, resources};
+use super::{At, Bad, Causes, internal, ip, labels, names, resources};
 
 pub(super) use resize::resize;
 pub(super) use status::status;
@@ -315,11 +315,8 @@ fn resource_claims(spec: &At<'_>, causes: &mut Causes) {
             _ => "",
         };
         if !detail.is_empty() {
-            let shown = format!(
-                "{{\"Name\":{},\"ResourceClaimName\":{},\"ResourceClaimTemplateName\":{}}}",
-                name.value, own.value, template.value
-            );
-            causes.invalid(&claim.path, Bad::raw(shown), detail);
+            let shown = internal::shown("PodResourceClaim", claim.value);
+            causes.invalid(&claim.path, shown, detail);
         }
         for at in [&own, &template] {
             if at.is_set() {

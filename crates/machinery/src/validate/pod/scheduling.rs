@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{At, Bad, Causes, labels, names};
+use super::super::{At, Causes, internal, labels, names};
 
 /// A pod's `affinity`.
 pub(super) fn affinity(affinity: &At<'_>, causes: &mut Causes) {
@@ -272,12 +272,8 @@ pub(super) fn unique_tolerations(tolerations: &At<'_>, causes: &mut Causes) {
         let fields = ["key", "operator", "value", "effect"];
         let key = fields.map(|name| toleration.value[name].as_str().unwrap_or_default());
         if !seen.insert(key) {
-            let [key, operator, value, effect] = key.map(super::super::quote);
-            let shown = format!(
-                "{{\"Key\":{key},\"Operator\":{operator},\"Value\":{value},\"Effect\":{effect},\"TolerationSeconds\":{}}}",
-                toleration.value["tolerationSeconds"]
-            );
-            causes.duplicate(&toleration.path, Bad::raw(shown));
+            let shown = internal::shown("Toleration", toleration.value);
+            causes.duplicate(&toleration.path, shown);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Security contexts of pods and containers.
 
-use super::super::{At, Bad, Causes, names};
+use super::super::{At, Causes, internal, names};
 use super::{system, volume};
 
 /// Form that the name of a kernel parameter has.
@@ -140,13 +140,9 @@ fn seccomp(profile: &At<'_>, causes: &mut Causes) {
         }
         (true, true) => volume::descending(&local.path, local.text(), causes),
         (false, true) => {
-            let shown = format!(
-                "{{\"Type\":{},\"LocalhostProfile\":{}}}",
-                super::super::quote(kind.text()),
-                local.value
-            );
+            let shown = internal::shown("SeccompProfile", profile.value);
             let detail = "can only be set when seccomp type is Localhost";
-            causes.invalid(&local.path, Bad::raw(shown), detail);
+            causes.invalid(&local.path, shown, detail);
         }
         (false, false) => {}
     }
@@ -206,7 +202,11 @@ pub(super) fn container(context: &At<'_>, shares_users: bool, causes: &mut Cause
 fn escalation(context: &At<'_>, causes: &mut Causes) {
     if context.field("privileged").flag() {
         let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-        causes.invalid(&context.path, shown(context), detail);
+        causes.invalid(
+            &context.path,
+            internal::shown("SecurityContext", context.value),
+            detail,
+        );
     }
     let capabilities = context.field("capabilities");
     if capabilities
@@ -216,38 +216,10 @@ fn escalation(context: &At<'_>, causes: &mut Causes) {
     {
         let detail =
             "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
-        causes.invalid(&context.path, shown(context), detail);
+        causes.invalid(
+            &context.path,
+            internal::shown("SecurityContext", context.value),
+            detail,
+        );
     }
-}
-
-/// The context as upstream's internal type prints it.
-fn shown(context: &At<'_>) -> Bad {
-    let names = [
-        "capabilities",
-        "privileged",
-        "seLinuxOptions",
-        "windowsOptions",
-        "runAsUser",
-        "runAsGroup",
-        "runAsNonRoot",
-        "readOnlyRootFilesystem",
-        "allowPrivilegeEscalation",
-        "procMount",
-        "seccompProfile",
-        "appArmorProfile",
-    ];
-    let parts: Vec<String> = names
-        .iter()
-        .map(|name| {
-            let go_name = match *name {
-                "seLinuxOptions" => "SELinuxOptions".to_owned(),
-                name => super::super::go_name(name),
-            };
-            format!(
-                "\"{go_name}\":{}",
-                super::super::go_json(&context.value[*name])
-            )
-        })
-        .collect();
-    Bad::raw(format!("{{{}}}", parts.join(",")))
 }
