@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use coracle_machinery::kind::Kind;
-use coracle_machinery::{protobuf, strict};
+use coracle_machinery::{protobuf, schema, strict};
 use serde_json::Value;
 
 use crate::context::Context;
@@ -126,6 +126,18 @@ fn summary(bytes: &[u8]) -> String {
     }
 }
 
+/// Reads a parsed value as options of a request; fields nobody knows are dropped.
+///
+/// # Errors
+/// 400 where a field has another type.
+pub fn options(name: &str, value: &mut Value) -> ApiResult<()> {
+    let definition = format!("io.k8s.apimachinery.pkg.apis.meta.v1.{name}");
+    if let Some(schema) = schema::builtin().get(&definition) {
+        strict::decode(schema, value).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    }
+    Ok(())
+}
+
 /// Reads a parsed value as an object of `kind`.
 ///
 /// # Errors
@@ -156,20 +168,23 @@ pub fn typed(
         ))
     };
     if name != kind.kind || api_version != kind.api_version() {
-        if coracle_machinery::kinds::by_api_version(&api_version, &name).is_some()
-            && name == kind.kind
-        {
+        let other = coracle_machinery::kinds::by_api_version(&api_version, &name);
+        if other.is_some() && name == kind.kind {
             return Err(ApiError::bad_request(format!(
                 "the API version in the data ({api_version}) does not match the expected API version ({})",
                 kind.api_version()
             )));
+        }
+        if let Some(other) = other {
+            strict::decode(other.schema(), &mut value)
+                .map_err(|error| cannot(error.to_string()))?;
         }
         return Err(cannot(if name == "List" && api_version == "v1" {
             format!(
                 "converting (v1.List) to ({}): unknown conversion",
                 internal_name(kind)
             )
-        } else if coracle_machinery::kinds::by_api_version(&api_version, &name).is_some() {
+        } else if other.is_some() {
             format!(
                 "converting ({version}.{name}) to ({}): unknown conversion",
                 internal_name(kind)

@@ -2,6 +2,7 @@
 //! (`k8s.io/apimachinery/pkg/apis/meta/v1/validation`).
 
 use crate::request::Query;
+use crate::rules;
 use crate::status::{ApiError, ApiResult, Cause};
 
 /// What unknown and duplicate fields of a body mean.
@@ -40,7 +41,7 @@ pub fn cause(reason: &str, field: &str, message: String) -> Cause {
 }
 
 /// Reads `dryRun`.
-pub fn dry_run(values: &[&str]) -> Result<bool, Cause> {
+fn dry_run(values: &[&str]) -> Result<bool, Cause> {
     if values.iter().all(|value| *value == "All") {
         return Ok(!values.is_empty());
     }
@@ -58,8 +59,7 @@ impl WriteOptions {
     /// # Errors
     /// 422 naming every wrong parameter.
     pub fn read(query: &Query, options: &str) -> ApiResult<WriteOptions> {
-        let mut causes = Vec::new();
-        check_manager(query.text("fieldManager"), &mut causes);
+        let mut causes = rules::validate_manager(query.text("fieldManager"));
         let dry_values: Vec<&str> = query
             .all("dryRun")
             .filter(|value| !value.is_empty())
@@ -87,23 +87,5 @@ impl WriteOptions {
             dry_run: dry,
             field_validation,
         })
-    }
-}
-
-fn check_manager(manager: &str, causes: &mut Vec<Cause>) {
-    if manager.len() > 128 {
-        let message = "Too long: may not be more than 128 bytes".to_owned();
-        causes.push(cause("FieldValueTooLong", "fieldManager", message));
-    }
-    if let Some((position, letter)) = manager
-        .chars()
-        .enumerate()
-        .find(|(_, letter)| letter.is_control())
-    {
-        let message = format!(
-            "Invalid value: {manager:?}: invalid character U+{:04X} (at position {position})",
-            u32::from(letter)
-        );
-        causes.push(cause("FieldValueInvalid", "fieldManager", message));
     }
 }

@@ -138,6 +138,16 @@ pub fn validate_review(kind: &Kind, object: &Value) -> Vec<Cause> {
     causes(validate::review(kind, object))
 }
 
+/// Validates the name under which fields are owned.
+pub fn validate_manager(name: &str) -> Vec<Cause> {
+    causes(validate::field_manager(name))
+}
+
+/// Validates `DeleteOptions`.
+pub fn validate_delete_options(options: &Value) -> Vec<Cause> {
+    causes(validate::delete_options(options))
+}
+
 /// Validates an update.
 pub fn validate_update(
     kind: &Kind,

@@ -36,10 +36,18 @@ impl Selection {
     }
 
     /// Lets through the object of one name alone.
-    #[must_use]
-    pub fn named(mut self, name: Option<&str>) -> Selection {
+    ///
+    /// # Errors
+    /// 400 when the fields ask for anything but that name.
+    pub fn named(mut self, name: Option<&str>) -> ApiResult<Selection> {
+        let asked = self.fields.exact("metadata.name");
+        if name.is_some() && !self.fields.is_everything() && asked != name {
+            return Err(ApiError::bad_request(
+                "fieldSelector metadata.name doesn't match requested name",
+            ));
+        }
         self.name = name.map(str::to_owned);
-        self
+        Ok(self)
     }
 
     /// Whether everything passes.

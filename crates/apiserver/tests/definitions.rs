@@ -20,7 +20,15 @@ async fn defined() -> Fixture {
             "group": "a.test",
             "scope": "Namespaced",
             "names": {"plural": "widgets", "kind": "Widget"},
-            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}],
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
+                "subresources": {"scale": {
+                    "specReplicasPath": ".spec.replicas",
+                    "statusReplicasPath": ".status.replicas",
+                    "labelSelectorPath": ".status.selector",
+                }},
+            }],
         },
     });
     fixture.ok("POST", DEFINITIONS, Some(definition)).await;
@@ -67,4 +75,54 @@ async fn a_definition_stays_until_its_objects_are_gone() {
     fixture.ok("PATCH", &held, Some(release)).await;
     let (status, _) = fixture.call("GET", DEFINITION, None).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_empty_list_of_stored_versions_changes_nothing() {
+    let fixture = defined().await;
+    let before = fixture.ok("GET", DEFINITION, None).await;
+    assert_eq!(before["status"]["storedVersions"], json!(["v1"]));
+    let patch = json!({"status": {"storedVersions": []}});
+    let status = format!("{DEFINITION}/status");
+    let after = fixture.ok("PATCH", &status, Some(patch)).await;
+    assert_eq!(after, before);
+    // Upstream leaves the metadata to writers of the status, too.
+    let patch = json!({"metadata": {"labels": {"a": "b"}}});
+    let after = fixture.ok("PATCH", &status, Some(patch)).await;
+    assert_eq!(after["metadata"]["labels"], json!({"a": "b"}));
+}
+
+#[tokio::test]
+async fn a_scale_needs_replicas() {
+    let fixture = defined().await;
+    fixture.ok("POST", OBJECTS, widget("x", &[])).await;
+    let scale = format!("{OBJECTS}/x/scale");
+    let (status, refused) = fixture.call("GET", &scale, None).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    let message =
+        "Internal error occurred: the spec replicas field \".spec.replicas\" does not exist";
+    assert_eq!(refused["message"], message);
+    let (status, refused) = fixture.call("PATCH", &scale, Some(json!({}))).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let message = "the spec replicas field \".spec.replicas\" cannot be empty";
+    assert_eq!(refused["message"], message);
+    let patch = json!({"spec": {"replicas": 2}});
+    fixture.ok("PATCH", &scale, Some(patch)).await;
+    assert_eq!(fixture.ok("GET", &scale, None).await["spec"]["replicas"], 2);
+    for (field, fault) in [
+        (
+            json!({"spec": {"replicas": "2"}}),
+            ".spec.replicas: Invalid value: 0: .spec.replicas accessor error: 2 is of the type string, expected int64",
+        ),
+        (
+            json!({"status": {"selector": true}}),
+            ".status.selector: Invalid value: \"\": .status.selector accessor error: true is of the type bool, expected string",
+        ),
+    ] {
+        let (_, refused) = fixture
+            .call("PATCH", &format!("{OBJECTS}/x"), Some(field))
+            .await;
+        let message = format!("Widget.a.test \"x\" is invalid: {fault}");
+        assert_eq!(refused["message"], message);
+    }
 }

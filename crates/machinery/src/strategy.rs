@@ -15,6 +15,7 @@ mod signing;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::defaults::extensions::storage_version;
 use crate::kind::Kind;
 use crate::schema::Node;
 use crate::time;
@@ -139,10 +140,7 @@ pub fn reset_fields(kind: &Kind, subresource: Option<&str>) -> &'static [&'stati
 fn keeps_metadata(kind: &Kind) -> bool {
     matches!(
         kind.kind,
-        "CustomResourceDefinition"
-            | "VolumeAttachment"
-            | "ValidatingAdmissionPolicy"
-            | "ServiceCIDR"
+        "VolumeAttachment" | "ValidatingAdmissionPolicy" | "ServiceCIDR"
     )
 }
 
@@ -270,15 +268,9 @@ fn set_template_generation(object: &mut Value, generation: i64) {
 
 /// The version objects are stored in is remembered in the status.
 fn store_version(object: &mut Value) {
-    let versions = object["spec"]["versions"].as_array();
-    let storage = versions
-        .into_iter()
-        .flatten()
-        .find(|v| v["storage"] == true);
-    let Some(name) = storage.and_then(|version| version["name"].as_str()) else {
+    let Some(name) = storage_version(&object["spec"]).cloned() else {
         return;
     };
-    let name = Value::from(name);
     let status = object_at(object, "status");
     let stored = status.entry("storedVersions").or_insert_with(|| json!([]));
     if stored.is_null() {
@@ -363,7 +355,6 @@ fn update_status(kind: &Kind, object: &mut Value, old: &Value, now: Timestamp) {
         reset_metadata(object, old);
     }
     match (kind.group, kind.kind) {
-        ("apiextensions.k8s.io", _) => store_version(object),
         ("certificates.k8s.io", _) => signing::sign(object, old),
         ("apps", "Deployment") => copy_metadata(object, old, &["labels"]),
         ("", "Pod") => {

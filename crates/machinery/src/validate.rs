@@ -19,6 +19,7 @@ mod events;
 mod extensions;
 mod immutable;
 mod indexes;
+mod internal;
 mod ip;
 mod job_status;
 mod labels;
@@ -356,7 +357,7 @@ pub(crate) fn quote(text: &str) -> String {
             c if (c as u32) < 0x20 || c == '\u{7f}' => {
                 let _ = write!(out, "\\x{:02x}", c as u32);
             }
-            c if c.is_control() => {
+            c if !names::is_printable(c) => {
                 let _ = write!(out, "\\u{:04x}", c as u32);
             }
             c => out.push(c),

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 
+const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+
 fn now() -> jiff::Timestamp {
     "2024-01-01T00:00:00Z".parse().expect("a time")
 }
@@ -85,14 +87,13 @@ fn deployment(spec: Value) -> Value {
 
 #[test]
 fn metadata() {
-    let subdomain = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
     create("v1", "ConfigMap", json!({}), &[]);
     create(
         "v1",
         "ConfigMap",
         json!({"metadata": {"name": "Bad_"}}),
         &[&format!(
-            "metadata.name: Invalid value: \"Bad_\": {subdomain}"
+            "metadata.name: Invalid value: \"Bad_\": {SUBDOMAIN}"
         )],
     );
     create(
@@ -598,5 +599,122 @@ fn newer_fields() {
         "Lease",
         json!({"spec": {"strategy": "x", "preferredHolder": "y"}}),
         &[],
+    );
+}
+
+/// `validatePodResources`, `validateResizePolicy`, `ValidateVolumeDevices`,
+/// `ValidateMatchLabelKeysAndMismatchLabelKeys`, `validateHostUsers` and
+/// `validateFileKeyRefVolumes`.
+#[test]
+fn parts_of_pods_fit_together() {
+    #[track_caller]
+    fn check(spec: Value, containers: Value, expected: &[&str]) {
+        let mut spec = spec;
+        spec["containers"] = containers;
+        let object = json!({"metadata": {"name": "x", "labels": {"a": "b"}}, "spec": spec});
+        create("v1", "Pod", object, expected);
+    }
+    let asks = |cpu: &str| json!([container(json!({"resources": {"limits": {"cpu": cpu}}}))]);
+    check(
+        json!({"resources": {"limits": {"cpu": "2"}}}),
+        asks("2"),
+        &[],
+    );
+    check(
+        json!({"resources": {
+            "claims": [{"name": "r"}],
+            "limits": {"cpu": "1", "ephemeral-storage": "1Gi"},
+            "requests": {"cpu": "1"},
+        }}),
+        asks("2"),
+        &[
+            "spec.resources.claims: Forbidden: claims may not be set for Resources at pod-level",
+            "spec.resources.limits[ephemeral-storage]: Unsupported value: \"ephemeral-storage\": supported values: \"cpu\", \"hugepages-\", \"memory\"",
+            "spec.resources.requests[ephemeral-storage]: Unsupported value: \"ephemeral-storage\": supported values: \"cpu\", \"hugepages-\", \"memory\"",
+            "spec.resources.requests[cpu]: Invalid value: \"1\": must be greater than or equal to aggregate container requests of 2",
+            "spec.resources.containers[0][cpu].limits: Invalid value: \"2\": must be less than or equal to pod limits of 1",
+        ],
+    );
+    check(
+        json!({"restartPolicy": "Never", "initContainers": [{"name": "i", "image": "i",
+            "resizePolicy": [{"resourceName": "cpu", "restartPolicy": "RestartContainer"}],
+            "ports": [{"containerPort": 1, "hostPort": 1}, {"containerPort": 2, "hostPort": 1}]}]}),
+        json!([container(json!({}))]),
+        &[
+            "spec.initContainers[0].resizePolicy: Invalid value: \"RestartContainer\": must be 'NotRequired' when pod `restartPolicy` is 'Never'",
+            "spec.initContainers[0].ports[1].hostPort: Duplicate value: \"TCP//1\"",
+            "spec.initContainers[0].resizePolicy[0].restartPolicy: Invalid value: \"RestartContainer\": must not be set to 'RestartContainer' for non-sidecar initContainers",
+        ],
+    );
+    check(
+        json!({"hostUsers": false, "hostPID": true,
+            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "v"}}]}),
+        json!([container(json!({
+            "volumeMounts": [{"name": "v", "mountPath": "/d"}],
+            "volumeDevices": [{"name": "v", "devicePath": "/d"}, {"name": "v", "devicePath": "/../d"}],
+        }))]),
+        &[
+            "spec.containers[0].volumeMounts[0].name: Invalid value: \"v\": must not already exist in volumeDevices",
+            "spec.containers[0].volumeMounts[0].mountPath: Invalid value: \"/d\": must not already exist as a path in volumeDevices",
+            "spec.containers[0].volumeMounts[0].name: Invalid value: \"v\": must not already exist in volumeDevices",
+            "spec.containers[0].volumeDevices[0].name: Invalid value: \"v\": must not already exist in volumeMounts",
+            "spec.containers[0].volumeDevices[0].devicePath: Invalid value: \"/d\": must not already exist as a path in volumeMounts",
+            "spec.containers[0].volumeDevices[1].name: Invalid value: \"v\": must be unique",
+            "spec.containers[0].volumeDevices[1].devicePath: Invalid value: \"/../d\": can not contain backsteps ('..')",
+            "spec.containers[0].volumeDevices[1].name: Invalid value: \"v\": must not already exist in volumeMounts",
+            "spec.HostPID: Forbidden: when `hostUsers` is false",
+            "spec.containers[0].volumeDevices: Forbidden: when `hostUsers` is false",
+        ],
+    );
+    let spread = |keys: Value, selector: Value| {
+        json!({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "z",
+            "whenUnsatisfiable": "DoNotSchedule", "matchLabelKeys": keys, "labelSelector": selector}]})
+    };
+    check(
+        spread(json!(["a"]), json!({"matchLabels": {"c": "d"}})),
+        json!([container(json!({}))]),
+        &[],
+    );
+    check(
+        spread(json!(["c", "a"]), json!({"matchLabels": {"a": "b"}})),
+        json!([container(json!({}))]),
+        &[
+            "spec.topologySpreadConstraints[0][1]: Invalid value: \"a\": exists in both matchLabelKeys and labelSelector",
+        ],
+    );
+    check(
+        spread(json!(["-"]), Value::Null),
+        json!([container(json!({}))]),
+        &[
+            "spec.topologySpreadConstraints[0].matchLabelKeys: Forbidden: must not be specified when labelSelector is not set",
+        ],
+    );
+    let from_file = |volume: &str, path: &str| {
+        let file = json!({"volumeName": volume, "key": "K", "path": path});
+        json!([container(json!({
+            "env": [{"name": "A", "valueFrom": {"fileKeyRef": file}}],
+            "securityContext": {"procMount": "Unmasked"},
+        }))])
+    };
+    check(
+        json!({"volumes": [{"name": "v", "configMap": {"name": "c"}}]}),
+        from_file("v", "../a"),
+        &[
+            "spec.containers[0].env[0].valueFrom.fileKeyRef.path: Invalid value: \"../a\": must not contain '..'",
+            "spec.containers[0].securityContext.procMount: Invalid value: \"Unmasked\": `hostUsers` must be false to use `Unmasked`",
+            "spec.containers[0].env[0].valueFrom.fileKeyRef.volumeName: Invalid value: \"v\": referenced volume must be of type emptyDir",
+        ],
+    );
+    check(
+        json!({"hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a", ""]}]}),
+        json!([container(json!({}))]),
+        &[&format!(
+            "spec.hostAliases[0].hostnames[1]: Invalid value: \"\": {SUBDOMAIN}"
+        )],
+    );
+    check(
+        json!({"hostUsers": false}),
+        from_file("w", "a"),
+        &["spec.containers[0].env[0].valueFrom.fileKeyRef.volumeName: Not found: \"w\""],
     );
 }

@@ -288,3 +288,32 @@ fn other_kinds() {
         ],
     );
 }
+
+#[test]
+fn formats_nobody_knows() {
+    let definition = |formats: &[(&str, &str)]| {
+        let fields = formats.iter().enumerate();
+        let properties: serde_json::Map<String, Value> = fields
+            .map(|(index, (kind, format))| {
+                (format!("f{index}"), json!({"type": kind, "format": format}))
+            })
+            .collect();
+        let schema = json!({"type": "array", "items": {"properties": properties}});
+        let version = json!({"name": "v1", "schema": {"openAPIV3Schema": schema}});
+        json!({"metadata": {"name": "x"}, "spec": {"versions": [version]}})
+    };
+    let kind = "CustomResourceDefinition";
+    let known = definition(&[("string", "date-time"), ("integer", "int64")]);
+    check("apiextensions.k8s.io", kind, known, None, &[]);
+    let unknown = definition(&[("string", "int64"), ("integer", "x"), ("string", "x")]);
+    let old = definition(&[("boolean", "int64")]);
+    check(
+        "apiextensions.k8s.io",
+        kind,
+        unknown.clone(),
+        None,
+        &["unrecognized format \"int64\"", "unrecognized format \"x\""],
+    );
+    let added = &["unrecognized format \"x\""];
+    check("apiextensions.k8s.io", kind, unknown, Some(old), added);
+}

@@ -32,7 +32,12 @@ pub async fn run(
     match verb {
         "get" => {
             let stored = update::current(context, kind)?;
-            answer(context, &scale_of(kind, &respond::served(kind, &stored)))
+            let object = respond::served(kind, &stored);
+            if let Some(path) = missing_replicas(kind, &object) {
+                let why = format!("the spec replicas field {path:?} does not exist");
+                return Err(ApiError::internal(why));
+            }
+            answer(context, &scale_of(kind, &object))
         }
         "update" => put(context, kind, body).await,
         "patch" => patched(context, kind, body).await,
@@ -80,6 +85,13 @@ fn at<'a>(object: &'a Value, path: &str) -> &'a Value {
     path.split('.')
         .filter(|name| !name.is_empty())
         .fold(object, |value, name| &value[name])
+}
+
+/// Where a custom object says nothing of its replicas.
+fn missing_replicas(kind: &Kind, object: &Value) -> Option<String> {
+    let path = kind.scale?.spec_replicas;
+    let is_missing = kind.custom.is_some() && at(object, path).is_null();
+    is_missing.then(|| format!(".{path}"))
 }
 
 /// Returns the scale of an object.
@@ -266,6 +278,9 @@ fn manager<'a>(name: &'a str, now: &'a str) -> Manager<'a> {
 /// Makes the new scale of the live object, its scale and the owners of that.
 type Make<'a> = dyn FnMut(&Value, &ManagedFields) -> ApiResult<(Value, ManagedFields)> + Send + 'a;
 
+/// What stands for replicas that nobody has set, as upstream shows them to patches.
+const UNSET: i32 = i32::MIN;
+
 async fn write(
     context: &Context,
     kind: &'static Kind,
@@ -279,7 +294,16 @@ async fn write(
     let written = update::change(context, kind, dry_run, insist, &mut |live| {
         let owners = managed::of(live);
         let scale_owners = apply::to_scale(&owners, paths.spec_replicas);
-        let (scale, scale_owners) = make(&scale_of(kind, live), &scale_owners)?;
+        let mut scale = scale_of(kind, live);
+        let missing = missing_replicas(kind, live);
+        if missing.is_some() {
+            scale["spec"]["replicas"] = json!(UNSET);
+        }
+        let (scale, scale_owners) = make(&scale, &scale_owners)?;
+        if let Some(path) = missing.filter(|_| scale["spec"]["replicas"] == UNSET) {
+            let why = format!("the spec replicas field {path:?} cannot be empty");
+            return Err(ApiError::bad_request(why));
+        }
         check(context, &scale)?;
         let mut object = live.clone();
         set(

@@ -20,11 +20,11 @@ use crate::context::Context;
 use crate::custom;
 use crate::decode;
 use crate::object::Stored;
-use crate::options::{cause, dry_run, invalid_options};
+use crate::options::invalid_options;
 use crate::resource;
 use crate::respond;
 use crate::rules;
-use crate::status::{self, ApiError, ApiResult, Cause, Details};
+use crate::status::{self, ApiError, ApiResult, Details};
 
 const TRIES: usize = 100;
 
@@ -122,14 +122,13 @@ impl Options {
     /// # Errors
     /// 422 for wrong values.
     pub fn from_value(value: &Value) -> ApiResult<Options> {
-        let mut causes = Vec::new();
-        let mut options = Options::default();
-        options.fill(value, &mut causes);
-        if causes.is_empty() {
-            Ok(options)
-        } else {
-            Err(invalid_options("DeleteOptions", causes))
+        let causes = rules::validate_delete_options(value);
+        if !causes.is_empty() {
+            return Err(invalid_options("DeleteOptions", causes));
         }
+        let mut options = Options::default();
+        options.fill(value);
+        Ok(options)
     }
 
     /// Whether nothing is to be stored.
@@ -153,21 +152,14 @@ impl Options {
     }
 
     fn read(context: &Context, body: &Bytes) -> ApiResult<Options> {
-        let mut causes = Vec::new();
-        let mut options = Options::default();
         if body.is_empty() {
-            options.fill(&from_query(context)?, &mut causes);
-        } else {
-            let content_type = body::content_type(&context.headers);
-            let value = decode::parse(&content_type, body)?.value;
-            check_kind(&value)?;
-            options.fill(&value, &mut causes);
+            return Options::from_value(&from_query(context)?);
         }
-        if causes.is_empty() {
-            Ok(options)
-        } else {
-            Err(invalid_options("DeleteOptions", causes))
-        }
+        let content_type = body::content_type(&context.headers);
+        let mut value = decode::parse(&content_type, body)?.value;
+        check_kind(&value)?;
+        decode::options("DeleteOptions", &mut value)?;
+        Options::from_value(&value)
     }
 
     /// Compares the object with what the client expects it to be.
@@ -224,7 +216,7 @@ impl Options {
         Ok(())
     }
 
-    fn fill(&mut self, value: &Value, causes: &mut Vec<Cause>) {
+    fn fill(&mut self, value: &Value) {
         // A negative grace period means the shortest.
         self.grace_period_seconds = value["gracePeriodSeconds"]
             .as_i64()
@@ -233,40 +225,14 @@ impl Options {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         self.uid = text(&value["preconditions"]["uid"]);
         self.revision = text(&value["preconditions"]["resourceVersion"]);
-        let propagation = value["propagationPolicy"].as_str();
-        if let (Some(policy), Some(_)) = (propagation, self.orphan_dependents) {
-            let message = format!(
-                "Invalid value: {policy:?}: orphanDependents and deletionPropagation cannot be both set"
-            );
-            causes.push(cause("FieldValueInvalid", "propagationPolicy", message));
-        }
-        self.propagation = match propagation {
-            None => None,
+        self.propagation = match value["propagationPolicy"].as_str() {
             Some("Orphan") => Some(Propagation::Orphan),
             Some("Background") => Some(Propagation::Background),
             Some("Foreground") => Some(Propagation::Foreground),
-            Some(other) => {
-                let message = format!(
-                    "Unsupported value: {other:?}: supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""
-                );
-                causes.push(cause(
-                    "FieldValueNotSupported",
-                    "propagationPolicy",
-                    message,
-                ));
-                None
-            }
+            _ => None,
         };
-        let dry: Vec<&str> = value["dryRun"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        match dry_run(&dry) {
-            Ok(dry) => self.dry_run = dry,
-            Err(cause) => causes.push(cause),
-        }
+        let dry = value["dryRun"].as_array();
+        self.dry_run = dry.is_some_and(|values| !values.is_empty());
     }
 }
 

@@ -60,7 +60,10 @@ fn check_revision(context: &Context) -> ApiResult<()> {
 /// # Errors
 /// Upstream's words for a text that is no number.
 pub fn parse_revision(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| {
-        format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax")
+    text.parse().map_err(|error| {
+        let why = super::list::number_fault(&error);
+        format!(
+            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: {why}"
+        )
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions>
 
+use std::num::{IntErrorKind, ParseIntError};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::body::Body;
 use crate::context::Context;
+use crate::gojson;
 use crate::object::Stored;
 use crate::options::{cause, invalid_options};
 use crate::resource;
@@ -213,12 +215,22 @@ pub fn number(text: &str) -> ApiResult<i64> {
     if text.is_empty() {
         return Ok(0);
     }
-    text.parse().map_err(|_| {
-        ApiError::bad_request(format!(
-            "strconv.ParseInt: parsing {text:?}: invalid syntax"
-        ))
+    text.parse().map_err(|error| {
+        let why = number_fault(&error);
+        ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: {why}"))
     })
 }
+
+/// Why a text is no number, in Go's words.
+pub fn number_fault(error: &ParseIntError) -> &'static str {
+    match error.kind() {
+        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => "value out of range",
+        _ => "invalid syntax",
+    }
+}
+
+/// What is said of `resourceVersionMatch` beside a token.
+pub const NOT_WITH_CONTINUE: &str = "resourceVersionMatch is forbidden when continue is provided";
 
 fn check_match(version: &str, wanted: &str, token: Option<&str>) -> Vec<Cause> {
     let mut causes = Vec::new();
@@ -237,7 +249,7 @@ fn check_match(version: &str, wanted: &str, token: Option<&str>) -> Vec<Cause> {
         forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
     }
     if token.is_some_and(|token| !token.is_empty()) {
-        forbid("resourceVersionMatch is forbidden when continue is provided");
+        forbid(NOT_WITH_CONTINUE);
     }
     if !matches!(wanted, "Exact" | "NotOlderThan") {
         let message = format!(
@@ -250,10 +262,13 @@ fn check_match(version: &str, wanted: &str, token: Option<&str>) -> Vec<Cause> {
     causes
 }
 
+/// The version of the tokens that follow.
+const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+
 /// The token of upstream's storage: version, revision (-1 for "now"), start key.
 fn write_token(revision: Option<u64>, after: &str) -> String {
     let revision = revision.map_or(json!(-1), |revision| json!(revision));
-    let token = json!({"v": "meta.k8s.io/v1", "rv": revision, "start": format!("{after}\u{0}")});
+    let token = json!({"v": TOKEN_VERSION, "rv": revision, "start": format!("{after}\u{0}")});
     URL_SAFE_NO_PAD.encode(token.to_string())
 }
 
@@ -273,21 +288,29 @@ fn read_token(token: &str) -> ApiResult<(Option<u64>, String)> {
             };
             invalid(format!("illegal base64 data at input byte {at}"))
         })?;
-    let value: Value =
-        serde_json::from_slice(&bytes).map_err(|error| invalid(error.to_string()))?;
-    let start = value["start"]
-        .as_str()
-        .unwrap_or_default()
-        .trim_end_matches('\u{0}');
-    if value["v"] != "meta.k8s.io/v1" || start.is_empty() {
-        return Err(invalid(
-            "incorrect encoded start key (version meta.k8s.io/v1)".to_owned(),
-        ));
-    }
-    Ok((
-        value["rv"].as_u64().filter(|&revision| revision > 0),
-        start.to_owned(),
-    ))
+    let value: Value = serde_json::from_slice(&bytes)
+        .map_err(|error| invalid(gojson::fault(&bytes).unwrap_or_else(|| error.to_string())))?;
+    let text = |name: &str| value[name].as_str().unwrap_or_default();
+    let (version, start) = (text("v"), text("start"));
+    let why = if version != TOKEN_VERSION {
+        format!("server does not recognize this encoded version {version}")
+    } else if value["rv"].as_i64().unwrap_or(0) == 0 {
+        format!("incorrect encoded start resourceVersion (version {TOKEN_VERSION})")
+    } else if start.is_empty() {
+        format!("encoded start key empty (version {TOKEN_VERSION})")
+    } else if !is_clean(start) {
+        start.to_owned()
+    } else {
+        let revision = value["rv"].as_u64();
+        return Ok((revision, start.trim_end_matches('\u{0}').to_owned()));
+    };
+    Err(invalid(why))
+}
+
+/// Whether a key stays below the prefix that is put before it (`path.Clean` in Go).
+fn is_clean(key: &str) -> bool {
+    let key = key.strip_prefix('/').unwrap_or(key);
+    key.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
 #[cfg(test)]
@@ -308,5 +331,28 @@ mod tests {
             read_token("bogus").unwrap_err().message,
             "invalid continue token: continue key is not valid: illegal base64 data at input byte 4"
         );
+    }
+
+    #[test]
+    fn tokens_of_others_are_refused() {
+        let check = |token: &str, expected: &str| {
+            let error = read_token(&URL_SAFE_NO_PAD.encode(token)).unwrap_err();
+            let prefix = "invalid continue token: continue key is not valid: ";
+            assert_eq!(error.message, format!("{prefix}{expected}"), "{token}");
+        };
+        check("i", "invalid character 'i' looking for beginning of value");
+        check(
+            r#"{"v":"v2","rv":1,"start":"a"}"#,
+            "server does not recognize this encoded version v2",
+        );
+        check(
+            r#"{"v":"meta.k8s.io/v1","start":"a"}"#,
+            "incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+        );
+        check(
+            r#"{"v":"meta.k8s.io/v1","rv":1}"#,
+            "encoded start key empty (version meta.k8s.io/v1)",
+        );
+        check(r#"{"v":"meta.k8s.io/v1","rv":1,"start":"../b"}"#, "../b");
     }
 }

@@ -15,7 +15,7 @@ use rand::Rng;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::list::number;
+use super::list::{NOT_WITH_CONTINUE, number};
 use crate::accept::{self, Shape};
 use crate::body::{self, Body};
 use crate::context::Context;
@@ -63,13 +63,14 @@ struct Watching {
 pub fn run(context: &Context, kind: &'static Kind) -> ApiResult<Response<Body>> {
     let query = &context.query;
     let timeout = timeout(number(query.text("timeoutSeconds"))?);
-    let selection = Selection::read(kind, query)?.named(context.path.name.as_deref());
+    let selection = Selection::read(kind, query)?.named(context.path.name.as_deref())?;
     let send_initial = query
         .get("sendInitialEvents")
         .filter(|text| !text.is_empty())
         .map(|_| query.flag("sendInitialEvents"));
     let bookmarks = query.flag("allowWatchBookmarks");
-    let causes = check(query.text("resourceVersionMatch"), send_initial);
+    let wanted = query.text("resourceVersionMatch");
+    let causes = check(wanted, query.text("continue"), send_initial);
     if !causes.is_empty() {
         return Err(invalid_options("ListOptions", causes));
     }
@@ -154,7 +155,7 @@ fn timeout(seconds: i64) -> Duration {
     }
 }
 
-fn check(wanted: &str, send_initial: Option<bool>) -> Vec<Cause> {
+fn check(wanted: &str, token: &str, send_initial: Option<bool>) -> Vec<Cause> {
     let mut causes = Vec::new();
     let forbidden = |field: &str, message: &str| {
         cause(
@@ -182,6 +183,9 @@ fn check(wanted: &str, send_initial: Option<bool>) -> Vec<Cause> {
             "resourceVersionMatch",
             message,
         ));
+    }
+    if !wanted.is_empty() && !token.is_empty() {
+        causes.push(forbidden("resourceVersionMatch", NOT_WITH_CONTINUE));
     }
     causes
 }

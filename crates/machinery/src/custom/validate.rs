@@ -63,18 +63,44 @@ fn check(kind: &Kind, object: &Value, old: Option<&Value>, causes: &mut Causes) 
     if let Some(scale) = kind.scale {
         replicas(object, scale.spec_replicas, causes);
         replicas(object, scale.status_replicas, causes);
+        let shown = format!(".{}", scale.selector);
+        let selector = at(object, scale.selector);
+        if !scale.selector.is_empty() && !selector.is_null() && !selector.is_string() {
+            let detail = accessor_error(&shown, selector, "string");
+            causes.invalid(&Path::new(&shown), "", &detail);
+        }
     }
+}
+
+fn at<'a>(object: &'a Value, path: &str) -> &'a Value {
+    path.split('.').fold(object, |value, name| &value[name])
+}
+
+/// What upstream says of a field that is read as another type than it has.
+fn accessor_error(path: &str, value: &Value, wanted: &str) -> String {
+    let (shown, found) = match value {
+        Value::String(text) => (text.clone(), "string"),
+        Value::Bool(flag) => (flag.to_string(), "bool"),
+        Value::Number(number) => (number.to_string(), "float64"),
+        Value::Array(_) => (value.to_string(), "[]interface {}"),
+        _ => (value.to_string(), "map[string]interface {}"),
+    };
+    format!("{path} accessor error: {shown} is of the type {found}, expected {wanted}")
 }
 
 /// What a scale shows must fit its type.
 fn replicas(object: &Value, path: &str, causes: &mut Causes) {
-    let value = path.split('.').fold(object, |value, name| &value[name]);
-    let Some(number) = value.as_i64() else {
+    let value = at(object, path);
+    if value.is_null() {
         return;
-    };
+    }
     let max = i64::from(i32::MAX);
     let shown = format!(".{path}");
     let path = Path::new(&shown);
+    let Some(number) = value.as_i64() else {
+        causes.invalid(&path, 0, &accessor_error(&shown, value, "int64"));
+        return;
+    };
     if number < 0 {
         causes.invalid(&path, number, "should be a non-negative integer");
     } else if number > max {

@@ -1,6 +1,6 @@
 //! Defaults of custom resource definitions.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Object, child, each, text};
 use crate::default::{child_or_new, get_text, value};
@@ -33,4 +33,21 @@ pub fn definition(object: &mut Object) {
             version.remove("additionalPrinterColumns");
         }
     }
+    let stored = storage_version(&object["spec"]).cloned();
+    if let (Some(name), Some(status)) = (stored, child_or_new(object, "status"))
+        && is_empty(status.get("storedVersions"))
+    {
+        status.insert("storedVersions".into(), json!([name]));
+    }
+}
+
+fn is_empty(list: Option<&Value>) -> bool {
+    list.and_then(Value::as_array).is_none_or(Vec::is_empty)
+}
+
+/// The name of the version that objects are stored in.
+pub fn storage_version(spec: &Value) -> Option<&Value> {
+    let versions = spec["versions"].as_array().into_iter().flatten();
+    let mut stored = versions.filter(|version| version["storage"] == true);
+    stored.next()?.get("name")
 }

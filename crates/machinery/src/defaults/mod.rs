@@ -6,7 +6,7 @@ mod autoscaling;
 mod batch;
 mod cluster;
 mod core;
-mod extensions;
+pub mod extensions;
 mod networking;
 pub mod pods;
 mod rbac;

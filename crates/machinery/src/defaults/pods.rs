@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Object, child, core, each, text, volumes};
 use crate::default::{child_or_new, get_text, is_absent, number, value};
+use crate::quota::totals;
 
 /// Lists of containers in a pod.
 const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
@@ -196,62 +197,20 @@ fn pod_level_requests(spec: &mut Object) {
     else {
         return;
     };
-    let totals = aggregate_requests(spec);
+    let totals = totals::of_containers(&Value::Object(spec.clone()), "requests");
     let Some(resources) = child(spec, "resources") else {
         return;
     };
     if let Some(requests) = child_or_new(resources, "requests") {
         for (name, total) in totals {
-            if name.starts_with("hugepages-") || matches!(name.as_str(), "cpu" | "memory") {
-                value(requests, &name, || total);
+            if totals::is_of_pods(&name) {
+                value(requests, &name, || total.to_string());
             }
         }
         for (name, limit) in limits {
             value(requests, &name, || limit);
         }
     }
-}
-
-/// Sums the containers' requests, raised to the largest init container.
-fn aggregate_requests(spec: &Object) -> Object {
-    use crate::quantity::Quantity;
-    let requests = |container: &Value| -> Vec<(String, Quantity)> {
-        let requests = container.pointer("/resources/requests");
-        let entries = requests.and_then(Value::as_object).into_iter().flatten();
-        entries
-            .filter_map(|(name, amount)| Some((name.clone(), Quantity::from_json(amount).ok()?)))
-            .collect()
-    };
-    let list = |name: &str| {
-        spec.get(name)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-    };
-    let mut totals: std::collections::BTreeMap<String, Quantity> = Default::default();
-    for (name, amount) in list("containers").flat_map(requests) {
-        let total = totals.entry(name).or_default();
-        *total = total.saturating_add(amount);
-    }
-    let mut sidecars: std::collections::BTreeMap<String, Quantity> = Default::default();
-    for container in list("initContainers") {
-        let restarts = container["restartPolicy"] == "Always";
-        for (name, amount) in requests(container) {
-            let running = sidecars.entry(name.clone()).or_default();
-            let peak = running.saturating_add(amount);
-            let total = totals.entry(name).or_default();
-            if restarts {
-                *running = peak;
-                *total = total.saturating_add(amount);
-            } else if *total < peak {
-                *total = peak;
-            }
-        }
-    }
-    let entries = totals.into_iter();
-    entries
-        .map(|(name, amount)| (name, amount.to_string().into()))
-        .collect()
 }
 
 /// On the host's network a container's port is the host's port.

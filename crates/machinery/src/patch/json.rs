@@ -31,23 +31,57 @@ pub fn apply(document: &Value, patch: &Value) -> Result<Value, PatchError> {
         let text = cannot_unmarshal(value, into);
         PatchError::Malformed(format!("error decoding patch: {text}"))
     };
-    let Value::Array(operations) = patch else {
-        return Err(malformed(patch, "[]handlers.jsonPatchOp"));
+    let operations = match patch {
+        Value::Array(operations) => operations.as_slice(),
+        Value::Null => &[],
+        other => return Err(malformed(other, "[]handlers.jsonPatchOp")),
     };
     if operations.len() > OPERATIONS_MAX {
         return Err(PatchError::TooLarge(operations.len()));
     }
-    let operations = operations.iter().map(|operation| {
-        let refused = || malformed(operation, "handlers.jsonPatchOp");
-        operation.as_object().ok_or_else(refused)
+    // Go reads `null` as an operation without members.
+    let nothing = Map::new();
+    let operations = operations.iter().map(|operation| match operation {
+        Value::Object(operation) => Ok(operation),
+        Value::Null => Ok(&nothing),
+        other => Err(malformed(other, "handlers.jsonPatchOp")),
     });
     let operations = operations.collect::<Result<Vec<_>, _>>()?;
+    for operation in &operations {
+        for name in TEXTS {
+            let value = operation.get(name).filter(|value| !value.is_null());
+            if let Some(value) = value.filter(|value| !value.is_string()) {
+                let text = cannot_unmarshal(value, "");
+                let text = text.replace("Go value of type ", "Go struct field jsonPatchOp.");
+                return Err(PatchError::Malformed(format!(
+                    "error decoding patch: {text}{name} of type string"
+                )));
+            }
+        }
+    }
     let mut patched = document.clone();
     let mut spent = Spent::default();
     for operation in operations {
         perform(&mut patched, operation, &mut spent).map_err(PatchError::Inapplicable)?;
     }
     Ok(patched)
+}
+
+/// Members of an operation that are texts.
+const TEXTS: [&str; 3] = ["op", "path", "from"];
+
+/// Returns what strict validation finds in a patch: members that no operation
+/// has, such as `unknown field "[0].val"`.
+pub fn unknown_members(patch: &Value) -> Vec<String> {
+    let operations = patch.as_array().into_iter().flatten().enumerate();
+    let members = operations.flat_map(|(index, operation)| {
+        let names = operation.as_object().into_iter().flat_map(Map::keys);
+        names.map(move |name| (index, name))
+    });
+    members
+        .filter(|(_, name)| *name != "value" && !TEXTS.contains(&name.as_str()))
+        .map(|(index, name)| format!("unknown field \"[{index}].{name}\""))
+        .collect()
 }
 
 /// What the operations of a patch have cost so far.
@@ -419,6 +453,24 @@ mod tests {
         let error = apply(&json!({}), &json!({"not": "an array"})).expect_err("refused");
         let expected = "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp";
         assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn operations_have_members_of_their_types() {
+        let document = json!({"a": 1});
+        let check = |patch: Value, expected: Result<Value, PatchError>| {
+            assert_eq!(apply(&document, &patch), expected, "{patch}");
+        };
+        check(Value::Null, Ok(document.clone()));
+        let malformed = "error decoding patch: json: cannot unmarshal number into Go struct field jsonPatchOp.path of type string";
+        let malformed = PatchError::Malformed(malformed.to_owned());
+        check(json!([{"op": "remove", "path": 1}]), Err(malformed));
+        let error = apply(&document, &json!([null])).expect_err("no operation");
+        assert_eq!(error.code(), 422);
+        assert_eq!(
+            unknown_members(&json!([{"op": "add", "path": "/b", "val": 1}])),
+            ["unknown field \"[0].val\""]
+        );
     }
 
     #[test]

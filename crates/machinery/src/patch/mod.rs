@@ -9,12 +9,12 @@ mod json;
 mod merge;
 pub mod strategic;
 
-pub use json::{OPERATIONS_MAX, apply as json_patch};
+pub use json::{OPERATIONS_MAX, apply as json_patch, unknown_members};
 pub use merge::apply as merge_patch;
 pub use strategic::apply as strategic_patch;
 
 /// Returns what Go's decoder says of a value of the wrong type.
-fn cannot_unmarshal(value: &serde_json::Value, into: &str) -> String {
+pub fn cannot_unmarshal(value: &serde_json::Value, into: &str) -> String {
     let kind = match value {
         serde_json::Value::Null => "null",
         serde_json::Value::Bool(_) => "bool",

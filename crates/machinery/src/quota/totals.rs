@@ -53,9 +53,14 @@ pub fn beyond(now: &Amounts, before: &Amounts) -> Amounts {
     growth
 }
 
-/// Returns the `requests` or `limits` of a whole pod: its containers and
-/// sidecars together, or the hungriest moment of its start, and the overhead.
-pub fn of_pod(spec: &Value, part: &str) -> Amounts {
+/// Whether a pod as a whole may ask for a resource, beside its containers.
+pub fn is_of_pods(name: &str) -> bool {
+    matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
+}
+
+/// Returns the `requests` or `limits` of a pod's containers: of containers and
+/// sidecars together, or of the hungriest moment of the start.
+pub fn of_containers(spec: &Value, part: &str) -> Amounts {
     let mut total = Amounts::new();
     for container in spec["containers"].as_array().into_iter().flatten() {
         add(&mut total, &read(&container["resources"][part]));
@@ -75,9 +80,16 @@ pub fn of_pod(spec: &Value, part: &str) -> Amounts {
         }
     }
     raise(&mut total, &start);
+    total
+}
+
+/// Returns the `requests` or `limits` of a whole pod: what its containers or it
+/// itself ask for, and the overhead.
+pub fn of_pod(spec: &Value, part: &str) -> Amounts {
+    let mut total = of_containers(spec, part);
     // Amounts of the pod itself stand above those of its containers.
     for (name, amount) in read(&spec["resources"][part]) {
-        if matches!(name.as_str(), "cpu" | "memory") || name.starts_with("hugepages-") {
+        if is_of_pods(&name) {
             total.insert(name, amount);
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{At, Bad, Causes, apps, cron, go_json, indexes, labels, names, pod};
+use super::{At, Bad, Causes, apps, cron, indexes, internal, labels, names, pod};
 
 /// Most rules of a policy.
 const RULES_MAX: usize = 20;
@@ -302,7 +302,8 @@ fn success_policy(spec: &At<'_>, causes: &mut Causes) {
         return;
     }
     if spec.field("completionMode").text() != "Indexed" {
-        causes.invalid(&policy.path, success_shown(&policy), REQUIRES_INDEXED);
+        let shown = internal::shown("SuccessPolicy", policy.value);
+        causes.invalid(&policy.path, shown, REQUIRES_INDEXED);
         return;
     }
     let rules = policy.field("rules");
@@ -349,21 +350,6 @@ fn success_policy(spec: &At<'_>, causes: &mut Causes) {
             causes.invalid(&count.path, number, &detail);
         }
     }
-}
-
-/// A success policy as upstream's internal type prints it.
-fn success_shown(policy: &At<'_>) -> Bad {
-    let rules: Vec<String> = policy
-        .field("rules")
-        .items()
-        .map(|rule| {
-            format!(
-                "{{\"SucceededIndexes\":{},\"SucceededCount\":{}}}",
-                rule.value["succeededIndexes"], rule.value["succeededCount"]
-            )
-        })
-        .collect();
-    Bad::raw(format!("{{\"Rules\":[{}]}}", rules.join(",")))
 }
 
 fn replacement_policy(spec: &At<'_>, causes: &mut Causes) {
@@ -503,12 +489,20 @@ pub(super) fn job_update(object: &At<'_>, old: &Value, causes: &mut Causes) {
     for name in [
         "selector",
         "completionMode",
-        "podFailurePolicy",
         "backoffLimitPerIndex",
         "managedBy",
-        "successPolicy",
     ] {
         super::immutable::field(&spec.field(name), &before[name], causes);
+    }
+    for (name, go_type) in [
+        ("podFailurePolicy", "PodFailurePolicy"),
+        ("successPolicy", "SuccessPolicy"),
+    ] {
+        let at = spec.field(name);
+        if !super::immutable::equal(at.value, &before[name]) {
+            let shown = internal::shown(go_type, at.value);
+            causes.invalid(&at.path, shown, names::IMMUTABLE);
+        }
     }
     template_update(&spec.field("template"), old, causes);
 }
@@ -524,9 +518,10 @@ fn template_update(template: &At<'_>, old: &Value, causes: &mut Causes) {
             (spec, "PodSpec", before)
         }
     };
-    let definition = format!("io.k8s.api.core.v1.{definition}");
-    if !super::immutable::same(&definition, at.value, &before) {
-        causes.invalid(&at.path, Bad::raw(go_json(at.value)), names::IMMUTABLE);
+    let name = format!("io.k8s.api.core.v1.{definition}");
+    if !super::immutable::same(&name, at.value, &before) {
+        let shown = internal::shown(definition, at.value);
+        causes.invalid(&at.path, shown, names::IMMUTABLE);
     }
 }
 

@@ -383,7 +383,7 @@ const BARE_SCOPES: [&str; 5] = [
     "NotTerminating",
     "Terminating",
 ];
-const BARE: &str = "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
+const BARE: &str = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
 
 /// Causes name the list of expressions, not the expression.
 fn scope_selector(selector: &At<'_>, hard: &[&str], causes: &mut Causes) {

@@ -211,7 +211,7 @@ fn manager(manager: &At<'_>, causes: &mut Causes) {
         causes.too_long(&manager.path, 128);
     }
     for (position, c) in manager.text().char_indices() {
-        if c.is_control() || (c.is_whitespace() && c != ' ') {
+        if !names::is_printable(c) {
             let detail = format!(
                 "invalid character U+{:04X} (at position {position})",
                 c as u32

@@ -331,6 +331,16 @@ pub fn config_key(text: &str) -> Vec<String> {
     wrong
 }
 
+/// Whether Go's `unicode.IsPrint` holds: no control, formatting or private
+/// characters, and no space but the plain one.
+pub fn is_printable(c: char) -> bool {
+    let formats = matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    let private = matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..);
+    c == ' ' || !(c.is_control() || c.is_whitespace() || formats || private)
+}
+
 /// A C identifier.
 pub fn c_identifier(text: &str) -> bool {
     let mut bytes = text.bytes();

@@ -4,6 +4,7 @@ mod annotations;
 mod container;
 mod env;
 mod gated;
+mod pod_level;
 mod probe;
 mod resize;
 mod scheduling;
@@ -16,7 +17,7 @@ mod volume;
 
 use serde_json::Value;
 
-use super::{At, Bad, Causes, ip, labels, names, resources};
+use super::{At, Bad, Causes, internal, ip, labels, names, resources};
 
 pub(super) use resize::resize;
 pub(super) use status::status;
@@ -121,7 +122,8 @@ pub(super) fn template_labels(template: &At<'_>, causes: &mut Causes) {
 pub(super) fn spec(spec: &At<'_>, causes: &mut Causes) {
     let volumes = volume::volumes(&spec.field("volumes"), causes);
     container::containers(spec, &volumes, causes);
-    pod_level_resources(&spec.field("resources"), causes);
+    pod_level::resources(spec, causes);
+    env::files(spec, causes);
     policies(spec, causes);
     labels::labels(&spec.field("nodeSelector"), causes);
     security::pod(spec, causes);
@@ -142,12 +144,6 @@ pub(super) fn spec(spec: &At<'_>, causes: &mut Causes) {
     resources::overhead(&spec.field("overhead"), causes);
     resource_claims(spec, causes);
     system::system(spec, causes);
-}
-
-fn pod_level_resources(at: &At<'_>, causes: &mut Causes) {
-    if at.is_set() {
-        resources::requirements(at, causes);
-    }
 }
 
 fn policies(spec: &At<'_>, causes: &mut Causes) {
@@ -286,7 +282,7 @@ fn host_aliases(aliases: &At<'_>, causes: &mut Causes) {
         ip::legacy(&address.path, address.text(), causes);
         let hosts = alias.field("hostnames");
         for host in hosts.items() {
-            causes.invalid_text(&hosts.path, host.text(), names::subdomain(host.text()));
+            causes.invalid_text(&host.path, host.text(), names::subdomain(host.text()));
         }
     }
 }
@@ -319,11 +315,8 @@ fn resource_claims(spec: &At<'_>, causes: &mut Causes) {
             _ => "",
         };
         if !detail.is_empty() {
-            let shown = format!(
-                "{{\"Name\":{},\"ResourceClaimName\":{},\"ResourceClaimTemplateName\":{}}}",
-                name.value, own.value, template.value
-            );
-            causes.invalid(&claim.path, Bad::raw(shown), detail);
+            let shown = internal::shown("PodResourceClaim", claim.value);
+            causes.invalid(&claim.path, shown, detail);
         }
         for at in [&own, &template] {
             if at.is_set() {

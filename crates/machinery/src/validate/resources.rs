@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{At, Bad, Causes, names};
 use crate::path::Path;
 use crate::quantity::Quantity;
+use crate::quota::totals;
 
 /// Names that need no domain.
 const STANDARD: &[&str] = &[
@@ -53,7 +54,7 @@ pub(super) fn is_native(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
 }
 
-fn is_huge_page(name: &str) -> bool {
+pub(super) fn is_huge_page(name: &str) -> bool {
     name.starts_with("hugepages-")
 }
 
@@ -95,6 +96,15 @@ pub(super) fn container_name(path: &Path<'_>, name: &str, causes: &mut Causes) {
     }
 }
 
+/// The name of a resource that a pod has as a whole.
+fn pod_name(path: &Path<'_>, name: &str, causes: &mut Causes) {
+    let before = causes.len();
+    self::name(path, name, causes);
+    if causes.len() == before && !totals::is_of_pods(name) {
+        causes.not_supported(path, name, &["cpu", "hugepages-", "memory"]);
+    }
+}
+
 /// The name of a resource in a quota.
 pub(super) fn quota_name(path: &Path<'_>, name: &str, causes: &mut Causes) {
     self::name(path, name, causes);
@@ -122,13 +132,24 @@ pub(super) fn value(path: &Path<'_>, name: &str, value: &Value, causes: &mut Cau
 
 /// A container's `resources`.
 pub(super) fn requirements(resources: &At<'_>, causes: &mut Causes) {
+    requirements_of(resources, container_name, causes);
+}
+
+/// The `resources` of a pod as a whole.
+pub(super) fn pod_requirements(resources: &At<'_>, causes: &mut Causes) {
+    requirements_of(resources, pod_name, causes);
+}
+
+type NameRule = fn(&Path<'_>, &str, &mut Causes);
+
+fn requirements_of(resources: &At<'_>, name_rule: NameRule, causes: &mut Causes) {
     let limits = resources.field("limits");
     let requests = resources.field("requests");
     let (mut computes, mut huge) = (false, false);
     let mut each = |list: &At<'_>, causes: &mut Causes| {
         for (name, value) in list.entries() {
             let path = list.path.key(name);
-            container_name(&path, name, causes);
+            name_rule(&path, name, causes);
             self::value(&path, name, value, causes);
             if is_huge_page(name) {
                 huge = true;
@@ -195,19 +216,29 @@ fn within_limit(
 fn claims(claims: &At<'_>, causes: &mut Causes) {
     let mut seen: Vec<String> = Vec::new();
     for claim in claims.items() {
-        let name = claim.field("name");
+        let (name, request) = (claim.field("name"), claim.field("request"));
         if name.is_empty() {
-            causes.required(&name.path, "");
+            causes.required(&claim.path, "");
             continue;
         }
-        let key = match claim.field("request").text() {
-            "" => name.text().to_owned(),
-            request => format!("{}/{request}", name.text()),
-        };
-        if seen.contains(&key) {
-            causes.duplicate(&claim.path, &key);
+        let whole = name.text().to_owned();
+        if seen.contains(&whole) {
+            causes.duplicate(&claim.path, &whole);
+            continue;
         }
-        seen.push(key);
+        let part = format!("{whole}/{}", request.text());
+        if request.is_empty() {
+            for _ in seen.iter().filter(|key| key.starts_with(&part)) {
+                causes.duplicate(&claim.path, &whole);
+            }
+            seen.push(whole);
+            continue;
+        }
+        causes.invalid_text(&request.path, request.text(), names::label(request.text()));
+        if seen.contains(&part) {
+            causes.duplicate(&claim.path, &part);
+        }
+        seen.push(part);
     }
 }
 

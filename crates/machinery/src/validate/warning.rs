@@ -5,6 +5,7 @@
 //! name what this server does not act on, are the server's.
 
 mod address;
+mod formats;
 mod paths;
 mod pod;
 mod ports;
@@ -75,6 +76,7 @@ fn body(kind: &Kind, object: &At<'_>, old: Option<&Value>, found: &mut Vec<Strin
         ("node.k8s.io", "RuntimeClass") => runtime_class(object, found),
         ("", "PersistentVolume") => storage::volume(object, found),
         ("", "PersistentVolumeClaim") => storage::claim(object, found),
+        ("apiextensions.k8s.io", _) => formats::definition(object, old, found),
         ("storage.k8s.io", _) => storage::class_kinds(kind.kind, object, old, found),
         _ => {}
     }

@@ -33,6 +33,9 @@ type Result<T> = std::result::Result<T, PatchError>;
 /// # Errors
 /// When the patch is malformed, or breaks a rule of its directives.
 pub fn apply(schema: Node<'_>, document: &Value, patch: &Value) -> Result<Value> {
+    if patch.is_null() {
+        return Ok(document.clone());
+    }
     let Value::Object(patch) = patch else {
         let text = cannot_unmarshal(patch, "map[string]interface {}");
         return Err(PatchError::Malformed(text));

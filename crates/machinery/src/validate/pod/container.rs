@@ -6,31 +6,33 @@ use super::super::{At, Causes, names, resources};
 use super::volume::Volumes;
 use super::{env, probe, security};
 
+/// What containers are judged by beside themselves.
+struct Pod<'a> {
+    volumes: &'a Volumes<'a>,
+    grace_seconds: i64,
+    never_restarts: bool,
+    shares_users: bool,
+}
+
 /// All containers of a pod spec.
 pub(super) fn containers(spec: &At<'_>, volumes: &Volumes<'_>, causes: &mut Causes) {
-    let grace = spec
-        .field("terminationGracePeriodSeconds")
-        .int()
-        .unwrap_or(0);
-    let host_network = spec.field("hostNetwork").flag();
+    let grace = spec.field("terminationGracePeriodSeconds").int();
+    let pod = Pod {
+        volumes,
+        grace_seconds: grace.unwrap_or(0),
+        never_restarts: spec.field("restartPolicy").text() == "Never",
+        shares_users: security::shares_users(spec),
+    };
     let mut names = BTreeSet::new();
-    regular(spec, volumes, grace, &mut names, causes);
-    init(spec, volumes, grace, &mut names, causes);
-    ephemeral(spec, volumes, &mut names, causes);
-    if host_network {
-        for list in ["containers", "initContainers"] {
-            host_network_ports(&spec.field(list), causes);
-        }
+    regular(spec, &pod, &mut names, causes);
+    init(spec, &pod, &mut names, causes);
+    ephemeral(spec, &pod, &mut names, causes);
+    if spec.field("hostNetwork").flag() {
+        host_network_ports(&spec.field("containers"), causes);
     }
 }
 
-fn regular<'a>(
-    spec: &At<'a>,
-    volumes: &Volumes<'_>,
-    grace: i64,
-    seen: &mut BTreeSet<&'a str>,
-    causes: &mut Causes,
-) {
+fn regular<'a>(spec: &At<'a>, pod: &Pod<'_>, seen: &mut BTreeSet<&'a str>, causes: &mut Causes) {
     let list = spec.value["containers"].as_array();
     let containers = spec.field("containers");
     if containers.is_empty() {
@@ -42,26 +44,20 @@ fn regular<'a>(
             value,
             path: containers.path.index(index),
         };
-        common(&container, volumes, causes);
+        common(&container, pod, causes);
         unique_name(
             value["name"].as_str().unwrap_or_default(),
             &container,
             seen,
             causes,
         );
-        probes(&container, grace, causes);
+        probes(&container, pod.grace_seconds, causes);
         restart_policy(&container, false, causes);
     }
-    host_port_conflicts(&containers, causes);
+    host_port_conflicts(containers.items(), causes);
 }
 
-fn init<'a>(
-    spec: &At<'a>,
-    volumes: &Volumes<'_>,
-    grace: i64,
-    seen: &mut BTreeSet<&'a str>,
-    causes: &mut Causes,
-) {
+fn init<'a>(spec: &At<'a>, pod: &Pod<'_>, seen: &mut BTreeSet<&'a str>, causes: &mut Causes) {
     let containers = spec.field("initContainers");
     let list = spec.value["initContainers"].as_array();
     for (index, value) in list.into_iter().flatten().enumerate() {
@@ -70,16 +66,29 @@ fn init<'a>(
             path: containers.path.index(index),
         };
         restart_policy(&container, true, causes);
-        common(&container, volumes, causes);
+        common(&container, pod, causes);
         unique_name(
             value["name"].as_str().unwrap_or_default(),
             &container,
             seen,
             causes,
         );
+        // These run one by one, and upstream counts each of them as the first.
+        let alone = At {
+            value,
+            path: containers.path.index(0),
+        };
+        host_port_conflicts(std::iter::once(alone), causes);
         if container.field("restartPolicy").text() == "Always" {
-            probes(&container, grace, causes);
+            probes(&container, pod.grace_seconds, causes);
             continue;
+        }
+        for policy in container.field("resizePolicy").items() {
+            let restart = policy.field("restartPolicy");
+            if restart.text() == "RestartContainer" {
+                let detail = "must not be set to 'RestartContainer' for non-sidecar initContainers";
+                causes.invalid(&restart.path, restart.text(), detail);
+            }
         }
         for name in [
             "lifecycle",
@@ -97,21 +106,18 @@ fn init<'a>(
 }
 
 /// Fields that an ephemeral container has no use for.
-const NOT_EPHEMERAL: [&str; 6] = [
+const NOT_EPHEMERAL: [&str; 8] = [
     "ports",
     "livenessProbe",
     "readinessProbe",
     "startupProbe",
     "lifecycle",
+    "resizePolicy",
     "restartPolicy",
+    "restartPolicyRules",
 ];
 
-fn ephemeral<'a>(
-    spec: &At<'a>,
-    volumes: &Volumes<'_>,
-    seen: &mut BTreeSet<&'a str>,
-    causes: &mut Causes,
-) {
+fn ephemeral<'a>(spec: &At<'a>, pod: &Pod<'_>, seen: &mut BTreeSet<&'a str>, causes: &mut Causes) {
     let containers = spec.field("ephemeralContainers");
     let list = spec.value["ephemeralContainers"].as_array();
     let others: Vec<&str> = seen.iter().copied().collect();
@@ -120,7 +126,7 @@ fn ephemeral<'a>(
             value,
             path: containers.path.index(index),
         };
-        common(&container, volumes, causes);
+        common(&container, pod, causes);
         unique_name(
             value["name"].as_str().unwrap_or_default(),
             &container,
@@ -164,7 +170,7 @@ fn unique_name<'a>(
 }
 
 /// What holds for every container.
-fn common(container: &At<'_>, volumes: &Volumes<'_>, causes: &mut Causes) {
+fn common(container: &At<'_>, pod: &Pod<'_>, causes: &mut Causes) {
     let name = container.field("name");
     if name.is_empty() {
         causes.required(&name.path, "");
@@ -183,16 +189,17 @@ fn common(container: &At<'_>, volumes: &Volumes<'_>, causes: &mut Causes) {
     ports(&container.field("ports"), causes);
     env::variables(&container.field("env"), causes);
     env::sources(&container.field("envFrom"), causes);
-    mounts(container, volumes, causes);
-    devices(container, volumes, causes);
+    mounts(container, pod.volumes, causes);
+    devices(container, pod.volumes, causes);
     let pull = container.field("imagePullPolicy");
     match pull.text() {
         "" => causes.required(&pull.path, ""),
         _ => causes.one_of(&pull, &["Always", "IfNotPresent", "Never"]),
     }
     resources::requirements(&container.field("resources"), causes);
-    resize_policies(&container.field("resizePolicy"), causes);
-    security::container(&container.field("securityContext"), causes);
+    resize_policies(&container.field("resizePolicy"), pod.never_restarts, causes);
+    let context = container.field("securityContext");
+    security::container(&context, pod.shares_users, causes);
 }
 
 fn restart_policy(container: &At<'_>, is_init: bool, causes: &mut Causes) {
@@ -272,9 +279,9 @@ fn ports(ports: &At<'_>, causes: &mut Causes) {
     }
 }
 
-fn host_port_conflicts(containers: &At<'_>, causes: &mut Causes) {
+fn host_port_conflicts<'a>(containers: impl Iterator<Item = At<'a>>, causes: &mut Causes) {
     let mut taken = BTreeSet::new();
-    for container in containers.items() {
+    for container in containers {
         for port in container.field("ports").items() {
             let host = port.field("hostPort");
             let Some(number) = host.int().filter(|number| *number != 0) else {
@@ -398,7 +405,7 @@ fn devices(container: &At<'_>, volumes: &Volumes<'_>, causes: &mut Causes) {
         if name.is_empty() {
             causes.required(&name.path, "");
         }
-        if !names.insert(name.text().to_owned()) {
+        if !names.insert(name.text().to_owned()) && !name.is_empty() {
             causes.invalid(&name.path, name.text(), "must be unique");
         }
         match volumes.kind(name.text()) {
@@ -411,16 +418,31 @@ fn devices(container: &At<'_>, volumes: &Volumes<'_>, causes: &mut Causes) {
         }
         if path.is_empty() {
             causes.required(&path.path, "");
-        } else if !paths.insert(path.text().to_owned()) {
+        }
+        if paths.contains(path.text()) {
             causes.invalid(&path.path, path.text(), "must be unique");
+        }
+        if path.text().split('/').any(|part| part == "..") {
+            let detail = "can not contain backsteps ('..')";
+            causes.invalid(&path.path, path.text(), detail);
         } else {
-            super::volume::no_backsteps(&path.path, path.text(), causes);
+            paths.insert(path.text().to_owned());
+        }
+        for mount in container.field("volumeMounts").items() {
+            if mount.value["name"] == *name.value {
+                let detail = "must not already exist in volumeMounts";
+                causes.invalid(&name.path, name.text(), detail);
+            }
+            if mount.value["mountPath"] == *path.value {
+                let detail = "must not already exist as a path in volumeMounts";
+                causes.invalid(&path.path, path.text(), detail);
+            }
         }
     }
 }
 
 /// Upstream names the list in most faults, not its element.
-fn resize_policies(policies: &At<'_>, causes: &mut Causes) {
+fn resize_policies(policies: &At<'_>, never_restarts: bool, causes: &mut Causes) {
     let mut seen = BTreeSet::new();
     for policy in policies.items() {
         let name = policy.field("resourceName").text().to_owned();
@@ -432,12 +454,17 @@ fn resize_policies(policies: &At<'_>, causes: &mut Causes) {
         if !seen.insert(name.clone()) {
             causes.duplicate(&policy.path, &name);
         }
-        match policy.field("restartPolicy").text() {
+        let restart = policy.field("restartPolicy").text().to_owned();
+        match restart.as_str() {
             "" => causes.required(&policies.path, ""),
             "NotRequired" | "RestartContainer" => {}
             other => {
                 causes.not_supported(&policies.path, other, &["NotRequired", "RestartContainer"]);
             }
+        }
+        if never_restarts && restart != "NotRequired" {
+            let detail = "must be 'NotRequired' when pod `restartPolicy` is 'Never'";
+            causes.invalid(&policies.path, &restart, detail);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Environment variables and what fills them.
 
 use super::super::{At, Causes, names};
+use super::volume;
 
 /// Fields of a pod that a variable can show.
 const FIELDS: &[&str] = &[
@@ -80,8 +81,10 @@ fn value_from(from: &At<'_>, has_value: bool, causes: &mut Causes) {
             key_reference(&key, causes);
         }
     }
-    if from.field("fileKeyRef").is_set() {
+    let file = from.field("fileKeyRef");
+    if file.is_set() {
         sources += 1;
+        file_reference(&file, causes);
     }
     if sources == 0 {
         let detail = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
@@ -106,6 +109,56 @@ fn key_reference(reference: &At<'_>, causes: &mut Causes) {
         causes.required(&key.path, "");
     } else {
         causes.invalid_text(&key.path, key.text(), names::config_key(key.text()));
+    }
+}
+
+fn file_reference(reference: &At<'_>, causes: &mut Causes) {
+    let rules = [
+        ("key", names::variable as fn(&str) -> Vec<String>),
+        ("volumeName", names::label),
+    ];
+    for (name, rule) in rules {
+        let at = reference.field(name);
+        match at.text() {
+            "" => causes.required(&at.path, ""),
+            text => causes.invalid_text(&at.path, text, rule(text)),
+        }
+    }
+    let path = reference.field("path");
+    match path.text() {
+        "" => causes.required(&path.path, ""),
+        text => volume::no_backsteps(&path.path, text, causes),
+    }
+}
+
+/// Files that variables come from lie in volumes that containers can write.
+pub(super) fn files(spec: &At<'_>, causes: &mut Causes) {
+    let volumes = spec.field("volumes");
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        for container in spec.field(list).items() {
+            for variable in container.field("env").items() {
+                let from = variable.field("valueFrom");
+                let file = from.field("fileKeyRef");
+                if file.is_set() {
+                    file_volume(&file.field("volumeName"), &volumes, causes);
+                }
+            }
+        }
+    }
+}
+
+fn file_volume(name: &At<'_>, volumes: &At<'_>, causes: &mut Causes) {
+    let found = volumes
+        .items()
+        .filter(|volume| volume.field("name").text() == name.text())
+        .last();
+    match found {
+        None => causes.not_found(&name.path, name.text()),
+        Some(volume) if !volume.field("emptyDir").is_set() => {
+            let detail = "referenced volume must be of type emptyDir";
+            causes.invalid(&name.path, name.text(), detail);
+        }
+        Some(_) => {}
     }
 }
 

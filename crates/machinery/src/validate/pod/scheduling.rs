@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::{At, Bad, Causes, labels, names};
+use super::super::{At, Causes, internal, labels, names};
 
 /// A pod's `affinity`.
 pub(super) fn affinity(affinity: &At<'_>, causes: &mut Causes) {
@@ -124,6 +124,7 @@ fn pod_term(term: &At<'_>, causes: &mut Causes) {
     for keys in [&same, &other] {
         label_keys(keys, &selector, causes);
     }
+    selected_twice(term, causes);
     for key in same.items() {
         if other.items().any(|other| other.text() == key.text()) {
             let detail = "exists in both matchLabelKeys and mismatchLabelKeys";
@@ -140,9 +141,30 @@ fn label_keys(keys: &At<'_>, selector: &At<'_>, causes: &mut Causes) {
     if !selector.is_set() {
         let detail = "must not be specified when labelSelector is not set";
         causes.forbidden(&keys.path, detail);
+        return;
     }
     for key in keys.items() {
         causes.invalid_text(&key.path, key.text(), names::qualified(key.text()));
+    }
+}
+
+/// A pod's own value of a label becomes the last requirement of the selector:
+/// what the selector says of that label before is said twice. Upstream names
+/// the key by its place alone, without its list.
+fn selected_twice(term: &At<'_>, causes: &mut Causes) {
+    let (keys, selector) = (term.field("matchLabelKeys"), term.field("labelSelector"));
+    let labels = selector.field("matchLabels");
+    let mut seen: BTreeSet<&str> = labels.entries().map(|(key, _)| key).collect();
+    let expressions = selector.value["matchExpressions"].as_array();
+    for expression in expressions.into_iter().flatten() {
+        let key = expression["key"].as_str().unwrap_or_default();
+        let is_said = !seen.insert(key);
+        let place = keys.items().collect::<Vec<_>>();
+        let place = place.iter().rposition(|at| at.text() == key);
+        if let Some(place) = place.filter(|_| is_said) {
+            let detail = "exists in both matchLabelKeys and labelSelector";
+            causes.invalid(&term.path.index(place), key, detail);
+        }
     }
 }
 
@@ -177,6 +199,7 @@ pub(super) fn spread(constraints: &At<'_>, causes: &mut Causes) {
         }
         let selector = constraint.field("labelSelector");
         label_keys(&constraint.field("matchLabelKeys"), &selector, causes);
+        selected_twice(&constraint, causes);
         labels::selector(&selector, causes);
     }
 }
@@ -249,12 +272,8 @@ pub(super) fn unique_tolerations(tolerations: &At<'_>, causes: &mut Causes) {
         let fields = ["key", "operator", "value", "effect"];
         let key = fields.map(|name| toleration.value[name].as_str().unwrap_or_default());
         if !seen.insert(key) {
-            let [key, operator, value, effect] = key.map(super::super::quote);
-            let shown = format!(
-                "{{\"Key\":{key},\"Operator\":{operator},\"Value\":{value},\"Effect\":{effect},\"TolerationSeconds\":{}}}",
-                toleration.value["tolerationSeconds"]
-            );
-            causes.duplicate(&toleration.path, Bad::raw(shown));
+            let shown = internal::shown("Toleration", toleration.value);
+            causes.duplicate(&toleration.path, shown);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Security contexts of pods and containers.
 
-use super::super::{At, Bad, Causes, names};
+use super::super::{At, Causes, internal, names};
 use super::{system, volume};
 
 /// Form that the name of a kernel parameter has.
@@ -41,17 +41,34 @@ pub(super) fn pod(spec: &At<'_>, causes: &mut Causes) {
 }
 
 fn host_users(spec: &At<'_>, causes: &mut Causes) {
-    let users = spec.field("hostUsers");
-    if users.value != &serde_json::Value::Bool(false) {
+    if shares_users(spec) {
         return;
     }
-    for name in ["hostNetwork", "hostPID", "hostIPC"] {
-        let at = spec.field(name);
-        if at.flag() {
-            let detail = "when `hostUsers` is false";
-            causes.forbidden(&at.path, detail);
+    // Upstream names two of them by their Go fields.
+    for (name, shown) in [
+        ("hostNetwork", "hostNetwork"),
+        ("hostPID", "HostPID"),
+        ("hostIPC", "HostIPC"),
+    ] {
+        if spec.field(name).flag() {
+            causes.forbidden(&spec.path.field(shown), NOT_WITH_OWN_USERS);
         }
     }
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        for container in spec.field(list).items() {
+            let devices = container.field("volumeDevices");
+            if !devices.is_empty() {
+                causes.forbidden(&devices.path, NOT_WITH_OWN_USERS);
+            }
+        }
+    }
+}
+
+const NOT_WITH_OWN_USERS: &str = "when `hostUsers` is false";
+
+/// Whether a pod shares the users of its host.
+pub(super) fn shares_users(spec: &At<'_>) -> bool {
+    spec.value["hostUsers"] != false
 }
 
 fn id(at: &At<'_>, causes: &mut Causes) {
@@ -123,13 +140,9 @@ fn seccomp(profile: &At<'_>, causes: &mut Causes) {
         }
         (true, true) => volume::descending(&local.path, local.text(), causes),
         (false, true) => {
-            let shown = format!(
-                "{{\"Type\":{},\"LocalhostProfile\":{}}}",
-                super::super::quote(kind.text()),
-                local.value
-            );
+            let shown = internal::shown("SeccompProfile", profile.value);
             let detail = "can only be set when seccomp type is Localhost";
-            causes.invalid(&local.path, Bad::raw(shown), detail);
+            causes.invalid(&local.path, shown, detail);
         }
         (false, false) => {}
     }
@@ -164,7 +177,7 @@ fn app_armor(profile: &At<'_>, causes: &mut Causes) {
 }
 
 /// A container's `securityContext`.
-pub(super) fn container(context: &At<'_>, causes: &mut Causes) {
+pub(super) fn container(context: &At<'_>, shares_users: bool, causes: &mut Causes) {
     if !context.is_set() {
         return;
     }
@@ -173,6 +186,10 @@ pub(super) fn container(context: &At<'_>, causes: &mut Causes) {
     let proc_mount = context.field("procMount");
     if proc_mount.is_set() {
         causes.one_of(&proc_mount, &["Default", "Unmasked"]);
+        if shares_users && proc_mount.text() == "Unmasked" {
+            let detail = "`hostUsers` must be false to use `Unmasked`";
+            causes.invalid(&proc_mount.path, proc_mount.text(), detail);
+        }
     }
     system::windows_options(&context.field("windowsOptions"), causes);
     seccomp(&context.field("seccompProfile"), causes);
@@ -185,7 +202,11 @@ pub(super) fn container(context: &At<'_>, causes: &mut Causes) {
 fn escalation(context: &At<'_>, causes: &mut Causes) {
     if context.field("privileged").flag() {
         let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
-        causes.invalid(&context.path, shown(context), detail);
+        causes.invalid(
+            &context.path,
+            internal::shown("SecurityContext", context.value),
+            detail,
+        );
     }
     let capabilities = context.field("capabilities");
     if capabilities
@@ -195,38 +216,10 @@ fn escalation(context: &At<'_>, causes: &mut Causes) {
     {
         let detail =
             "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
-        causes.invalid(&context.path, shown(context), detail);
+        causes.invalid(
+            &context.path,
+            internal::shown("SecurityContext", context.value),
+            detail,
+        );
     }
-}
-
-/// The context as upstream's internal type prints it.
-fn shown(context: &At<'_>) -> Bad {
-    let names = [
-        "capabilities",
-        "privileged",
-        "seLinuxOptions",
-        "windowsOptions",
-        "runAsUser",
-        "runAsGroup",
-        "runAsNonRoot",
-        "readOnlyRootFilesystem",
-        "allowPrivilegeEscalation",
-        "procMount",
-        "seccompProfile",
-        "appArmorProfile",
-    ];
-    let parts: Vec<String> = names
-        .iter()
-        .map(|name| {
-            let go_name = match *name {
-                "seLinuxOptions" => "SELinuxOptions".to_owned(),
-                name => super::super::go_name(name),
-            };
-            format!(
-                "\"{go_name}\":{}",
-                super::super::go_json(&context.value[*name])
-            )
-        })
-        .collect();
-    Bad::raw(format!("{{{}}}", parts.join(",")))
 }
