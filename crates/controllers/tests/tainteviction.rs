@@ -34,6 +34,9 @@ async fn pods_stay_as_long_as_they_tolerate_the_taint() {
     let world = world::running();
     let node = json!({"metadata": {"name": "one"}});
     world.call("POST", "/api/v1/nodes", Some(node)).await;
+    world
+        .until("serviceaccounts/default", "made", Value::is_object)
+        .await;
     pod(&world, "guest", json!([])).await;
     pod(&world, "hasty", tolerated(json!(1))).await;
     pod(&world, "patient", tolerated(json!(3600))).await;
