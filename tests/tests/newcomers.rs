@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 /// Pods that start at the same time.
 const NEWCOMERS: usize = 30;
+/// Policies that say the same: judging a pod by so many takes its time.
+const POLICIES: usize = 300;
 
 /// A pod that answers HTTP with its name.
 fn server(name: &str) -> Value {
@@ -59,11 +61,15 @@ fn a_pod_sends_nothing_before_its_policy_is_in_force() {
             &mut spec,
             json!({"policyTypes": ["Egress"], "egress": [{"to": [of("allowed")]}]}),
         );
-        let policy = json!({
-            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
-            "metadata": {"name": "newcomers"}, "spec": spec,
-        });
-        lab.apply(&[policy]);
+        let policies: Vec<Value> = (0..POLICIES)
+            .map(|number| {
+                json!({
+                    "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+                    "metadata": {"name": format!("newcomers-{number}")}, "spec": spec,
+                })
+            })
+            .collect();
+        lab.apply(&policies);
         let (denied, allowed) = (address(&lab, "denied"), address(&lab, "allowed"));
         let newcomers: Vec<Value> = (0..NEWCOMERS)
             .map(|number| newcomer(number, &denied, &allowed))
