@@ -63,6 +63,7 @@ async fn changes(plan: AddressPlan) -> anyhow::Result<Vec<f64>> {
         caches: plane.caches.clone(),
         settings: Settings::new(plan.clone()),
         dataplane: plane.folder().join("nobody"),
+        announcements: coracle_network::announcements().1,
     }));
     plane.ready().await?;
     create(&client).await?;

@@ -21,13 +21,13 @@ use kube::Client;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::announce::Announcements;
 use crate::balancer;
 use crate::base;
 use crate::bootstrap;
 use crate::core::{Core, Settings};
 use crate::endpoints::SERVICE_LABEL;
 use crate::ingress::{self, secrets};
-use crate::policy::PodFacts;
 use crate::policy::world::labels_of;
 use crate::push::Pusher;
 use crate::status::{self, Teller};
@@ -46,6 +46,8 @@ pub struct Options {
     pub settings: Settings,
     /// The data plane's socket file.
     pub dataplane: PathBuf,
+    /// Addresses of pods that their status does not have yet.
+    pub announcements: Announcements,
 }
 
 /// Why the resident could not begin.
@@ -68,6 +70,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
         caches,
         mut settings,
         dataplane,
+        announcements,
     } = options;
     let kernel = Kernel::open().map_err(Error::Table)?;
     let trial = Kernel::open().map_err(Error::Table)?;
@@ -104,6 +107,7 @@ pub async fn run(options: Options) -> Result<(), Error> {
         secrets: None,
         core: Core::new(settings, kernel),
         watched,
+        announcements,
         config,
         reports,
         failed: true,
@@ -254,6 +258,7 @@ struct Agent {
     watched: Watched,
     teller: Teller,
     ingress_teller: ingress::tell::Teller,
+    announcements: Announcements,
     client: Client,
     /// Secrets with certificates, once an Ingress names one.
     secrets: Option<mpsc::UnboundedReceiver<secrets::Change>>,
@@ -283,6 +288,7 @@ impl Agent {
             }
             is_due = tokio::select! {
                 () = self.watched.changed() => false,
+                () = self.announcements.changed() => false,
                 Some((key, secret)) = next(&mut self.secrets) => {
                     self.core.set_secret(key, secret);
                     true
@@ -299,7 +305,8 @@ impl Agent {
     /// Hands what has changed to the core; returns whether that may have to be
     /// told in a status.
     fn take_changes(&mut self) -> bool {
-        let dirty = self.watched.take();
+        let mut dirty = self.watched.take();
+        dirty.pods.extend(self.announcements.take());
         if dirty.is_empty() {
             return false;
         }
@@ -314,9 +321,9 @@ impl Agent {
             self.core.set_policy(key, policy.map(Arc::unwrap_or_clone));
         }
         for key in dirty.pods {
-            let facts = self.watched.pods.of(&key);
-            self.core
-                .set_pod(key, facts.and_then(|pod| PodFacts::of(&pod)));
+            let pod = self.watched.pods.of(&key);
+            let facts = self.announcements.facts(&key, pod.as_deref());
+            self.core.set_pod(key, facts);
         }
         for key in dirty.classes {
             let class = self.watched.classes.of(&key);
@@ -355,11 +362,12 @@ impl Agent {
             false => self.core.commit(),
         };
         self.failed = written.is_err();
-        if let Err(error) = written {
-            tracing::error!(
+        match written {
+            Ok(_) => self.announcements.settle(self.core.has_policies()),
+            Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "rules not written, trying again"
-            );
+            ),
         }
         self.forget_flows();
         if let Some(config) = self.core.config() {

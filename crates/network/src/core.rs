@@ -300,6 +300,11 @@ impl<S: Sink> Core<S> {
         Ok(edits)
     }
 
+    /// Returns whether there are policies: while there are, unknown pods are held.
+    pub fn has_policies(&self) -> bool {
+        !self.world.policies.is_empty()
+    }
+
     /// Returns the policies with addresses in place of selectors.
     pub fn policies(&self) -> Vec<Policy> {
         policy::resolve(&self.world)

@@ -6,6 +6,7 @@
 //! fragment only.
 
 mod agent;
+mod announce;
 pub mod balancer;
 pub mod base;
 pub mod bootstrap;
@@ -23,6 +24,7 @@ pub mod service;
 mod status;
 
 pub use agent::{Error, Options, run};
+pub use announce::{Announcements, Announcer, announcements};
 pub use core::{Core, Settings};
 pub use ingress::authority::Issue;
 pub use plan::AddressPlan;

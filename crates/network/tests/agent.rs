@@ -1,7 +1,7 @@
 //! The resident against the real API server, the real data plane and the
 //! kernel: what the API says is what connections meet.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
@@ -9,17 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coracle_apiserver::{ApiServer, Config, Identity};
-use coracle_client::Caches;
+use coracle_client::{Caches, Key};
 use coracle_dataplane::control;
 use coracle_dataplane::host::{self, Client as HostClient, Direct, Policy, Resolver};
 use coracle_netdev::testing::{in_namespace, skip};
 use coracle_netdev::{AddressPlan, base, netns, pod};
-use coracle_network::{Options, Settings};
+use coracle_network::{Announcer, Options, Settings, announcements};
 use k8s_openapi::api::core::v1::{Event, Namespace, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use kube::{Client, Resource};
+use kube::{Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
@@ -30,6 +30,8 @@ struct Cluster {
     inside: OwnedFd,
     pods: Vec<(OwnedFd, Ipv4Addr)>,
     client: Client,
+    caches: Caches,
+    announcer: Announcer,
     runtime: Runtime,
     _host: Runtime,
     _folder: tempfile::TempDir,
@@ -66,10 +68,14 @@ impl Cluster {
         let client =
             runtime.block_on(async { Client::new(server.service(Identity::admin()), "default") });
         let control = folder.path().join("control.sock");
+        let caches = Caches::new(client.clone());
+        let (announcer, announcements) = announcements();
         let cluster = Cluster {
             inside,
             pods: Vec::new(),
             client: client.clone(),
+            caches: caches.clone(),
+            announcer,
             runtime,
             _host: host,
             _folder: folder,
@@ -86,8 +92,8 @@ impl Cluster {
         });
         cluster.runtime.spawn(async move {
             coracle_network::run(Options {
-                client: client.clone(),
-                caches: Caches::new(client),
+                client,
+                caches,
                 settings: Settings {
                     plan: AddressPlan::default(),
                     domain: "cluster.local".into(),
@@ -97,6 +103,7 @@ impl Cluster {
                     authority: None,
                 },
                 dataplane: control,
+                announcements,
             })
             .await
         });
@@ -136,6 +143,18 @@ impl Cluster {
 
     /// Makes a running pod that answers with its name and the caller's address.
     fn pod(&mut self, name: &'static str) -> Ipv4Addr {
+        let (address, _) = self.starting_pod(name);
+        let status =
+            json!({"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}});
+        let api: Api<Pod> = self.api();
+        self.runtime
+            .block_on(api.patch_status(name, &PatchParams::default(), &Patch::Merge(&status)))
+            .expect("patched");
+        address
+    }
+
+    /// Makes a pod whose status has no address; returns the address and the uid.
+    fn starting_pod(&mut self, name: &'static str) -> (Ipv4Addr, String) {
         let address = Ipv4Addr::new(10, 244, 0, 20 + self.pods.len() as u8);
         let netns = netns::create().expect("namespace");
         let attach = || {
@@ -161,17 +180,11 @@ impl Cluster {
             }
         });
         self.pods.push((netns, address));
-        self.create::<Pod>(json!({
+        let pod: Pod = self.create(json!({
             "metadata": {"name": name, "labels": {"app": name}},
             "spec": {"containers": [{"name": "c", "image": "i"}], "automountServiceAccountToken": false},
         }));
-        let status =
-            json!({"status": {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}});
-        let api: Api<Pod> = self.api();
-        self.runtime
-            .block_on(api.patch_status(name, &PatchParams::default(), &Patch::Merge(&status)))
-            .expect("patched");
-        address
+        (address, pod.uid().expect("a uid"))
     }
 
     fn slice(&self, service: &str, addresses: &[Ipv4Addr]) {
@@ -288,6 +301,7 @@ fn what_the_api_says_is_what_connections_meet() {
         });
         names(&cluster, vip);
         policies(&cluster, vip, local);
+        newcomers(&mut cluster);
         balancers(&cluster);
         refusals(&cluster);
     });
@@ -337,6 +351,38 @@ fn policies(cluster: &Cluster, vip: SocketAddr, local: SocketAddr) {
         .expect("deleted");
     cluster.wait("no policy", || cluster.in_pod(0, || ask(vip)).ok());
     cluster.wait("no policy", || ask(local).ok());
+}
+
+/// A pod that was announced is judged, though its status has no address.
+fn newcomers(cluster: &mut Cluster) {
+    let of = |app: &str| json!({"podSelector": {"matchLabels": {"app": app}}});
+    let mut spec = of("late");
+    spec["policyTypes"] = json!(["Egress"]);
+    spec["egress"] = json!([{"to": [of("one")]}]);
+    cluster.create::<NetworkPolicy>(json!({"metadata": {"name": "late"}, "spec": spec}));
+    let (late, uid) = cluster.starting_pod("late");
+    let number = cluster.pods.len() - 1;
+    let [one, two] = [0, 1].map(|pod| SocketAddr::from((cluster.pods[pod].1, PORT)));
+    cluster.wait("the pod is held", || {
+        let soon = Duration::from_millis(50);
+        let asked = cluster.in_pod(number, || TcpStream::connect_timeout(&one, soon));
+        asked.err()
+    });
+    let pods = cluster.caches.of::<Pod>();
+    cluster.wait("the pod in the cache", || pods.get("default", "late"));
+    let known = cluster
+        .announcer
+        .announce(Key::new("default", "late"), uid, late);
+    cluster.runtime.block_on(known);
+    let asked = cluster.in_pod(number, || ask(one));
+    assert_eq!(asked.expect("allowed"), format!("one {late}"));
+    let refused = cluster.in_pod(number, || ask(two)).expect_err("denied");
+    assert_eq!(refused.kind(), ErrorKind::HostUnreachable);
+    let api: Api<NetworkPolicy> = cluster.api();
+    cluster
+        .runtime
+        .block_on(api.delete("late", &DeleteParams::default()))
+        .expect("deleted");
 }
 
 fn balancers(cluster: &Cluster) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use coracle_netdev::plan::AddressPlan;
 
+use crate::announce::Announce;
 use crate::images::Registries;
 
 /// What a node is told when it starts.
@@ -38,6 +39,8 @@ pub struct Config {
     pub domain: String,
     /// How registries are reached.
     pub registries: Arc<dyn Registries>,
+    /// Who is told of a pod's address before its first container starts.
+    pub announce: Announce,
     /// How many pods the node takes.
     pub pods_max: u32,
 }

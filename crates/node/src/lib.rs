@@ -5,6 +5,7 @@
 //! through which the API server reaches logs, exec and ports.
 
 mod address;
+mod announce;
 mod config;
 mod env;
 mod eviction;
@@ -26,6 +27,7 @@ mod tokens;
 mod volumes;
 mod worker;
 
+pub use announce::{Announce, Announcement};
 pub use config::Config;
 pub use images::Registries;
 pub use kubelet::Kubelet;

@@ -15,6 +15,7 @@ use coracle_image::registry::{Dial, Direct, RegistryOptions};
 use coracle_netdev::plan::AddressPlan;
 use futures::future::BoxFuture;
 
+use crate::announce::Announce;
 use crate::config::Config;
 use crate::images::Registries;
 
@@ -64,6 +65,7 @@ impl Simulated {
             plan: self.plan.clone(),
             domain: "cluster.local".into(),
             registries: Arc::new(NoRegistries),
+            announce: Announce::default(),
             pods_max: self.pods_max,
         }
     }

@@ -12,7 +12,8 @@ use coracle_cluster::pki::Pki;
 use coracle_cluster::{HostNetwork, Shares, init};
 use coracle_controllers::Context as Controllers;
 use coracle_netdev::AddressPlan;
-use coracle_node::{Node, Provisioner};
+use coracle_network::Announcer;
+use coracle_node::{Announce, Node, Provisioner};
 use coracle_runtime::Cgroups;
 use kube::Client;
 use rustls::pki_types::CertificateDer;
@@ -145,11 +146,13 @@ fn start_residents(
             client(Identity::new(user, &groups))
         }
     };
+    let (announcer, announcements) = coracle_network::announcements();
     let node = node(
         name,
         caches.clone(),
         as_agent("kubelet", Identity::node(name)),
         &plan,
+        announcer,
     )?;
     server.set_kubelet(node.kubelet());
     tokio::spawn(coracle_controllers::start(Controllers::new(
@@ -181,6 +184,7 @@ fn start_residents(
         caches,
         settings,
         dataplane: paths::dataplane_socket(),
+        announcements,
     });
     tokio::spawn(async move {
         if let Err(error) = network.await {
@@ -208,7 +212,13 @@ fn authority(pki: &Pki) -> coracle_network::Issue {
     })
 }
 
-fn node(name: &str, caches: Caches, client: Client, plan: &AddressPlan) -> anyhow::Result<Node> {
+fn node(
+    name: &str,
+    caches: Caches,
+    client: Client,
+    plan: &AddressPlan,
+    network: Announcer,
+) -> anyhow::Result<Node> {
     let cluster = paths::cluster();
     let config = coracle_node::Config {
         name: name.into(),
@@ -224,6 +234,7 @@ fn node(name: &str, caches: Caches, client: Client, plan: &AddressPlan) -> anyho
         plan: plan.clone(),
         domain: DOMAIN.into(),
         registries: Arc::new(Inside::new(paths::gateway_socket())),
+        announce: Announce::new(move |it| Box::pin(network.announce(it.pod, it.uid, it.address))),
         pods_max: 250,
     };
     Ok(Node::new(

@@ -62,8 +62,15 @@ impl PodFacts {
     /// A pod in the node's network namespace cannot be told from the node and
     /// is no subject of policies (as in the API's documentation).
     pub fn of(pod: &Pod) -> Option<Self> {
-        let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref()?);
-        let over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+        let address = pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok()?;
+        PodFacts::at(pod, address)
+    }
+
+    /// Reads a pod that has this address, whatever its status says of it.
+    pub fn at(pod: &Pod, address: Ipv4Addr) -> Option<Self> {
+        let spec = pod.spec.as_ref()?;
+        let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+        let over = matches!(phase, Some("Succeeded" | "Failed"));
         if over || spec.host_network == Some(true) {
             return None;
         }
@@ -77,7 +84,7 @@ impl PodFacts {
             }
         }
         Some(PodFacts {
-            address: status.pod_ip.as_ref()?.parse().ok()?,
+            address,
             labels: pod.metadata.labels.clone().unwrap_or_default(),
             ports,
             host_ports,

@@ -292,8 +292,10 @@ impl Worker {
             match self.make_sandbox().await {
                 Ok(sandbox) => {
                     *self.handle.address.write() = sandbox.address;
+                    let known = self.announce(sandbox.address);
                     self.sandbox = Some(sandbox);
                     self.write_status().await;
+                    known.await;
                 }
                 Err(error) => {
                     let text = format!("Failed to create pod sandbox: {error}");

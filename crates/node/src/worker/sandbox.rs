@@ -8,10 +8,13 @@ use std::os::fd::AsFd;
 
 use coracle_netdev::pod as netdev;
 use coracle_runtime::{Runtime, Sandbox, SandboxSpec};
+use futures::FutureExt;
+use futures::future::OptionFuture;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::ResourceExt;
 
 use super::Worker;
+use crate::announce::Announcement;
 use crate::env::PodFacts;
 
 /// A pod's namespaces, ready for containers.
@@ -144,6 +147,22 @@ impl Worker {
             sandbox: Some(sandbox),
             address: Some(address),
         })
+    }
+
+    /// Tells of the pod's own address; the future ends when it is known.
+    pub(super) fn announce(
+        &self,
+        address: Option<Ipv4Addr>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let own = address.filter(|_| !uses_host_network(&self.pod));
+        let known = own.map(|address| {
+            self.shared.config.announce.tell(Announcement {
+                pod: self.key.clone(),
+                uid: self.uid.clone(),
+                address,
+            })
+        });
+        OptionFuture::from(known).map(drop)
     }
 
     async fn namespaces(
