@@ -75,9 +75,15 @@ fn users_and_groups() {
             ),
             "{message}"
         );
+        // Said by what it waits for, and while it backs off by how it ended.
         lab.until("pod", "unknown", |pod| {
-            let waiting = &pod["status"]["containerStatuses"][0]["state"]["waiting"];
-            waiting.to_string().contains("nobody-here")
+            let status = &pod["status"]["containerStatuses"][0];
+            let said = [
+                &status["state"]["waiting"],
+                &status["lastState"]["terminated"],
+            ];
+            said.iter()
+                .any(|said| said["message"].to_string().contains("nobody-here"))
         });
         groups_of_volumes(&lab);
     });
