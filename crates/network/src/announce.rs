@@ -158,7 +158,7 @@ mod tests {
         let (announcer, mut announcements) = announcements();
         let key = Key::new("shop", "web");
         let known = announcer.announce(key.clone(), "1".into(), ADDRESS);
-        assert_eq!(announcements.take(), [key.clone()]);
+        assert_eq!(announcements.take(), std::slice::from_ref(&key));
         assert!(known.now_or_never().is_none(), "it waits for the kernel");
         let pod = json!({"metadata": {"uid": uid}, "spec": {"containers": []}, "status": status});
         let pod: Pod = serde_json::from_value(pod).expect("a pod");
