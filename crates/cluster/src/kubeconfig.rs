@@ -2,6 +2,8 @@
 //! disturbing what else stands there; the file is backed up before its first
 //! change.
 
+mod lock;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::pki::Pair;
+use lock::Lock;
 
 /// The kubeconfig could not be read, understood or written.
 #[derive(Debug, thiserror::Error)]
@@ -69,14 +72,11 @@ impl Entry {
     /// Fails if the file cannot be read or written or is no kubeconfig; it is
     /// then left as it was.
     pub fn merge_into(&self, path: &Path) -> Result<(), KubeconfigError> {
-        let before = load(path)?;
-        let mut document = before.clone();
-        self.put(&mut document);
-        if document != before {
+        let put = |document: &mut _| self.put(document);
+        edit(path, put, |document| {
             back_up(path)?;
-            store(path, &document)?;
-        }
-        Ok(())
+            store(path, document)
+        })
     }
 
     fn put(&self, document: &mut Map<String, Value>) {
@@ -118,36 +118,56 @@ impl Entry {
 /// # Errors
 /// Fails if the file cannot be read or written or is no kubeconfig.
 pub fn remove(path: &Path, name: &str) -> Result<(), KubeconfigError> {
-    if !path.exists() {
-        return Ok(());
-    }
-    let before = load(path)?;
-    let mut document = before.clone();
+    let take_out = |document: &mut _| take_out(document, name);
+    edit(path, take_out, |document| match is_bare(document) {
+        true => fs::remove_file(path).map_err(|source| failed(path, source)),
+        false => store(path, document),
+    })
+}
+
+fn take_out(document: &mut Map<String, Value>, name: &str) {
     for list in ["clusters", "contexts", "users"] {
         if let Some(Value::Array(entries)) = document.get_mut(list) {
             entries.retain(|entry| entry["name"] != name);
         }
     }
-    if document
-        .get("current-context")
-        .is_some_and(|context| context == name)
-    {
-        let next = document["contexts"]
-            .as_array()
-            .and_then(|contexts| contexts.first());
+    let current = document.get("current-context");
+    if current.is_some_and(|context| context == name) {
+        let contexts = document.get("contexts").and_then(Value::as_array);
+        let next = contexts.and_then(|contexts| contexts.first());
         let next = next.map_or(json!(""), |context| context["name"].clone());
         document.insert("current-context".into(), next);
     }
-    if document == before {
+}
+
+/// Changes the kubeconfig at `path`, under its lock; where nothing changes,
+/// nothing is written, and nothing need be writable.
+fn edit(
+    path: &Path,
+    change: impl Fn(&mut Map<String, Value>),
+    write: impl Fn(&Map<String, Value>) -> Result<(), KubeconfigError>,
+) -> Result<(), KubeconfigError> {
+    let changed = || {
+        let before = load(path)?;
+        let mut document = before.clone();
+        change(&mut document);
+        Ok((document != before).then_some(document))
+    };
+    if changed()?.is_none() {
         return Ok(());
     }
-    if is_bare(&document) {
-        return fs::remove_file(path).map_err(|source| KubeconfigError::File {
-            path: path.to_owned(),
-            source,
-        });
+    let _lock = Lock::take(path).map_err(|source| failed(path, source))?;
+    match changed()? {
+        Some(document) => write(&document),
+        None => Ok(()),
     }
-    store(path, &document)
+}
+
+fn failed(path: &Path, source: io::Error) -> KubeconfigError {
+    KubeconfigError::File {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// Returns whether nothing is left in the file but its frame.
@@ -177,12 +197,7 @@ fn load(path: &Path) -> Result<Map<String, Value>, KubeconfigError> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Map::new()),
-        Err(source) => {
-            return Err(KubeconfigError::File {
-                path: path.to_owned(),
-                source,
-            });
-        }
+        Err(source) => return Err(failed(path, source)),
     };
     if text.trim().is_empty() {
         return Ok(Map::new());
@@ -217,17 +232,11 @@ fn back_up(path: &Path) -> Result<(), KubeconfigError> {
 fn store(path: &Path, document: &Map<String, Value>) -> Result<(), KubeconfigError> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    let failed = |source| KubeconfigError::File {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| failed(path, source);
     let text = serde_saphyr::to_string(document)
         .map_err(|error| failed(io::Error::other(error.to_string())))?;
     // A link stays a link: the file it names is replaced.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if let Some(folder) = target.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
     let partial = target.with_extension(format!("partial-{}", std::process::id()));
     fs::OpenOptions::new()
         .write(true)
@@ -282,6 +291,24 @@ mod tests {
         entry("coracle").merge_into(&path).unwrap();
         remove(&path, "coracle").unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn changes_at_once_are_all_made() {
+        let dir = tempfile::tempdir().expect("a folder for the test");
+        let path = dir.path().join("kube/config");
+        let names: Vec<String> = (0..16).map(|number| format!("c{number}")).collect();
+        let at_once = |change: fn(&Path, &str)| {
+            std::thread::scope(|scope| {
+                for name in &names {
+                    scope.spawn(|| change(&path, name));
+                }
+            });
+        };
+        at_once(|path, name| entry(name).merge_into(path).unwrap());
+        assert_eq!(load(&path).unwrap()["users"].as_array().unwrap().len(), 16);
+        at_once(|path, name| remove(path, name).unwrap());
+        assert_eq!(fs::read_dir(dir.path().join("kube")).unwrap().count(), 1);
     }
 
     #[test]
