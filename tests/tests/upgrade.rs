@@ -73,10 +73,23 @@ fn picture(cluster: &Cluster) -> (Vec<Value>, Vec<i32>) {
     let pods = list["items"].as_array().into_iter().flatten();
     let pods = pods.map(|pod| {
         let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+        let containers = pod["status"]["containerStatuses"].as_array();
+        // A newer version may say more of a container.
+        let container = |one: &Value| {
+            let names = [
+                "containerID",
+                "imageID",
+                "ready",
+                "restartCount",
+                "state",
+                "lastState",
+            ];
+            names.map(|name| one[name].clone())
+        };
         json!({
             "uid": pod["metadata"]["uid"], "ip": pod["status"]["podIP"],
             "ready": conditions.filter(|one| one["type"] == "Ready").collect::<Vec<_>>(),
-            "containers": pod["status"]["containerStatuses"],
+            "containers": containers.into_iter().flatten().map(container).collect::<Vec<_>>(),
         })
     });
     let inside = descendants(cluster.processes("init")[0]);
