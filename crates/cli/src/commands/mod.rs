@@ -90,8 +90,7 @@ fn cluster_name(text: &str) -> Result<String, String> {
     Err("a cluster's name is made of a-z, 0-9 and '-', begins and ends with a letter or digit and has at most 40 characters".into())
 }
 
-// Most of a short command's time went into the flags of all others; `defer`
-// leaves them until they are asked for.
+// `defer`: a command's flags are made once it is named, not at every start.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 enum Command {

@@ -17,7 +17,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(super) struct Lock(PathBuf);
 
 impl Lock {
-    /// Waits for the lock of the kubeconfig at `path` and takes it.
+    /// Waits for the lock of the kubeconfig at `path` and takes it; one that was
+    /// left behind is taken over. Makes the folder if there is none.
     ///
     /// # Errors
     /// Fails if its file cannot be made.

@@ -332,7 +332,8 @@ pub fn config_key(text: &str) -> Vec<String> {
 }
 
 /// Whether Go's `unicode.IsPrint` holds: no control, formatting or private
-/// characters, and no space but the plain one.
+/// characters, and no space but the plain one. Characters that Unicode has not
+/// assigned pass here.
 pub fn is_printable(c: char) -> bool {
     let formats = matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
