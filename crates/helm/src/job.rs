@@ -139,7 +139,7 @@ impl Job<'_> {
     fn execute(&self, chart: &Chart, values: Map) -> Result<Executed, Box<RenderError>> {
         let (texts, documents) = std::thread::scope(|scope| {
             let mut reading = Reading::new(scope, self.rules);
-            let mut hear = |path: &str, text: &Arc<str>| reading.hear(path, text);
+            let mut hear = |path: &str, text: &Arc<String>| reading.hear(path, text);
             let written = self.run(chart, values, &BTreeSet::new(), &mut hear);
             written.map(|(texts, _)| (texts, reading.finish()))
         })?;
@@ -189,7 +189,7 @@ impl Job<'_> {
         chart: &Chart,
         values: Map,
         traced: &BTreeSet<String>,
-        hear: &mut dyn FnMut(&str, &Arc<str>),
+        hear: &mut dyn FnMut(&str, &Arc<String>),
     ) -> Result<(Texts, Provenance), Box<RenderError>> {
         let capabilities = self.capabilities.to_value();
         let (sources, contexts) = collect(chart, values, self.release_value(), capabilities);
@@ -224,7 +224,9 @@ impl Job<'_> {
                 found.files.insert(source.path.clone(), lines);
             }
             let written = coracle_gotemplate::funcs::without_no_value(written);
-            let text: Arc<str> = String::from_utf8_lossy(&written).into();
+            let text = String::from_utf8(written)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+            let text = Arc::new(text);
             hear(&source.path, &text);
             texts.insert(source.path.clone(), text);
         }
