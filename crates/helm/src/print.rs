@@ -18,7 +18,9 @@ pub struct Parts {
 
 /// Returns the manifest of a release, as its record keeps it.
 pub fn manifest(rendered: &Rendered, crds: bool) -> String {
-    let mut out = String::new();
+    let lengths = rendered.manifests.iter();
+    let length = lengths.map(|manifest| manifest.path.len() + manifest.body.len() + AROUND_BYTES);
+    let mut out = String::with_capacity(length.sum::<usize>());
     for file in rendered.crds.iter().filter(|_| crds) {
         push(&mut out, &file.name, &String::from_utf8_lossy(&file.data));
     }
@@ -48,9 +50,13 @@ pub fn template(rendered: &Rendered, parts: Parts) -> String {
     out
 }
 
+const SOURCE: &str = "---\n# Source: ";
+/// What stands around the path and the text of a document.
+const AROUND_BYTES: usize = SOURCE.len() + 2;
+
 /// Appends a document.
 fn push(out: &mut String, path: &str, body: &str) {
-    for part in ["---\n# Source: ", path, "\n", body, "\n"] {
+    for part in [SOURCE, path, "\n", body, "\n"] {
         out.push_str(part);
     }
 }
