@@ -5,8 +5,8 @@
 //! documents of a release; [`print::template`] prints them as `helm template`
 //! does. Not here: reading the disk, clusters, releases.
 
-pub mod ahead;
-mod archive;
+mod ahead;
+pub mod archive;
 pub mod capabilities;
 pub mod chart;
 pub mod coalesce;
