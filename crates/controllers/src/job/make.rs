@@ -178,8 +178,7 @@ impl Controller {
             active: active as i32,
             again,
         };
-        let find = |name: &str| self.pods.get(&key.namespace, name);
-        if job.metadata.deletion_timestamp.is_some() || !self.expectations.are_met(key, find) {
+        if job.metadata.deletion_timestamp.is_some() {
             return Ok(unchanged(None));
         }
         let wanted = wanted(job, tally);

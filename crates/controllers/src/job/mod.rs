@@ -117,6 +117,9 @@ impl Controller {
         if !self.writes.are_in(key, &*job) {
             return Ok(Outcome::Done);
         }
+        // Asked before the pods are counted: what comes after is counted as well.
+        let find = |name: &str| self.pods.get(&key.namespace, name);
+        let is_current = self.expectations.are_met(key, find);
         let mut status = job.status.clone().unwrap_or_default();
         let owned = self.claim(&job).await?;
         if finish::ended(&status).is_some() {
@@ -131,25 +134,31 @@ impl Controller {
             Some(end) => {
                 finish::target(&mut status, end);
                 self.delete(&job, &tally.active).await?;
-                Managed {
+                Some(Managed {
                     active: 0,
                     again: None,
-                }
+                })
             }
-            None => self.manage(&job, key, &tally, &owned, at).await?,
+            None if is_current => Some(self.manage(&job, key, &tally, &owned, at).await?),
+            // The last counts are truer than those without the newest pods.
+            None => None,
         };
-        let over = tally.active.is_empty() && tally.terminating == 0 && tally::is_settled(&status);
-        let ended = end.filter(|_| over && tally.counted.is_empty());
+        let gone = is_current && tally.active.is_empty() && tally.terminating == 0;
+        let over = gone && tally.counted.is_empty() && tally::is_settled(&status);
+        let ended = end.filter(|_| over);
         if let Some(end) = &ended {
             finish::end(&mut status, end);
         }
-        counts(&mut status, &tally, managed.active);
+        if let Some(managed) = &managed {
+            counts(&mut status, &tally, managed.active);
+        }
         self.write_status(&job, status.clone()).await?;
         let succeeded = status.succeeded.unwrap_or(0);
         self.tell(&job, told, ended.as_ref(), succeeded);
         self.release(&tally.counted).await?;
         let deadline = finish::until_deadline(&job, &status, at).filter(|_| ended.is_none());
-        let again = managed.again.into_iter().chain(deadline).min();
+        let again = managed.and_then(|managed| managed.again);
+        let again = again.into_iter().chain(deadline).min();
         Ok(again.map_or(Outcome::Done, Outcome::Again))
     }
 
