@@ -6,7 +6,7 @@ mod pretend;
 
 use std::time::Duration;
 
-use coracle_runtime::{Container, ExecError, ExecSession, ExecSpec, Exit};
+use coracle_runtime::{Container, Credentials, ExecError, ExecSession, ExecSpec, Exit};
 use coracle_runtime::{Runtime, RuntimeError, Sandbox};
 
 pub use pretend::{Pretended, Script};
@@ -93,6 +93,11 @@ impl Running {
             Running::Linux(container) => container.started_at_nanos(),
             Running::Pretended(container) => container.started_at_nanos(),
         }
+    }
+
+    /// Returns the user that it began as, where that is known.
+    pub fn user(&self) -> Option<&Credentials> {
+        self.linux()?.user()
     }
 
     /// Waits for its end.

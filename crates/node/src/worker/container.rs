@@ -1,8 +1,10 @@
 //! What a worker knows of one container: its present run, its last end, why
 //! it waits.
 
-use coracle_runtime::Exit;
-use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated};
+use coracle_runtime::{Credentials, Exit};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStateTerminated, ContainerUser, LinuxContainerUser,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use tokio::task::JoinSet;
@@ -29,6 +31,8 @@ pub struct State {
     pub ended: Option<ContainerStateTerminated>,
     /// The image it was started from: name and id.
     pub image: Option<(String, String)>,
+    /// The user that its latest run began as.
+    pub user: Option<ContainerUser>,
     /// The pull of its image, while it waits for that.
     pub pull: Option<Pull>,
     /// The delay before a crashed container is started again.
@@ -45,6 +49,7 @@ impl Default for State {
             waiting: Some(("ContainerCreating".into(), String::new())),
             ended: None,
             image: None,
+            user: None,
             pull: None,
             crashes: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),
             misses: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),
@@ -195,6 +200,18 @@ pub fn terminated(id: &str, exit: &Exit) -> ContainerStateTerminated {
         started_at: Some(time(exit.started_at_nanos)),
         finished_at: Some(time(exit.finished_at_nanos)),
         ..Default::default()
+    }
+}
+
+/// Returns the API's form of the user that a run began as.
+pub fn user(credentials: &Credentials) -> ContainerUser {
+    let groups = credentials.groups.iter().map(|gid| i64::from(*gid));
+    ContainerUser {
+        linux: Some(LinuxContainerUser {
+            uid: credentials.uid.into(),
+            gid: credentials.gid.into(),
+            supplemental_groups: Some(groups.collect()),
+        }),
     }
 }
 
