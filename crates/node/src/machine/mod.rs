@@ -108,20 +108,6 @@ impl Running {
         }
     }
 
-    /// Ends it at once.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub async fn kill(&self) -> Result<(), RuntimeError> {
-        match self {
-            Running::Linux(container) => container.kill(9).await,
-            Running::Pretended(container) => {
-                container.end(137);
-                Ok(())
-            }
-        }
-    }
-
     /// Asks it to stop, and kills it if it has not done so within `grace`.
     ///
     /// # Errors
@@ -130,7 +116,7 @@ impl Running {
         match self {
             Running::Linux(container) => container.stop(grace).await,
             Running::Pretended(container) => {
-                container.end(if grace.is_zero() { 137 } else { 143 });
+                container.end(143);
                 Ok(container.wait().await)
             }
         }
