@@ -23,7 +23,7 @@ use kube::{Api, Client, ResourceExt};
 use tokio::time::Instant;
 
 use crate::context::Context;
-use crate::expectations::Expectations;
+use crate::expectations::{Expectations, PATIENCE};
 use crate::history::{self, History, Naming};
 use crate::owner::{Claim, controller_name};
 use crate::pods;
@@ -42,7 +42,7 @@ struct Controller {
     nodes: Cache<Node>,
     revisions: Cache<ControllerRevision>,
     recorder: Recorder,
-    expectations: Expectations,
+    expectations: Arc<Expectations>,
     failures: Failures,
 }
 
@@ -56,7 +56,7 @@ pub async fn run(context: Context) {
         revisions: context.caches.of(),
         recorder: Recorder::new(client.clone(), "daemonset-controller"),
         client,
-        expectations: Expectations::default(),
+        expectations: Arc::default(),
         failures: Failures::default(),
     });
     controller.sets.ready().await;
@@ -72,8 +72,9 @@ pub async fn run(context: Context) {
     controller
         .nodes
         .on_change(move |_| sets.all().iter().for_each(|set| own.add(key_of(&**set))));
-    let own = queue.clone();
+    let (own, expectations) = (queue.clone(), controller.expectations.clone());
     controller.pods.on_transition(move |pod| {
+        expectations.seen(&**pod);
         if let Some(name) = controller_name(&**pod, "DaemonSet") {
             own.add(Key::new(pod.namespace().unwrap_or_default(), name));
         }
@@ -92,7 +93,7 @@ impl Controller {
         };
         // Asked before the pods are counted: what comes after is counted as well.
         let find = |name: &str| self.pods.get(&key.namespace, name);
-        let is_current = self.expectations.are_met(key, find);
+        let is_current = self.expectations.are_met(&*set, find);
         let owned = self.claim(&set).await?;
         let history = self.history(&set).await?;
         let revision = history.update.labels().get(REVISION).cloned();
@@ -114,13 +115,15 @@ impl Controller {
         if set.metadata.deletion_timestamp.is_none() && is_current {
             let mut plan = plan::plan(&set, &places, &by_node, &revision, now);
             held = self.hold_back(&set, &mut plan);
-            result = self.perform(&set, key, plan, &revision).await;
+            result = self.perform(&set, plan, &revision).await;
         }
         let status = status(&set, &places, &by_node, &revision, now);
         self.write_status(&set, status).await?;
         self.forget(&set, &history, &owned).await?;
         result?;
-        let later = next_availability(&set, &owned, now).into_iter().chain(held);
+        let unseen = (!is_current).then_some(PATIENCE);
+        let later = next_availability(&set, &owned, now).into_iter();
+        let later = later.chain(held).chain(unseen);
         Ok(later.min().map_or(Outcome::Done, Outcome::Again))
     }
 
@@ -202,7 +205,6 @@ impl Controller {
     async fn perform(
         &self,
         set: &DaemonSet,
-        key: &Key,
         plan: Plan,
         revision: &str,
     ) -> Result<(), kube::Error> {
@@ -212,23 +214,17 @@ impl Controller {
             self.recorder.event(set, severity, reason, text);
         }
         let gone = plan.delete.iter().chain(&plan.ended);
-        let deletions = gone.map(|pod| self.delete(set, key, pod));
+        let deletions = gone.map(|pod| self.delete(set, pod));
         let deleted: Result<Vec<()>, _> = join_all(deletions).await.into_iter().collect();
         let creations = plan
             .create
             .iter()
-            .map(|node| self.create(set, key, node, revision));
+            .map(|node| self.create(set, node, revision));
         let created: Result<Vec<()>, _> = join_all(creations).await.into_iter().collect();
         deleted.and(created).map(drop)
     }
 
-    async fn create(
-        &self,
-        set: &DaemonSet,
-        key: &Key,
-        node: &str,
-        revision: &str,
-    ) -> Result<(), kube::Error> {
+    async fn create(&self, set: &DaemonSet, node: &str, revision: &str) -> Result<(), kube::Error> {
         let template = set.spec.clone().unwrap_or_default().template;
         let mut pod = pod_from(&template, set);
         pod.labels_mut().insert(REVISION.into(), revision.into());
@@ -242,7 +238,7 @@ impl Controller {
         match self.pod_api(set).create(&PostParams::default(), &pod).await {
             Ok(pod) => {
                 let name = pod.name_any();
-                self.expectations.created(key, &name);
+                self.expectations.created(set, &name);
                 let text = format!("Created pod: {name}");
                 self.recorder
                     .event(set, Severity::Normal, "SuccessfulCreate", text);
@@ -257,7 +253,7 @@ impl Controller {
         }
     }
 
-    async fn delete(&self, set: &DaemonSet, key: &Key, pod: &Pod) -> Result<(), kube::Error> {
+    async fn delete(&self, set: &DaemonSet, pod: &Pod) -> Result<(), kube::Error> {
         let name = pod.name_any();
         let params = DeleteParams::default().preconditions(Preconditions {
             uid: pod.uid(),
@@ -266,7 +262,7 @@ impl Controller {
         match self.pod_api(set).delete(&name, &params).await {
             Err(error) if !coracle_client::is_not_found(&error) => Err(error),
             _ => {
-                self.expectations.deleted(key, &name);
+                self.expectations.deleted(set, &name);
                 let text = format!("Deleted pod: {name}");
                 self.recorder
                     .event(set, Severity::Normal, "SuccessfulDelete", text);
