@@ -40,12 +40,22 @@ fn a_container_is_asked_to_stop_before_it_is_killed() {
         let slow = json!({"lifecycle": {"preStop": {"exec": {"command": ["sleep", "3600"]}}}});
         let sleepy = json!({"lifecycle": {"preStop": {"sleep": {"seconds": 3600}}}});
         lab.apply(&[
+            kept(
+                "unborn",
+                1,
+                "",
+                json!({"image": "absent:1", "imagePullPolicy": "Never"}),
+            ),
             kept("hooked", 1, asked_once, slow),
             kept("shortened", 7200, asked_twice, json!({})),
             kept("woken", 7200, asked_once, sleepy),
             kept("at-once", 0, asked_once, json!({})),
         ]);
         lab.ready(&["hooked", "shortened", "woken", "at-once"]);
+        // What never ran has ended, too: nobody waits for it.
+        lab.told("unborn", "Error: ErrImageNeverPull");
+        delete(&lab, "unborn", &[]);
+        lab.until("pod", "unborn", |pod| pod["status"]["phase"] == "Failed");
         // The hook takes more than there is.
         delete(&lab, "hooked", &[]);
         ends_with(&lab, "hooked", 7);
