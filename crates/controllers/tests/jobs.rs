@@ -279,3 +279,21 @@ async fn a_job_neither_ends_nor_forgets_a_pod_that_it_has_not_seen_yet() {
         })
         .await;
 }
+
+/// Where only pods that have really failed are replaced, one that never had a
+/// node comes to an end as well (upstream: podgc, gcUnscheduledTerminating).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_without_a_node_that_is_deleted_is_replaced() {
+    let world = world::empty();
+    let spec = json!({"podReplacementPolicy": "Failed"});
+    world.create("jobs", job(spec)).await;
+    let pods = world.until_count(1).await;
+    let name = pods[0]["metadata"]["name"].as_str().expect("a name");
+    world.delete(&format!("pods/{name}")).await;
+    world
+        .until(&format!("pods/{name}"), "gone", Value::is_null)
+        .await;
+    world
+        .until("jobs/work", "counted", |job| job["status"]["failed"] == 1)
+        .await;
+}
