@@ -109,13 +109,10 @@ impl Worker {
         loop {
             tokio::select! {
                 _ = &mut all => break,
-                message = self.inbox.recv() => match message {
-                    Some(message) => {
-                        self.hear(message);
-                        self.hurry(until);
-                    }
-                    None => {}
-                },
+                Some(message) = self.inbox.recv() => {
+                    self.hear(message);
+                    self.hurry(until);
+                }
             }
         }
         // The ends arrive as messages; take them before the status is written.
