@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle_client::{Cache, is_conflict, is_not_found, now};
+use coracle_client::{Cache, is_conflict, is_not_found, now, watchful_sleep};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::{
     Node, NodeAddress, NodeCondition, NodeFeatures, NodeStatus, NodeSystemInfo,
@@ -86,7 +86,7 @@ pub async fn run(shared: Arc<Shared>, nodes: Cache<Node>) {
         if let Err(error) = renew(&shared).await {
             tracing::warn!(%error, "the node's lease was not renewed");
         }
-        tokio::time::sleep(RENEW).await;
+        watchful_sleep(RENEW).await;
     }
 }
 
