@@ -216,6 +216,15 @@ fn security() {
         for (pod, script, expected) in cases {
             lab.check(pod, "c", &[(&script, expected)]);
         }
+        for (pod, uid, gid, groups) in [
+            ("user", 1000, 2000, vec![1234, 2000, 3000, 4000]),
+            ("strict", 1000, 1000, vec![1000]),
+            ("own", 1001, 1002, vec![1002]),
+        ] {
+            let user = &lab.object("pod", pod)["status"]["containerStatuses"][0]["user"];
+            let linux = json!({"gid": gid, "supplementalGroups": groups, "uid": uid});
+            assert_eq!(*user, json!({"linux": linux}), "{pod}");
+        }
         let refused = lab.until("pod", "root-refused", |pod| {
             pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"]
                 == "CreateContainerConfigError"

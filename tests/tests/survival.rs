@@ -18,14 +18,17 @@ fn rounds() -> usize {
 }
 
 /// Pods of several kinds: one that counts aloud, one that answers, one that has
-/// a claim, one with a sidecar and probes.
+/// a claim, one with what runs before and beside it and probes.
 fn pods() -> Vec<Value> {
     let counts = "n=0; while true; do n=$((n+1)); echo line $n; usleep 20000; done";
     // A machine that is slow is not ill.
     let probe = json!({"periodSeconds": 1, "timeoutSeconds": 60, "exec": {"command": ["true"]}});
-    let sidecar = json!([{
-        "name": "side", "image": IMAGE, "command": ["sleep", "36000"], "restartPolicy": "Always",
-    }]);
+    let memory = json!([{"name": "m", "mountPath": "/m"}]);
+    let before = json!([
+        {"name": "first", "image": IMAGE, "command": ["touch", "/m/f"], "volumeMounts": memory},
+        {"name": "side", "image": IMAGE, "command": ["sleep", "36000"], "restartPolicy": "Always"},
+    ]);
+    let volumes = json!([{"name": "m", "emptyDir": {"medium": "Memory"}}]);
     let claim =
         json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "claim"}}]});
     vec![
@@ -51,16 +54,16 @@ fn pods() -> Vec<Value> {
         ),
         pod(
             "several",
-            json!({"initContainers": sidecar}),
-            json!({"livenessProbe": probe}),
+            json!({"initContainers": before, "volumes": volumes}),
+            json!({"livenessProbe": probe, "volumeMounts": memory}),
         ),
     ]
 }
 
 const NAMES: [&str; 4] = ["counts", "answers", "claims", "several"];
 
-/// What must not change: containers and their restarts, by pod; and since when
-/// the pod takes traffic.
+/// What must not change: containers, their states and restarts, by pod; and
+/// since when the pod takes traffic.
 fn picture(lab: &Lab) -> Vec<(String, String, i64)> {
     let mut picture = Vec::new();
     for name in NAMES {
@@ -72,7 +75,7 @@ fn picture(lab: &Lab) -> Vec<(String, String, i64)> {
             for status in pod["status"][list].as_array().into_iter().flatten() {
                 picture.push((
                     format!("{name}/{}", status["name"]),
-                    status["containerID"].to_string(),
+                    format!("{} {}", status["containerID"], status["state"]),
                     status["restartCount"].as_i64().unwrap_or(-1),
                 ));
             }
@@ -196,6 +199,11 @@ fn stopped_and_started(lab: &Lab) {
     assert_eq!(lab.cluster.run(&["image", "ls"]), image);
     assert_eq!(lab.object("pod", "claims")["metadata"]["uid"], uid);
     lab.check("claims", "c", &[("cat /v/f", "kept")]);
+    // What was in memory is made once more.
+    lab.check("several", "c", &[("ls /m", "f")]);
+    let first = &lab.object("pod", "several")["status"]["initContainerStatuses"][0];
+    assert_eq!(first["restartCount"], 1, "{first}");
+    assert_eq!(first["state"]["terminated"]["exitCode"], 0, "{first}");
     let previous = lab.kubectl(&["logs", "counts", "--previous", "--tail=1"]);
     assert!(previous.starts_with("line "), "{previous}");
 }

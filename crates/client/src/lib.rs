@@ -11,12 +11,14 @@ mod groups;
 pub mod matching;
 mod queue;
 pub mod storage;
+mod wake;
 
 pub use cache::{Cache, Caches, Key, key_of};
 pub use controller::{Outcome, run};
 pub use events::{Recorder, Severity, now, reference};
 pub use groups::Groups;
 pub use queue::Queue;
+pub use wake::{watchful_sleep, woken};
 
 /// Returns whether an API error says that the object is not there.
 pub fn is_not_found(error: &kube::Error) -> bool {

@@ -10,6 +10,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::wake::woken;
+
 /// Delay after the first failure of a key; it doubles with each further one.
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
 /// The longest delay after a failure.
@@ -63,7 +65,8 @@ impl<T: Clone + Eq + Hash + Send + 'static> Queue<T> {
         }
     }
 
-    /// Adds a key after `delay`, unless it comes sooner already.
+    /// Adds a key after `delay`, unless it comes sooner already; and when the
+    /// machine wakes from a sleep, in which the delay has not passed.
     ///
     /// # Panics
     /// Panics outside a tokio runtime.
@@ -78,7 +81,10 @@ impl<T: Clone + Eq + Hash + Send + 'static> Queue<T> {
         }
         let queue = self.clone();
         tokio::spawn(async move {
-            tokio::time::sleep_until(at).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(at) => {}
+                () = woken() => {}
+            }
             if queue.is_due(&key, at) {
                 queue.add(key);
             }
@@ -173,6 +179,23 @@ mod tests {
         queue.add_after("a", Duration::from_secs(500));
         assert_eq!(queue.next().await, "a");
         queue.done(&"a");
+        assert!(queue.inner.0.lock().timers.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_put_off_comes_when_the_machine_wakes() {
+        let queue = Queue::default();
+        queue.add_after("a", Duration::from_secs(900));
+        let waking = async {
+            loop {
+                crate::wake::wake();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            key = queue.next() => assert_eq!(key, "a"),
+            () = waking => {}
+        }
         assert!(queue.inner.0.lock().timers.is_empty());
     }
 

@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::hash::{fnv32a, safe_encode};
 use crate::owner::reference_to;
 use crate::pods;
+use crate::template::message;
 
 /// Label that names the Service of a slice.
 pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -214,16 +215,27 @@ impl Controller {
             _ => Vec::new(),
         };
         let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &key.namespace);
-        let made = make_so(&api, &wanted, existing).await;
-        if let (Some(service), Err(error)) = (&service, &made)
-            && !is_conflict(error)
-        {
-            let text = format!("Error updating Endpoint Slices for Service {key}: {error}");
-            let reason = "FailedToUpdateEndpointSlices";
-            self.recorder
-                .event(&**service, Severity::Warning, reason, text);
+        match make_so(&api, &wanted, existing).await {
+            Ok(()) => Ok(Outcome::Done),
+            Err(failure) if is_in_ending_namespace(&failure.error) => Ok(Outcome::Done),
+            Err(failure) => {
+                if let Some(service) = service.filter(|_| !is_conflict(&failure.error)) {
+                    self.tell(&service, &failure);
+                }
+                Err(failure.error)
+            }
         }
-        made.map(|()| Outcome::Done)
+    }
+
+    fn tell(&self, service: &Service, failure: &Failure) {
+        let (key, why) = (key_of(service), message(&failure.error));
+        let step = &failure.step;
+        let text = format!(
+            "Error updating Endpoint Slices for Service {key}: failed to {step} for Service {key}: {why}"
+        );
+        let reason = "FailedToUpdateEndpointSlices";
+        self.recorder
+            .event(service, Severity::Warning, reason, text);
     }
 
     /// Returns whether the pod's node is there: the address of a pod on a node
@@ -243,12 +255,32 @@ fn trigger_time(service: &Service, pods: &[Arc<Pod>]) -> Timestamp {
     latest.unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
+/// Which step towards the wanted slices failed, and why.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    step: String,
+    /// What the API said.
+    pub(crate) error: kube::Error,
+}
+
+/// Returns whether an object was refused because its namespace ends: that is
+/// no failure, the Service goes too (upstream: reconciler.go, finalize).
+fn is_in_ending_namespace(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .into_iter()
+        .any(|one| one.reason == "NamespaceTerminating")
+}
+
 /// Makes the existing slices those that are wanted.
 pub(crate) async fn make_so(
     api: &Api<EndpointSlice>,
     wanted: &[EndpointSlice],
     existing: Vec<Arc<EndpointSlice>>,
-) -> Result<(), kube::Error> {
+) -> Result<(), Failure> {
     for slice in wanted {
         write(api, slice, &existing).await?;
     }
@@ -259,7 +291,10 @@ pub(crate) async fn make_so(
             continue;
         }
         match api.delete(&name, &DeleteParams::default()).await {
-            Err(error) if !coracle_client::is_not_found(&error) => return Err(error),
+            Err(error) if !coracle_client::is_not_found(&error) => {
+                let step = format!("delete {name} EndpointSlice");
+                return Err(Failure { step, error });
+            }
             _ => {}
         }
     }
@@ -276,10 +311,14 @@ async fn write(
     api: &Api<EndpointSlice>,
     wanted: &EndpointSlice,
     existing: &[Arc<EndpointSlice>],
-) -> Result<(), kube::Error> {
+) -> Result<(), Failure> {
     let name = wanted.name_any();
     let Some(old) = existing.iter().find(|slice| slice.name_any() == name) else {
-        return api.create(&PostParams::default(), wanted).await.map(drop);
+        let made = api.create(&PostParams::default(), wanted).await;
+        return made.map(drop).map_err(|error| Failure {
+            step: "create EndpointSlice".into(),
+            error,
+        });
     };
     let mut changed = (**old).clone();
     changed.endpoints = wanted.endpoints.clone();
@@ -293,9 +332,11 @@ async fn write(
     changed
         .annotations_mut()
         .extend(trigger.map(|time| (TRIGGER.into(), time)));
-    api.replace(&name, &PostParams::default(), &changed)
-        .await
-        .map(drop)
+    let written = api.replace(&name, &PostParams::default(), &changed).await;
+    written.map(drop).map_err(|error| Failure {
+        step: format!("update {name} EndpointSlice"),
+        error,
+    })
 }
 
 /// Returns the slices that the Service should have: one or more for each set

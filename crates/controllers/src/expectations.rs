@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use coracle_client::Key;
-use kube::Resource;
+use kube::{Resource, ResourceExt};
 use parking_lot::Mutex;
 
+use crate::owner::{controller_of, uid_of};
+
 /// After this time an expectation is given up: the event was lost or undone.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Expected {
@@ -23,35 +25,52 @@ enum Expected {
 /// What is expected of each child of an owner, and since when.
 type Children = HashMap<String, (Expected, Instant)>;
 
-/// Children expected to appear in, or vanish from, the cache, per owner.
+/// Children expected to appear in, or vanish from, the cache, by their owner's
+/// uid: another of the same name expects nothing.
 #[derive(Default)]
 pub struct Expectations {
-    owners: Mutex<HashMap<Key, Children>>,
+    owners: Mutex<HashMap<String, Children>>,
 }
 
 impl Expectations {
     /// Notes that child `name` was created.
-    pub fn created(&self, owner: &Key, name: &str) {
+    pub fn created<O: Resource>(&self, owner: &O, name: &str) {
         self.expect(owner, name, Expected::Present);
     }
 
     /// Notes that child `name` was deleted.
-    pub fn deleted(&self, owner: &Key, name: &str) {
+    pub fn deleted<O: Resource>(&self, owner: &O, name: &str) {
         self.expect(owner, name, Expected::Absent);
     }
 
-    fn expect(&self, owner: &Key, name: &str, expected: Expected) {
+    fn expect<O: Resource>(&self, owner: &O, name: &str, expected: Expected) {
         let mut owners = self.owners.lock();
-        owners
-            .entry(owner.clone())
-            .or_default()
-            .insert(name.to_owned(), (expected, Instant::now()));
+        // Owners that went in the midst of it ask no more.
+        owners.retain(|_, children| children.values().any(|(_, since)| is_fresh(*since)));
+        let children = owners.entry(uid_of(owner).to_owned()).or_default();
+        children.insert(name.to_owned(), (expected, Instant::now()));
+    }
+
+    /// Notes that the cache tells of a child: it was there, even if it is gone
+    /// by the time that its owner looks.
+    pub fn seen<K: Resource>(&self, child: &K) {
+        let mut owners = self.owners.lock();
+        let owner = controller_of(child).and_then(|owner| owners.get_mut(&owner.uid));
+        if let Some(children) = owner {
+            let name = child.name_any();
+            children.retain(|of, (expected, _)| *of != name || *expected != Expected::Present);
+        }
     }
 
     /// Returns whether the cache shows all that was written; `find` asks it for a
     /// child by name. One that was created may have ended meanwhile, and one
     /// that was deleted may still be on its way out.
-    pub fn are_met<K: Resource>(&self, owner: &Key, find: impl Fn(&str) -> Option<Arc<K>>) -> bool {
+    pub fn are_met<O: Resource, K: Resource>(
+        &self,
+        owner: &O,
+        find: impl Fn(&str) -> Option<Arc<K>>,
+    ) -> bool {
+        let owner = uid_of(owner);
         let mut owners = self.owners.lock();
         let Some(children) = owners.get_mut(owner) else {
             return true;
@@ -63,7 +82,7 @@ impl Expectations {
                 Expected::Present => child.is_none(),
                 Expected::Absent => child.as_ref().is_some_and(stays),
             };
-            is_missed && since.elapsed() < PATIENCE
+            is_missed && is_fresh(*since)
         });
         if children.is_empty() {
             owners.remove(owner);
@@ -71,6 +90,10 @@ impl Expectations {
         }
         false
     }
+}
+
+fn is_fresh(since: Instant) -> bool {
+    since.elapsed() < PATIENCE
 }
 
 /// The versions that a controller's own writes gave to its objects.
@@ -112,6 +135,7 @@ impl OwnWrites {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::Pod;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
     use super::*;
 
@@ -133,7 +157,12 @@ mod tests {
     #[test]
     fn writes_are_waited_for() {
         let expectations = Expectations::default();
-        let owner = Key::new("ns", "web");
+        let of = |uid: &str| -> Pod {
+            let mut pod = Pod::default();
+            pod.metadata.uid = Some(uid.into());
+            pod
+        };
+        let owner = of("1");
         let mut ended = Pod::default();
         ended.status.get_or_insert_default().phase = Some("Failed".into());
         let mut leaving = Pod::default();
@@ -159,5 +188,20 @@ mod tests {
         check(&[("web-2", &ended)], true);
         expectations.created(&owner, "web-3");
         check(&[("web-3", &leaving)], true);
+        // What is told and gone again, too.
+        expectations.created(&owner, "web-4");
+        check(&[], false);
+        let mut child = of("2");
+        child.metadata.name = Some("web-4".into());
+        child.owner_references_mut().push(OwnerReference {
+            uid: "1".into(),
+            controller: Some(true),
+            ..OwnerReference::default()
+        });
+        expectations.seen(&child);
+        check(&[], true);
+        expectations.created(&owner, "web-5");
+        let another = |name: &str| -> Option<Arc<Pod>> { panic!("nothing of {name} is expected") };
+        assert!(expectations.are_met(&of("3"), another));
     }
 }

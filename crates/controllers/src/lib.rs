@@ -23,6 +23,7 @@ mod mirroring;
 mod namespace;
 mod nodelifecycle;
 mod owner;
+mod podgc;
 mod pods;
 mod quota;
 mod replicaset;
@@ -52,6 +53,7 @@ pub async fn start(context: Context) {
         serviceaccount::run(context.clone()),
         namespace::run(context.clone()),
         nodelifecycle::run(context.clone()),
+        podgc::run(context.clone()),
         tainteviction::run(context.clone()),
         quota::run(context.clone()),
         volumes::run(context.clone()),

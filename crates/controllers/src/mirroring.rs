@@ -91,7 +91,8 @@ impl Controller {
             None => Vec::new(),
         };
         let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), &key.namespace);
-        make_so(&api, &wanted, existing).await?;
+        let made = make_so(&api, &wanted, existing).await;
+        made.map_err(|failure| failure.error)?;
         Ok(Outcome::Done)
     }
 }

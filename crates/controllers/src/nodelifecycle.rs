@@ -1,5 +1,9 @@
 //! Node life cycle: the taints that keep pods off a node whose conditions say
 //! that it is not well (upstream: pkg/controller/nodelifecycle, TaintNodesByCondition).
+//!
+//! It sets none with the effect `NoExecute`: where no node is ready upstream takes
+//! them all back and evicts nothing (handleDisruption), and here there is one
+//! node. So neither an engine that was killed nor a machine that slept costs a pod.
 
 use std::sync::Arc;
 

@@ -115,7 +115,8 @@ where
     }
 }
 
-fn uid_of<K: Resource>(object: &K) -> &str {
+/// Returns the object's uid, empty before it has one.
+pub fn uid_of<K: Resource>(object: &K) -> &str {
     object.meta().uid.as_deref().unwrap_or_default()
 }
 

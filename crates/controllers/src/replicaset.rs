@@ -13,7 +13,7 @@ use kube::core::{Selector, SelectorExt};
 use kube::{Api, Client, ResourceExt};
 
 use crate::context::Context;
-use crate::expectations::Expectations;
+use crate::expectations::{Expectations, PATIENCE};
 use crate::owner::{Claim, controller_name, controller_of};
 use crate::pods;
 use crate::template::{message, pod_from};
@@ -28,7 +28,7 @@ struct Controller {
     replica_sets: Cache<ReplicaSet>,
     pods: Cache<Pod>,
     recorder: Recorder,
-    expectations: Expectations,
+    expectations: Arc<Expectations>,
 }
 
 /// Runs the controller for ever.
@@ -39,7 +39,7 @@ pub async fn run(context: Context) {
         pods: context.caches.of(),
         recorder: Recorder::new(client.clone(), "replicaset-controller"),
         client,
-        expectations: Expectations::default(),
+        expectations: Arc::default(),
     });
     controller.replica_sets.ready().await;
     controller.pods.ready().await;
@@ -59,7 +59,9 @@ fn subscribe(controller: &Controller, queue: &Queue<Key>) {
         .on_change(move |set| own.add(key_of(&**set)));
     let own = queue.clone();
     let sets = controller.replica_sets.clone();
+    let expectations = controller.expectations.clone();
     controller.pods.on_transition(move |pod| {
+        expectations.seen(&**pod);
         let namespace = pod.namespace().unwrap_or_default();
         if let Some(name) = controller_name(&**pod, "ReplicaSet") {
             own.add(Key::new(namespace, name));
@@ -89,7 +91,7 @@ impl Controller {
         };
         // Asked before the pods are counted: what comes after is counted as well.
         let find = |name: &str| self.pods.get(&key.namespace, name);
-        let is_current = self.expectations.are_met(key, find);
+        let is_current = self.expectations.are_met(&*set, find);
         let claim = Claim {
             api: self.pod_api(&set),
             cache: &self.pods,
@@ -105,12 +107,13 @@ impl Controller {
             .collect();
         let mut failure = None;
         if set.metadata.deletion_timestamp.is_none() && is_current {
-            failure = self.scale(&set, key, active.clone()).await.err();
+            failure = self.scale(&set, active.clone()).await.err();
         }
         self.write_status(&set, &owned, &active, failure.as_ref())
             .await?;
         match failure {
             Some(error) => Err(error),
+            None if !is_current => Ok(Outcome::Again(PATIENCE)),
             None => Ok(next_availability(&set, &active)),
         }
     }
@@ -120,30 +123,23 @@ impl Controller {
     }
 
     /// Creates or deletes pods until there are as many as asked for.
-    async fn scale(
-        &self,
-        set: &ReplicaSet,
-        key: &Key,
-        active: Vec<Arc<Pod>>,
-    ) -> Result<(), kube::Error> {
+    async fn scale(&self, set: &ReplicaSet, active: Vec<Arc<Pod>>) -> Result<(), kube::Error> {
         let wanted = usize::try_from(replicas(set)).unwrap_or(0);
         if active.len() < wanted {
-            self.create(set, key, (wanted - active.len()).min(BURST))
-                .await
+            self.create(set, (wanted - active.len()).min(BURST)).await
         } else {
             let surplus = surplus(active, wanted);
-            self.delete(set, key, &surplus[..surplus.len().min(BURST)])
-                .await
+            self.delete(set, &surplus[..surplus.len().min(BURST)]).await
         }
     }
 
     /// Creates `count` pods in batches that double, so that a template which
     /// the API refuses costs few requests.
-    async fn create(&self, set: &ReplicaSet, key: &Key, count: usize) -> Result<(), kube::Error> {
+    async fn create(&self, set: &ReplicaSet, count: usize) -> Result<(), kube::Error> {
         let (mut left, mut batch) = (count, FIRST_BATCH);
         while left > 0 {
             let size = batch.min(left);
-            let results = join_all((0..size).map(|_| self.create_one(set, key))).await;
+            let results = join_all((0..size).map(|_| self.create_one(set))).await;
             results.into_iter().collect::<Result<Vec<()>, _>>()?;
             left -= size;
             batch *= 2;
@@ -151,7 +147,7 @@ impl Controller {
         Ok(())
     }
 
-    async fn create_one(&self, set: &ReplicaSet, key: &Key) -> Result<(), kube::Error> {
+    async fn create_one(&self, set: &ReplicaSet) -> Result<(), kube::Error> {
         match self
             .pod_api(set)
             .create(&PostParams::default(), &pod_of(set))
@@ -159,7 +155,7 @@ impl Controller {
         {
             Ok(pod) => {
                 let name = pod.name_any();
-                self.expectations.created(key, &name);
+                self.expectations.created(set, &name);
                 self.recorder.event(
                     set,
                     Severity::Normal,
@@ -181,12 +177,7 @@ impl Controller {
         }
     }
 
-    async fn delete(
-        &self,
-        set: &ReplicaSet,
-        key: &Key,
-        surplus: &[Arc<Pod>],
-    ) -> Result<(), kube::Error> {
+    async fn delete(&self, set: &ReplicaSet, surplus: &[Arc<Pod>]) -> Result<(), kube::Error> {
         let api = self.pod_api(set);
         let deletions = surplus.iter().map(|pod| async {
             let name = pod.name_any();
@@ -199,14 +190,14 @@ impl Controller {
                 .await;
             match result {
                 Ok(_) => {
-                    self.expectations.deleted(key, &name);
+                    self.expectations.deleted(set, &name);
                     let text = format!("Deleted pod: {name}");
                     self.recorder
                         .event(set, Severity::Normal, "SuccessfulDelete", text);
                     Ok(())
                 }
                 Err(error) if coracle_client::is_not_found(&error) => {
-                    self.expectations.deleted(key, &name);
+                    self.expectations.deleted(set, &name);
                     Ok(())
                 }
                 Err(error) => {

@@ -246,3 +246,54 @@ async fn a_suspended_job_has_not_failed() {
         .await;
     assert!(done["status"]["failed"].is_null(), "{done:#}");
 }
+
+/// A pod that was just made may be missing from the controller's view (upstream:
+/// syncJob, satisfiedExpectations).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_neither_ends_nor_forgets_a_pod_that_it_has_not_seen_yet() {
+    let world = world::empty();
+    world.create("jobs", job(json!({"suspend": true}))).await;
+    let is_suspended = |job: &Value| conditions(job) == ["Suspended"];
+    world.until("jobs/work", "suspended", is_suspended).await;
+    world.pods_told.send_replace(false);
+    let change = |spec: Value| world.patch("jobs/work", json!({"spec": spec}));
+    change(json!({"suspend": false})).await;
+    world.until_count(1).await;
+    let is_at_work = |job: &Value| job["status"]["active"] == 1;
+    world.until("jobs/work", "at work", is_at_work).await;
+    change(json!({"suspend": true})).await;
+    let suspended = world.until("jobs/work", "suspended", is_suspended).await;
+    assert!(is_at_work(&suspended), "{suspended:#}");
+    change(json!({"suspend": false, "activeDeadlineSeconds": 0})).await;
+    let ending = world
+        .until("jobs/work", "to fail", |job| {
+            conditions(job).contains(&"FailureTarget")
+        })
+        .await;
+    assert_eq!(conditions(&ending), ["FailureTarget"]);
+    world.pods_told.send_replace(true);
+    world.until_count(0).await;
+    world
+        .until("jobs/work", "failed", |job| {
+            conditions(job).contains(&"Failed")
+        })
+        .await;
+}
+
+/// Where only pods that have really failed are replaced, one that never had a
+/// node comes to an end as well (upstream: podgc, gcUnscheduledTerminating).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_without_a_node_that_is_deleted_is_replaced() {
+    let world = world::empty();
+    let spec = json!({"podReplacementPolicy": "Failed"});
+    world.create("jobs", job(spec)).await;
+    let pods = world.until_count(1).await;
+    let name = pods[0]["metadata"]["name"].as_str().expect("a name");
+    world.delete(&format!("pods/{name}")).await;
+    world
+        .until(&format!("pods/{name}"), "gone", Value::is_null)
+        .await;
+    world
+        .until("jobs/work", "counted", |job| job["status"]["failed"] == 1)
+        .await;
+}

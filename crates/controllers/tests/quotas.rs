@@ -88,3 +88,42 @@ async fn a_namespace_that_ends_says_what_it_waits_for() {
         .until_at("/api/v1/namespaces/team", "gone", Value::is_null)
         .await;
 }
+
+/// Upstream: pkg/controller/endpointslice/endpointslice_controller.go, syncService.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_says_why_it_has_no_endpoints() {
+    let world = world::empty();
+    let quota = json!({"metadata": {"name": "small"}, "spec": {
+        "hard": {"count/endpointslices.discovery.k8s.io": "0"},
+    }});
+    world.create("resourcequotas", quota).await;
+    world
+        .until("resourcequotas/small", "counted", |quota| {
+            quota["status"]["used"].is_object()
+        })
+        .await;
+    let service = json!({"metadata": {"name": "s"}, "spec": {
+        "selector": {"app": "s"}, "ports": [{"port": 80}],
+    }});
+    world.create("services", service).await;
+    let told = world
+        .until("events", "told", |list| find(list).is_some())
+        .await;
+    let event = find(&told).expect("it was found");
+    let text = event["message"].as_str().expect("a message");
+    let start = "Error updating Endpoint Slices for Service default/s: failed to create \
+                 EndpointSlice for Service default/s: endpointslices.discovery.k8s.io \"s-";
+    assert!(text.starts_with(start), "{text}");
+    let end = "is forbidden: exceeded quota: small, requested: \
+               count/endpointslices.discovery.k8s.io=1, used: \
+               count/endpointslices.discovery.k8s.io=0, limited: \
+               count/endpointslices.discovery.k8s.io=0";
+    assert!(text.ends_with(end), "{text}");
+    assert_eq!(event["involvedObject"]["kind"], "Service");
+    assert_eq!(event["type"], "Warning");
+}
+
+fn find(events: &Value) -> Option<&Value> {
+    let mut events = events["items"].as_array()?.iter();
+    events.find(|event| event["reason"] == "FailedToUpdateEndpointSlices")
+}

@@ -209,3 +209,46 @@ async fn what_a_custom_resource_owns_goes_with_it() {
         })
         .await;
 }
+
+/// What a controller expects of its cache is expected for that owner alone, and
+/// only until it was told (upstream: controller_utils.go, expectations).
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_pod_that_has_come_and_gone() {
+    let world = world::empty();
+    let labels = json!({"app": "web"});
+    let set = |replicas: i32| {
+        json!({"metadata": {"name": "web"}, "spec": {
+            "replicas": replicas, "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "web", "image": "web:1"}]},
+            },
+        }})
+    };
+    world.create("replicasets", set(1)).await;
+    let is_counted = |set: &Value| set["status"]["replicas"] == 1;
+    world.until("replicasets/web", "seen", is_counted).await;
+    let scale = |count: i32| world.patch("replicasets/web", json!({"spec": {"replicas": count}}));
+    world.pods_told.send_replace(false);
+    scale(5).await;
+    for pod in world.until_count(5).await {
+        world
+            .kill(pod["metadata"]["name"].as_str().expect("a name"))
+            .await;
+    }
+    world.pods_told.send_replace(true);
+    world.until_count(5).await;
+    world.pods_told.send_replace(false);
+    scale(6).await;
+    world.until_count(6).await;
+    world.delete("replicasets/web").await;
+    let another = world.create("replicasets", set(1)).await;
+    world
+        .until("pods", "made for the other set", |list| {
+            let mut pods = list["items"].as_array().expect("a list").iter();
+            pods.any(|pod| {
+                pod["metadata"]["ownerReferences"][0]["uid"] == another["metadata"]["uid"]
+            })
+        })
+        .await;
+}

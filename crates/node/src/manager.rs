@@ -283,10 +283,8 @@ impl Node {
                 None => !exists,
             }
         };
-        if !told && pod.metadata.deletion_timestamp.is_none() {
-            self.start_worker(pod.clone(), Vec::new());
-        } else if !told {
-            // It was deleted before it ever ran here: its worker only takes it away.
+        if !told {
+            // Where it was deleted before it ever ran here, it is only taken away.
             self.start_worker(pod.clone(), Vec::new());
         }
     }

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle_client::{Cache, is_conflict, is_not_found, now};
+use coracle_client::{Cache, is_conflict, is_not_found, now, watchful_sleep};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::api::core::v1::{Node, NodeAddress, NodeCondition, NodeStatus, NodeSystemInfo};
+use k8s_openapi::api::core::v1::{
+    Node, NodeAddress, NodeCondition, NodeFeatures, NodeStatus, NodeSystemInfo,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
 use kube::Api;
@@ -84,7 +86,7 @@ pub async fn run(shared: Arc<Shared>, nodes: Cache<Node>) {
         if let Err(error) = renew(&shared).await {
             tracing::warn!(%error, "the node's lease was not renewed");
         }
-        tokio::time::sleep(RENEW).await;
+        watchful_sleep(RENEW).await;
     }
 }
 
@@ -167,6 +169,9 @@ fn status(shared: &Shared, old: &NodeStatus) -> NodeStatus {
         ]),
         conditions: Some(conditions(shared, old)),
         node_info: Some(info(&machine_id(&shared.config))),
+        features: Some(NodeFeatures {
+            supplemental_groups_policy: Some(true),
+        }),
         ..Default::default()
     }
 }

@@ -14,6 +14,11 @@ use rustix::net::{
 };
 
 use crate::error::StartError;
+use crate::user::Credentials;
+
+/// First bytes of notes; that of a failure is none of them.
+const TERMINAL: u8 = b't';
+const USER: u8 = b'u';
 
 /// Longer messages are cut: a file name in them may be long, the cause is not.
 const MESSAGE_BYTES_MAX: usize = 16_384;
@@ -28,6 +33,8 @@ pub(crate) struct Parent(OwnedFd);
 pub(crate) enum Note {
     /// The terminal it made; this is the controlling side.
     Terminal(OwnedFd),
+    /// The user that it has become.
+    User(Credentials),
     /// It gave up.
     Failed(StartError),
     /// It became the program.
@@ -54,10 +61,22 @@ impl Child {
         control.push(SendAncillaryMessage::ScmRights(&descriptors));
         sendmsg(
             &self.0,
-            &[IoSlice::new(b"t")],
+            &[IoSlice::new(&[TERMINAL])],
             &mut control,
             SendFlags::NOSIGNAL,
         )?;
+        Ok(())
+    }
+
+    /// Tells the shim which user the program begins as.
+    pub(crate) fn send_user(&self, user: &Credentials) -> io::Result<()> {
+        let mut text = vec![USER];
+        serde_json::to_writer(&mut text, user)?;
+        if text.len() > MESSAGE_BYTES_MAX {
+            // So many groups are not told of; the program starts all the same.
+            return Ok(());
+        }
+        rustix::net::send(&self.0, &text, SendFlags::NOSIGNAL)?;
         Ok(())
     }
 
@@ -102,12 +121,13 @@ impl Parent {
                 return Ok(Note::Terminal(terminal));
             }
         }
-        match message.bytes {
-            0 => Ok(Note::Started),
-            length => Ok(Note::Failed(
-                serde_json::from_slice(&bytes[..length]).unwrap_or_else(StartError::shim),
-            )),
-        }
+        Ok(match &bytes[..message.bytes] {
+            [] => Note::Started,
+            [USER, user @ ..] => Note::User(serde_json::from_slice(user)?),
+            failure => {
+                Note::Failed(serde_json::from_slice(failure).unwrap_or_else(StartError::shim))
+            }
+        })
     }
 }
 

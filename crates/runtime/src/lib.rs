@@ -74,4 +74,4 @@ pub use record::Exit;
 pub use sandbox::{Sandbox, SandboxError, SandboxSpec};
 pub use shim::shim_main;
 pub use spec::{ContainerSpec, ExecSpec};
-pub use user::Identity;
+pub use user::{Credentials, Identity};

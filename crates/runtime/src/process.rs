@@ -22,7 +22,7 @@ use crate::error::{During, StartError, describe};
 use crate::idmap::IdMap;
 use crate::spec::{Capabilities, Rlimit};
 use crate::sys;
-use crate::user::Identity;
+use crate::user::{Credentials, Identity};
 
 /// What a container without a `PATH` gets (moby, containerd).
 pub(crate) const DEFAULT_PATH: &str =
@@ -66,6 +66,8 @@ impl Program<'_> {
             .drop_bounding()
             .during("drop capabilities of", self.args[0].as_str())?;
         self.switch_user()?;
+        self.tell_user()
+            .during("tell the user of", self.args[0].as_str())?;
         self.change_directory()?;
         self.confine(bounding)?;
         // Cleared by the change of user above, so asked for only now. The
@@ -108,16 +110,20 @@ impl Program<'_> {
         } = &self.identity;
         rustix::thread::set_keep_capabilities(true).during("keep capabilities of", uid)?;
         if self.ids.groups_settable() && !self.nested {
-            let mut groups: Vec<Gid> = Vec::with_capacity(required_gids.len() + image_gids.len());
             let mapped = image_gids.iter().filter(|gid| self.ids.has_gid(**gid));
-            for gid in required_gids.iter().chain(mapped) {
-                groups.push(Gid::from_raw(*gid));
-            }
+            // Its own among them: else a program could shed it by a set-group-ID
+            // file (CVE-2023-25173).
+            let all = [gid].into_iter().chain(required_gids).chain(mapped);
+            let groups: Vec<Gid> = all.map(|gid| Gid::from_raw(*gid)).collect();
             rustix::thread::set_thread_groups(&groups).during("set the groups of", uid)?;
         }
         let (user, group) = (Uid::from_raw(*uid), Gid::from_raw(*gid));
         rustix::thread::set_thread_res_gid(group, group, group).during("become group", gid)?;
         rustix::thread::set_thread_res_uid(user, user, user).during("become user", uid)
+    }
+
+    fn tell_user(&self) -> io::Result<()> {
+        self.line.send_user(&Credentials::of_self()?)
     }
 
     fn change_directory(&self) -> Result<(), StartError> {

@@ -14,6 +14,7 @@ use crate::cgroup::Cgroups;
 use crate::error::StartError;
 use crate::record::Exit;
 use crate::spec::{ContainerSpec, ExecSpec};
+use crate::user::Credentials;
 
 /// Raised when an older shim could misunderstand a message.
 pub(crate) const VERSION: u32 = 1;
@@ -82,7 +83,12 @@ pub(crate) struct Start {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reply {
     /// The container runs.
-    Started { pid: i32, started_at_nanos: u64 },
+    Started {
+        pid: i32,
+        started_at_nanos: u64,
+        #[serde(default)]
+        user: Option<Credentials>,
+    },
     /// The container, or the program in it, does not.
     Failed(StartError),
     /// Answers [`Request::Status`].

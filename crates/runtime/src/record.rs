@@ -9,6 +9,8 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::user::Credentials;
+
 pub(crate) const STATE: &str = "state.json";
 pub(crate) const EXIT: &str = "exit.json";
 pub(crate) const SOCKET: &str = "shim.sock";
@@ -27,6 +29,9 @@ pub(crate) struct State {
     /// Tells its first process from a later one with the same id.
     #[serde(default)]
     pub started_ticks: u64,
+    /// The user that it began as; an older shim does not say.
+    #[serde(default)]
+    pub user: Option<Credentials>,
 }
 
 /// How a container, or a program in one, ended.

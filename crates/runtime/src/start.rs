@@ -23,6 +23,7 @@ use crate::process::{Program, write_proc};
 use crate::pty::{self, Pty};
 use crate::spec::{Capabilities, ContainerSpec, Namespace, Seccomp};
 use crate::sys::{self, Forked};
+use crate::user::Credentials;
 use crate::{caps::CapSet, rootfs, seccomp};
 
 /// A container whose program has started.
@@ -31,6 +32,8 @@ pub(crate) struct Started {
     pub pidfd: OwnedFd,
     /// The controlling side of its terminal, if it has one.
     pub terminal: Option<OwnedFd>,
+    /// The user that it began as.
+    pub user: Option<Credentials>,
 }
 
 /// The streams that the new process gets; with a terminal, none of them.
@@ -125,10 +128,11 @@ pub(crate) fn start(
     };
     drop((child, streams));
     match listen(&parent) {
-        Ok(terminal) => Ok(Started {
+        Ok((terminal, user)) => Ok(Started {
             pid,
             pidfd,
             terminal,
+            user,
         }),
         Err(error) => {
             let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
@@ -137,13 +141,17 @@ pub(crate) fn start(
     }
 }
 
-fn listen(parent: &control::Parent) -> Result<Option<OwnedFd>, StartError> {
-    let mut terminal = None;
+/// What the new process told before it became the program.
+type Told = (Option<OwnedFd>, Option<Credentials>);
+
+fn listen(parent: &control::Parent) -> Result<Told, StartError> {
+    let (mut terminal, mut user) = (None, None);
     loop {
         match parent.receive().map_err(StartError::shim)? {
             Note::Terminal(fd) => terminal = Some(fd),
+            Note::User(told) => user = Some(told),
             Note::Failed(error) => return Err(error),
-            Note::Started => return Ok(terminal),
+            Note::Started => return Ok((terminal, user)),
         }
     }
 }

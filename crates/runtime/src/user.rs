@@ -1,10 +1,13 @@
 //! Turns `user:group` as images write it into numbers, with the container's
-//! own /etc/passwd and /etc/group. The main type is [`Identity`].
+//! own /etc/passwd and /etc/group. The main types are [`Identity`], what is
+//! asked for, and [`Credentials`], what the kernel gave.
 //!
 //! Not here: becoming that user, see `process.rs`.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::StartError;
 use crate::resolve;
@@ -26,6 +29,31 @@ pub struct Identity {
     pub image_gids: Vec<u32>,
     /// The home directory, `/` for a user that /etc/passwd does not list.
     pub home: String,
+}
+
+/// Whom a program began as; see credentials(7).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// The supplementary groups, in ascending order.
+    pub groups: Vec<u32>,
+}
+
+impl Credentials {
+    /// Asks the kernel for those of the calling process.
+    pub(crate) fn of_self() -> io::Result<Self> {
+        let groups = rustix::process::getgroups()?;
+        let mut groups: Vec<u32> = groups.iter().map(|gid| gid.as_raw()).collect();
+        groups.sort_unstable();
+        Ok(Self {
+            uid: rustix::process::getuid().as_raw(),
+            gid: rustix::process::getgid().as_raw(),
+            groups,
+        })
+    }
 }
 
 impl Identity {

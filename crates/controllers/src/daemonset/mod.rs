@@ -1,11 +1,12 @@
 //! DaemonSets: one pod on every node that fits
 //! (upstream: pkg/controller/daemon).
 //!
-//! `nodes` decides where, `ended` how soon a pod that failed is replaced; here is
-//! the loop, with the rolling update.
+//! `nodes` decides where, `ended` how soon a pod that failed is replaced, `plan`
+//! what comes and goes, the rolling update included; here is the loop.
 
 mod ended;
 mod nodes;
+mod plan;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,11 +14,8 @@ use std::time::Duration;
 
 use coracle_client::{Cache, Key, Outcome, Queue, Recorder, Severity, key_of};
 use futures::future::join_all;
-use k8s_openapi::api::apps::v1::{
-    ControllerRevision, DaemonSet, DaemonSetStatus, RollingUpdateDaemonSet,
-};
+use k8s_openapi::api::apps::v1::{ControllerRevision, DaemonSet, DaemonSetStatus};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::core::{Selector, SelectorExt};
@@ -25,13 +23,14 @@ use kube::{Api, Client, ResourceExt};
 use tokio::time::Instant;
 
 use crate::context::Context;
-use crate::expectations::Expectations;
+use crate::expectations::{Expectations, PATIENCE};
 use crate::history::{self, History, Naming};
 use crate::owner::{Claim, controller_name};
 use crate::pods;
 use crate::template::{message, pod_from};
 use ended::Failures;
 use nodes::Place;
+use plan::{ByNode, Plan, min_ready_seconds};
 
 /// Label with the hash of the revision that a pod was made from.
 const REVISION: &str = "controller-revision-hash";
@@ -43,7 +42,7 @@ struct Controller {
     nodes: Cache<Node>,
     revisions: Cache<ControllerRevision>,
     recorder: Recorder,
-    expectations: Expectations,
+    expectations: Arc<Expectations>,
     failures: Failures,
 }
 
@@ -57,7 +56,7 @@ pub async fn run(context: Context) {
         revisions: context.caches.of(),
         recorder: Recorder::new(client.clone(), "daemonset-controller"),
         client,
-        expectations: Expectations::default(),
+        expectations: Arc::default(),
         failures: Failures::default(),
     });
     controller.sets.ready().await;
@@ -73,8 +72,9 @@ pub async fn run(context: Context) {
     controller
         .nodes
         .on_change(move |_| sets.all().iter().for_each(|set| own.add(key_of(&**set))));
-    let own = queue.clone();
+    let (own, expectations) = (queue.clone(), controller.expectations.clone());
     controller.pods.on_transition(move |pod| {
+        expectations.seen(&**pod);
         if let Some(name) = controller_name(&**pod, "DaemonSet") {
             own.add(Key::new(pod.namespace().unwrap_or_default(), name));
         }
@@ -86,118 +86,6 @@ pub async fn run(context: Context) {
     .await;
 }
 
-/// What is to be done now.
-#[derive(Debug, Default, PartialEq)]
-struct Plan {
-    /// The nodes that get a pod.
-    create: Vec<String>,
-    /// The pods that go.
-    delete: Vec<Arc<Pod>>,
-    /// The pods that have ended and go to be made again.
-    ended: Vec<Arc<Pod>>,
-}
-
-/// The pods of a set by node.
-type ByNode = BTreeMap<String, Vec<Arc<Pod>>>;
-
-fn rolling(set: &DaemonSet) -> Option<RollingUpdateDaemonSet> {
-    let strategy = set.spec.as_ref()?.update_strategy.clone();
-    let strategy = strategy.unwrap_or_default();
-    if strategy.type_.as_deref() == Some("OnDelete") {
-        return None;
-    }
-    Some(strategy.rolling_update.unwrap_or_default())
-}
-
-/// Returns how many nodes may be without a pod during an update.
-fn max_unavailable(rolling: &RollingUpdateDaemonSet, wanted: usize) -> usize {
-    let number = match &rolling.max_unavailable {
-        None => 1,
-        Some(IntOrString::Int(number)) => usize::try_from(*number).unwrap_or(0),
-        Some(IntOrString::String(text)) => {
-            let percent: usize = text
-                .strip_suffix('%')
-                .and_then(|number| number.parse().ok())
-                .unwrap_or(0);
-            (percent * wanted).div_ceil(100)
-        }
-    };
-    number.max(1)
-}
-
-fn min_ready_seconds(set: &DaemonSet) -> i32 {
-    let spec = set.spec.as_ref();
-    spec.and_then(|spec| spec.min_ready_seconds).unwrap_or(0)
-}
-
-/// Returns what is to be done on the nodes.
-fn plan(
-    set: &DaemonSet,
-    places: &BTreeMap<String, Place>,
-    by_node: &ByNode,
-    revision: &str,
-    now: Timestamp,
-) -> Plan {
-    let mut plan = Plan::default();
-    for (node, pods) in by_node {
-        let mut alive: Vec<&Arc<Pod>> = Vec::new();
-        for pod in pods
-            .iter()
-            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-        {
-            match places.get(node) {
-                None | Some(Place::Refused) => plan.delete.push(pod.clone()),
-                Some(_) if !pods::is_active(pod) => plan.ended.push(pod.clone()),
-                Some(_) => alive.push(pod),
-            }
-        }
-        // One is enough; the oldest stays.
-        alive.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
-        plan.delete.extend(alive.into_iter().skip(1).cloned());
-    }
-    let wanted = places.iter().filter(|(_, place)| **place == Place::Wanted);
-    for (node, _) in wanted.clone() {
-        if by_node.get(node).is_none_or(Vec::is_empty) {
-            plan.create.push(node.clone());
-        }
-    }
-    if let Some(rolling) = rolling(set)
-        && plan == Plan::default()
-    {
-        let most = max_unavailable(&rolling, wanted.count());
-        plan.delete = outdated(by_node, revision, most, min_ready_seconds(set), now);
-    }
-    plan
-}
-
-/// Returns the pods of other revisions that may go now, those that are not
-/// available first.
-fn outdated(
-    by_node: &ByNode,
-    revision: &str,
-    most: usize,
-    seconds: i32,
-    now: Timestamp,
-) -> Vec<Arc<Pod>> {
-    let (mut free, mut later, mut unavailable) = (Vec::new(), Vec::new(), 0);
-    for pod in by_node.values().flatten() {
-        let is_there =
-            pod.metadata.deletion_timestamp.is_none() && pods::is_available(pod, seconds, now);
-        let old = pod.labels().get(REVISION).map(String::as_str) != Some(revision);
-        if !is_there {
-            unavailable += 1;
-        }
-        match (old && pod.metadata.deletion_timestamp.is_none(), is_there) {
-            (true, false) => free.push(pod.clone()),
-            (true, true) => later.push(pod.clone()),
-            _ => {}
-        }
-    }
-    later.truncate(most.saturating_sub(unavailable));
-    free.extend(later);
-    free
-}
-
 impl Controller {
     async fn reconcile(&self, key: &Key) -> Result<Outcome, kube::Error> {
         let Some(set) = self.sets.of(key) else {
@@ -205,7 +93,7 @@ impl Controller {
         };
         // Asked before the pods are counted: what comes after is counted as well.
         let find = |name: &str| self.pods.get(&key.namespace, name);
-        let is_current = self.expectations.are_met(key, find);
+        let is_current = self.expectations.are_met(&*set, find);
         let owned = self.claim(&set).await?;
         let history = self.history(&set).await?;
         let revision = history.update.labels().get(REVISION).cloned();
@@ -225,15 +113,17 @@ impl Controller {
         let now = Timestamp::now();
         let (mut result, mut held) = (Ok(()), None);
         if set.metadata.deletion_timestamp.is_none() && is_current {
-            let mut plan = plan(&set, &places, &by_node, &revision, now);
+            let mut plan = plan::plan(&set, &places, &by_node, &revision, now);
             held = self.hold_back(&set, &mut plan);
-            result = self.perform(&set, key, plan, &revision).await;
+            result = self.perform(&set, plan, &revision).await;
         }
         let status = status(&set, &places, &by_node, &revision, now);
         self.write_status(&set, status).await?;
         self.forget(&set, &history, &owned).await?;
         result?;
-        let later = next_availability(&set, &owned, now).into_iter().chain(held);
+        let unseen = (!is_current).then_some(PATIENCE);
+        let later = next_availability(&set, &owned, now).into_iter();
+        let later = later.chain(held).chain(unseen);
         Ok(later.min().map_or(Outcome::Done, Outcome::Again))
     }
 
@@ -315,7 +205,6 @@ impl Controller {
     async fn perform(
         &self,
         set: &DaemonSet,
-        key: &Key,
         plan: Plan,
         revision: &str,
     ) -> Result<(), kube::Error> {
@@ -325,23 +214,17 @@ impl Controller {
             self.recorder.event(set, severity, reason, text);
         }
         let gone = plan.delete.iter().chain(&plan.ended);
-        let deletions = gone.map(|pod| self.delete(set, key, pod));
+        let deletions = gone.map(|pod| self.delete(set, pod));
         let deleted: Result<Vec<()>, _> = join_all(deletions).await.into_iter().collect();
         let creations = plan
             .create
             .iter()
-            .map(|node| self.create(set, key, node, revision));
+            .map(|node| self.create(set, node, revision));
         let created: Result<Vec<()>, _> = join_all(creations).await.into_iter().collect();
         deleted.and(created).map(drop)
     }
 
-    async fn create(
-        &self,
-        set: &DaemonSet,
-        key: &Key,
-        node: &str,
-        revision: &str,
-    ) -> Result<(), kube::Error> {
+    async fn create(&self, set: &DaemonSet, node: &str, revision: &str) -> Result<(), kube::Error> {
         let template = set.spec.clone().unwrap_or_default().template;
         let mut pod = pod_from(&template, set);
         pod.labels_mut().insert(REVISION.into(), revision.into());
@@ -355,7 +238,7 @@ impl Controller {
         match self.pod_api(set).create(&PostParams::default(), &pod).await {
             Ok(pod) => {
                 let name = pod.name_any();
-                self.expectations.created(key, &name);
+                self.expectations.created(set, &name);
                 let text = format!("Created pod: {name}");
                 self.recorder
                     .event(set, Severity::Normal, "SuccessfulCreate", text);
@@ -370,7 +253,7 @@ impl Controller {
         }
     }
 
-    async fn delete(&self, set: &DaemonSet, key: &Key, pod: &Pod) -> Result<(), kube::Error> {
+    async fn delete(&self, set: &DaemonSet, pod: &Pod) -> Result<(), kube::Error> {
         let name = pod.name_any();
         let params = DeleteParams::default().preconditions(Preconditions {
             uid: pod.uid(),
@@ -379,7 +262,7 @@ impl Controller {
         match self.pod_api(set).delete(&name, &params).await {
             Err(error) if !coracle_client::is_not_found(&error) => Err(error),
             _ => {
-                self.expectations.deleted(key, &name);
+                self.expectations.deleted(set, &name);
                 let text = format!("Deleted pod: {name}");
                 self.recorder
                     .event(set, Severity::Normal, "SuccessfulDelete", text);
@@ -464,106 +347,4 @@ fn next_availability(set: &DaemonSet, owned: &[Arc<Pod>], now: Timestamp) -> Opt
         .iter()
         .any(|pod| pods::is_ready(pod) && !pods::is_available(pod, seconds, now));
     waiting.then(|| Duration::from_secs(seconds.unsigned_abs().into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn pod(name: &str, revision: &str, phase: &str) -> Arc<Pod> {
-        let ready = if phase == "Running" { "True" } else { "False" };
-        let value = json!({
-            "metadata": {"name": name, "labels": {REVISION: revision}},
-            "status": {"phase": phase, "conditions": [
-                {"type": "Ready", "status": ready, "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
-        });
-        Arc::new(serde_json::from_value(value).expect("a pod"))
-    }
-
-    fn check(
-        places: &[(&str, Place)],
-        pods: &[(&str, &str, &str)],
-        created: &[&str],
-        deleted: &[&str],
-    ) {
-        let set: DaemonSet =
-            serde_json::from_value(json!({"spec": {"selector": {}, "template": {}}}))
-                .expect("a set");
-        let places: BTreeMap<String, Place> = places
-            .iter()
-            .map(|(node, place)| ((*node).to_owned(), *place))
-            .collect();
-        let mut by_node = ByNode::new();
-        for (node, revision, phase) in pods {
-            let pods = by_node.entry((*node).to_owned()).or_default();
-            let name = format!("{node}{}", pods.len());
-            pods.push(pod(&name, revision, phase));
-        }
-        let now = "2026-01-01T12:00:00Z".parse().expect("a time");
-        let plan = plan(&set, &places, &by_node, "new", now);
-        let gone = plan.delete.iter().chain(&plan.ended);
-        let gone: Vec<String> = gone.map(|pod| pod.name_any()).collect();
-        assert_eq!(plan.create, created);
-        assert_eq!(gone, deleted);
-    }
-
-    /// Upstream: daemon_controller_test.go, update_test.go.
-    #[test]
-    fn each_node_that_fits_has_one_pod_of_the_new_revision() {
-        let all = [
-            ("a", Place::Wanted),
-            ("b", Place::Wanted),
-            ("c", Place::Kept),
-        ];
-        check(&all, &[], &["a", "b"], &[]);
-        check(
-            &all,
-            &[("a", "new", "Running"), ("c", "new", "Running")],
-            &["b"],
-            &[],
-        );
-        check(
-            &all,
-            &[
-                ("a", "new", "Running"),
-                ("a", "new", "Running"),
-                ("b", "new", "Running"),
-            ],
-            &[],
-            &["a1"],
-        );
-        check(
-            &all,
-            &[("a", "new", "Failed"), ("b", "new", "Running")],
-            &[],
-            &["a0"],
-        );
-        check(
-            &[("a", Place::Refused)],
-            &[("a", "new", "Running"), ("gone", "new", "Running")],
-            &[],
-            &["a0", "gone0"],
-        );
-        // An update takes one node at a time, and what does not work first.
-        check(
-            &all,
-            &[("a", "old", "Running"), ("b", "old", "Running")],
-            &[],
-            &["a0"],
-        );
-        check(
-            &all,
-            &[("a", "old", "Running"), ("b", "old", "Pending")],
-            &[],
-            &["b0"],
-        );
-        check(
-            &all,
-            &[("a", "new", "Pending"), ("b", "old", "Running")],
-            &[],
-            &[],
-        );
-    }
 }

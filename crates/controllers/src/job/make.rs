@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use coracle_client::{Key, Severity};
+use coracle_client::Severity;
 use futures::future::join_all;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, Pod};
@@ -168,7 +168,6 @@ impl Controller {
     pub(super) async fn manage(
         &self,
         job: &Job,
-        key: &Key,
         tally: &Tally,
         pods: &[Arc<Pod>],
         at: Timestamp,
@@ -178,8 +177,7 @@ impl Controller {
             active: active as i32,
             again,
         };
-        let find = |name: &str| self.pods.get(&key.namespace, name);
-        if job.metadata.deletion_timestamp.is_some() || !self.expectations.are_met(key, find) {
+        if job.metadata.deletion_timestamp.is_some() {
             return Ok(unchanged(None));
         }
         let wanted = wanted(job, tally);
@@ -209,7 +207,7 @@ impl Controller {
             return Ok(unchanged(None));
         }
         let (new, again) = due(job, tally, pods, missing, at);
-        self.create(job, key, &new).await?;
+        self.create(job, &new).await?;
         Ok(Managed {
             active: (active + new.len()) as i32,
             again,
@@ -218,23 +216,23 @@ impl Controller {
 
     /// Makes pods in batches that double, so that a template which the API
     /// refuses costs few requests.
-    async fn create(&self, job: &Job, key: &Key, new: &[Pod]) -> Result<(), kube::Error> {
+    async fn create(&self, job: &Job, new: &[Pod]) -> Result<(), kube::Error> {
         let (mut rest, mut batch) = (new, 1);
         while !rest.is_empty() {
             let (now, later) = rest.split_at(batch.min(rest.len()));
-            let results = join_all(now.iter().map(|pod| self.create_one(job, key, pod))).await;
+            let results = join_all(now.iter().map(|pod| self.create_one(job, pod))).await;
             results.into_iter().collect::<Result<Vec<()>, _>>()?;
             (rest, batch) = (later, batch * 2);
         }
         Ok(())
     }
 
-    async fn create_one(&self, job: &Job, key: &Key, pod: &Pod) -> Result<(), kube::Error> {
+    async fn create_one(&self, job: &Job, pod: &Pod) -> Result<(), kube::Error> {
         let api = self.pod_api(job.namespace());
         match api.create(&PostParams::default(), pod).await {
             Ok(pod) => {
                 let name = pod.name_any();
-                self.expectations.created(key, &name);
+                self.expectations.created(job, &name);
                 let text = format!("Created pod: {name}");
                 self.recorder
                     .event(job, Severity::Normal, "SuccessfulCreate", text);

@@ -25,7 +25,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use crate::context::Context;
-use crate::expectations::{Expectations, OwnWrites};
+use crate::expectations::{Expectations, OwnWrites, PATIENCE};
 use crate::owner::{Claim, controller_of};
 use crate::pods;
 use crate::template::message;
@@ -37,7 +37,7 @@ struct Controller {
     jobs: Cache<Job>,
     pods: Cache<Pod>,
     recorder: Recorder,
-    expectations: Expectations,
+    expectations: Arc<Expectations>,
     writes: OwnWrites,
 }
 
@@ -49,7 +49,7 @@ pub async fn run(context: Context) {
         pods: context.caches.of(),
         recorder: Recorder::new(client.clone(), "job-controller"),
         client,
-        expectations: Expectations::default(),
+        expectations: Arc::default(),
         writes: OwnWrites::default(),
     });
     controller.jobs.ready().await;
@@ -82,8 +82,9 @@ fn subscribe(controller: &Controller, queue: &Queue<Key>, orphans: &Queue<Key>) 
         }
     });
     let (own, lost) = (queue.clone(), orphans.clone());
-    let jobs = controller.jobs.clone();
+    let (jobs, expectations) = (controller.jobs.clone(), controller.expectations.clone());
     controller.pods.on_transition(move |pod| {
+        expectations.seen(&**pod);
         let namespace = pod.namespace().unwrap_or_default();
         let owner = controller_of(&**pod).filter(|owner| owner.kind == "Job");
         match owner.and_then(|owner| jobs.get(&namespace, &owner.name)) {
@@ -117,6 +118,9 @@ impl Controller {
         if !self.writes.are_in(key, &*job) {
             return Ok(Outcome::Done);
         }
+        // Asked before the pods are counted: what comes after is counted as well.
+        let find = |name: &str| self.pods.get(&key.namespace, name);
+        let is_current = self.expectations.are_met(&*job, find);
         let mut status = job.status.clone().unwrap_or_default();
         let owned = self.claim(&job).await?;
         if finish::ended(&status).is_some() {
@@ -131,25 +135,32 @@ impl Controller {
             Some(end) => {
                 finish::target(&mut status, end);
                 self.delete(&job, &tally.active).await?;
-                Managed {
+                Some(Managed {
                     active: 0,
                     again: None,
-                }
+                })
             }
-            None => self.manage(&job, key, &tally, &owned, at).await?,
+            None if is_current => Some(self.manage(&job, &tally, &owned, at).await?),
+            // The last counts are truer than those without the newest pods.
+            None => None,
         };
-        let over = tally.active.is_empty() && tally.terminating == 0 && tally::is_settled(&status);
-        let ended = end.filter(|_| over && tally.counted.is_empty());
+        let gone = is_current && tally.active.is_empty() && tally.terminating == 0;
+        let over = gone && tally.counted.is_empty() && tally::is_settled(&status);
+        let ended = end.filter(|_| over);
         if let Some(end) = &ended {
             finish::end(&mut status, end);
         }
-        counts(&mut status, &tally, managed.active);
+        if let Some(managed) = &managed {
+            counts(&mut status, &tally, managed.active);
+        }
         self.write_status(&job, status.clone()).await?;
         let succeeded = status.succeeded.unwrap_or(0);
         self.tell(&job, told, ended.as_ref(), succeeded);
         self.release(&tally.counted).await?;
         let deadline = finish::until_deadline(&job, &status, at).filter(|_| ended.is_none());
-        let again = managed.again.into_iter().chain(deadline).min();
+        let again = managed.and_then(|managed| managed.again);
+        let unseen = (!is_current).then_some(PATIENCE);
+        let again = again.into_iter().chain(deadline).chain(unseen).min();
         Ok(again.map_or(Outcome::Done, Outcome::Again))
     }
 
@@ -250,7 +261,6 @@ impl Controller {
     }
 
     async fn delete(&self, job: &Job, pods: &[Arc<Pod>]) -> Result<(), kube::Error> {
-        let key = key_of(job);
         let api = self.pod_api(job.namespace());
         let deletions = pods.iter().map(|pod| async {
             let name = pod.name_any();
@@ -260,14 +270,14 @@ impl Controller {
             });
             match api.delete(&name, &params).await {
                 Ok(_) => {
-                    self.expectations.deleted(&key, &name);
+                    self.expectations.deleted(job, &name);
                     let text = format!("Deleted pod: {name}");
                     self.recorder
                         .event(job, Severity::Normal, "SuccessfulDelete", text);
                     Ok(())
                 }
                 Err(error) if coracle_client::is_not_found(&error) => {
-                    self.expectations.deleted(&key, &name);
+                    self.expectations.deleted(job, &name);
                     Ok(())
                 }
                 Err(error) => {

@@ -14,21 +14,26 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use kube::client::Body;
 use kube::{Client, ResourceExt};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 /// Answers of the metrics APIs by path, without its query.
 pub type Metrics = Arc<Mutex<BTreeMap<String, Value>>>;
+
+/// Whether those who watch pods are told of them; a world begins with true.
+pub type PodsTold = Arc<watch::Sender<bool>>;
 
 pub struct World {
     pub client: Client,
     pub server: ApiServer,
     pub metrics: Metrics,
+    pub pods_told: PodsTold,
     _folder: tempfile::TempDir,
 }
 
@@ -38,13 +43,15 @@ pub fn empty() -> World {
     let config = Config::new(folder.path().to_owned(), [7; 32]);
     let server = ApiServer::open(config).expect("a server");
     let metrics = Metrics::default();
+    let pods_told = PodsTold::new(watch::Sender::new(true));
     let client = {
-        let (server, metrics) = (server.clone(), metrics.clone());
+        let (server, metrics, pods_told) = (server.clone(), metrics.clone(), pods_told.clone());
         move |identity: Identity| {
             let service = Measured {
                 server: server.clone(),
                 identity,
                 metrics: metrics.clone(),
+                pods_told: pods_told.clone(),
             };
             Client::new(service, "default")
         }
@@ -60,6 +67,7 @@ pub fn empty() -> World {
         client: client(Identity::admin()),
         server,
         metrics,
+        pods_told,
         _folder: folder,
     }
 }
@@ -232,12 +240,14 @@ fn alive(list: &Value) -> Vec<&Value> {
         .collect()
 }
 
-/// The API server, with the metrics APIs answered from a table.
+/// The API server, with the metrics APIs answered from a table and watches of
+/// pods that can be held up.
 #[derive(Clone)]
 struct Measured {
     server: ApiServer,
     identity: Identity,
     metrics: Metrics,
+    pods_told: PodsTold,
 }
 
 impl tower::Service<Request<Body>> for Measured {
@@ -259,13 +269,30 @@ impl tower::Service<Request<Body>> for Measured {
             };
             return futures::future::ready(Ok(response)).boxed();
         }
+        let query = request.uri().query().unwrap_or_default();
+        let watches_pods = path == "/api/v1/pods" && query.contains("watch=true");
+        let told = watches_pods.then(|| self.pods_told.subscribe());
         let mut service = self.server.service(self.identity.clone());
         async move {
             let response = tower::Service::call(&mut service, request).await?;
-            Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
+            let response = response.map(|body| body.map_err(Into::into).boxed_unsync());
+            Ok(match told {
+                Some(told) => response.map(|body| held_up(body, told)),
+                None => response,
+            })
         }
         .boxed()
     }
+}
+
+/// Passes a body on while it may be told.
+fn held_up(body: Answer, told: watch::Receiver<bool>) -> Answer {
+    let frames = futures::stream::unfold((body, told), |(mut body, mut told)| async move {
+        let frame = body.frame().await?;
+        told.wait_for(|told| *told).await.ok()?;
+        Some((frame, (body, told)))
+    });
+    StreamBody::new(frames).boxed_unsync()
 }
 
 /// The body of an answer.

@@ -6,7 +6,7 @@ mod pretend;
 
 use std::time::Duration;
 
-use coracle_runtime::{Container, ExecError, ExecSession, ExecSpec, Exit};
+use coracle_runtime::{Container, Credentials, ExecError, ExecSession, ExecSpec, Exit};
 use coracle_runtime::{Runtime, RuntimeError, Sandbox};
 
 pub use pretend::{Pretended, Script};
@@ -95,25 +95,16 @@ impl Running {
         }
     }
 
+    /// Returns the user that it began as, where that is known.
+    pub fn user(&self) -> Option<&Credentials> {
+        self.linux()?.user()
+    }
+
     /// Waits for its end.
     pub async fn wait(&self) -> Exit {
         match self {
             Running::Linux(container) => container.wait().await,
             Running::Pretended(container) => container.wait().await,
-        }
-    }
-
-    /// Ends it at once.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub async fn kill(&self) -> Result<(), RuntimeError> {
-        match self {
-            Running::Linux(container) => container.kill(9).await,
-            Running::Pretended(container) => {
-                container.end(137);
-                Ok(())
-            }
         }
     }
 
@@ -125,7 +116,7 @@ impl Running {
         match self {
             Running::Linux(container) => container.stop(grace).await,
             Running::Pretended(container) => {
-                container.end(if grace.is_zero() { 137 } else { 143 });
+                container.end(143);
                 Ok(container.wait().await)
             }
         }

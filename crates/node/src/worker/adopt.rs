@@ -4,7 +4,8 @@
 use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated};
 use tokio::time::{Duration, Instant};
 
-use super::container::{Health, container_id};
+use super::container::{Health, State, container_id};
+use super::policy::is_sidecar;
 use super::{Worker, sandbox};
 use crate::machine::Running;
 
@@ -36,6 +37,10 @@ impl Worker {
             });
             *self.handle.address.write() = Some(address);
         }
+        let goes_on = !self.has_ended() && !self.is_stopping() && self.doom.is_none();
+        if self.sandbox.is_none() && adopted.is_empty() && goes_on {
+            self.begin_anew();
+        }
         for running in adopted {
             let Some(container) = containers
                 .iter()
@@ -54,6 +59,23 @@ impl Worker {
             state.restarts = state.restarts.max(attempt);
             let health = self.health_before(container, running.id());
             self.attach_run(container, running, attempt, since, health);
+        }
+    }
+
+    /// Has the init containers run once more: what they prepared may have gone
+    /// with the namespaces and memory of the time before (upstream:
+    /// kuberuntime_manager.go, computePodActions, where a sandbox is made).
+    fn begin_anew(&mut self) {
+        for container in self.init_containers() {
+            let Some(state) = self.containers.get_mut(&container.name) else {
+                continue;
+            };
+            if state.has_succeeded() && !is_sidecar(&container) {
+                *state = State {
+                    restarts: state.restarts + 1,
+                    ..State::default()
+                };
+            }
         }
     }
 
@@ -91,6 +113,12 @@ impl Worker {
             };
             let state = self.containers.entry(container.name.clone()).or_default();
             state.restarts = before.restart_count;
+            state.user = before.user.clone();
+            let waiting = before.state.as_ref().and_then(|one| one.waiting.clone());
+            state.waiting = waiting.map(|waiting| {
+                let reason = waiting.reason.unwrap_or_default();
+                (reason, waiting.message.unwrap_or_default())
+            });
             if !before.image_id.is_empty() {
                 state.image = Some((before.image.clone(), before.image_id.clone()));
             }

@@ -1,8 +1,10 @@
 //! What a worker knows of one container: its present run, its last end, why
 //! it waits.
 
-use coracle_runtime::Exit;
-use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated};
+use coracle_runtime::{Credentials, Exit};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerStateTerminated, ContainerUser, LinuxContainerUser,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use tokio::task::JoinSet;
@@ -13,7 +15,8 @@ use super::policy::restarts;
 use super::restart::Backoff;
 use crate::machine::Running;
 
-/// A run this long clears the delay before the next restart (upstream: MaxContainerBackOff × 2).
+/// After a longer run than this the next restart is not delayed (upstream:
+/// MaxContainerBackOff × 2).
 const STEADY: Duration = Duration::from_secs(600);
 
 /// What a worker knows of one container.
@@ -29,6 +32,8 @@ pub struct State {
     pub ended: Option<ContainerStateTerminated>,
     /// The image it was started from: name and id.
     pub image: Option<(String, String)>,
+    /// The user that its latest run began as.
+    pub user: Option<ContainerUser>,
     /// The pull of its image, while it waits for that.
     pub pull: Option<Pull>,
     /// The delay before a crashed container is started again.
@@ -45,6 +50,7 @@ impl Default for State {
             waiting: Some(("ContainerCreating".into(), String::new())),
             ended: None,
             image: None,
+            user: None,
             pull: None,
             crashes: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),
             misses: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),
@@ -158,20 +164,24 @@ impl State {
         }
     }
 
-    /// Takes the end of its run; returns whether the run had one.
-    pub fn end(&mut self, attempt: i32, exit: &Exit) -> bool {
-        if self.run.as_ref().is_none_or(|run| run.attempt != attempt) {
-            return false;
-        }
-        let Some(run) = self.run.take() else {
-            return false;
-        };
-        if run.since.elapsed() > STEADY {
-            self.crashes.reset();
-        }
+    /// Takes the end of a run; returns the run, if it is the present one.
+    pub fn end(&mut self, attempt: i32, exit: &Exit) -> Option<Run> {
+        let run = self.run.take_if(|run| run.attempt == attempt)?;
         self.ended = Some(terminated(run.handle.id(), exit));
         self.waiting = None;
-        true
+        Some(run)
+    }
+
+    /// Puts the next start off after a run that took this long. The first
+    /// restart is immediate, as is that after a steady run; others wait longer
+    /// and longer (Kubernetes: Pod Lifecycle, Container restarts).
+    pub fn put_off(&mut self, ran: Duration) {
+        let is_first = self.restarts == 0 && self.crashes.delay().is_zero();
+        if is_first || ran > STEADY {
+            self.crashes.arm();
+        } else {
+            self.crashes.failed();
+        }
     }
 }
 
@@ -198,6 +208,18 @@ pub fn terminated(id: &str, exit: &Exit) -> ContainerStateTerminated {
     }
 }
 
+/// Returns the API's form of the user that a run began as.
+pub fn user(credentials: &Credentials) -> ContainerUser {
+    let groups = credentials.groups.iter().map(|gid| i64::from(*gid));
+    ContainerUser {
+        linux: Some(LinuxContainerUser {
+            uid: credentials.uid.into(),
+            gid: credentials.gid.into(),
+            supplemental_groups: Some(groups.collect()),
+        }),
+    }
+}
+
 /// Returns the id as the API shows it.
 pub fn container_id(id: &str) -> String {
     format!("coracle://{id}")
@@ -207,4 +229,35 @@ pub fn container_id(id: &str) -> String {
 pub fn time(nanos: u64) -> Time {
     let seconds = i64::try_from(nanos / 1_000_000_000).unwrap_or(0);
     Time(Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Upstream: client-go/util/flowcontrol/backoff_test.go, TestBackoffHighWaterMark.
+    #[test]
+    fn restarts_wait_longer_and_longer_until_a_run_was_steady() {
+        let mut state = State::default();
+        let mut check = |ran_seconds: u64, expected: Option<u64>| {
+            state.put_off(Duration::from_secs(ran_seconds));
+            state.restarts += 1;
+            let waits = state.crashes.until().is_some();
+            let delay = waits.then(|| state.crashes.delay().as_secs());
+            assert_eq!(delay, expected, "after {ran_seconds} s");
+        };
+        check(1, None);
+        check(1, Some(10));
+        check(1, Some(20));
+        check(600, Some(40));
+        check(601, None);
+        check(1, Some(10));
+        // An engine that has just begun does not know how it went before.
+        let mut known = State {
+            restarts: 7,
+            ..State::default()
+        };
+        known.put_off(Duration::from_secs(1));
+        assert!(known.crashes.until().is_some());
+    }
 }

@@ -82,6 +82,7 @@ impl Worker {
             allocated_resources: resources.requests.clone().filter(|_| made),
             resources: made.then_some(resources),
             volume_mounts: mounts(container),
+            user: state.user.clone(),
             ..Default::default()
         }
     }

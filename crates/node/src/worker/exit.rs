@@ -1,6 +1,7 @@
 //! The end of a run: what is kept of it, and when the next one may begin.
 
 use super::Worker;
+use super::container::Run;
 
 impl Worker {
     /// Takes the end of a run.
@@ -8,23 +9,15 @@ impl Worker {
         let Some(state) = self.containers.get_mut(name) else {
             return;
         };
-        let Some(run) = &state.run else { return };
-        let handle = run.handle.clone();
-        if !state.end(attempt, exit) {
+        let Some(Run { handle, since, .. }) = state.end(attempt, exit) else {
             return;
-        }
+        };
         self.hear_last_words(name, attempt, exit.code != 0);
         self.handle.live.write().remove(name);
         if self.will_restart(name)
             && let Some(state) = self.containers.get_mut(name)
         {
-            // The first restart is immediate, later ones wait longer and longer.
-            let first = state.restarts == 0 && state.crashes.delay().is_zero();
-            if !first {
-                state.crashes.failed();
-            } else {
-                state.crashes.arm();
-            }
+            state.put_off(since.elapsed());
         }
         tokio::spawn(async move {
             if let Err(error) = handle.remove().await {

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ObjectRefe
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::container::{Health, Run, State};
+use super::container::{self, Health, Run, State};
 use super::hooks::{RunningTarget, run_hook};
 use super::{Message, Worker};
 use crate::env::{self, ConfigError};
@@ -189,6 +189,7 @@ impl Worker {
             // A worker that is gone has nothing to do with it any more.
             let _ = tell.send(Message::Exited(name, attempt, exit));
         });
+        let user = running.user().map(container::user);
         let run = Run {
             handle: running,
             attempt,
@@ -201,6 +202,7 @@ impl Worker {
         let state = self.state(container);
         state.waiting = None;
         state.misses.reset();
+        state.user = user;
         state.run = Some(run);
         let kind = match health.started {
             true => &[Kind::Readiness, Kind::Liveness][..],

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use coracle_client::{Key, Severity, key_of};
+use coracle_client::{Key, Severity, key_of, woken};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::ResourceExt;
 use parking_lot::RwLock;
@@ -172,9 +172,12 @@ impl Worker {
             let message = match next {
                 Next::Finished => return,
                 Next::Wait => self.inbox.recv().await,
-                Next::At(at) => tokio::time::timeout_at(at, self.inbox.recv())
-                    .await
-                    .unwrap_or(None),
+                Next::At(at) => tokio::select! {
+                    message = self.inbox.recv() => message,
+                    () = tokio::time::sleep_until(at) => None,
+                    // Tokens and deadlines go by the clock.
+                    () = woken() => None,
+                },
             };
             if let Some(message) = message {
                 self.hear(message);

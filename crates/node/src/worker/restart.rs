@@ -30,9 +30,11 @@ impl Backoff {
         until
     }
 
-    /// Counts a failure that is tried again at once; the next one is delayed.
+    /// Begins anew with a failure that is tried again at once; the next one is
+    /// delayed.
     pub fn arm(&mut self) {
         self.delay = self.first / 2;
+        self.until = None;
     }
 
     /// Returns when to try again, if that is still ahead.

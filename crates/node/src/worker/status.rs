@@ -103,8 +103,18 @@ impl Worker {
         })
     }
 
-    /// Returns the phase (upstream: getPhase).
+    /// Returns the phase. A pod that is deleted comes to an end of its own, even
+    /// if not all of it has begun (upstream: status_manager.go, TerminatePod).
     fn phase(&self) -> &'static str {
+        let runs = self.containers.values().any(State::is_running);
+        match self.phase_of_containers() {
+            "Pending" | "Running" if self.is_stopping() && !runs => "Failed",
+            phase => phase,
+        }
+    }
+
+    /// Returns what the containers amount to (upstream: getPhase).
+    fn phase_of_containers(&self) -> &'static str {
         if self.doom.is_some() {
             return "Failed";
         }

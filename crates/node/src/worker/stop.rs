@@ -8,16 +8,18 @@ use futures::future::join_all;
 use k8s_openapi::api::core::v1::{Container, LifecycleHandler, ObjectReference, Pod, Probe};
 use kube::Api;
 use kube::api::{DeleteParams, Preconditions};
+use tokio::sync::watch;
 use tokio::time::{Duration, Instant};
 
 use super::hooks::run_hook;
-use super::{Message, Next, Worker};
+use super::{Next, Worker};
 use crate::machine::Running;
 use crate::probe::{Kind, Verdict};
 use crate::volumes;
 
-/// Grace of a pod that was removed from the API without any.
-const GRACE_MIN: Duration = Duration::from_secs(1);
+/// What every container gets between the signal to stop and its end, whatever
+/// hooks or others have used up (upstream: minimumGracePeriodInSeconds).
+const GRACE_MIN: Duration = Duration::from_secs(2);
 
 impl Worker {
     fn grace(&self) -> Duration {
@@ -61,15 +63,16 @@ impl Worker {
 
     /// Stops the containers, sidecars after the others and in reverse order.
     pub(super) async fn stop_containers(&mut self) {
-        let until = Instant::now() + self.grace();
+        let until = watch::Sender::new(Instant::now() + self.grace());
         let apps = self.app_containers();
-        self.stop_all(&apps, until).await;
+        self.stop_all(&apps, &until).await;
         for container in self.init_containers().iter().rev() {
-            self.stop_all(std::slice::from_ref(container), until).await;
+            let one = std::slice::from_ref(container);
+            self.stop_all(one, &until).await;
         }
     }
 
-    async fn stop_all(&mut self, containers: &[Container], until: Instant) {
+    async fn stop_all(&mut self, containers: &[Container], until: &watch::Sender<Instant>) {
         let address = self.sandbox.as_ref().and_then(|sandbox| sandbox.address);
         let mut stops = Vec::new();
         for container in containers {
@@ -91,7 +94,7 @@ impl Worker {
             );
             let end = End {
                 container: container.clone(),
-                until,
+                until: until.subscribe(),
                 address,
                 regarding: self.regarding(container),
                 recorder: self.shared.recorder.clone(),
@@ -106,21 +109,10 @@ impl Worker {
         loop {
             tokio::select! {
                 _ = &mut all => break,
-                message = self.inbox.recv() => match message {
-                    Some(Message::Gone) => {
-                        self.gone = true;
-                        self.kill_now().await;
-                    }
-                    Some(Message::Changed(pod)) => {
-                        let shorter = is_shorter(&pod, &self.pod);
-                        self.pod = pod;
-                        if shorter {
-                            self.kill_now().await;
-                        }
-                    }
-                    Some(other) => self.hear(other),
-                    None => {}
-                },
+                Some(message) = self.inbox.recv() => {
+                    self.hear(message);
+                    self.hurry(until);
+                }
             }
         }
         // The ends arrive as messages; take them before the status is written.
@@ -139,12 +131,14 @@ impl Worker {
         }
     }
 
-    async fn kill_now(&self) {
-        for state in self.containers.values() {
-            if let Some(run) = &state.run {
-                let _ = run.handle.kill().await;
-            }
-        }
+    /// Leaves the containers less time, if the pod has less by now.
+    fn hurry(&self, until: &watch::Sender<Instant>) {
+        let at = Instant::now() + self.grace();
+        until.send_if_modified(|until| {
+            let is_sooner = at < *until;
+            *until = at.min(*until);
+            is_sooner
+        });
     }
 
     fn remove_files(&self) {
@@ -284,9 +278,10 @@ impl Worker {
         run.ready = false;
         run.tasks.abort_all();
         let handle = run.handle.clone();
+        let until = Instant::now() + Duration::from_secs(grace.max(0).unsigned_abs());
         let end = End {
             container: container.clone(),
-            until: Instant::now() + Duration::from_secs(grace.max(0).unsigned_abs()),
+            until: watch::channel(until).1,
             address,
             regarding: self.regarding(container),
             recorder: self.shared.recorder.clone(),
@@ -311,15 +306,11 @@ fn probe_of(container: &Container, kind: Kind) -> Option<&Probe> {
     }
 }
 
-fn is_shorter(new: &Pod, old: &Pod) -> bool {
-    new.metadata.deletion_grace_period_seconds < old.metadata.deletion_grace_period_seconds
-}
-
 /// How a run of a container is ended.
 struct End {
     container: Container,
-    /// When its time is over.
-    until: Instant,
+    /// When its time is over, which may become sooner.
+    until: watch::Receiver<Instant>,
     /// The pod's address.
     address: Option<Ipv4Addr>,
     /// The container as events name it.
@@ -329,31 +320,52 @@ struct End {
 
 impl End {
     /// Runs the hook, asks the container to stop, ends it when the time is over.
-    async fn of(self, handle: Running) {
+    async fn of(mut self, handle: Running) {
         let lifecycle = self.container.lifecycle.as_ref();
         if let Some(hook) = lifecycle.and_then(|lifecycle| lifecycle.pre_stop.as_ref()) {
             self.run_pre_stop(hook, &handle).await;
         }
-        let grace = self.until.saturating_duration_since(Instant::now());
-        if let Err(error) = handle.stop(grace).await {
-            tracing::warn!(container = self.container.name, %error, "the container was not stopped");
+        loop {
+            let until = *self.until.borrow_and_update();
+            let grace = until.saturating_duration_since(Instant::now());
+            tokio::select! {
+                stopped = handle.stop(grace.max(GRACE_MIN)) => {
+                    if let Err(error) = stopped {
+                        let container = &self.container.name;
+                        tracing::warn!(container, %error, "the container was not stopped");
+                    }
+                    return;
+                }
+                Ok(()) = self.until.changed() => {}
+            }
         }
     }
 
     async fn run_pre_stop(&self, hook: &LifecycleHandler, handle: &Running) {
-        let hook = run_hook(hook, handle, &self.container, self.address);
-        match tokio::time::timeout_at(self.until, hook).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => self.recorder.event_at(
-                self.regarding.clone(),
-                Severity::Warning,
-                "FailedPreStopHook",
-                format!("PreStopHook failed: {error}"),
-            ),
-            Err(_) => tracing::warn!(
-                container = self.container.name,
-                "the hook before the stop took all of the grace period"
-            ),
+        let result = tokio::select! {
+            result = run_hook(hook, handle, &self.container, self.address) => result,
+            () = is_over(self.until.clone()) => {
+                let container = &self.container.name;
+                tracing::warn!(container, "the hook before the stop took all of the grace period");
+                return;
+            }
+        };
+        if let Err(error) = result {
+            let text = format!("PreStopHook failed: {error}");
+            let regarding = self.regarding.clone();
+            self.recorder
+                .event_at(regarding, Severity::Warning, "FailedPreStopHook", text);
+        }
+    }
+}
+
+/// Waits for a time that may become sooner.
+async fn is_over(mut until: watch::Receiver<Instant>) {
+    loop {
+        let at = *until.borrow_and_update();
+        tokio::select! {
+            () = tokio::time::sleep_until(at) => return,
+            Ok(()) = until.changed() => {}
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::protocol::{self, Reply, Request};
 use crate::record::{self, Exit, State};
 use crate::spec::{ExecSpec, Resources};
 use crate::start;
+use crate::user::Credentials;
 
 /// A container that was started, by this engine or an earlier one. Clones are
 /// the same container.
@@ -83,6 +84,12 @@ impl Container {
     /// When it started, in nanoseconds since 1970.
     pub fn started_at_nanos(&self) -> u64 {
         self.0.state.started_at_nanos
+    }
+
+    /// The user that its first process began as; `None` where an older shim
+    /// did not say.
+    pub fn user(&self) -> Option<&Credentials> {
+        self.0.state.user.as_ref()
     }
 
     /// The signal that asks it to stop.

@@ -244,6 +244,7 @@ impl Runtime {
             mount_namespace: 0,
             stop_signal: spec.stop_signal,
             started_ticks: 0,
+            user: None,
         };
         let mut link = self
             .spawn_shim(directory, &id)
@@ -267,6 +268,7 @@ impl Runtime {
             Ok(Some(Reply::Started {
                 pid,
                 started_at_nanos,
+                user,
             })) => {
                 let mount_namespace = procfs::mount_namespace(pid).unwrap_or(0);
                 let started_ticks = procfs::started_ticks(pid).unwrap_or(0);
@@ -275,6 +277,7 @@ impl Runtime {
                     started_at_nanos,
                     mount_namespace,
                     started_ticks,
+                    user,
                     ..state
                 };
                 Ok(Container::new(directory.to_owned(), state, &self.cgroups))

@@ -31,6 +31,7 @@ use crate::protocol::{self, Kind, Reply, Request, Start};
 use crate::record::{self, State};
 use crate::start::{self, Settings, Started, Streams};
 use crate::sys;
+use crate::user::Credentials;
 pub(crate) use pause::WORD as PAUSE_WORD;
 
 use conn::Conn;
@@ -71,11 +72,12 @@ fn run() -> io::Result<()> {
         return Ok(());
     };
     match begin(message, &mut engine) {
-        Ok(mut shim) => {
+        Ok((mut shim, user)) => {
             let (pid, started_at_nanos) = (shim.pid(), shim.started_at_nanos);
             engine.reply(&Reply::Started {
                 pid,
                 started_at_nanos,
+                user,
             });
             // An engine that died meanwhile will find us by our directory.
             let _ = engine.flush();
@@ -112,7 +114,7 @@ struct Ends {
     stderr: Option<OwnedFd>,
 }
 
-fn begin(message: Start, engine: &mut Conn) -> Result<Shim, StartError> {
+fn begin(message: Start, engine: &mut Conn) -> Result<(Shim, Option<Credentials>), StartError> {
     let Start {
         spec,
         cgroups,
@@ -143,6 +145,7 @@ fn begin(message: Start, engine: &mut Conn) -> Result<Shim, StartError> {
         pid,
         pidfd,
         terminal,
+        user,
     } = started.inspect_err(|_| {
         if let Some(cgroup) = &cgroup {
             let _ = cgroup.remove();
@@ -158,6 +161,7 @@ fn begin(message: Start, engine: &mut Conn) -> Result<Shim, StartError> {
         mount_namespace: procfs::mount_namespace(number).unwrap_or(0),
         stop_signal: spec.stop_signal,
         started_ticks: procfs::started_ticks(number).unwrap_or(0),
+        user: user.clone(),
     };
     if let Err(error) = record::write(Path::new("."), record::STATE, &state) {
         // A container that nobody could find again must not run.
@@ -169,9 +173,10 @@ fn begin(message: Start, engine: &mut Conn) -> Result<Shim, StartError> {
         }
         return Err(StartError::step("write", record::STATE, &error));
     }
-    Ok(Shim::new(
+    let shim = Shim::new(
         spec, settings, cgroup, state, pidfd, terminal, ends, log, listener,
-    ))
+    );
+    Ok((shim, user))
 }
 
 /// Makes the pipes of a container; without a log its output goes nowhere

@@ -83,6 +83,7 @@ impl Shim {
         let Some(line) = &program.line else { return };
         match line.receive() {
             Ok(Note::Terminal(terminal)) => program.terminal = Some(terminal),
+            Ok(Note::User(_)) => {}
             Ok(Note::Started) => {
                 program.line = None;
                 let (conn, pid) = (program.conn, program.pid);

@@ -110,13 +110,13 @@ async fn groups_come_from_the_spec_and_the_image(ctx: Ctx) -> Result<()> {
         return Ok(());
     }
     spec.user.additional_gids = vec![2000, 3000];
-    assert_eq!(ctx.spec_says(spec.clone()).await?, "29 2000 3000\n");
+    assert_eq!(ctx.spec_says(spec.clone()).await?, "29 1000 2000 3000\n");
     spec = ContainerSpec {
         user: spec.user,
         ..ctx.spec("status Groups")
     };
     spec.user.image_groups = false;
-    assert_eq!(ctx.spec_says(spec).await?, "2000 3000\n");
+    assert_eq!(ctx.spec_says(spec).await?, "1000 2000 3000\n");
     Ok(())
 }
 
