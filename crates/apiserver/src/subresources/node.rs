@@ -7,7 +7,7 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode, Uri};
 use serde_json::Value;
 
-use crate::body::Body;
+use crate::body::{self, Body};
 use crate::context::Context;
 use crate::kubelet::Kubelet;
 use crate::resource;
@@ -56,7 +56,26 @@ pub async fn pod(
             "pod {pod_name} does not have a host assigned"
         )));
     }
-    pass(context, &path, parts, body).await
+    let answer = pass(context, &path, parts, body).await?;
+    if name == "log" && !answer.status().is_success() {
+        return Err(refused(answer).await);
+    }
+    Ok(answer)
+}
+
+/// Returns what the node's words, which are plain text, mean (upstream:
+/// registry/generic/rest, GenericHttpResponseChecker).
+async fn refused(answer: Response<Body>) -> ApiError {
+    let status = answer.status();
+    let text = match body::read(answer.into_body()).await {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).trim_end().to_owned(),
+        Err(error) => return error,
+    };
+    match status {
+        StatusCode::BAD_REQUEST => ApiError::bad_request(text),
+        StatusCode::NOT_FOUND => ApiError::new(404, "NotFound", text),
+        _ => ApiError::internal(text),
+    }
 }
 
 /// The container asked for, or the only one.

@@ -21,6 +21,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use k8s_openapi::api::core::v1::ContainerStatus;
 
 use crate::manager::Workers;
 use crate::metrics;
@@ -141,19 +142,17 @@ impl Kubelet {
             .ok_or_else(|| Refusal::not_found(format!("pod \"{name}\" not found on this node")))
     }
 
-    /// Whether a container waits to be started again, as its status says.
-    fn is_waiting(&self, namespace: &str, pod: &str, container: &str) -> bool {
-        let pod = self.shared.pods.get(namespace, pod);
-        let status = pod.as_ref().and_then(|pod| pod.status.as_ref());
-        let statuses = status.into_iter().flat_map(|status| {
-            let init = status.init_container_statuses.iter().flatten();
-            init.chain(status.container_statuses.iter().flatten())
-        });
-        let mut own = statuses.filter(|status| status.name == container);
-        own.next().is_some_and(|status| {
-            let state = status.state.as_ref();
-            state.is_some_and(|state| state.waiting.is_some())
-        })
+    /// Returns what the pod's status says of a container.
+    fn status(&self, namespace: &str, pod: &str, container: &str) -> Option<ContainerStatus> {
+        let pod = self.shared.pods.get(namespace, pod)?;
+        let status = pod.status.as_ref()?;
+        let lists = [
+            &status.init_container_statuses,
+            &status.container_statuses,
+            &status.ephemeral_container_statuses,
+        ];
+        let mut all = lists.into_iter().flatten().flatten();
+        all.find(|status| status.name == container).cloned()
     }
 
     /// Answers one request.
@@ -176,8 +175,9 @@ impl Kubelet {
         match parts.as_slice() {
             ["containerLogs", namespace, pod, container] => {
                 let handle = self.pod(namespace, pod)?;
-                let waiting = self.is_waiting(namespace, pod, container);
-                logs::serve(&handle, container, &query, waiting).await
+                let status = self.status(namespace, pod, container);
+                let of = logs::Of { pod, container };
+                logs::serve(&handle, of, &query, status.as_ref()).await
             }
             ["exec", namespace, pod, container] if get_or_post => {
                 let container = self.container(namespace, pod, container)?;
