@@ -294,6 +294,47 @@ fn surroundings() {
     });
 }
 
+#[test]
+fn looking_into_a_pod() {
+    in_private_network("looking_into_a_pod", || {
+        let Some(lab) = Lab::new("looking") else {
+            return;
+        };
+        let begins = json!({"initContainers": [{"name": "begins", "image": IMAGE, "command": ["sleep", "3600"]}]});
+        lab.apply(&[
+            pod("seen", json!({}), json!({})),
+            pod("begins", begins, json!({})),
+        ]);
+        lab.ready(&["seen"]);
+        let look = |name: &str, more: &[&str]| {
+            let mut words = vec!["debug", "seen", "--image", IMAGE, "-c", name];
+            words.extend(more);
+            words.extend(["--", "ps", "-o", "args"]);
+            lab.kubectl(&words);
+            let is_over = |pod: &Value| {
+                let all = pod["status"]["ephemeralContainerStatuses"].as_array();
+                let mut own = all.into_iter().flatten().filter(|one| one["name"] == name);
+                own.any(|one| one["state"]["terminated"].is_object())
+            };
+            lab.until("pod", "seen", is_over);
+            lab.kubectl(&["logs", "seen", "-c", name])
+        };
+        assert!(!look("apart", &[]).contains("sleep"));
+        assert!(look("beside", &["--target", "c"]).contains("sleep"));
+        lab.ready(&["seen"]);
+        lab.until("pod", "begins", |pod| {
+            pod["status"]["initContainerStatuses"][0]["state"]["running"].is_object()
+        });
+        let mut logs = lab.cluster.kubectl_command(&["logs", "begins", "-c", "c"]);
+        let output = logs.output().expect("kubectl is there");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains(r#"container "c" in pod "begins" is waiting to start: PodInitializing"#),
+            "{said}"
+        );
+    });
+}
+
 fn limits(lab: &Lab) {
     let memory = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max";
     let cpu = "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d' ' -f1 /sys/fs/cgroup/cpu.max";

@@ -11,11 +11,7 @@ use crate::machine::Running;
 impl Worker {
     /// Finds the containers of an earlier engine again.
     pub(super) async fn adopt(&mut self, adopted: Vec<Running>) {
-        let containers: Vec<Container> = self
-            .init_containers()
-            .into_iter()
-            .chain(self.app_containers())
-            .collect();
+        let containers = self.all_containers();
         let found: Vec<String> = adopted.iter().map(|run| container_id(run.id())).collect();
         self.recall(&containers, &found);
         self.recall_doom();
@@ -83,6 +79,7 @@ impl Worker {
             .container_statuses
             .into_iter()
             .chain(status.init_container_statuses)
+            .chain(status.ephemeral_container_statuses)
             .flatten()
             .collect();
         for container in containers {

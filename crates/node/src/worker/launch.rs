@@ -275,11 +275,14 @@ impl Worker {
 
     /// Names a container as events do.
     pub(super) fn regarding(&self, container: &Container) -> ObjectReference {
-        let init = self
-            .init_containers()
-            .iter()
-            .any(|init| init.name == container.name);
-        let list = if init { "initContainers" } else { "containers" };
+        let is_in = |list: Vec<Container>| list.iter().any(|one| one.name == container.name);
+        let list = if is_in(self.init_containers()) {
+            "initContainers"
+        } else if is_in(self.ephemeral_containers()) {
+            "ephemeralContainers"
+        } else {
+            "containers"
+        };
         ObjectReference {
             field_path: Some(format!("spec.{list}{{{}}}", container.name)),
             ..reference(&*self.pod)

@@ -6,6 +6,7 @@ mod adopt;
 mod container;
 mod container_status;
 mod doom;
+mod ephemeral;
 mod exit;
 mod hooks;
 mod image;
@@ -241,10 +242,16 @@ impl Worker {
             .unwrap_or_default()
     }
 
+    fn all_containers(&self) -> Vec<Container> {
+        let mut all = self.init_containers();
+        all.extend(self.app_containers());
+        all.extend(self.ephemeral_containers());
+        all
+    }
+
     fn find_container(&self, name: &str) -> Option<Container> {
-        let init = self.init_containers().into_iter();
-        init.chain(self.app_containers())
-            .find(|container| container.name == name)
+        let mut all = self.all_containers().into_iter();
+        all.find(|container| container.name == name)
     }
 
     /// Takes one step towards the spec and writes what was observed.
@@ -254,7 +261,7 @@ impl Worker {
         }
         if self.has_ended() {
             if self.containers.values().any(State::is_running) {
-                // Sidecars end after what they served.
+                // Sidecars end after what they served, and with it who looks at it.
                 self.write_status().await;
                 self.stop_containers().await;
             }
@@ -328,9 +335,13 @@ impl Worker {
         self.setup.failed()
     }
 
-    /// Starts what may run now: init containers one after another, then all others.
+    /// Starts what may run now: ephemeral containers whenever they come, init
+    /// containers one after another, then all others.
     async fn advance(&mut self) -> Next {
         let mut next = Next::Wait;
+        for container in self.ephemeral_containers() {
+            next = self.advance_one(&container, next).await;
+        }
         for container in self.init_containers() {
             match self.advance_init(&container, &mut next).await {
                 InitStep::Passed => {}

@@ -90,7 +90,7 @@ impl Worker {
                 .clone()
                 .unwrap_or_else(|| config.working_dir.clone()),
             mounts: self.mounts(container, &known)?,
-            namespaces: sandbox.namespaces(),
+            namespaces: self.shared_namespaces(container, sandbox)?,
             terminal: container.tty == Some(true),
             stdin: container.stdin == Some(true),
             stdin_once: container.stdin_once == Some(true),

@@ -62,8 +62,9 @@ impl Worker {
     /// Stops the containers, sidecars after the others and in reverse order.
     pub(super) async fn stop_containers(&mut self) {
         let until = Instant::now() + self.grace();
-        let apps = self.app_containers();
-        self.stop_all(&apps, until).await;
+        let mut first = self.app_containers();
+        first.extend(self.ephemeral_containers());
+        self.stop_all(&first, until).await;
         for container in self.init_containers().iter().rev() {
             self.stop_all(std::slice::from_ref(container), until).await;
         }
