@@ -130,16 +130,19 @@ pub async fn proxy(
         .query()
         .map(|query| format!("?{query}"))
         .unwrap_or_default();
-    let rest = if context.path.rest.is_empty() {
-        "/"
-    } else {
-        &context.path.rest
-    };
+    let rest = after_proxy(parts.uri.path(), kind.namespaced);
     let path = match kind.plural {
-        "nodes" => format!("{rest}{query}"),
-        plural => format!("/proxy/{plural}/{namespace}/{scheme}:{name}:{port}{rest}{query}"),
+        "nodes" => format!("/{rest}{query}"),
+        plural => format!("/proxy/{plural}/{namespace}/{scheme}:{name}:{port}/{rest}{query}"),
     };
     pass(context, &path, parts, body).await
+}
+
+/// Returns what follows `proxy/` in a path, as it was sent.
+fn after_proxy(path: &str, namespaced: bool) -> &str {
+    // As in /api/v1/nodes/NAME/proxy and /api/v1/namespaces/NAMESPACE/pods/NAME/proxy.
+    let before = if namespaced { 8 } else { 6 };
+    path.splitn(before + 1, '/').nth(before).unwrap_or_default()
 }
 
 /// Splits `[scheme:]name[:port]`.
@@ -171,4 +174,22 @@ async fn pass(
         .parse::<Uri>()
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
     kubelet.pass(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxied_path_is_as_it_was_sent() {
+        let check = |path: &str, namespaced, expected: &str| {
+            assert_eq!(after_proxy(path, namespaced), expected, "{path}");
+        };
+        let service = "/api/v1/namespaces/default/services/web:80/proxy";
+        check(service, true, "");
+        check(&format!("{service}/"), true, "");
+        check(&format!("{service}/a%20b/c/"), true, "a%20b/c/");
+        check("/api/v1/nodes/coracle/proxy/healthz", false, "healthz");
+        check("/api/v1/nodes/coracle/proxy", false, "");
+    }
 }

@@ -6,6 +6,7 @@
 mod exec;
 mod logs;
 mod portforward;
+mod proxy;
 mod remote;
 mod spdy;
 mod stats;
@@ -156,17 +157,22 @@ impl Kubelet {
     }
 
     /// Answers one request.
-    pub async fn answer<B: Send + 'static>(&self, request: Request<B>) -> Response<Body> {
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         match self.route(request).await {
             Ok(response) => response,
             Err(Refusal(status, message)) => text(status, "text/plain; charset=utf-8", message),
         }
     }
 
-    async fn route<B: Send + 'static>(
-        &self,
-        request: Request<B>,
-    ) -> Result<Response<Body>, Refusal> {
+    async fn route<B>(&self, request: Request<B>) -> Result<Response<Body>, Refusal>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let path = request.uri().path().to_owned();
         let segments: Vec<String> = path.trim_matches('/').split('/').map(decode_path).collect();
         let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -191,6 +197,20 @@ impl Kubelet {
                 let handle = self.pod(namespace, pod)?;
                 portforward::serve(request, &self.shared, &handle, query).await
             }
+            [
+                "proxy",
+                plural @ ("pods" | "services"),
+                namespace,
+                target,
+                ..,
+            ] => {
+                let to = proxy::To {
+                    plural,
+                    namespace,
+                    target,
+                };
+                proxy::serve(self, to, request).await
+            }
             ["apis", path @ ..] if request.method() == Method::GET => {
                 Ok(metrics::serve(self, path, &query, request.headers()).await)
             }
@@ -214,7 +234,11 @@ impl Kubelet {
     }
 }
 
-impl<B: Send + 'static> tower::Service<Request<B>> for Kubelet {
+impl<B> tower::Service<Request<B>> for Kubelet
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
