@@ -288,6 +288,35 @@ async fn what_is_missing_is_named_and_waited_for() {
 }
 
 #[tokio::test]
+async fn what_had_ended_before_the_node_began_stays_ended() {
+    let world = world().await;
+    let apart = json!({"restartPolicy": "OnFailure", "schedulerName": "nobody"});
+    world.pod("over", json!({}), apart).await;
+    let terminated = json!({"exitCode": 0, "reason": "Completed"});
+    let container = json!({
+        "name": "c", "image": "i", "imageID": "i", "ready": false, "restartCount": 0,
+        "state": {"terminated": terminated},
+    });
+    let status = json!({"status": {"phase": "Succeeded", "containerStatuses": [container]}});
+    let (pods, status) = (world.pods(), Patch::Merge(status));
+    let patched = pods
+        .patch_status("over", &PatchParams::default(), &status)
+        .await;
+    patched.expect("it is patched");
+    let binding = json!({"metadata": {"name": "over"}, "target": {"kind": "Node", "name": "one"}});
+    let bound = http::Request::post("/api/v1/namespaces/default/pods/over/binding")
+        .body(serde_json::to_vec(&binding).expect("it is JSON"));
+    let bound = world.client.request::<Value>(bound.expect("a request"));
+    bound.await.expect("it is bound");
+    let pod = world
+        .until("over", |pod| !condition(pod, "ContainersReady").is_null())
+        .await;
+    let state = &pod["status"]["containerStatuses"][0]["state"];
+    assert_eq!(state["terminated"]["reason"], "Completed");
+    assert_eq!(pod["status"]["phase"], "Succeeded");
+}
+
+#[tokio::test]
 async fn ephemeral_containers_come_later_and_run_once() {
     let world = world().await;
     world.pod("seen", json!({}), json!({})).await;

@@ -122,6 +122,13 @@ impl Worker {
                     ..Default::default()
                 })
             });
+            let waited = before
+                .state
+                .as_ref()
+                .is_some_and(|now| now.waiting.is_some());
+            if state.ended.is_some() && !waited {
+                state.waiting = None;
+            }
         }
     }
 }
