@@ -285,6 +285,15 @@ fn surroundings() {
             "c",
             &[("ip -4 address show | grep -c ' 10.243.0.1/'", "1")],
         );
+        let versions = lab.kubectl(&["version", "-o", "json"]);
+        let versions: Value = serde_json::from_str(&versions).expect("kubectl writes JSON");
+        let nodes = lab.kubectl(&[
+            "get",
+            "nodes",
+            "-o",
+            "jsonpath={.items[*].status.nodeInfo.kubeletVersion}",
+        ]);
+        assert_eq!(versions["serverVersion"]["gitVersion"], nodes);
         let greedy = lab.until("pod", "greedy", |pod| pod["status"]["phase"] == "Failed");
         let ended = &greedy["status"]["containerStatuses"][0]["state"]["terminated"];
         assert_eq!(
@@ -319,6 +328,12 @@ fn looking_into_a_pod() {
             lab.until("pod", "seen", is_over);
             lab.kubectl(&["logs", "seen", "-c", name])
         };
+        // Named as with kubectl.
+        let words = ["why", "pod", "seen"];
+        assert!(lab.cluster.run(&words).starts_with("pod/seen: nothing"));
+        let words = ["why", "seen"];
+        assert!(lab.cluster.run(&words).starts_with("pod/seen: nothing"));
+        lab.cluster.run(&["logs", "seen"]);
         assert!(!look("apart", &[]).contains("sleep"));
         assert!(look("beside", &["--target", "c"]).contains("sleep"));
         lab.ready(&["seen"]);
