@@ -251,6 +251,7 @@ fn surroundings() {
             "envFrom": [{"prefix": "P_", "configMapRef": {"name": "m"}}],
             "workingDir": "/made/here",
             "resources": {"limits": {"memory": "64Mi", "cpu": "500m"}, "requests": {"memory": "32Mi"}},
+            "resizePolicy": [{"resourceName": "memory", "restartPolicy": "RestartContainer"}],
         });
         let second = json!([
             {"name": "c", "image": IMAGE, "command": ["sleep", "3600"]},
@@ -294,6 +295,7 @@ fn surroundings() {
             "jsonpath={.items[*].status.nodeInfo.kubeletVersion}",
         ]);
         assert_eq!(versions["serverVersion"]["gitVersion"], nodes);
+        resized(&lab);
         let greedy = lab.until("pod", "greedy", |pod| pod["status"]["phase"] == "Failed");
         let ended = &greedy["status"]["containerStatuses"][0]["state"]["terminated"];
         assert_eq!(
@@ -350,10 +352,41 @@ fn looking_into_a_pod() {
     });
 }
 
+/// What a container is given may change while it runs.
+fn resized(lab: &Lab) {
+    let resize = |limits: Value| {
+        let patch =
+            json!({"spec": {"containers": [{"name": "c", "resources": {"limits": limits}}]}});
+        let patch = patch.to_string();
+        lab.kubectl(&[
+            "patch",
+            "pod",
+            "around",
+            "--subresource=resize",
+            "-p",
+            &patch,
+        ]);
+    };
+    resize(json!({"cpu": "700m"}));
+    lab.until_inside("around", "c", CPU, "70000");
+    let count = |pod: &Value| pod["status"]["containerStatuses"][0]["restartCount"].clone();
+    let pod = lab.until("pod", "around", |pod| {
+        pod["status"]["containerStatuses"][0]["resources"]["limits"]["cpu"] == "700m"
+    });
+    assert_eq!(count(&pod), 0);
+    // Its policy is to be restarted for this one.
+    resize(json!({"memory": "96Mi"}));
+    lab.until("pod", "around", |pod| count(pod) == 1);
+    lab.until_inside("around", "c", MEMORY, "100663296");
+}
+
+const MEMORY: &str =
+    "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max";
+const CPU: &str =
+    "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d' ' -f1 /sys/fs/cgroup/cpu.max";
+
 fn limits(lab: &Lab) {
-    let memory = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max";
-    let cpu = "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d' ' -f1 /sys/fs/cgroup/cpu.max";
-    lab.check("around", "c", &[(memory, "67108864"), (cpu, "50000")]);
+    lab.check("around", "c", &[(MEMORY, "67108864"), (CPU, "50000")]);
 }
 
 #[test]

@@ -88,6 +88,7 @@ impl Worker {
             };
             let state = self.containers.entry(container.name.clone()).or_default();
             state.restarts = before.restart_count;
+            state.given.clone_from(&before.resources);
             if !before.image_id.is_empty() {
                 state.image = Some((before.image.clone(), before.image_id.clone()));
             }

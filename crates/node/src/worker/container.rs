@@ -2,7 +2,7 @@
 //! it waits.
 
 use coracle_runtime::Exit;
-use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated};
+use k8s_openapi::api::core::v1::{Container, ContainerStateTerminated, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use tokio::task::JoinSet;
@@ -29,6 +29,8 @@ pub struct State {
     pub ended: Option<ContainerStateTerminated>,
     /// The image it was started from: name and id.
     pub image: Option<(String, String)>,
+    /// The resources that its latest run was given.
+    pub given: Option<ResourceRequirements>,
     /// The pull of its image, while it waits for that.
     pub pull: Option<Pull>,
     /// The delay before a crashed container is started again.
@@ -45,6 +47,7 @@ impl Default for State {
             waiting: Some(("ContainerCreating".into(), String::new())),
             ended: None,
             image: None,
+            given: None,
             pull: None,
             crashes: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),
             misses: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),

@@ -81,6 +81,7 @@ impl Worker {
         // What was never made was given nothing.
         let made = state.is_running() || state.has_run();
         let resources = container.resources.clone().unwrap_or_default();
+        let given = state.given.clone().unwrap_or_else(|| resources.clone());
         ContainerStatus {
             name: container.name.clone(),
             image,
@@ -91,8 +92,8 @@ impl Worker {
             started: Some(started),
             state: Some(present),
             last_state: Some(last.unwrap_or_default()),
-            allocated_resources: resources.requests.clone().filter(|_| made),
-            resources: made.then_some(resources),
+            allocated_resources: resources.requests.filter(|_| made),
+            resources: made.then_some(given),
             volume_mounts: mounts(container),
             ..Default::default()
         }

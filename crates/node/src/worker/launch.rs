@@ -165,6 +165,7 @@ impl Worker {
     fn began(&mut self, container: &Container, running: Running, attempt: i32) {
         self.event(container, Severity::Normal, "Started", "Container started");
         let health = Health::at_start(container);
+        self.state(container).given = Some(container.resources.clone().unwrap_or_default());
         self.attach_run(container, running, attempt, Instant::now(), health);
         self.run_post_start(container, attempt);
     }

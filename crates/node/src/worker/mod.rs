@@ -13,6 +13,7 @@ mod image;
 mod last_words;
 mod launch;
 mod policy;
+mod resize;
 mod restart;
 mod sandbox;
 mod spec;
@@ -384,6 +385,7 @@ impl Worker {
         let state = self.containers.entry(container.name.clone()).or_default();
         if state.is_running() {
             self.replace_if_changed(container);
+            self.resize_if_changed(container);
             return next;
         }
         if !state.wants_restart(container, &policy) {
