@@ -262,10 +262,11 @@ fn surroundings() {
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": "v"}}),
             pod("around", of_pod, container),
             pod("shared-pids", json!({"shareProcessNamespace": true, "containers": second}), json!({})),
+            pod("whole", json!({"resources": {"limits": {"memory": "48Mi", "cpu": "300m"}}}), json!({"resources": {"limits": {"cpu": "200m"}}})),
             pod("on-node", json!({"hostNetwork": true}), json!({})),
             pod("greedy", json!({"restartPolicy": "Never"}), json!({"command": ["tail", "/dev/zero"], "resources": {"limits": {"memory": "16Mi"}}})),
         ]);
-        lab.ready(&["around", "shared-pids", "on-node"]);
+        lab.ready(&["around", "shared-pids", "whole", "on-node"]);
         lab.check("around", "c", &[
             ("hostname; pwd; echo $FROM_IMAGE $FIRST $SECOND $P_X $KEY $CPU", "boat\n/made/here\nyes a ab$(FIRST) from-map v 1"),
             ("grep -c \"^$IP\" /etc/hosts; tail -4 /etc/hosts | grep -v ^$ | grep -v ^#", &format!("1\n{}\tboat.harbour.default.svc.cluster.local\tboat\n192.0.2.7\tbuoy\tbeacon", lab.object("pod", "around")["status"]["podIP"].as_str().unwrap_or(""))),
@@ -387,6 +388,7 @@ const CPU: &str =
 
 fn limits(lab: &Lab) {
     lab.check("around", "c", &[(MEMORY, "67108864"), (CPU, "50000")]);
+    lab.check("whole", "c", &[(MEMORY, "50331648"), (CPU, "20000")]);
 }
 
 #[test]
