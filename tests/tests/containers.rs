@@ -415,6 +415,8 @@ fn life() {
             lab.object("pod", name)["status"]["containerStatuses"][0]["state"]["terminated"].clone()
         };
         assert_eq!(ended("never")["message"], "last words\n");
+        phase("unstartable", "Failed");
+        assert_eq!(ended("unstartable")["reason"], "StartError");
         phase("loud", "Failed");
         assert_eq!(ended("loud")["message"], "from the log\n");
         phase("beside", "Succeeded");
@@ -500,6 +502,11 @@ fn life_objects() -> Vec<Value> {
             shell("echo run >> /shared/always; test $(wc -l < /shared/always) = 1 || sleep 3600"),
         ),
         make("loud", json!({"restartPolicy": "Never"}), loud),
+        make(
+            "unstartable",
+            json!({"restartPolicy": "Never"}),
+            json!({"command": ["/nowhere"]}),
+        ),
         make("late", json!({"activeDeadlineSeconds": 1}), json!({})),
         make("ordered", ordered, main),
     ]
