@@ -271,10 +271,11 @@ fn surroundings() {
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": "v"}}),
             pod("around", of_pod, container),
             pod("shared-pids", json!({"shareProcessNamespace": true, "containers": second}), json!({})),
+            pod("whole", json!({"resources": {"limits": {"memory": "48Mi", "cpu": "300m"}}}), json!({"resources": {"limits": {"cpu": "200m"}}})),
             pod("on-node", json!({"hostNetwork": true}), json!({})),
             pod("greedy", json!({"restartPolicy": "Never"}), json!({"command": ["tail", "/dev/zero"], "resources": {"limits": {"memory": "16Mi"}}})),
         ]);
-        lab.ready(&["around", "shared-pids", "on-node"]);
+        lab.ready(&["around", "shared-pids", "whole", "on-node"]);
         lab.check("around", "c", &[
             ("hostname; pwd; echo $FROM_IMAGE $FIRST $SECOND $P_X $KEY $CPU", "boat\n/made/here\nyes a ab$(FIRST) from-map v 1"),
             ("grep -c \"^$IP\" /etc/hosts; tail -4 /etc/hosts | grep -v ^$ | grep -v ^#", &format!("1\n{}\tboat.harbour.default.svc.cluster.local\tboat\n192.0.2.7\tbuoy\tbeacon", lab.object("pod", "around")["status"]["podIP"].as_str().unwrap_or(""))),
@@ -396,6 +397,7 @@ const CPU: &str =
 
 fn limits(lab: &Lab) {
     lab.check("around", "c", &[(MEMORY, "67108864"), (CPU, "50000")]);
+    lab.check("whole", "c", &[(MEMORY, "50331648"), (CPU, "20000")]);
 }
 
 #[test]
@@ -422,6 +424,8 @@ fn life() {
             lab.object("pod", name)["status"]["containerStatuses"][0]["state"]["terminated"].clone()
         };
         assert_eq!(ended("never")["message"], "last words\n");
+        phase("unstartable", "Failed");
+        assert_eq!(ended("unstartable")["reason"], "StartError");
         phase("loud", "Failed");
         assert_eq!(ended("loud")["message"], "from the log\n");
         phase("beside", "Succeeded");
@@ -507,6 +511,11 @@ fn life_objects() -> Vec<Value> {
             shell("echo run >> /shared/always; test $(wc -l < /shared/always) = 1 || sleep 3600"),
         ),
         make("loud", json!({"restartPolicy": "Never"}), loud),
+        make(
+            "unstartable",
+            json!({"restartPolicy": "Never"}),
+            json!({"command": ["/nowhere"]}),
+        ),
         make("late", json!({"activeDeadlineSeconds": 1}), json!({})),
         make("ordered", ordered, main),
     ]

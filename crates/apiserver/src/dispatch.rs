@@ -17,6 +17,7 @@ use crate::custom;
 use crate::identity::Identity;
 use crate::misc;
 use crate::node_groups::{self, NodeGroups};
+use crate::pretty;
 use crate::request::{Query, ResourcePath, Target};
 use crate::respond;
 use crate::server::Core;
@@ -31,7 +32,8 @@ pub async fn handle(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let metrics = core.clone();
-    let response = match route(core, request).await {
+    let for_people = pretty::is_wanted(&request);
+    let mut response = match route(core, request).await {
         Ok(response) => response,
         Err(error) => {
             if error.code >= 500 {
@@ -40,6 +42,9 @@ pub async fn handle(core: Arc<Core>, request: Request<Body>) -> Response<Body> {
             respond::error(&error)
         }
     };
+    if for_people {
+        response = pretty::indented(response).await;
+    }
     metrics
         .metrics
         .observe(&method, response.status(), started.elapsed());

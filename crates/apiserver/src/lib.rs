@@ -28,6 +28,7 @@ mod object;
 mod openapi;
 mod options;
 mod pieces;
+mod pretty;
 mod request;
 mod resource;
 mod respond;

@@ -3,7 +3,10 @@
 mod common;
 
 use common::{Fixture, fixture};
+use coracle_apiserver::Identity;
+use http_body_util::{BodyExt, Empty};
 use serde_json::{Value, json};
+use tower::Service;
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
@@ -96,4 +99,29 @@ async fn options_of_a_deletion_have_types() {
     ] {
         check(&fixture, "DELETE", &path, Some(body), expected).await;
     }
+}
+
+#[tokio::test]
+async fn people_read_indented_json() {
+    let fixture = fixture();
+    let text = async |path: &str, agent: &str| {
+        let request = http::Request::get(path)
+            .header("user-agent", agent)
+            .body(Empty::<bytes::Bytes>::new())
+            .expect("a request");
+        let mut service = fixture.server.service(Identity::admin());
+        let answer = service.call(request).await.expect("it answers");
+        let bytes = answer.into_body().collect().await.expect("a body");
+        String::from_utf8(bytes.to_bytes().to_vec()).expect("it is text")
+    };
+    let namespace = "/api/v1/namespaces/kube-system";
+    for path in ["/version", "/api", namespace, "/api/v1/pods/nothing"] {
+        assert!(
+            text(path, "curl/8.1").await.starts_with("{\n  \""),
+            "{path}"
+        );
+        assert!(text(path, "test/1.0").await.starts_with("{\""), "{path}");
+    }
+    let asked = text(&format!("{namespace}?pretty=true"), "test/1.0").await;
+    assert_eq!(asked, text(namespace, "curl/8.1").await);
 }

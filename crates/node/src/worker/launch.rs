@@ -147,6 +147,7 @@ impl Worker {
             &format!("Error: {message}"),
         );
         let now = coracle_client::now();
+        let policy = self.restart_policy().to_owned();
         let state = self.state(container);
         state.restarts = attempt;
         state.ended = Some(ContainerStateTerminated {
@@ -157,7 +158,10 @@ impl Worker {
             finished_at: Some(now),
             ..Default::default()
         });
-        state.waiting = Some(("RunContainerError".into(), message));
+        // What is not started again waits for nothing (upstream: kubelet_pods.go,
+        // convertToAPIContainerStatuses).
+        let again = state.wants_restart(container, &policy);
+        state.waiting = again.then(|| ("RunContainerError".into(), message));
         state.crashes.failed();
     }
 

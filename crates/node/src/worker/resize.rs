@@ -13,6 +13,7 @@ use crate::machine::Running;
 impl Worker {
     /// Gives a run the resources that the pod names now.
     pub(super) fn resize_if_changed(&mut self, container: &Container) {
+        let limits = spec::resources(&self.pod, container);
         let state = self.state(container);
         let Some(run) = state.run.as_ref().filter(|run| !run.stopping) else {
             return;
@@ -31,7 +32,7 @@ impl Worker {
             return self.restart(container, &text, None);
         }
         let limited = match Running::linux(&run.handle) {
-            Some(running) => running.limit(&spec::resources(container)),
+            Some(running) => running.limit(&limits),
             None => Ok(()),
         };
         match limited {

@@ -8,7 +8,7 @@ use coracle_image::store::Image;
 use coracle_runtime::spec::{
     Bind, ContainerSpec, Log, Mount, MountOptions, Propagation, Resources, Rootfs, Source, Upper,
 };
-use k8s_openapi::api::core::v1::{Container, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, Pod, VolumeMount};
 
 use super::Worker;
 use super::policy::is_sidecar;
@@ -96,7 +96,7 @@ impl Worker {
             stdin_once: container.stdin_once == Some(true),
             log: Some(Log::at(self.paths.log(&container.name, attempt))),
             cgroup: Some(format!("kubepods/pod{}/{}", self.uid, container.name)),
-            resources: resources(container),
+            resources: resources(&self.pod, container),
             oom_score_adj: self.oom_score_adj(container),
             ..ContainerSpec::default()
         };
@@ -280,12 +280,14 @@ pub(super) fn is_recursively_read_only(mount: &VolumeMount) -> bool {
 
 /// Returns a container's limits in the kernel's terms
 /// (upstream: pkg/kubelet/cm/helpers_linux.go, MilliCPUToShares and MilliCPUToQuota).
-pub(super) fn resources(container: &Container) -> Resources {
+/// Where it has none, those of the whole pod are its own (upstream:
+/// kuberuntime_container_linux.go, getCPULimit and getMemoryLimit).
+pub(super) fn resources(pod: &Pod, container: &Container) -> Resources {
     let resources = container.resources.clone().unwrap_or_default();
-    let (requests, limits) = (
-        resources.requests.unwrap_or_default(),
-        resources.limits.unwrap_or_default(),
-    );
+    let of_pod = pod.spec.as_ref().and_then(|spec| spec.resources.clone());
+    let requests = resources.requests.unwrap_or_default();
+    let mut limits = of_pod.and_then(|own| own.limits).unwrap_or_default();
+    limits.extend(resources.limits.unwrap_or_default());
     let positive = |value: i64| u64::try_from(value).ok().filter(|value| *value > 0);
     let cpu_limit = limits
         .get("cpu")

@@ -141,13 +141,21 @@ async fn ended(facts: &Facts, pod: &Value, status: &Value, title: &str, end: &Va
     cause.remedy = remedy;
     let pod_name = text(&pod["metadata"]["name"]);
     cause.excerpt = facts.log(pod_name, name, LOG_LINES).await;
-    cause.remedy = cause.remedy.or_else(|| {
-        Some(format!(
-            "all that it wrote: kubectl logs {pod_name} -c {name} -n {} --previous",
-            facts.namespace()
-        ))
-    });
+    cause.remedy = cause
+        .remedy
+        .or_else(|| Some(whole_log(pod_name, facts.namespace(), status)));
     cause
+}
+
+/// Says where the log of the run is that ended.
+fn whole_log(pod: &str, namespace: &str, status: &Value) -> String {
+    let name = text(&status["name"]);
+    // The last run of one that is not started again is no previous one.
+    let previous = match status["state"]["terminated"].is_object() {
+        true => "",
+        false => " --previous",
+    };
+    format!("all that it wrote: kubectl logs {pod} -c {name} -n {namespace}{previous}")
 }
 
 /// Returns the memory limit of a container, as it stands in the pod.
@@ -234,6 +242,23 @@ mod tests {
             "exec /x: no such file",
             "command and args",
         );
+    }
+
+    #[test]
+    fn the_log_of_the_run_that_ended_is_named() {
+        let check = |state: Value, expected: &str| {
+            let status = json!({"name": "c", "state": state});
+            let said = whole_log("p", "n", &status);
+            assert_eq!(
+                said,
+                format!("all that it wrote: kubectl logs p -c c -n n{expected}")
+            );
+        };
+        check(
+            json!({"waiting": {"reason": "CrashLoopBackOff"}}),
+            " --previous",
+        );
+        check(json!({"terminated": {"exitCode": 3}}), "");
     }
 
     #[test]
