@@ -21,6 +21,7 @@ fn rounds() -> usize {
 /// a claim, one with what runs before and beside it and probes.
 fn pods() -> Vec<Value> {
     let counts = "n=0; while true; do n=$((n+1)); echo line $n; usleep 20000; done";
+    let says_goodbye = "trap 'echo asked > /v/asked; exit' TERM; while true; do usleep 20000; done";
     // A machine that is slow is not ill.
     let probe = json!({"periodSeconds": 1, "timeoutSeconds": 60, "exec": {"command": ["true"]}});
     let memory = json!([{"name": "m", "mountPath": "/m"}]);
@@ -50,7 +51,10 @@ fn pods() -> Vec<Value> {
         pod(
             "claims",
             claim,
-            json!({"volumeMounts": [{"name": "v", "mountPath": "/v"}]}),
+            json!({
+                "command": ["sh", "-c", says_goodbye],
+                "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+            }),
         ),
         pod(
             "several",
@@ -198,7 +202,11 @@ fn stopped_and_started(lab: &Lab) {
     }
     assert_eq!(lab.cluster.run(&["image", "ls"]), image);
     assert_eq!(lab.object("pod", "claims")["metadata"]["uid"], uid);
-    lab.check("claims", "c", &[("cat /v/f", "kept")]);
+    lab.check(
+        "claims",
+        "c",
+        &[("cat /v/f", "kept"), ("cat /v/asked", "asked")],
+    );
     // What was in memory is made once more.
     lab.check("several", "c", &[("ls /m", "f")]);
     let first = &lab.object("pod", "several")["status"]["initContainerStatuses"][0];
