@@ -3,11 +3,12 @@
 //! ```text
 //! cargo build --release --workspace
 //! cargo build --release -p coracle-apiserver --example serve
-//! cargo run --release -p coracle-benches [-- THEME... [-o json]]
+//! cargo run --release -p coracle-benches [-- THEME|CHART... [-o json]]
 //! ```
 //!
 //! Prints one row per figure: what was measured now and, where there is one,
-//! the budget, their ratio, what another program needs.
+//! the budget, their ratio, what another program needs. CHART is the folder of
+//! a chart, rendered beside helm.
 //! Ten thousand pods take minutes and stand apart: `--bin scale`.
 
 mod api;
@@ -20,6 +21,8 @@ mod plane;
 mod pods;
 mod table;
 mod todo;
+
+use std::path::Path;
 
 use anyhow::Context;
 use coracle_tests::cluster::Cluster;
@@ -50,12 +53,19 @@ fn main() -> anyhow::Result<()> {
     }
     let mut table = Table::default();
     for name in names {
+        if Path::new(&name).join("Chart.yaml").exists() {
+            charts::beside_helm(&mut table, &name, Path::new(&name))?;
+            continue;
+        }
         let (_, measure) = THEMES
             .iter()
             .find(|(theme, _)| *theme == name)
             .with_context(|| {
                 let known: Vec<&str> = THEMES.iter().map(|(theme, _)| *theme).collect();
-                format!("no theme {name}; there are {}", known.join(", "))
+                format!(
+                    "no theme and no chart {name}; the themes are {}",
+                    known.join(", ")
+                )
             })?;
         measure(&mut table)?;
     }

@@ -260,6 +260,7 @@ fn surroundings() {
             "envFrom": [{"prefix": "P_", "configMapRef": {"name": "m"}}],
             "workingDir": "/made/here",
             "resources": {"limits": {"memory": "64Mi", "cpu": "500m"}, "requests": {"memory": "32Mi"}},
+            "resizePolicy": [{"resourceName": "memory", "restartPolicy": "RestartContainer"}],
         });
         let second = json!([
             {"name": "c", "image": IMAGE, "command": ["sleep", "3600"]},
@@ -294,6 +295,16 @@ fn surroundings() {
             "c",
             &[("ip -4 address show | grep -c ' 10.243.0.1/'", "1")],
         );
+        let versions = lab.kubectl(&["version", "-o", "json"]);
+        let versions: Value = serde_json::from_str(&versions).expect("kubectl writes JSON");
+        let nodes = lab.kubectl(&[
+            "get",
+            "nodes",
+            "-o",
+            "jsonpath={.items[*].status.nodeInfo.kubeletVersion}",
+        ]);
+        assert_eq!(versions["serverVersion"]["gitVersion"], nodes);
+        resized(&lab);
         let greedy = lab.until("pod", "greedy", |pod| pod["status"]["phase"] == "Failed");
         let ended = &greedy["status"]["containerStatuses"][0]["state"]["terminated"];
         assert_eq!(
@@ -303,10 +314,88 @@ fn surroundings() {
     });
 }
 
+#[test]
+fn looking_into_a_pod() {
+    in_private_network("looking_into_a_pod", || {
+        let Some(lab) = Lab::new("looking") else {
+            return;
+        };
+        let begins = json!({"initContainers": [{"name": "begins", "image": IMAGE, "command": ["sleep", "3600"]}]});
+        lab.apply(&[
+            pod("seen", json!({}), json!({})),
+            pod("begins", begins, json!({})),
+        ]);
+        lab.ready(&["seen"]);
+        let look = |name: &str, more: &[&str]| {
+            let mut words = vec!["debug", "seen", "--image", IMAGE, "-c", name];
+            words.extend(more);
+            words.extend(["--", "ps", "-o", "args"]);
+            lab.kubectl(&words);
+            let is_over = |pod: &Value| {
+                let all = pod["status"]["ephemeralContainerStatuses"].as_array();
+                let mut own = all.into_iter().flatten().filter(|one| one["name"] == name);
+                own.any(|one| one["state"]["terminated"].is_object())
+            };
+            lab.until("pod", "seen", is_over);
+            lab.kubectl(&["logs", "seen", "-c", name])
+        };
+        // Named as with kubectl.
+        let words = ["why", "pod", "seen"];
+        assert!(lab.cluster.run(&words).starts_with("pod/seen: nothing"));
+        let words = ["why", "seen"];
+        assert!(lab.cluster.run(&words).starts_with("pod/seen: nothing"));
+        lab.cluster.run(&["logs", "seen"]);
+        assert!(!look("apart", &[]).contains("sleep"));
+        assert!(look("beside", &["--target", "c"]).contains("sleep"));
+        lab.ready(&["seen"]);
+        lab.until("pod", "begins", |pod| {
+            pod["status"]["initContainerStatuses"][0]["state"]["running"].is_object()
+        });
+        let mut logs = lab.cluster.kubectl_command(&["logs", "begins", "-c", "c"]);
+        let output = logs.output().expect("kubectl is there");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            said.contains(r#"container "c" in pod "begins" is waiting to start: PodInitializing"#),
+            "{said}"
+        );
+    });
+}
+
+/// What a container is given may change while it runs.
+fn resized(lab: &Lab) {
+    let resize = |limits: Value| {
+        let patch =
+            json!({"spec": {"containers": [{"name": "c", "resources": {"limits": limits}}]}});
+        let patch = patch.to_string();
+        lab.kubectl(&[
+            "patch",
+            "pod",
+            "around",
+            "--subresource=resize",
+            "-p",
+            &patch,
+        ]);
+    };
+    resize(json!({"cpu": "700m"}));
+    lab.until_inside("around", "c", CPU, "70000");
+    let count = |pod: &Value| pod["status"]["containerStatuses"][0]["restartCount"].clone();
+    let pod = lab.until("pod", "around", |pod| {
+        pod["status"]["containerStatuses"][0]["resources"]["limits"]["cpu"] == "700m"
+    });
+    assert_eq!(count(&pod), 0);
+    // Its policy is to be restarted for this one.
+    resize(json!({"memory": "96Mi"}));
+    lab.until("pod", "around", |pod| count(pod) == 1);
+    lab.until_inside("around", "c", MEMORY, "100663296");
+}
+
+const MEMORY: &str =
+    "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max";
+const CPU: &str =
+    "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d' ' -f1 /sys/fs/cgroup/cpu.max";
+
 fn limits(lab: &Lab) {
-    let memory = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max";
-    let cpu = "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d' ' -f1 /sys/fs/cgroup/cpu.max";
-    lab.check("around", "c", &[(memory, "67108864"), (cpu, "50000")]);
+    lab.check("around", "c", &[(MEMORY, "67108864"), (CPU, "50000")]);
 }
 
 #[test]

@@ -488,6 +488,19 @@ fn the_api_from_inside(lab: &Lab) {
     assert!(refused.contains("Forbidden"), "{refused}");
 }
 
+/// The API server passes requests on to pods and Services.
+fn through_the_api(lab: &Lab) {
+    let check = |target: &str, expected: &str| {
+        let path = format!("/api/v1/namespaces/default/{target}/proxy/");
+        let answer = lab.kubectl(&["get", "--raw", &path]);
+        assert!(answer.starts_with(expected), "{target}: {answer}");
+    };
+    check("pods/web-0", "web-0");
+    check("pods/http:web-1:8080", "web-1");
+    check("services/web:80", "web-");
+    check("services/members:http", "web-");
+}
+
 #[test]
 fn containers_and_the_host_reach_what_objects_say() {
     in_private_network("containers_and_the_host_reach_what_objects_say", || {
@@ -546,6 +559,7 @@ fn containers_and_the_host_reach_what_objects_say() {
         from_the_host(&lab);
         health_check(&lab);
         the_api_from_inside(&lab);
+        through_the_api(&lab);
         policies(&lab);
     });
 }

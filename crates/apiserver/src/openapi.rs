@@ -147,7 +147,7 @@ fn root(path: &str, answer: &str) -> Value {
     }}}});
     json!({
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": crate::version::GIT_VERSION},
+        "info": {"title": "Kubernetes", "version": coracle_machinery::version::GIT_VERSION},
         "paths": {path: {"get": get}},
         "components": {"schemas": writer.schemas},
     })
@@ -241,7 +241,7 @@ pub fn v2(headers: &HeaderMap) -> Response<Body> {
     }
     let document = json!({
         "swagger": "2.0",
-        "info": {"title": "Kubernetes", "version": crate::version::GIT_VERSION},
+        "info": {"title": "Kubernetes", "version": coracle_machinery::version::GIT_VERSION},
         "paths": {},
         "definitions": {},
     });
@@ -283,7 +283,7 @@ fn write(group: &str, version: &str) -> Value {
     writer.finish();
     json!({
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": crate::version::GIT_VERSION},
+        "info": {"title": "Kubernetes", "version": coracle_machinery::version::GIT_VERSION},
         "paths": paths,
         "components": {"schemas": writer.schemas},
     })

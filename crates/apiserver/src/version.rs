@@ -1,9 +1,7 @@
-//! The version of Kubernetes that is spoken.
+//! What `/version` answers.
 
+use coracle_machinery::version::GIT_VERSION;
 use serde_json::{Value, json};
-
-/// As `kubectl version` shows it.
-pub const GIT_VERSION: &str = concat!("v1.36.2+coracle.", env!("CARGO_PKG_VERSION"));
 
 /// Answers `/version`.
 pub fn value() -> Value {

@@ -76,6 +76,13 @@ async fn kubelet(mut request: Request<Body>) -> Result<Response<Full<bytes::Byte
         .unwrap())
 }
 
+/// A node that has no log, and says why in plain text.
+async fn refusing(_: Request<Body>) -> Result<Response<Full<bytes::Bytes>>, Infallible> {
+    let answer = Response::builder().status(StatusCode::BAD_REQUEST);
+    let text = Full::from("container is waiting to start");
+    Ok(answer.body(text).unwrap())
+}
+
 #[tokio::test]
 async fn upgrades_and_logs_reach_the_node() {
     let fixture = fixture();
@@ -110,6 +117,13 @@ async fn upgrades_and_logs_reach_the_node() {
         .call("GET", &format!("{pods}/log?tailLines=3"), None)
         .await;
     assert_eq!(path, "/containerLogs/default/p/c?tailLines=3");
+    fixture.server.set_kubelet(tower::service_fn(refusing));
+    let (status, answer) = fixture.call("GET", &format!("{pods}/log"), None).await;
+    assert_eq!(status.as_u16(), 400);
+    assert_eq!(answer["kind"], "Status");
+    assert_eq!(answer["reason"], "BadRequest");
+    assert_eq!(answer["message"], "container is waiting to start");
+    fixture.server.set_kubelet(tower::service_fn(kubelet));
 
     let authority = authority();
     let (address, stop, serving) = serve(&fixture, &authority);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use coracle_helm::File;
 use coracle_helm::ignore::Rules;
@@ -14,6 +15,9 @@ use crate::disk::path_error;
 const DEPTH_MAX: usize = 40;
 /// Largest file of a chart that Helm takes.
 const FILE_BYTES_MAX: u64 = 5 * 1024 * 1024;
+
+/// From this many bytes on, reading pays for a second thread.
+const THREAD_BYTES: u64 = 256 << 10;
 
 /// Everything below a folder; links are followed, as Helm does.
 #[derive(Debug, Default)]
@@ -42,7 +46,17 @@ impl Folder {
 struct Walk<'w> {
     root: &'w Path,
     rules: Option<Rules>,
-    found: Folder,
+    found: Vec<Found>,
+    folders: BTreeSet<String>,
+}
+
+/// A file that is to be read.
+struct Found {
+    path: PathBuf,
+    /// The path from the folder on.
+    name: String,
+    length: u64,
+    modified: Option<SystemTime>,
 }
 
 impl<'w> Walk<'w> {
@@ -50,13 +64,17 @@ impl<'w> Walk<'w> {
         Walk {
             root,
             rules,
-            found: Folder::default(),
+            found: Vec::new(),
+            folders: BTreeSet::new(),
         }
     }
 
     fn run(mut self) -> anyhow::Result<Folder> {
         self.folder(self.root, 0)?;
-        Ok(self.found)
+        Ok(Folder {
+            files: read_all(&self.found)?,
+            folders: self.folders,
+        })
     }
 
     fn folder(&mut self, here: &Path, depth: usize) -> anyhow::Result<()> {
@@ -85,7 +103,7 @@ impl<'w> Walk<'w> {
             if rules.is_some_and(|rules| rules.ignores_folder(&name)) {
                 return Ok(());
             }
-            self.found.folders.insert(name);
+            self.folders.insert(name);
             return self.folder(path, depth + 1);
         }
         if rules.is_some_and(|rules| rules.ignores(&name)) {
@@ -101,15 +119,47 @@ impl<'w> Walk<'w> {
             "chart file {:?} is larger than the maximum file size {FILE_BYTES_MAX}",
             path.file_name().unwrap_or_default().to_string_lossy()
         );
-        let data = read_whole(path, metadata.len()).map_err(|error| {
-            let error = path_error("open", absolute(path), &error);
-            anyhow::anyhow!("error reading /{name}: {error}")
-        })?;
-        self.found.files.push(File {
+        self.found.push(Found {
+            path: path.to_owned(),
+            name,
+            length: metadata.len(),
             modified: metadata.modified().ok(),
-            ..File::new(name, data)
         });
         Ok(())
+    }
+}
+
+/// Reads files, half of the bytes on a thread of its own.
+fn read_all(found: &[Found]) -> anyhow::Result<Vec<File>> {
+    let read = |found: &[Found]| found.iter().map(Found::read).collect();
+    let total: u64 = found.iter().map(|file| file.length).sum();
+    if total < THREAD_BYTES {
+        return read(found);
+    }
+    let mut before = 0;
+    let middle = found.iter().position(|file| {
+        before += file.length;
+        before * 2 > total
+    });
+    let (first, second) = found.split_at(middle.unwrap_or_default());
+    std::thread::scope(|scope| {
+        let rest = scope.spawn(|| read(second));
+        let mut files: Vec<File> = read(first)?;
+        files.extend(rest.join().expect("reading does not panic")?);
+        Ok(files)
+    })
+}
+
+impl Found {
+    fn read(&self) -> anyhow::Result<File> {
+        let data = read_whole(&self.path, self.length).map_err(|error| {
+            let error = path_error("open", absolute(&self.path), &error);
+            anyhow::anyhow!("error reading /{}: {error}", self.name)
+        })?;
+        Ok(File {
+            modified: self.modified,
+            ..File::new(&*self.name, data)
+        })
     }
 }
 

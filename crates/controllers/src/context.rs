@@ -32,6 +32,12 @@ impl Context {
         }
     }
 
+    /// Returns the client of the controllers' process, for what upstream has no
+    /// account of its own.
+    pub(crate) fn own_client(&self) -> Client {
+        (self.clients)("system:kube-controller-manager")
+    }
+
     /// Returns the client of the controller called `name`, upstream's service
     /// account in `kube-system` without its namespace (`deployment-controller`).
     pub(crate) fn client(&self, name: &str) -> Client {

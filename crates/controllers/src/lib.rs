@@ -4,6 +4,7 @@
 //! [`start`] runs all of them. A controller reads from the shared caches,
 //! decides by a pure function and writes the difference.
 
+mod accounttokens;
 mod aggregation;
 mod autoscaler;
 mod context;
@@ -51,6 +52,7 @@ pub async fn start(context: Context) {
         endpoints::run(context.clone()),
         mirroring::run(context.clone()),
         serviceaccount::run(context.clone()),
+        accounttokens::run(context.clone()),
         namespace::run(context.clone()),
         nodelifecycle::run(context.clone()),
         podgc::run(context.clone()),

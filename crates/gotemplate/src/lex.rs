@@ -4,6 +4,7 @@
 //! item too, and after it comes nothing.
 
 use crate::strconv::{decode_char, is_print, quote};
+use memchr::memmem::Finder;
 use std::borrow::Cow;
 
 /// What an [`Item`] is.
@@ -133,6 +134,7 @@ pub struct Lexer<'a> {
     start_line: usize,
     paren_depth: usize,
     inside_action: bool,
+    left_delim: Finder<'static>,
 }
 
 fn is_space(c: Option<char>) -> bool {
@@ -166,6 +168,7 @@ impl<'a> Lexer<'a> {
             start_line: 1,
             paren_depth: 0,
             inside_action: false,
+            left_delim: Finder::new(LEFT_DELIM),
         }
     }
 
@@ -262,7 +265,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn lex_text(&mut self) -> Step<'a> {
-        let Some(found) = memchr::memmem::find(self.rest(), LEFT_DELIM) else {
+        let Some(found) = self.left_delim.find(self.rest()) else {
             self.pos = self.input.len();
             if self.pos > self.start {
                 self.line += newlines(&self.input[self.start..self.pos]);
@@ -390,9 +393,9 @@ impl<'a> Lexer<'a> {
             ':' if self.next() == Some('=') => self.emit(ItemType::Declare),
             ':' => self.error("expected :="),
             '|' => self.emit(ItemType::Pipe),
-            '"' => self.lex_quoted('"', ItemType::String, "unterminated quoted string"),
+            '"' => self.lex_quoted(b'"', ItemType::String, "unterminated quoted string"),
             '\'' => self.lex_quoted(
-                '\'',
+                b'\'',
                 ItemType::CharConstant,
                 "unterminated character constant",
             ),
@@ -498,29 +501,31 @@ impl<'a> Lexer<'a> {
             || self.rest().starts_with(RIGHT_DELIM)
     }
 
-    fn lex_quoted(&mut self, quote: char, typ: ItemType, unterminated: &str) -> Step<'a> {
+    fn lex_quoted(&mut self, quote: u8, typ: ItemType, unterminated: &str) -> Step<'a> {
         loop {
+            let Some(found) = memchr::memchr3(quote, b'\\', b'\n', self.rest()) else {
+                return self.error(unterminated);
+            };
+            self.pos += found;
             match self.next() {
                 Some('\\') => {
                     if matches!(self.next(), None | Some('\n')) {
                         return self.error(unterminated);
                     }
                 }
-                None | Some('\n') => return self.error(unterminated),
-                Some(c) if c == quote => return self.emit(typ),
-                Some(_) => {}
+                Some('\n') => return self.error(unterminated),
+                _ => return self.emit(typ),
             }
         }
     }
 
     fn lex_raw_quote(&mut self) -> Step<'a> {
-        loop {
-            match self.next() {
-                None => return self.error("unterminated raw quoted string"),
-                Some('`') => return self.emit(ItemType::RawString),
-                Some(_) => {}
-            }
-        }
+        let Some(length) = memchr::memchr(b'`', self.rest()) else {
+            return self.error("unterminated raw quoted string");
+        };
+        self.line += newlines(&self.rest()[..length]);
+        self.pos += length + 1;
+        self.emit(ItemType::RawString)
     }
 
     fn lex_number(&mut self) -> Step<'a> {

@@ -2,6 +2,8 @@
 //!
 //! <https://pkg.go.dev/strconv>
 
+use std::borrow::Cow;
+
 /// Decodes the first character of `bytes`: the character and its width.
 /// A broken sequence gives `None` and width 1, as `utf8.DecodeRune` does.
 pub fn decode_char(bytes: &[u8]) -> (Option<char>, usize) {
@@ -99,15 +101,17 @@ fn append_escaped_char(out: &mut Vec<u8>, c: char, quote: char, ascii: bool) {
 
 /// Go's `strconv.Unquote` for double-quoted, raw and character literals.
 /// `None` is Go's `invalid syntax`.
-pub fn unquote(literal: &[u8]) -> Option<Vec<u8>> {
+pub fn unquote(literal: &[u8]) -> Option<Cow<'_, [u8]>> {
     let (&first, &last) = (literal.first()?, literal.last()?);
     if literal.len() < 2 || first != last {
         return None;
     }
     let body = &literal[1..literal.len() - 1];
     match first {
+        b'`' if memchr::memchr(b'\r', body).is_none() => Some(Cow::Borrowed(body)),
         b'`' => Some(body.iter().copied().filter(|byte| *byte != b'\r').collect()),
-        b'"' | b'\'' => unquote_escaped(body, first),
+        b'"' if memchr::memchr3(b'\\', b'"', b'\n', body).is_none() => Some(Cow::Borrowed(body)),
+        b'"' | b'\'' => unquote_escaped(body, first).map(Cow::Owned),
         _ => None,
     }
 }

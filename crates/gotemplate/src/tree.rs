@@ -21,7 +21,7 @@ pub struct Source {
 /// A part of a source's text, shared with it.
 #[derive(Clone)]
 pub struct Part {
-    source: Arc<[u8]>,
+    source: Arc<Source>,
     start: u32,
     end: u32,
 }
@@ -32,9 +32,9 @@ impl Part {
     /// # Panics
     ///
     /// When they lie behind its end.
-    pub fn of(source: &Arc<[u8]>, start: usize, length: usize) -> Part {
+    pub fn of(source: &Arc<Source>, start: usize, length: usize) -> Part {
         let end = start + length;
-        assert!(end <= source.len(), "a part lies within its source");
+        assert!(end <= source.text.len(), "a part lies within its source");
         match (u32::try_from(start), u32::try_from(end)) {
             (Ok(start), Ok(end)) => Part {
                 source: source.clone(),
@@ -43,7 +43,10 @@ impl Part {
             },
             // Larger than any chart: a copy of its own.
             _ => Part {
-                source: source[start..end].into(),
+                source: Arc::new(Source {
+                    name: source.name.clone(),
+                    text: source.text[start..end].into(),
+                }),
                 start: 0,
                 end: length as u32,
             },
@@ -54,7 +57,7 @@ impl Part {
 impl std::ops::Deref for Part {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        &self.source[self.start as usize..self.end as usize]
+        &self.source.text[self.start as usize..self.end as usize]
     }
 }
 
@@ -102,7 +105,7 @@ pub struct List {
     /// Offset of its first token.
     pub pos: usize,
     /// The nodes in order.
-    pub nodes: Vec<Node>,
+    pub nodes: Box<[Node]>,
 }
 
 /// A node of a list.
@@ -139,7 +142,7 @@ pub enum Node {
         /// Name of the template.
         name: Arc<str>,
         /// Its dot, where given.
-        pipe: Option<Pipe>,
+        pipe: Option<Box<Pipe>>,
     },
 }
 
@@ -164,9 +167,9 @@ pub struct Pipe {
     /// `=` instead of `:=`.
     pub is_assign: bool,
     /// Declared or assigned variables.
-    pub decl: Vec<Arc<str>>,
+    pub decl: Box<[Arc<str>]>,
     /// The commands, left to right.
-    pub cmds: Vec<Command>,
+    pub cmds: Box<[Command]>,
 }
 
 /// A command of a pipeline.
@@ -175,7 +178,7 @@ pub struct Command {
     /// Offset.
     pub pos: usize,
     /// Function or value, then arguments; never empty.
-    pub args: Vec<Arg>,
+    pub args: Box<[Arg]>,
 }
 
 /// An operand.
@@ -201,13 +204,13 @@ pub enum ArgKind {
     /// A string; first as written.
     String(Part, Str),
     /// `.a.b`
-    Field(Vec<Str>),
+    Field(Box<[Str]>),
     /// `$x.a.b`: the variable with its `$`, then fields.
-    Variable(Arc<str>, Vec<Str>),
+    Variable(Arc<str>, Box<[Str]>),
     /// The name of a function.
     Identifier(&'static str, FuncId),
     /// `(…).a.b`
-    Chain(Box<Arg>, Vec<Str>),
+    Chain(Box<Arg>, Box<[Str]>),
     /// `( pipeline )`
     Pipe(Box<Pipe>),
 }

@@ -16,8 +16,8 @@ pub mod write;
 
 pub use error::{Error, Mark};
 pub use natural::natural_cmp;
-pub use node::{Document, Node, NodeId, NodeKind, Reader};
-pub use value::{Map, Value, from_slice, to_value};
+pub use node::{Document, Node, NodeId, NodeKind, Place, Reader};
+pub use value::{Map, Value, from_slice, only_keys, to_value};
 pub use write::{Dialect, Writer};
 
 /// Writes a value as `sigs.k8s.io/yaml` does, with the final line break.

@@ -6,6 +6,7 @@
 
 use crate::error::{Error, Mark};
 use crate::scan::{DEPTH_MAX, Scanner, Style, Token, TokenType};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Index of a node in its document.
@@ -13,35 +14,74 @@ pub type NodeId = usize;
 
 /// A document: its nodes and the root among them.
 #[derive(Clone, Debug, Default)]
-pub struct Document {
+pub struct Document<'t> {
     /// All nodes.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<Node<'t>>,
     /// The outermost one.
     pub root: NodeId,
     /// Whether a `---` line started it.
     pub explicit: bool,
 }
 
+/// Where a node starts; both numbers from 0, the column in characters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Line.
+    pub line: u32,
+    /// Column.
+    pub column: u32,
+}
+
+impl Place {
+    /// The line, from 1.
+    pub fn line_number(self) -> usize {
+        self.line as usize + 1
+    }
+
+    /// The column, from 1.
+    pub fn column_number(self) -> usize {
+        self.column as usize + 1
+    }
+}
+
+impl From<Mark> for Place {
+    fn from(mark: Mark) -> Place {
+        let number = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        Place {
+            line: number(mark.line),
+            column: number(mark.column),
+        }
+    }
+}
+
 /// A node and where it stands.
 #[derive(Clone, Debug)]
-pub struct Node {
+pub struct Node<'t> {
     /// First character.
-    pub start: Mark,
-    /// After the last character.
-    pub end: Mark,
-    /// Tag as written, with its handle replaced by the prefix; empty if none.
-    pub tag: String,
+    pub start: Place,
+    /// Tag as written, with its handle replaced by the prefix.
+    pub tag: Option<Box<str>>,
     /// What it is.
-    pub kind: NodeKind,
+    pub kind: NodeKind<'t>,
+}
+
+/// What YAML's own tags begin with.
+const YAML_TAG: &str = "tag:yaml.org,2002:";
+
+impl Node<'_> {
+    /// The tag without its prefix, if it is one of YAML's own.
+    pub fn short_tag(&self) -> Option<&str> {
+        self.tag.as_deref()?.strip_prefix(YAML_TAG)
+    }
 }
 
 /// The kinds of nodes.
 #[derive(Clone, Debug)]
-pub enum NodeKind {
+pub enum NodeKind<'t> {
     /// A scalar.
     Scalar {
         /// Its text.
-        value: String,
+        value: Cow<'t, str>,
         /// How it was written.
         style: Style,
         /// Whether its meaning is to be found from its text.
@@ -54,7 +94,7 @@ pub enum NodeKind {
     /// A reference to an anchored node.
     Alias {
         /// Name of the anchor.
-        name: String,
+        name: Box<str>,
         /// The node.
         target: NodeId,
     },
@@ -62,23 +102,39 @@ pub enum NodeKind {
 
 type Result<T> = std::result::Result<T, Error>;
 
+/// What may stand before a node: its names.
+#[derive(Default)]
+struct Properties {
+    anchor: Option<String>,
+    tag: Option<Box<str>>,
+}
+
+/// A scalar for which nothing is written.
+fn empty(implicit: bool) -> NodeKind<'static> {
+    NodeKind::Scalar {
+        value: Cow::Borrowed(""),
+        style: Style::Plain,
+        implicit,
+    }
+}
+
 /// Reads documents one after the other.
-pub struct Reader {
-    scanner: Scanner,
+pub struct Reader<'t> {
+    scanner: Scanner<'t>,
     started: bool,
     tags: Vec<(String, String)>,
-    nodes: Vec<Node>,
+    nodes: Vec<Node<'t>>,
     anchors: HashMap<String, NodeId>,
     depth: usize,
 }
 
-impl Reader {
+impl<'t> Reader<'t> {
     /// Starts at the beginning of `text`.
     ///
     /// # Errors
     ///
     /// When the text holds bytes that YAML does not allow.
-    pub fn new(text: &[u8]) -> Result<Reader> {
+    pub fn new(text: &'t [u8]) -> Result<Reader<'t>> {
         Ok(Reader {
             scanner: Scanner::new(text)?,
             started: false,
@@ -94,7 +150,7 @@ impl Reader {
     /// # Errors
     ///
     /// Those of go-yaml's reader.
-    pub fn next_document(&mut self) -> Result<Option<Document>> {
+    pub fn next_document(&mut self) -> Result<Option<Document<'t>>> {
         let explicit = match self.document_start()? {
             Some(explicit) => explicit,
             None => return Ok(None),
@@ -127,11 +183,11 @@ impl Reader {
         }))
     }
 
-    fn peek(&mut self) -> Result<&Token> {
+    fn peek(&mut self) -> Result<&Token<'t>> {
         self.scanner.peek()
     }
 
-    fn take(&mut self) -> Result<Token> {
+    fn take(&mut self) -> Result<Token<'t>> {
         self.scanner.take()
     }
 
@@ -222,12 +278,12 @@ impl Reader {
                             Mark::default(),
                         );
                     }
-                    self.tags.push((token.value, token.suffix));
+                    self.tags.push((token.value.into(), token.suffix));
                 }
                 _ => break,
             }
         }
-        for (handle, prefix) in [("!", "!"), ("!!", "tag:yaml.org,2002:")] {
+        for (handle, prefix) in [("!", "!"), ("!!", YAML_TAG)] {
             if !self.tags.iter().any(|(known, _)| known == handle) {
                 self.tags.push((handle.into(), prefix.into()));
             }
@@ -235,30 +291,21 @@ impl Reader {
         Ok(())
     }
 
-    fn add(&mut self, node: Node, anchor: Option<String>) -> NodeId {
-        self.nodes.push(node);
-        let id = self.nodes.len() - 1;
-        if let Some(anchor) = anchor {
+    fn add(&mut self, start: Mark, properties: Properties, kind: NodeKind<'t>) -> NodeId {
+        let id = self.nodes.len();
+        self.nodes.push(Node {
+            start: start.into(),
+            tag: properties.tag,
+            kind,
+        });
+        if let Some(anchor) = properties.anchor {
             self.anchors.insert(anchor, id);
         }
         id
     }
 
     fn empty_scalar(&mut self, mark: Mark) -> NodeId {
-        let kind = NodeKind::Scalar {
-            value: String::new(),
-            style: Style::Plain,
-            implicit: true,
-        };
-        self.add(
-            Node {
-                start: mark,
-                end: mark,
-                tag: String::new(),
-                kind,
-            },
-            None,
-        )
+        self.add(mark, Properties::default(), empty(true))
     }
 
     fn node(&mut self, block: bool, indentless: bool) -> Result<NodeId> {
@@ -277,10 +324,10 @@ impl Reader {
             return self.alias();
         }
         let start = self.peek()?.start;
-        let (anchor, tag) = self.properties(start)?;
+        let properties = self.properties(start)?;
         let token = self.peek()?;
-        let (typ, token_start, token_end) = (token.typ, token.start, token.end);
-        let implicit = tag.is_empty();
+        let (typ, token_start) = (token.typ, token.start);
+        let implicit = properties.tag.is_none();
         let kind = match typ {
             TokenType::BlockEntry if indentless => NodeKind::Sequence(Vec::new()),
             TokenType::FlowSequenceStart => NodeKind::Sequence(Vec::new()),
@@ -289,49 +336,20 @@ impl Reader {
             TokenType::BlockMappingStart if block => NodeKind::Mapping(Vec::new()),
             TokenType::Scalar => {
                 let token = self.take()?;
-                let implicit = (implicit && token.style == Style::Plain) || tag == "!";
+                let no_tag = properties.tag.as_deref() == Some("!");
                 let kind = NodeKind::Scalar {
                     value: token.value,
                     style: token.style,
-                    implicit,
+                    implicit: (implicit && token.style == Style::Plain) || no_tag,
                 };
-                return Ok(self.add(
-                    Node {
-                        start,
-                        end: token.end,
-                        tag,
-                        kind,
-                    },
-                    anchor,
-                ));
+                return Ok(self.add(start, properties, kind));
             }
-            _ if anchor.is_some() || !tag.is_empty() => {
-                let kind = NodeKind::Scalar {
-                    value: String::new(),
-                    style: Style::Plain,
-                    implicit,
-                };
-                return Ok(self.add(
-                    Node {
-                        start,
-                        end: token_start,
-                        tag,
-                        kind,
-                    },
-                    anchor,
-                ));
+            _ if properties.anchor.is_some() || !implicit => {
+                return Ok(self.add(start, properties, empty(implicit)));
             }
             _ => return self.error("did not find expected node content", token_start, start),
         };
-        let id = self.add(
-            Node {
-                start,
-                end: token_end,
-                tag,
-                kind,
-            },
-            anchor,
-        );
+        let id = self.add(start, properties, kind);
         match typ {
             TokenType::BlockEntry => self.indentless_sequence(id)?,
             TokenType::BlockSequenceStart => self.block_sequence(id)?,
@@ -344,7 +362,7 @@ impl Reader {
 
     fn alias(&mut self) -> Result<NodeId> {
         let token = self.take()?;
-        let Some(&target) = self.anchors.get(&token.value) else {
+        let Some(&target) = self.anchors.get(&*token.value) else {
             return Err(Error::Syntax {
                 line: None,
                 true_line: token.start.line + 1,
@@ -353,39 +371,37 @@ impl Reader {
             });
         };
         let kind = NodeKind::Alias {
-            name: token.value,
+            name: token.value.into(),
             target,
         };
-        Ok(self.add(
-            Node {
-                start: token.start,
-                end: token.end,
-                tag: String::new(),
-                kind,
-            },
-            None,
-        ))
+        Ok(self.add(token.start, Properties::default(), kind))
     }
 
     /// Reads an anchor and a tag in either order.
-    fn properties(&mut self, start: Mark) -> Result<(Option<String>, String)> {
+    fn properties(&mut self, start: Mark) -> Result<Properties> {
         let (mut anchor, mut tag) = (None, None);
         loop {
             match self.peek_type()? {
-                TokenType::Anchor if anchor.is_none() => anchor = Some(self.take()?.value),
+                TokenType::Anchor if anchor.is_none() => anchor = Some(self.take()?.value.into()),
                 TokenType::Tag if tag.is_none() => tag = Some(self.take()?),
                 _ => break,
             }
         }
-        let Some(token) = tag else {
-            return Ok((anchor, String::new()));
+        let tag = match tag {
+            Some(token) => Some(self.tag(token, start)?).filter(|tag| !tag.is_empty()),
+            None => None,
         };
+        Ok(Properties { anchor, tag })
+    }
+
+    /// Replaces the handle of a tag by its prefix.
+    fn tag(&self, token: Token, start: Mark) -> Result<Box<str>> {
         if token.value.is_empty() {
-            return Ok((anchor, token.suffix));
+            return Ok(token.suffix.into());
         }
         let prefix = self.tags.iter().find(|(handle, _)| *handle == token.value);
         match prefix {
-            Some((_, prefix)) => Ok((anchor, format!("{prefix}{}", token.suffix))),
+            Some((_, prefix)) => Ok(format!("{prefix}{}", token.suffix).into()),
             None => self.error("found undefined tag handle", token.start, start),
         }
     }
@@ -415,7 +431,7 @@ impl Reader {
                     self.push_item(id, item);
                 }
                 TokenType::BlockEnd => {
-                    self.nodes[id].end = self.take()?.end;
+                    self.take()?;
                     return Ok(());
                 }
                 _ => {
@@ -437,7 +453,6 @@ impl Reader {
             };
             self.push_item(id, item);
         }
-        self.nodes[id].end = self.peek()?.start;
         Ok(())
     }
 
@@ -455,7 +470,7 @@ impl Reader {
                     }
                 }
                 TokenType::BlockEnd => {
-                    self.nodes[id].end = self.take()?.end;
+                    self.take()?;
                     return Ok(());
                 }
                 _ => {
@@ -493,7 +508,7 @@ impl Reader {
             first = false;
             let item = match self.peek_type()? {
                 TokenType::FlowSequenceEnd => {
-                    self.nodes[id].end = self.take()?.end;
+                    self.take()?;
                     return Ok(());
                 }
                 TokenType::Key => self.single_pair()?,
@@ -506,15 +521,8 @@ impl Reader {
     /// `[a: b]` is a sequence of one mapping with one pair.
     fn single_pair(&mut self) -> Result<NodeId> {
         let token = self.take()?;
-        let id = self.add(
-            Node {
-                start: token.start,
-                end: token.end,
-                tag: String::new(),
-                kind: NodeKind::Mapping(Vec::new()),
-            },
-            None,
-        );
+        let kind = NodeKind::Mapping(Vec::new());
+        let id = self.add(token.start, Properties::default(), kind);
         let key = match self.peek_type()? {
             TokenType::Value | TokenType::FlowEntry | TokenType::FlowSequenceEnd => {
                 // go-yaml loses this token.
@@ -553,7 +561,7 @@ impl Reader {
             first = false;
             match self.peek_type()? {
                 TokenType::FlowMappingEnd => {
-                    self.nodes[id].end = self.take()?.end;
+                    self.take()?;
                     return Ok(());
                 }
                 TokenType::Key => {

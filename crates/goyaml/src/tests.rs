@@ -167,3 +167,29 @@ fn refusals() {
     refuse("a: \u{1}", "yaml: control characters are not allowed");
     refuse("a: &x [*x]", "yaml: anchor 'x' value contains itself");
 }
+
+#[test]
+fn of_some_keys_the_rest_is_checked_alone() {
+    let check = |text: &str, expected: &str| {
+        let kept = only_keys(text.as_bytes(), &["kind", "metadata"]);
+        let kept = kept.unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        assert_eq!(to_string(&kept), expected, "{text:?}");
+    };
+    check("kind: A\nspec: {a: [1]}\n", "kind: A\n");
+    check("x: &x {kind: B}\n<<: *x\n", "kind: B\n");
+    check("metadata: {name: web}\n", "metadata:\n  name: web\n");
+    check("[a, b]", "[]\n");
+    check("text", "text\n");
+    for text in [
+        "kind: A\nspec: .nan\n",
+        "kind: A\nspec: *nowhere\n",
+        "kind: A\nspec: {[a]: b}\n",
+        "kind: A\nspec: !!int x\n",
+        "kind: A\nspec: !!binary '?'\n",
+        "kind: A\nspec: {~: 1}\n",
+        "kind: A\nspec: [\n",
+    ] {
+        let refused = from_slice(text.as_bytes()).expect_err(text);
+        assert_eq!(only_keys(text.as_bytes(), &["kind"]), Err(refused));
+    }
+}

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::go_syntax::GoValue;
 use crate::node::{Document, NodeId, NodeKind, Reader};
 use crate::resolve::{Scalar, resolve};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A mapping with string keys in byte order.
@@ -86,8 +87,6 @@ impl Value {
     }
 }
 
-const TAG: &str = "tag:yaml.org,2002:";
-
 /// Reads the first document of `text`; no text is null. Integers stay
 /// integers; `encoding/json` would make them floats.
 ///
@@ -95,8 +94,22 @@ const TAG: &str = "tag:yaml.org,2002:";
 ///
 /// In the words of go-yaml and `sigs.k8s.io/yaml`, without the latter's prefix.
 pub fn from_slice(text: &[u8]) -> Result<Value, Error> {
+    read(text, Keep::All)
+}
+
+/// Reads as [`from_slice`] and refuses what it refuses, but keeps only some
+/// keys of the outermost mapping: most of a manifest is not looked at.
+///
+/// # Errors
+///
+/// Those of [`from_slice`].
+pub fn only_keys(text: &[u8], keys: &[&str]) -> Result<Value, Error> {
+    read(text, Keep::Keys(keys))
+}
+
+fn read(text: &[u8], keep: Keep) -> Result<Value, Error> {
     match Reader::new(text)?.next_document()? {
-        Some(document) => to_value(&document),
+        Some(document) => decode(&document, keep),
         None => Ok(Value::Null),
     }
 }
@@ -107,6 +120,10 @@ pub fn from_slice(text: &[u8]) -> Result<Value, Error> {
 ///
 /// When JSON cannot hold it, or aliases expand too far.
 pub fn to_value(document: &Document) -> Result<Value, Error> {
+    decode(document, Keep::All)
+}
+
+fn decode(document: &Document, keep: Keep) -> Result<Value, Error> {
     let mut decoder = Decoder {
         document,
         aliases: Vec::new(),
@@ -115,10 +132,36 @@ pub fn to_value(document: &Document) -> Result<Value, Error> {
         no_key: None,
         no_json: None,
     };
-    let value = decoder.value(document.root)?;
+    let value = decoder.value(document.root, keep)?;
     match decoder.no_key.or(decoder.no_json) {
         Some(error) => Err(error),
         None => Ok(value),
+    }
+}
+
+/// What becomes of a node that is read; all of it is checked.
+#[derive(Clone, Copy, PartialEq)]
+enum Keep<'k> {
+    All,
+    /// A mapping keeps these keys.
+    Keys(&'k [&'k str]),
+    Nothing,
+}
+
+impl Keep<'_> {
+    fn of_key(self, key: &str) -> Self {
+        match self {
+            Keep::Keys(keys) if keys.contains(&key) => Keep::All,
+            Keep::Keys(_) => Keep::Nothing,
+            keep => keep,
+        }
+    }
+
+    fn of_item(self) -> Self {
+        match self {
+            Keep::Keys(_) => Keep::Nothing,
+            keep => keep,
+        }
     }
 }
 
@@ -126,7 +169,7 @@ pub fn to_value(document: &Document) -> Result<Value, Error> {
 const ALIAS_DEPTH_MAX: usize = 64;
 
 struct Decoder<'d> {
-    document: &'d Document,
+    document: &'d Document<'d>,
     aliases: Vec<NodeId>,
     decoded: usize,
     from_aliases: usize,
@@ -136,13 +179,13 @@ struct Decoder<'d> {
     no_json: Option<Error>,
 }
 
-impl Decoder<'_> {
+impl<'d> Decoder<'d> {
     fn fail<T>(&self, id: NodeId, message: String) -> Result<T, Error> {
         let start = self.document.nodes[id].start;
         Err(Error::Syntax {
             line: None,
-            true_line: start.line + 1,
-            column: start.column + 1,
+            true_line: start.line_number(),
+            column: start.column_number(),
             message,
         })
     }
@@ -150,7 +193,7 @@ impl Decoder<'_> {
     fn refusal(&self, id: NodeId, message: String) -> Error {
         Error::Value {
             message,
-            true_line: self.document.nodes[id].start.line + 1,
+            true_line: self.document.nodes[id].start.line_number(),
         }
     }
 
@@ -174,24 +217,34 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    fn value(&mut self, id: NodeId) -> Result<Value, Error> {
+    fn value(&mut self, id: NodeId, keep: Keep) -> Result<Value, Error> {
         self.count(id)?;
         let document = self.document;
         match &document.nodes[id].kind {
-            NodeKind::Scalar { .. } => self.scalar(id),
+            NodeKind::Scalar { .. } => self.scalar(id, keep),
             NodeKind::Alias { name, target } => {
                 self.enter_alias(id, *target, name)?;
-                let value = self.value(*target);
+                let value = self.value(*target, keep);
                 self.aliases.pop();
                 value
             }
             NodeKind::Sequence(items) => {
-                let items: Result<_, _> = items.iter().map(|item| self.value(*item)).collect();
-                Ok(Value::Seq(items?))
+                let keep = keep.of_item();
+                let mut kept = Vec::new();
+                if keep == Keep::All {
+                    kept.reserve_exact(items.len());
+                }
+                for item in items {
+                    let value = self.value(*item, keep)?;
+                    if keep == Keep::All {
+                        kept.push(value);
+                    }
+                }
+                Ok(Value::Seq(kept))
             }
             NodeKind::Mapping(pairs) => {
                 let mut map = Map::new();
-                self.mapping(pairs, &mut map)?;
+                self.mapping(pairs, &mut map, keep)?;
                 Ok(Value::Map(map))
             }
         }
@@ -205,15 +258,23 @@ impl Decoder<'_> {
         Ok(())
     }
 
-    fn mapping(&mut self, pairs: &[(NodeId, NodeId)], map: &mut Map) -> Result<(), Error> {
+    fn mapping(
+        &mut self,
+        pairs: &[(NodeId, NodeId)],
+        map: &mut Map,
+        keep: Keep,
+    ) -> Result<(), Error> {
         for (key, value) in pairs {
             if self.is_merge(*key) {
-                self.merge(*value, map)?;
+                self.merge(*value, map, keep)?;
                 continue;
             }
             let key = self.key(*key, pairs)?;
-            let value = self.value(*value)?;
-            map.insert(key, value);
+            let keep = keep.of_key(&key);
+            let value = self.value(*value, keep)?;
+            if keep == Keep::All {
+                map.insert(key.into_owned(), value);
+            }
         }
         Ok(())
     }
@@ -223,19 +284,19 @@ impl Decoder<'_> {
         match &node.kind {
             NodeKind::Scalar {
                 value, implicit, ..
-            } => value == "<<" && (*implicit || node.tag.strip_prefix(TAG) == Some("merge")),
+            } => value == "<<" && (*implicit || node.short_tag() == Some("merge")),
             _ => false,
         }
     }
 
-    fn merge(&mut self, id: NodeId, map: &mut Map) -> Result<(), Error> {
+    fn merge(&mut self, id: NodeId, map: &mut Map, keep: Keep) -> Result<(), Error> {
         let document = self.document;
         match &document.nodes[id].kind {
-            NodeKind::Mapping(_) | NodeKind::Alias { .. } => self.merge_one(id, map),
+            NodeKind::Mapping(_) | NodeKind::Alias { .. } => self.merge_one(id, map, keep),
             NodeKind::Sequence(items) => {
                 // Earlier ones take precedence.
                 for item in items.iter().rev() {
-                    self.merge_one(*item, map)?;
+                    self.merge_one(*item, map, keep)?;
                 }
                 Ok(())
             }
@@ -250,17 +311,17 @@ impl Decoder<'_> {
         )
     }
 
-    fn merge_one(&mut self, id: NodeId, map: &mut Map) -> Result<(), Error> {
+    fn merge_one(&mut self, id: NodeId, map: &mut Map, keep: Keep) -> Result<(), Error> {
         self.count(id)?;
         let document = self.document;
         match &document.nodes[id].kind {
-            NodeKind::Mapping(pairs) => self.mapping(pairs, map),
+            NodeKind::Mapping(pairs) => self.mapping(pairs, map, keep),
             NodeKind::Alias { name, target } => {
                 let NodeKind::Mapping(pairs) = &document.nodes[*target].kind else {
                     return self.want_map(id);
                 };
                 self.enter_alias(id, *target, name)?;
-                let result = self.mapping(pairs, map);
+                let result = self.mapping(pairs, map, keep);
                 self.aliases.pop();
                 result
             }
@@ -268,7 +329,7 @@ impl Decoder<'_> {
         }
     }
 
-    fn scalar(&mut self, id: NodeId) -> Result<Value, Error> {
+    fn scalar(&mut self, id: NodeId, keep: Keep) -> Result<Value, Error> {
         Ok(match self.meaning(id)? {
             Scalar::Null => Value::Null,
             Scalar::Bool(value) => Value::Bool(value),
@@ -281,7 +342,13 @@ impl Decoder<'_> {
                 Value::Null
             }
             Scalar::Float(number) => Value::Float(number),
-            Scalar::Timestamp | Scalar::Merge | Scalar::Str => Value::Str(self.text(id)?),
+            Scalar::Timestamp | Scalar::Merge | Scalar::Str => {
+                let text = self.text(id)?;
+                match keep {
+                    Keep::Nothing => Value::Null,
+                    Keep::Keys(_) | Keep::All => Value::Str(text.into_owned()),
+                }
+            }
         })
     }
 
@@ -289,39 +356,37 @@ impl Decoder<'_> {
     fn meaning(&self, id: NodeId) -> Result<Scalar, Error> {
         let node = &self.document.nodes[id];
         match &node.kind {
-            NodeKind::Scalar { implicit, .. } if node.tag.is_empty() && !implicit => {
-                Ok(Scalar::Str)
-            }
-            NodeKind::Scalar { value, .. } => self.tagged(id, &node.tag, value),
+            NodeKind::Scalar {
+                implicit, value, ..
+            } => match &node.tag {
+                None if *implicit => Ok(resolve(value)),
+                None => Ok(Scalar::Str),
+                Some(_) => self.tagged(id, node.short_tag(), value),
+            },
             _ => Ok(Scalar::Null),
         }
     }
 
     /// The text of a scalar that is one.
-    fn text(&self, id: NodeId) -> Result<String, Error> {
+    fn text(&self, id: NodeId) -> Result<Cow<'d, str>, Error> {
         let node = &self.document.nodes[id];
         let NodeKind::Scalar { value, .. } = &node.kind else {
-            return Ok(String::new());
+            return Ok(Cow::Borrowed(""));
         };
-        if node.tag.strip_prefix(TAG) != Some("binary") {
-            return Ok(value.clone());
+        if node.short_tag() != Some("binary") {
+            return Ok(Cow::Borrowed(value));
         }
         match base64(value) {
-            Some(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Some(bytes) => Ok(Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())),
             None => self.fail(id, "!!binary value contains invalid base64 data".into()),
         }
     }
 
-    /// Applies an explicit tag to the text of a scalar.
-    fn tagged(&self, id: NodeId, tag: &str, text: &str) -> Result<Scalar, Error> {
-        if tag.is_empty() {
-            return Ok(resolve(text));
-        }
-        let Some(short) = tag.strip_prefix(TAG) else {
-            return Ok(Scalar::Str);
-        };
-        let wanted = match short {
-            "bool" | "int" | "float" | "null" | "timestamp" => short,
+    /// Applies an explicit tag, if it is one of YAML's own, to the text of a
+    /// scalar.
+    fn tagged(&self, id: NodeId, tag: Option<&str>, text: &str) -> Result<Scalar, Error> {
+        let wanted = match tag {
+            Some(tag @ ("bool" | "int" | "float" | "null" | "timestamp")) => tag,
             _ => return Ok(Scalar::Str),
         };
         let found = resolve(text);
@@ -345,7 +410,7 @@ impl Decoder<'_> {
     }
 
     /// A key as a string: numbers and booleans become their texts.
-    fn key(&mut self, id: NodeId, pairs: &[(NodeId, NodeId)]) -> Result<String, Error> {
+    fn key(&mut self, id: NodeId, pairs: &[(NodeId, NodeId)]) -> Result<Cow<'d, str>, Error> {
         self.count(id)?;
         let key = match &self.document.nodes[id].kind {
             NodeKind::Alias { target, .. } => *target,
@@ -358,15 +423,15 @@ impl Decoder<'_> {
         let meaning = self.meaning(key)?;
         Ok(match meaning {
             Scalar::Timestamp | Scalar::Merge | Scalar::Str => self.text(key)?,
-            Scalar::Int(number) => number.to_string(),
+            Scalar::Int(number) => number.to_string().into(),
             Scalar::Float(number) if number.is_nan() => ".nan".into(),
             Scalar::Float(f64::INFINITY) => ".inf".into(),
             Scalar::Float(f64::NEG_INFINITY) => "-.inf".into(),
-            Scalar::Float(number) => crate::number::general(number as f32 as f64, true),
-            Scalar::Bool(flag) => flag.to_string(),
+            Scalar::Float(number) => crate::number::general(number as f32 as f64, true).into(),
+            Scalar::Bool(flag) => flag.to_string().into(),
             Scalar::Uint(_) | Scalar::Null => {
                 self.refuse_key(id, &meaning, pairs)?;
-                String::new()
+                Cow::Borrowed("")
             }
         })
     }
@@ -433,7 +498,9 @@ impl Decoder<'_> {
                 Scalar::Int(number) => GoValue::Int(number),
                 Scalar::Uint(number) => GoValue::Uint(number),
                 Scalar::Float(number) => GoValue::Float(number),
-                Scalar::Timestamp | Scalar::Merge | Scalar::Str => GoValue::Str(self.text(id)?),
+                Scalar::Timestamp | Scalar::Merge | Scalar::Str => {
+                    GoValue::Str(self.text(id)?.into_owned())
+                }
             },
         })
     }

@@ -4,6 +4,7 @@
 //! Main type: [`Job`]. Reference: `renderResources` in `pkg/action/action.go` of
 //! Helm. What is asked for is in `render`.
 
+use crate::ahead::Ahead;
 use crate::capabilities::Capabilities;
 use crate::chart::Chart;
 use crate::coalesce::Coalescer;
@@ -16,7 +17,7 @@ use crate::manifest::{self, BadManifest, Document};
 use crate::provenance::{Provenance, Traced};
 use crate::reading::{Reading, Texts, is_notes};
 use crate::render::{LintTexts, Lookup, Options, Release, Rendered};
-use crate::sources::{collect, parse_all, template_value};
+use crate::sources::{collect, template_value};
 use crate::stack::{self, on_large_stack};
 use crate::trace_text::{exec_error, parse_error};
 use crate::values::Values;
@@ -50,13 +51,33 @@ impl Job<'_> {
     }
 
     fn prepare_here(&self) -> Result<Rendered, Box<RenderError>> {
-        let mut warnings = self.chart.warnings.clone();
+        let warnings = self.chart.warnings.clone();
         if self.chart.metadata.is_library() {
             let message = "library charts are not installable";
             return Err(RenderError::new(Step::Dependencies, message));
         }
+        let ahead = Ahead::of(self.chart);
+        let rendered = std::thread::scope(|scope| {
+            if ahead.pays() {
+                stack::spawn(scope, "parse", || ahead.work());
+            }
+            let rendered = self.render(&ahead, warnings);
+            ahead.stop();
+            rendered
+        });
+        if self.options.once {
+            std::mem::forget(ahead);
+        }
+        rendered
+    }
+
+    fn render(
+        &self,
+        ahead: &Ahead,
+        mut warnings: Vec<String>,
+    ) -> Result<Rendered, Box<RenderError>> {
         let (chart, coalesced) = self.values_of_charts(&mut warnings)?;
-        let (documents, texts, notes) = self.check_and_execute(&chart, coalesced)?;
+        let (documents, texts, notes) = self.check_and_execute(&chart, coalesced, ahead)?;
         let documents = documents.map_err(|bad| {
             let traced = self.trace(&chart, &bad.path);
             let mut error = explain::manifest(self.chart, self.values, &bad, traced);
@@ -94,7 +115,8 @@ impl Job<'_> {
                 violations.text
             ));
         }
-        match self.run(&chart, coalesced, &BTreeSet::new(), &mut |_, _| {}) {
+        let ahead = Ahead::default();
+        match self.run(&chart, coalesced, &ahead, &BTreeSet::new(), &mut |_, _| {}) {
             Ok((texts, _)) => LintTexts::Texts(texts),
             Err(error) => LintTexts::Refused(error.helm),
         }
@@ -117,10 +139,15 @@ impl Job<'_> {
     }
 
     /// Runs all templates while the schemas are asked, whose refusal comes first.
-    fn check_and_execute(&self, chart: &Chart, values: Map) -> Result<Executed, Box<RenderError>> {
+    fn check_and_execute(
+        &self,
+        chart: &Chart,
+        values: Map,
+        ahead: &Ahead,
+    ) -> Result<Executed, Box<RenderError>> {
         let execute = |values| {
             self.check_kube_version(chart)?;
-            self.execute(chart, values)
+            self.execute(chart, values, ahead)
         };
         if self.options.skip_schema_validation || !schema::is_there(chart) {
             return execute(values);
@@ -136,11 +163,16 @@ impl Job<'_> {
     }
 
     /// Runs all templates.
-    fn execute(&self, chart: &Chart, values: Map) -> Result<Executed, Box<RenderError>> {
+    fn execute(
+        &self,
+        chart: &Chart,
+        values: Map,
+        ahead: &Ahead,
+    ) -> Result<Executed, Box<RenderError>> {
         let (texts, documents) = std::thread::scope(|scope| {
             let mut reading = Reading::new(scope, self.rules);
-            let mut hear = |path: &str, text: &Arc<str>| reading.hear(path, text);
-            let written = self.run(chart, values, &BTreeSet::new(), &mut hear);
+            let mut hear = |path: &str, text: &Arc<String>| reading.hear(path, text);
+            let written = self.run(chart, values, ahead, &BTreeSet::new(), &mut hear);
             written.map(|(texts, _)| (texts, reading.finish()))
         })?;
         let notes = texts.get(&format!("{}/templates/NOTES.txt", chart.name()));
@@ -154,14 +186,18 @@ impl Job<'_> {
             .run(chart, self.values.map())
             .ok()?;
         let paths = BTreeSet::from([path.to_owned()]);
-        let (_, mut found) = self.run(chart, values, &paths, &mut |_, _| {}).ok()?;
+        let ahead = Ahead::default();
+        let run = self.run(chart, values, &ahead, &paths, &mut |_, _| {});
+        let (_, mut found) = run.ok()?;
         found.files.remove(path)
     }
 
     /// Renders once more and records who wrote which bytes of some files.
     pub fn trace_all(&self, paths: &BTreeSet<String>) -> Option<Provenance> {
         let (chart, coalesced) = self.values_of_charts(&mut Vec::new()).ok()?;
-        Some(self.run(&chart, coalesced, paths, &mut |_, _| {}).ok()?.1)
+        let ahead = Ahead::default();
+        let run = self.run(&chart, coalesced, &ahead, paths, &mut |_, _| {});
+        Some(run.ok()?.1)
     }
 
     /// Settles which charts take part and which values each of them sees.
@@ -188,14 +224,15 @@ impl Job<'_> {
         &self,
         chart: &Chart,
         values: Map,
+        ahead: &Ahead,
         traced: &BTreeSet<String>,
-        hear: &mut dyn FnMut(&str, &Arc<str>),
+        hear: &mut dyn FnMut(&str, &Arc<String>),
     ) -> Result<(Texts, Provenance), Box<RenderError>> {
         let capabilities = self.capabilities.to_value();
         let (sources, contexts) = collect(chart, values, self.release_value(), capabilities);
         let set = Rc::new(Set::new());
         let functions = &*FUNCTIONS;
-        for (source, trees) in sources.iter().zip(parse_all(&sources)) {
+        for (source, trees) in sources.iter().zip(ahead.parse_all(&sources)) {
             let trees =
                 trees.map_err(|error| explain::parse(parse_error(&error), &error, &source.text))?;
             set.add_all(trees);
@@ -224,7 +261,9 @@ impl Job<'_> {
                 found.files.insert(source.path.clone(), lines);
             }
             let written = coracle_gotemplate::funcs::without_no_value(written);
-            let text: Arc<str> = String::from_utf8_lossy(&written).into();
+            let text = String::from_utf8(written)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+            let text = Arc::new(text);
             hear(&source.path, &text);
             texts.insert(source.path.clone(), text);
         }

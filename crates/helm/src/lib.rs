@@ -5,6 +5,7 @@
 //! documents of a release; [`print::template`] prints them as `helm template`
 //! does. Not here: reading the disk, clusters, releases.
 
+mod ahead;
 pub mod archive;
 pub mod capabilities;
 pub mod chart;

@@ -176,6 +176,9 @@ fn next_separator(text: &str, at_start: bool) -> Option<(usize, usize)> {
     Some((start, end(at + 4)))
 }
 
+/// The keys that [`Head`] is read from.
+const HEAD: [&str; 3] = ["apiVersion", "kind", "metadata"];
+
 #[derive(Default)]
 struct Head {
     api_version: String,
@@ -192,7 +195,7 @@ impl Head {
             body: body.to_owned(),
             line,
         };
-        let value = yaml::from_slice(body.as_bytes()).map_err(|error| {
+        let value = yaml::only_keys(body.as_bytes(), &HEAD).map_err(|error| {
             refuse(
                 format!("error converting YAML to JSON: {error}"),
                 error.line(),

@@ -4,6 +4,7 @@ use crate::compat::Level;
 use crate::ignore;
 use crate::manifest;
 use crate::render::Rendered;
+use std::borrow::Cow;
 
 /// Which parts to print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,23 +19,19 @@ pub struct Parts {
 
 /// Returns the manifest of a release, as its record keeps it.
 pub fn manifest(rendered: &Rendered, crds: bool) -> String {
-    let mut out = String::new();
-    for file in rendered.crds.iter().filter(|_| crds) {
-        push(&mut out, &file.name, &String::from_utf8_lossy(&file.data));
-    }
-    for manifest in &rendered.manifests {
-        push(&mut out, &manifest.path, &manifest.body);
-    }
-    out
+    manifest_pieces(rendered, crds).concat()
 }
 
 /// Returns what `helm template` prints.
 pub fn template(rendered: &Rendered, parts: Parts) -> String {
-    let mut out = manifest(rendered, parts.crds);
-    out.truncate(out.trim_end().len());
-    let blank = out.len() - out.trim_start().len();
-    out.drain(..blank);
-    out.push('\n');
+    pieces(rendered, parts).concat()
+}
+
+/// Returns what `helm template` prints, piece by piece: nothing is copied.
+pub fn pieces(rendered: &Rendered, parts: Parts) -> Vec<Cow<'_, str>> {
+    let mut out = manifest_pieces(rendered, parts.crds);
+    trim_end(&mut out);
+    out.push("\n".into());
     if parts.no_hooks {
         return out;
     }
@@ -43,15 +40,39 @@ pub fn template(rendered: &Rendered, parts: Parts) -> String {
             continue;
         }
         let manifest = &hook.manifest;
-        push(&mut out, &manifest.path, &manifest.body);
+        out.extend(document(&manifest.path, Cow::Borrowed(&manifest.body)));
     }
     out
 }
 
-/// Appends a document.
-fn push(out: &mut String, path: &str, body: &str) {
-    for part in ["---\n# Source: ", path, "\n", body, "\n"] {
-        out.push_str(part);
+fn manifest_pieces(rendered: &Rendered, crds: bool) -> Vec<Cow<'_, str>> {
+    let mut out = Vec::new();
+    for file in rendered.crds.iter().filter(|_| crds) {
+        out.extend(document(&file.name, String::from_utf8_lossy(&file.data)));
+    }
+    for manifest in &rendered.manifests {
+        out.extend(document(&manifest.path, Cow::Borrowed(&manifest.body)));
+    }
+    out
+}
+
+/// The pieces of a document.
+fn document<'r>(path: &'r str, body: Cow<'r, str>) -> [Cow<'r, str>; 5] {
+    let source = "---\n# Source: ";
+    [source.into(), path.into(), "\n".into(), body, "\n".into()]
+}
+
+/// Takes the white space at the end away.
+fn trim_end(pieces: &mut Vec<Cow<'_, str>>) {
+    while let Some(last) = pieces.pop() {
+        let length = last.trim_end().len();
+        if length > 0 {
+            pieces.push(match last {
+                Cow::Borrowed(text) => Cow::Borrowed(&text[..length]),
+                Cow::Owned(text) => Cow::Owned(text[..length].to_owned()),
+            });
+            return;
+        }
     }
 }
 
@@ -60,8 +81,7 @@ fn push(out: &mut String, path: &str, body: &str) {
 pub fn files(rendered: &Rendered, parts: Parts) -> Vec<(String, String)> {
     let mut files = Vec::new();
     let mut add = |path: &str, body: &str| {
-        let mut text = String::new();
-        push(&mut text, path, body);
+        let text = document(path, Cow::Borrowed(body)).concat();
         files.push((path.to_owned(), text));
     };
     for file in rendered.crds.iter().filter(|_| parts.crds) {

@@ -1,15 +1,11 @@
 //! The templates of a chart and those below it, in the order of execution, with
-//! what each chart's templates see; and their trees.
+//! what each chart's templates see.
 //!
-//! Main functions: [`collect`] and [`parse_all`].
+//! Main function: [`collect`].
 
 use crate::chart::Chart;
 use crate::files;
-use crate::funcs::FUNCTIONS;
-use crate::stack;
 use crate::values_type::VALUES_TYPE;
-use coracle_gotemplate::parse::{ParseError, parse};
-use coracle_gotemplate::tree::Tree;
 use coracle_gotemplate::value::Map;
 use coracle_gotemplate::{Entries, Value};
 use std::sync::Arc;
@@ -105,33 +101,4 @@ pub(crate) fn template_value(path: &str, base_path: &str) -> Value {
             ("BasePath".into(), base_path.into()),
         ]),
     ))
-}
-
-/// From this many bytes on, parsing pays for a second thread.
-const PARSE_ALONE_BYTES: usize = 64 << 10;
-
-pub(crate) type Parsed = Result<Vec<Arc<Tree>>, ParseError>;
-
-/// Parses the templates, half of the text on a thread of its own.
-pub(crate) fn parse_all(sources: &[Source]) -> Vec<Parsed> {
-    let parse = |sources: &[Source]| -> Vec<Parsed> {
-        let parse = |source: &Source| parse(&source.path, source.text.clone(), &FUNCTIONS);
-        sources.iter().map(parse).collect()
-    };
-    let total: usize = sources.iter().map(|source| source.text.len()).sum();
-    if total < PARSE_ALONE_BYTES {
-        return parse(sources);
-    }
-    let mut before = 0;
-    let middle = sources.iter().position(|source| {
-        before += source.text.len();
-        before * 2 > total
-    });
-    let (first, second) = sources.split_at(middle.unwrap_or_default());
-    std::thread::scope(|scope| {
-        let rest = stack::spawn(scope, "parse", || parse(second));
-        let mut parsed = parse(first);
-        parsed.extend(stack::join(rest));
-        parsed
-    })
 }

@@ -247,19 +247,19 @@ pub fn find_in_text(name: &str, text: &[u8], path: &[&str]) -> Option<Origin> {
         let lines = text[..before].iter().filter(|byte| **byte == b'\n').count();
         let mut reader = Reader::new(part).ok()?;
         if let Ok(Some(document)) = reader.next_document()
-            && let Some(mark) = find_node(&document, document.root, path)
+            && let Some(place) = find_node(&document, document.root, path)
         {
             found = Some(Origin {
                 source: name.into(),
-                line: mark.line + 1 + lines,
-                column: mark.column + 1,
+                line: place.line_number() + lines,
+                column: place.column_number(),
             });
         }
     }
     found
 }
 
-fn find_node(document: &yaml::Document, id: NodeId, path: &[&str]) -> Option<yaml::Mark> {
+fn find_node(document: &yaml::Document, id: NodeId, path: &[&str]) -> Option<yaml::Place> {
     let node = &document.nodes[id];
     let Some((first, rest)) = path.split_first() else {
         return Some(node.start);

@@ -29,3 +29,4 @@ pub mod strict;
 pub mod table;
 pub mod time;
 pub mod validate;
+pub mod version;

@@ -136,6 +136,7 @@ impl Node {
             config_maps: caches.of(),
             secrets: caches.of(),
             services: caches.of(),
+            endpoint_slices: caches.of(),
             claims: caches.of(),
             persistent_volumes: caches.of(),
             client,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coracle_client::{Cache, is_conflict, is_not_found, now, watchful_sleep};
+use coracle_machinery::version::GIT_VERSION;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::{
     Node, NodeAddress, NodeCondition, NodeFeatures, NodeStatus, NodeSystemInfo,
@@ -278,7 +279,7 @@ fn info(id: &str) -> NodeSystemInfo {
             .to_string_lossy()
             .into_owned(),
         kube_proxy_version: String::new(),
-        kubelet_version: format!("v1.36.0+coracle-{version}"),
+        kubelet_version: GIT_VERSION.into(),
         machine_id: id.to_owned(),
         system_uuid: uuid(id),
         operating_system: "linux".into(),

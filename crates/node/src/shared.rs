@@ -10,6 +10,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Node, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Service,
 };
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
 
 use crate::address::Addresses;
@@ -63,6 +64,8 @@ pub struct Shared {
     pub secrets: Cache<Secret>,
     /// The cache of Services.
     pub services: Cache<Service>,
+    /// The cache of EndpointSlices.
+    pub endpoint_slices: Cache<EndpointSlice>,
     /// The cache of claims.
     pub claims: Cache<PersistentVolumeClaim>,
     /// The cache of persistent volumes.
@@ -75,6 +78,7 @@ impl Shared {
         self.config_maps.ready().await;
         self.secrets.ready().await;
         self.services.ready().await;
+        self.endpoint_slices.ready().await;
         self.claims.ready().await;
         self.persistent_volumes.ready().await;
     }

@@ -288,6 +288,70 @@ async fn what_is_missing_is_named_and_waited_for() {
 }
 
 #[tokio::test]
+async fn what_had_ended_before_the_node_began_stays_ended() {
+    let world = world().await;
+    let apart = json!({"restartPolicy": "OnFailure", "schedulerName": "nobody"});
+    world.pod("over", json!({}), apart).await;
+    let terminated = json!({"exitCode": 0, "reason": "Completed"});
+    let container = json!({
+        "name": "c", "image": "i", "imageID": "i", "ready": false, "restartCount": 0,
+        "state": {"terminated": terminated},
+    });
+    let status = json!({"status": {"phase": "Succeeded", "containerStatuses": [container]}});
+    let (pods, status) = (world.pods(), Patch::Merge(status));
+    let patched = pods
+        .patch_status("over", &PatchParams::default(), &status)
+        .await;
+    patched.expect("it is patched");
+    let binding = json!({"metadata": {"name": "over"}, "target": {"kind": "Node", "name": "one"}});
+    let bound = http::Request::post("/api/v1/namespaces/default/pods/over/binding")
+        .body(serde_json::to_vec(&binding).expect("it is JSON"));
+    let bound = world.client.request::<Value>(bound.expect("a request"));
+    bound.await.expect("it is bound");
+    let pod = world
+        .until("over", |pod| !condition(pod, "ContainersReady").is_null())
+        .await;
+    let state = &pod["status"]["containerStatuses"][0]["state"];
+    assert_eq!(state["terminated"]["reason"], "Completed");
+    assert_eq!(pod["status"]["phase"], "Succeeded");
+}
+
+#[tokio::test]
+async fn ephemeral_containers_come_later_and_run_once() {
+    let world = world().await;
+    world.pod("seen", json!({}), json!({})).await;
+    world.until("seen", is_ready).await;
+    let pods = world.pods();
+    let patch = async |subresource: &str, patch: Value| {
+        let (patch, params) = (Patch::Strategic(patch), PatchParams::default());
+        let patched = match subresource {
+            "" => pods.patch("seen", &params, &patch).await,
+            other => pods.patch_subresource(other, "seen", &params, &patch).await,
+        };
+        patched.expect("it is patched");
+    };
+    // Whoever starts from now on ends soon, and badly.
+    let script = json!({"simulated.coracle.dev/run-seconds": "0.05", "simulated.coracle.dev/exit-code": "3"});
+    patch("", json!({"metadata": {"annotations": script}})).await;
+    for name in ["first", "second"] {
+        let given = json!([{"name": name, "image": "i"}]);
+        let spec = json!({"spec": {"ephemeralContainers": given}});
+        patch("ephemeralcontainers", spec).await;
+    }
+    let status = |pod: &Value, at: usize| pod["status"]["ephemeralContainerStatuses"][at].clone();
+    let pod = world
+        .until("seen", |pod| {
+            [0, 1].map(|at| status(pod, at)["state"]["terminated"]["exitCode"].clone()) == [3, 3]
+        })
+        .await;
+    for at in [0, 1] {
+        assert_eq!(status(&pod, at)["restartCount"], 0);
+        assert_eq!(status(&pod, at)["ready"], false);
+    }
+    assert!(is_ready(&pod), "the others run on");
+}
+
+#[tokio::test]
 async fn containers_wait_for_those_before_them_as_upstream_says_it() {
     let world = world().await;
     let init = |name: &str, map: &str| json!({"name": name, "image": "i", "envFrom": [{"configMapRef": {"name": map}}]});

@@ -45,13 +45,13 @@ impl Object {
         let document = reader.next_document().ok()??;
         let whole = [self.inside.as_str(), field].join(".");
         let segments = segments(&whole);
-        let mut place = (document.nodes[document.root].start.line + 1, false);
+        let mut place = (document.nodes[document.root].start.line_number(), false);
         let mut node = document.root;
         for segment in &segments {
             let Some((at, below, keyed)) = step(&document, node, segment) else {
                 break;
             };
-            place = (document.nodes[at].start.line + 1, keyed);
+            place = (document.nodes[at].start.line_number(), keyed);
             node = below;
         }
         Some(place)

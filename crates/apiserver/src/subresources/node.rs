@@ -7,7 +7,7 @@ use http::request::Parts;
 use http::{Request, Response, StatusCode, Uri};
 use serde_json::Value;
 
-use crate::body::Body;
+use crate::body::{self, Body};
 use crate::context::Context;
 use crate::kubelet::Kubelet;
 use crate::resource;
@@ -56,7 +56,26 @@ pub async fn pod(
             "pod {pod_name} does not have a host assigned"
         )));
     }
-    pass(context, &path, parts, body).await
+    let answer = pass(context, &path, parts, body).await?;
+    if name == "log" && !answer.status().is_success() {
+        return Err(refused(answer).await);
+    }
+    Ok(answer)
+}
+
+/// Returns what the node's words, which are plain text, mean (upstream:
+/// registry/generic/rest, GenericHttpResponseChecker).
+async fn refused(answer: Response<Body>) -> ApiError {
+    let status = answer.status();
+    let text = match body::read(answer.into_body()).await {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).trim_end().to_owned(),
+        Err(error) => return error,
+    };
+    match status {
+        StatusCode::BAD_REQUEST => ApiError::bad_request(text),
+        StatusCode::NOT_FOUND => ApiError::new(404, "NotFound", text),
+        _ => ApiError::internal(text),
+    }
 }
 
 /// The container asked for, or the only one.
@@ -111,16 +130,19 @@ pub async fn proxy(
         .query()
         .map(|query| format!("?{query}"))
         .unwrap_or_default();
-    let rest = if context.path.rest.is_empty() {
-        "/"
-    } else {
-        &context.path.rest
-    };
+    let rest = after_proxy(parts.uri.path(), kind.namespaced);
     let path = match kind.plural {
-        "nodes" => format!("{rest}{query}"),
-        plural => format!("/proxy/{plural}/{namespace}/{scheme}:{name}:{port}{rest}{query}"),
+        "nodes" => format!("/{rest}{query}"),
+        plural => format!("/proxy/{plural}/{namespace}/{scheme}:{name}:{port}/{rest}{query}"),
     };
     pass(context, &path, parts, body).await
+}
+
+/// Returns what follows `proxy/` in a path, as it was sent.
+fn after_proxy(path: &str, namespaced: bool) -> &str {
+    // As in /api/v1/nodes/NAME/proxy and /api/v1/namespaces/NAMESPACE/pods/NAME/proxy.
+    let before = if namespaced { 8 } else { 6 };
+    path.splitn(before + 1, '/').nth(before).unwrap_or_default()
 }
 
 /// Splits `[scheme:]name[:port]`.
@@ -152,4 +174,22 @@ async fn pass(
         .parse::<Uri>()
         .map_err(|error| ApiError::bad_request(error.to_string()))?;
     kubelet.pass(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxied_path_is_as_it_was_sent() {
+        let check = |path: &str, namespaced, expected: &str| {
+            assert_eq!(after_proxy(path, namespaced), expected, "{path}");
+        };
+        let service = "/api/v1/namespaces/default/services/web:80/proxy";
+        check(service, true, "");
+        check(&format!("{service}/"), true, "");
+        check(&format!("{service}/a%20b/c/"), true, "a%20b/c/");
+        check("/api/v1/nodes/coracle/proxy/healthz", false, "healthz");
+        check("/api/v1/nodes/coracle/proxy", false, "");
+    }
 }

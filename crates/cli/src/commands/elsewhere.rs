@@ -8,18 +8,22 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::paint::{Colour, Stream, paint};
 
 /// Verbs of kubectl that no command of ours has.
-const KUBECTL: [&str; 24] = [
+const KUBECTL: [&str; 34] = [
     "annotate",
     "api-resources",
+    "api-versions",
     "apply",
     "attach",
     "auth",
+    "autoscale",
+    "certificate",
     "cluster-info",
     "cordon",
     "cp",
     "create",
     "debug",
     "describe",
+    "diff",
     "drain",
     "edit",
     "events",
@@ -27,16 +31,22 @@ const KUBECTL: [&str; 24] = [
     "explain",
     "expose",
     "label",
+    "kustomize",
     "patch",
     "port-forward",
+    "proxy",
+    "replace",
     "rollout",
     "scale",
+    "set",
+    "taint",
     "top",
+    "uncordon",
     "wait",
 ];
 
 /// What else is typed, and what does the same.
-const OTHERS: [(&str, &str); 19] = [
+const OTHERS: [(&str, &str); 23] = [
     ("addons", "Ingress, metrics and storage are built in"),
     ("build", "coracle image build -t NAME DIR"),
     ("dashboard", "everything at once: coracle status --watch"),
@@ -49,6 +59,14 @@ const OTHERS: [(&str, &str); 19] = [
     ("images", "coracle image ls"),
     ("init", "coracle start"),
     ("load", "coracle image load FILE"),
+    (
+        "mount",
+        "coracle start --share FOLDER:PATH shows a folder to hostPath volumes",
+    ),
+    (
+        "node",
+        "there is one, of the cluster's name: coracle kubectl get nodes",
+    ),
     ("profile", "every command takes --cluster NAME"),
     ("ps", "coracle status"),
     ("pull", "coracle image pull NAME"),
@@ -67,6 +85,11 @@ const OTHERS: [(&str, &str); 19] = [
     (
         "tunnel",
         "none is needed: ports answer on this machine; see them: coracle service",
+    ),
+    ("update-context", "coracle config use-context"),
+    (
+        "version",
+        "coracle --version; of Kubernetes: coracle kubectl version",
     ),
 ];
 
@@ -133,6 +156,8 @@ mod tests {
             Some("kubectl has that: coracle kubectl apply -f a.yaml"),
         );
         check("images", "images", Some("coracle image ls"));
+        let versions = "coracle --version; of Kubernetes: coracle kubectl version";
+        check("version", "version", Some(versions));
         check("fly", "fly", None);
     }
 

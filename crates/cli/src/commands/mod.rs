@@ -17,6 +17,7 @@ mod kubectl;
 mod lint;
 mod logs;
 mod minikube;
+mod namesake;
 mod output;
 mod package;
 mod progress;

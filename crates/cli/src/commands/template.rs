@@ -1,7 +1,7 @@
 //! `coracle template`: prints what a chart renders to.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -16,6 +16,9 @@ use coracle_release::{DryRun, check_name};
 use super::release::{ChartFlags, Naming, Where, dry_run, source};
 use crate::failure::{Failure, Outcome};
 use crate::values::ValueFlags;
+
+/// How much is printed at once.
+const PRINTED_BYTES: usize = 64 << 10;
 
 /// Render a chart as `helm template` does.
 #[derive(Debug, Clone, Args)]
@@ -183,12 +186,18 @@ impl Template {
     }
 
     fn print(&self, rendered: &Rendered) -> Outcome {
-        let mut text = print::template(rendered, self.parts());
-        if !self.show_only.is_empty() {
-            text = print::only(&text, &self.show_only, self.helm_level)
+        let mut out = BufWriter::with_capacity(PRINTED_BYTES, std::io::stdout().lock());
+        if self.show_only.is_empty() {
+            for piece in print::pieces(rendered, self.parts()) {
+                out.write_all(piece.as_bytes())?;
+            }
+        } else {
+            let text = print::template(rendered, self.parts());
+            let text = print::only(&text, &self.show_only, self.helm_level)
                 .map_err(|message| anyhow::anyhow!(message))?;
+            out.write_all(text.as_bytes())?;
         }
-        std::io::stdout().write_all(text.as_bytes())?;
+        out.flush()?;
         Ok(())
     }
 

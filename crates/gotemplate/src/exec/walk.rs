@@ -48,7 +48,7 @@ impl<'t> State<'_, '_, 't> {
             }
             Node::Template { pos, name, pipe } => {
                 self.at(*pos, node);
-                self.walk_template(dot, name, pipe.as_ref())?;
+                self.walk_template(dot, name, pipe.as_deref())?;
             }
         }
         Ok(Flow::Next)
@@ -165,7 +165,7 @@ impl<'t> State<'_, '_, 't> {
         self.burn()?;
         let pipe = &branch.pipe;
         let mark = self.vars.len();
-        match (pipe.decl.as_slice(), pipe.is_assign) {
+        match (&*pipe.decl, pipe.is_assign) {
             ([], _) => {}
             ([one], true) => self.set_variable(one, element.clone())?,
             ([first, second, ..], true) => {

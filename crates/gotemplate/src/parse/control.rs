@@ -70,7 +70,7 @@ impl Parser<'_> {
         };
         Ok(List {
             pos,
-            nodes: vec![node],
+            nodes: Box::new([node]),
         })
     }
 
@@ -89,7 +89,7 @@ impl Parser<'_> {
         Ok(Node::Template {
             pos: token.pos,
             name,
-            pipe: Some(pipe),
+            pipe: Some(Box::new(pipe)),
         })
     }
 
@@ -100,7 +100,7 @@ impl Parser<'_> {
         let mut pipe = None;
         if self.next_non_space().typ != ItemType::RightDelim {
             self.backup();
-            pipe = Some(self.pipeline(CONTEXT, ItemType::RightDelim)?);
+            pipe = Some(Box::new(self.pipeline(CONTEXT, ItemType::RightDelim)?));
         }
         Ok(Node::Template {
             pos: token.pos,

@@ -12,7 +12,7 @@ use crate::funcs::Functions;
 use crate::hash::NameMap;
 use crate::lex::{Item, ItemType, Lexer};
 use crate::strconv::{quote, unquote};
-use crate::tree::{List, Node, Part, Source, Tree};
+use crate::tree::{Arg, Command, List, Node, Part, Source, Tree};
 use crate::value::Str;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -56,6 +56,9 @@ pub fn parse(name: &str, text: Arc<[u8]>, functions: &Functions) -> Result<Vec<A
         scope: Scope::new(),
         depth: 0,
         trees: Vec::new(),
+        nodes: Vec::new(),
+        commands: Vec::new(),
+        args: Vec::new(),
         names: NameMap::default(),
     };
     let root = parser.parse()?;
@@ -104,6 +107,10 @@ struct Parser<'a> {
     scope: Scope,
     depth: usize,
     trees: Vec<Arc<Tree>>,
+    /// What the lists, pipelines and commands that are being read hold so far.
+    nodes: Vec<Node>,
+    commands: Vec<Command>,
+    args: Vec<Arg>,
     /// The names of fields so far: most of them come again.
     names: NameMap<&'a [u8], Str>,
 }
@@ -157,10 +164,8 @@ impl<'a> Parser<'a> {
     }
 
     fn parse(&mut self) -> Result<List> {
-        let mut root = List {
-            pos: self.peek().pos,
-            nodes: Vec::new(),
-        };
+        let pos = self.peek().pos;
+        let outer = self.nodes.len();
         while self.peek().typ != ItemType::Eof {
             if self.peek().typ == ItemType::LeftDelim {
                 let delim = self.next();
@@ -171,11 +176,19 @@ impl<'a> Parser<'a> {
                 self.backup2(delim);
             }
             match self.text_or_action()? {
-                Parsed::Node(node) => root.nodes.push(node),
+                Parsed::Node(node) => self.nodes.push(node),
                 Parsed::Stop(stop) => return self.error(format!("unexpected {}", stop.show())),
             }
         }
-        Ok(root)
+        Ok(self.list(pos, outer))
+    }
+
+    /// Makes a list of the nodes from `start` on.
+    fn list(&mut self, pos: usize, start: usize) -> List {
+        List {
+            pos,
+            nodes: self.nodes.drain(start..).collect(),
+        }
     }
 
     fn definition(&mut self) -> Result<()> {
@@ -197,10 +210,10 @@ impl<'a> Parser<'a> {
     }
 
     fn part(&self, token: &Item) -> Part {
-        Part::of(&self.source.text, token.pos, token.val.len())
+        Part::of(&self.source, token.pos, token.val.len())
     }
 
-    fn unquoted(&self, token: &Item) -> Result<Vec<u8>> {
+    fn unquoted<'i>(&self, token: &'i Item) -> Result<Cow<'i, [u8]>> {
         match unquote(&token.val) {
             Some(text) => Ok(text),
             None => self.error("invalid syntax"),
@@ -209,16 +222,14 @@ impl<'a> Parser<'a> {
 
     fn item_list(&mut self) -> Result<(List, Stop)> {
         self.deeper()?;
-        let mut list = List {
-            pos: self.peek_non_space().pos,
-            nodes: Vec::new(),
-        };
+        let pos = self.peek_non_space().pos;
+        let outer = self.nodes.len();
         while self.peek_non_space().typ != ItemType::Eof {
             match self.text_or_action()? {
-                Parsed::Node(node) => list.nodes.push(node),
+                Parsed::Node(node) => self.nodes.push(node),
                 Parsed::Stop(stop) => {
                     self.depth -= 1;
-                    return Ok((list, stop));
+                    return Ok((self.list(pos, outer), stop));
                 }
             }
         }

@@ -10,19 +10,20 @@ use std::sync::Arc;
 
 impl<'a> Parser<'a> {
     pub(super) fn pipeline(&mut self, context: &str, end: ItemType) -> Result<Pipe> {
-        let mut pipe = Pipe {
-            pos: self.peek_non_space().pos,
-            is_assign: false,
-            decl: Vec::new(),
-            cmds: Vec::with_capacity(1),
-        };
-        self.declarations(&mut pipe, context)?;
+        let pos = self.peek_non_space().pos;
+        let (decl, is_assign) = self.declarations(context)?;
+        let outer = self.commands.len();
         loop {
             let token = self.next_non_space();
             match token.typ {
                 typ if typ == end => {
-                    self.check_pipeline(&pipe, context)?;
-                    return Ok(pipe);
+                    self.check_pipeline(outer, context)?;
+                    return Ok(Pipe {
+                        pos,
+                        is_assign,
+                        decl: decl.into(),
+                        cmds: self.commands.drain(outer..).collect(),
+                    });
                 }
                 ItemType::Bool
                 | ItemType::CharConstant
@@ -38,18 +39,20 @@ impl<'a> Parser<'a> {
                 | ItemType::LeftParen => {
                     self.backup();
                     let command = self.command()?;
-                    pipe.cmds.push(command);
+                    self.commands.push(command);
                 }
                 _ => return self.unexpected(&token, context),
             }
         }
     }
 
-    fn declarations(&mut self, pipe: &mut Pipe, context: &str) -> Result<()> {
+    /// The variables that a pipeline sets, and whether they were there before.
+    fn declarations(&mut self, context: &str) -> Result<(Vec<Arc<str>>, bool)> {
+        let mut decl = Vec::new();
         loop {
             let variable = self.peek_non_space();
             if variable.typ != ItemType::Variable {
-                return Ok(());
+                return Ok((decl, false));
             }
             self.next();
             // Space is a token, so telling `$x foo` from `$x := foo` takes
@@ -58,15 +61,14 @@ impl<'a> Parser<'a> {
             let next = self.peek_non_space();
             match next.typ {
                 ItemType::Assign | ItemType::Declare => {
-                    pipe.is_assign = next.typ == ItemType::Assign;
                     self.next_non_space();
-                    self.declare(pipe, &variable);
-                    return Ok(());
+                    self.declare(&mut decl, &variable);
+                    return Ok((decl, next.typ == ItemType::Assign));
                 }
                 ItemType::Char if *next.val == *b"," => {
                     self.next_non_space();
-                    self.declare(pipe, &variable);
-                    if context != "range" || pipe.decl.len() >= 2 {
+                    self.declare(&mut decl, &variable);
+                    if context != "range" || decl.len() >= 2 {
                         return self.error(format!("too many declarations in {context}"));
                     }
                     match self.peek_non_space().typ {
@@ -76,29 +78,31 @@ impl<'a> Parser<'a> {
                 }
                 _ if after.typ == ItemType::Space => {
                     self.backup3(variable, after);
-                    return Ok(());
+                    return Ok((decl, false));
                 }
                 _ => {
                     self.backup2(variable);
-                    return Ok(());
+                    return Ok((decl, false));
                 }
             }
         }
     }
 
-    fn declare(&mut self, pipe: &mut Pipe, variable: &Item) {
+    fn declare(&mut self, decl: &mut Vec<Arc<str>>, variable: &Item) {
         let name: Arc<str> = variable.text().into();
         self.scope.vars.push(name.clone());
         // A declared name cannot hold fields; Go keeps the first part only.
         let first = name.split('.').next().unwrap_or_default();
-        pipe.decl.push(first.into());
+        decl.push(first.into());
     }
 
-    fn check_pipeline(&mut self, pipe: &Pipe, context: &str) -> Result<()> {
-        if pipe.cmds.is_empty() {
+    /// Checks the commands from `start` on.
+    fn check_pipeline(&mut self, start: usize, context: &str) -> Result<()> {
+        let commands = &self.commands[start..];
+        if commands.is_empty() {
             return self.error(format!("missing value for {context}"));
         }
-        for (at, command) in pipe.cmds.iter().enumerate().skip(1) {
+        for (at, command) in commands.iter().enumerate().skip(1) {
             if matches!(
                 command.args[0].kind,
                 ArgKind::Bool(_)
@@ -115,14 +119,12 @@ impl<'a> Parser<'a> {
     }
 
     fn command(&mut self) -> Result<Command> {
-        let mut command = Command {
-            pos: self.peek_non_space().pos,
-            args: Vec::with_capacity(1),
-        };
+        let pos = self.peek_non_space().pos;
+        let outer = self.args.len();
         loop {
             self.peek_non_space();
             if let Some(operand) = self.operand()? {
-                command.args.push(operand);
+                self.args.push(operand);
             }
             let token = self.next();
             match token.typ {
@@ -133,10 +135,13 @@ impl<'a> Parser<'a> {
             }
             break;
         }
-        if command.args.is_empty() {
+        if self.args.len() == outer {
             return self.error("empty command");
         }
-        Ok(command)
+        Ok(Command {
+            pos,
+            args: self.args.drain(outer..).collect(),
+        })
     }
 
     fn operand(&mut self) -> Result<Option<Arg>> {
@@ -153,14 +158,8 @@ impl<'a> Parser<'a> {
             names.push(self.field(&token));
         }
         let kind = match node.kind {
-            ArgKind::Field(mut fields) => {
-                fields.extend(names);
-                ArgKind::Field(fields)
-            }
-            ArgKind::Variable(name, mut fields) => {
-                fields.extend(names);
-                ArgKind::Variable(name, fields)
-            }
+            ArgKind::Field(fields) => ArgKind::Field(joined(fields, names)),
+            ArgKind::Variable(name, fields) => ArgKind::Variable(name, joined(fields, names)),
             ArgKind::Bool(_)
             | ArgKind::String(..)
             | ArgKind::Number(_)
@@ -175,7 +174,7 @@ impl<'a> Parser<'a> {
                     pos: node.pos,
                     kind,
                 }),
-                names,
+                names.into(),
             ),
         };
         Ok(Some(Arg { pos, kind }))
@@ -197,7 +196,7 @@ impl<'a> Parser<'a> {
             ItemType::Dot => ArgKind::Dot,
             ItemType::Nil => ArgKind::Nil,
             ItemType::Variable => self.use_variable(&token)?,
-            ItemType::Field => ArgKind::Field(vec![self.field(&token)]),
+            ItemType::Field => ArgKind::Field(Box::new([self.field(&token)])),
             ItemType::Bool => ArgKind::Bool(*token.val == *b"true"),
             ItemType::CharConstant | ItemType::Complex | ItemType::Number => {
                 ArgKind::Number(Box::new(self.number(&token)?))
@@ -213,7 +212,7 @@ impl<'a> Parser<'a> {
             }
             ItemType::String | ItemType::RawString => {
                 let text = self.unquoted(&token)?;
-                ArgKind::String(self.part(&token), text.into())
+                ArgKind::String(self.part(&token), Str::from(&*text))
             }
             _ => {
                 self.backup();
@@ -260,4 +259,8 @@ impl<'a> Parser<'a> {
         let fields = parts.map(|part| self.name(part)).collect();
         Ok(ArgKind::Variable(known, fields))
     }
+}
+
+fn joined(fields: Box<[Str]>, more: Vec<Str>) -> Box<[Str]> {
+    fields.into_iter().chain(more).collect()
 }

@@ -8,8 +8,9 @@ mod scalar;
 mod tag;
 mod text;
 
-use self::text::{check_characters, text};
+use self::text::check_characters;
 use crate::error::{Error, Mark};
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// What a [`Token`] is.
@@ -52,7 +53,7 @@ pub enum Style {
 
 /// A token.
 #[derive(Clone, Debug)]
-pub struct Token {
+pub struct Token<'t> {
     /// What it is.
     pub typ: TokenType,
     /// Where it starts.
@@ -60,21 +61,21 @@ pub struct Token {
     /// Where it ends.
     pub end: Mark,
     /// Text of a scalar, name of an anchor, handle of a tag.
-    pub value: String,
+    pub value: Cow<'t, str>,
     /// Suffix of a tag, prefix of a tag directive.
     pub suffix: String,
     /// Style of a scalar.
     pub style: Style,
 }
 
-impl Token {
+impl Token<'_> {
     /// Makes a token that no text stands for.
-    fn mark(typ: TokenType, mark: Mark) -> Token {
+    fn mark(typ: TokenType, mark: Mark) -> Self {
         Token {
             typ,
             start: mark,
             end: mark,
-            value: String::new(),
+            value: Cow::Borrowed(""),
             suffix: String::new(),
             style: Style::Plain,
         }
@@ -98,12 +99,13 @@ struct SimpleKey {
 type Result<T> = std::result::Result<T, Error>;
 
 /// Turns text into tokens.
-pub struct Scanner {
-    /// The text and a few zero bytes, so that looking ahead needs no checks.
-    text: Vec<u8>,
+pub struct Scanner<'t> {
+    text: &'t [u8],
     pos: usize,
     mark: Mark,
-    tokens: VecDeque<Token>,
+    tokens: VecDeque<Token<'t>>,
+    /// Whether the first token is known to be the next one: no key comes before.
+    is_ready: bool,
     tokens_parsed: usize,
     stream_ended: bool,
     indent: isize,
@@ -123,22 +125,20 @@ fn is_alpha(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
 }
 
-impl Scanner {
+impl<'t> Scanner<'t> {
     /// Starts at the beginning of `text`.
     ///
     /// # Errors
     ///
     /// When the text holds bytes or characters that YAML does not allow.
-    pub fn new(text: &[u8]) -> Result<Scanner> {
+    pub fn new(text: &'t [u8]) -> Result<Scanner<'t>> {
         check_characters(text)?;
-        let mut padded = Vec::with_capacity(text.len() + 8);
-        padded.extend(text.strip_prefix(BOM).unwrap_or(text));
-        padded.extend([0; 8]);
         Ok(Scanner {
-            text: padded,
+            text: text.strip_prefix(BOM).unwrap_or(text),
             pos: 0,
             mark: Mark::default(),
             tokens: VecDeque::new(),
+            is_ready: false,
             tokens_parsed: 0,
             stream_ended: false,
             indent: -1,
@@ -155,7 +155,7 @@ impl Scanner {
     /// # Errors
     ///
     /// Those of the scanner.
-    pub fn peek(&mut self) -> Result<&Token> {
+    pub fn peek(&mut self) -> Result<&Token<'t>> {
         self.fetch_more()?;
         Ok(&self.tokens[0])
     }
@@ -165,32 +165,34 @@ impl Scanner {
     /// # Errors
     ///
     /// Those of the scanner.
-    pub fn take(&mut self) -> Result<Token> {
+    pub fn take(&mut self) -> Result<Token<'t>> {
         self.fetch_more()?;
         if self.tokens[0].typ == TokenType::StreamEnd {
             return Ok(self.tokens[0].clone());
         }
+        self.is_ready = false;
         self.tokens_parsed += 1;
         Ok(self.tokens.pop_front().expect("a token was fetched"))
     }
 
     fn fetch_more(&mut self) -> Result<()> {
-        loop {
+        while !self.is_ready {
             if !self.tokens.is_empty() {
                 let number = self.tokens_parsed;
                 let head = self
                     .simple_keys
                     .iter()
                     .rposition(|key| key.possible && key.token_number == number);
-                let Some(head) = head else {
-                    return Ok(());
+                self.is_ready = match head {
+                    Some(head) => !self.simple_key_is_valid(head)?,
+                    None => true,
                 };
-                if !self.simple_key_is_valid(head)? {
-                    return Ok(());
-                }
             }
-            self.fetch_next()?;
+            if !self.is_ready {
+                self.fetch_next()?;
+            }
         }
+        Ok(())
     }
 
     fn error<T>(&self, message: &str, context: Option<Mark>) -> Result<T> {
@@ -209,12 +211,12 @@ impl Scanner {
         })
     }
 
-    fn push(&mut self, typ: TokenType, start: Mark, value: Vec<u8>) {
+    fn push(&mut self, typ: TokenType, start: Mark, value: Cow<'t, str>) {
         self.tokens.push_back(Token {
             typ,
             start,
             end: self.mark,
-            value: text(value),
+            value,
             suffix: String::new(),
             style: Style::Plain,
         });
@@ -267,9 +269,9 @@ impl Scanner {
         if !self.is_blank_or_end(3) {
             return None;
         }
-        match &self.text[self.pos..self.pos + 3] {
-            b"---" => Some(TokenType::DocumentStart),
-            b"..." => Some(TokenType::DocumentEnd),
+        match self.rest() {
+            [b'-', b'-', b'-', ..] => Some(TokenType::DocumentStart),
+            [b'.', b'.', b'.', ..] => Some(TokenType::DocumentEnd),
             _ => None,
         }
     }
@@ -343,7 +345,7 @@ impl Scanner {
             return;
         }
         while self.indent > column {
-            self.push(TokenType::BlockEnd, self.mark, Vec::new());
+            self.push(TokenType::BlockEnd, self.mark, Cow::Borrowed(""));
             self.indent = self.indents.pop().unwrap_or(-1);
         }
     }
@@ -357,7 +359,7 @@ impl Scanner {
         self.remove_simple_key()?;
         self.simple_key_allowed = false;
         self.stream_ended = true;
-        self.push(TokenType::StreamEnd, self.mark, Vec::new());
+        self.push(TokenType::StreamEnd, self.mark, Cow::Borrowed(""));
         Ok(())
     }
 
@@ -376,14 +378,14 @@ impl Scanner {
         for _ in 0..3 {
             self.skip();
         }
-        self.push(typ, start, Vec::new());
+        self.push(typ, start, Cow::Borrowed(""));
         Ok(())
     }
 
     fn indicator(&mut self, typ: TokenType) {
         let start = self.mark;
         self.skip();
-        self.push(typ, start, Vec::new());
+        self.push(typ, start, Cow::Borrowed(""));
     }
 
     fn fetch_flow_start(&mut self, typ: TokenType) -> Result<()> {
@@ -478,10 +480,11 @@ impl Scanner {
         self.simple_key_allowed = false;
         let start = self.mark;
         self.skip();
-        let mut name = Vec::new();
+        let from = self.pos;
         while is_alpha(self.byte(0)) {
-            self.read(&mut name);
+            self.skip();
         }
+        let name = self.part(from..self.pos);
         let ends = self.is_blank_or_end(0)
             || matches!(
                 self.byte(0),

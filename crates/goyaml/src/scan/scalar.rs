@@ -1,9 +1,11 @@
 //! Scalars: block, quoted and plain.
 
+use super::text::text;
 use super::{Result, Scanner, Style, TokenType, is_blank};
 use crate::error::Mark;
+use std::borrow::Cow;
 
-impl Scanner {
+impl<'t> Scanner<'t> {
     /// Reads `+`, `-` and the digit of a block scalar's header.
     pub(super) fn block_header(&mut self, start: Mark) -> Result<(i8, usize)> {
         let (mut chomping, mut increment) = (0, 0);
@@ -85,7 +87,7 @@ impl Scanner {
         if chomping == 1 {
             out.append(&mut trailing_breaks);
         }
-        self.push(TokenType::Scalar, start, out);
+        self.push(TokenType::Scalar, start, text(out).into());
         let token = self.tokens.back_mut().expect("just pushed");
         token.end = end;
         token.style = if literal {
@@ -131,7 +133,7 @@ impl Scanner {
         let start = self.mark;
         let quote = if single { b'\'' } else { b'"' };
         self.skip();
-        let mut out = Vec::new();
+        let mut out = Gathered::from(self.pos);
         loop {
             if self.mark.column == 0 && self.document_indicator().is_some() {
                 return self.error("found unexpected document indicator", Some(start));
@@ -143,9 +145,10 @@ impl Scanner {
             while !self.is_blank_or_end(0) {
                 let byte = self.byte(0);
                 if single && byte == b'\'' && self.byte(1) == b'\'' {
-                    out.push(b'\'');
+                    out.settle(self).push(b'\'');
                     self.skip();
                     self.skip();
+                    out.go_on(self.pos);
                 } else if byte == quote {
                     break;
                 } else if !single && byte == b'\\' && self.is_break(1) {
@@ -154,12 +157,12 @@ impl Scanner {
                     leading_blanks = true;
                     break;
                 } else if !single && byte == b'\\' {
-                    self.scan_escape(&mut out, start)?;
+                    self.scan_escape(out.settle(self), start)?;
+                    out.go_on(self.pos);
                 } else {
-                    self.read(&mut out);
-                    self.read_run(&mut out, |byte| {
-                        !matches!(byte, b' ' | b'\'' | b'"' | b'\\')
-                    });
+                    self.skip();
+                    self.skip_run(self.run(|byte| !matches!(byte, b' ' | b'\'' | b'"' | b'\\')));
+                    out.to = self.pos;
                 }
             }
             if self.byte(0) == quote {
@@ -168,7 +171,8 @@ impl Scanner {
             self.flow_scalar_blanks(&mut out, leading_blanks);
         }
         self.skip();
-        self.push(TokenType::Scalar, start, out);
+        let value = out.finish(self);
+        self.push(TokenType::Scalar, start, value);
         self.tokens.back_mut().expect("just pushed").style = if single {
             Style::SingleQuoted
         } else {
@@ -177,28 +181,24 @@ impl Scanner {
         Ok(())
     }
 
-    pub(super) fn flow_scalar_blanks(&mut self, out: &mut Vec<u8>, mut leading_blanks: bool) {
-        let (mut whitespaces, mut leading_break, mut trailing_breaks) =
-            (Vec::new(), Vec::new(), Vec::new());
+    fn flow_scalar_blanks(&mut self, out: &mut Gathered, mut leading_blanks: bool) {
+        let (mut leading_break, mut trailing_breaks) = (Vec::new(), Vec::new());
         while is_blank(self.byte(0)) || self.is_break(0) {
             if is_blank(self.byte(0)) {
-                if leading_blanks {
-                    self.skip();
-                } else {
-                    self.read(&mut whitespaces);
-                }
+                self.skip();
             } else if leading_blanks {
                 self.read_line(&mut trailing_breaks);
             } else {
-                whitespaces.clear();
                 self.read_line(&mut leading_break);
                 leading_blanks = true;
             }
         }
         if leading_blanks {
-            join_lines(out, &mut leading_break, &mut trailing_breaks);
+            let before = out.settle(self);
+            join_lines(before, &mut leading_break, &mut trailing_breaks);
+            out.go_on(self.pos);
         } else {
-            out.append(&mut whitespaces);
+            out.to = self.pos;
         }
     }
 
@@ -259,8 +259,7 @@ impl Scanner {
             b',' | b'?' | b'[' | b']' | b'{' | b'}' => !flow,
             _ => true,
         };
-        let mut out = Vec::with_capacity(self.run(inner));
-        let mut whitespaces = Vec::new();
+        let mut out = Gathered::from(self.pos);
         let mut leading_break = std::mem::take(&mut self.break_buffer);
         let mut trailing_breaks = Vec::new();
         let mut leading_blanks = false;
@@ -277,12 +276,14 @@ impl Scanner {
                     break;
                 }
                 if leading_blanks {
-                    join_lines(&mut out, &mut leading_break, &mut trailing_breaks);
+                    let before = out.settle(self);
+                    join_lines(before, &mut leading_break, &mut trailing_breaks);
+                    out.go_on(self.pos);
                     leading_blanks = false;
                 }
-                out.append(&mut whitespaces);
-                self.read(&mut out);
-                self.read_run(&mut out, inner);
+                self.skip();
+                self.skip_run(self.run(inner));
+                out.to = self.pos;
                 end = self.mark;
             }
             if !(is_blank(self.byte(0)) || self.is_break(0)) {
@@ -297,15 +298,10 @@ impl Scanner {
                             Some(start),
                         );
                     }
-                    if leading_blanks {
-                        self.skip();
-                    } else {
-                        self.read(&mut whitespaces);
-                    }
+                    self.skip();
                 } else if leading_blanks {
                     self.read_line(&mut trailing_breaks);
                 } else {
-                    whitespaces.clear();
                     self.read_line(&mut leading_break);
                     leading_blanks = true;
                 }
@@ -314,7 +310,8 @@ impl Scanner {
                 break;
             }
         }
-        self.push(TokenType::Scalar, start, out);
+        let value = out.finish(self);
+        self.push(TokenType::Scalar, start, value);
         self.tokens.back_mut().expect("just pushed").end = end;
         leading_break.clear();
         self.break_buffer = leading_break;
@@ -322,6 +319,46 @@ impl Scanner {
             self.simple_key_allowed = true;
         }
         Ok(())
+    }
+}
+
+/// What was read of a scalar: what had to be put together, and after it a part
+/// of the text as it stands there. Most scalars are such a part and no more.
+struct Gathered {
+    before: Vec<u8>,
+    from: usize,
+    to: usize,
+}
+
+impl Gathered {
+    /// Starts with nothing at a place of the text.
+    fn from(at: usize) -> Gathered {
+        Gathered {
+            before: Vec::new(),
+            from: at,
+            to: at,
+        }
+    }
+
+    /// Returns all there is so far, for more of it.
+    fn settle(&mut self, scanner: &Scanner) -> &mut Vec<u8> {
+        self.before
+            .extend_from_slice(&scanner.text[self.from..self.to]);
+        self.from = self.to;
+        &mut self.before
+    }
+
+    /// Goes on with a part that starts elsewhere.
+    fn go_on(&mut self, at: usize) {
+        (self.from, self.to) = (at, at);
+    }
+
+    fn finish<'t>(mut self, scanner: &Scanner<'t>) -> Cow<'t, str> {
+        if self.before.is_empty() {
+            return scanner.part(self.from..self.to);
+        }
+        self.settle(scanner);
+        text(self.before).into()
     }
 }
 

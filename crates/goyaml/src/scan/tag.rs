@@ -4,7 +4,7 @@ use super::text::text;
 use super::{Result, Scanner, TokenType, is_alpha, is_blank};
 use crate::error::Mark;
 
-impl Scanner {
+impl<'t> Scanner<'t> {
     pub(super) fn fetch_tag(&mut self) -> Result<()> {
         self.save_simple_key()?;
         self.simple_key_allowed = false;
@@ -39,7 +39,7 @@ impl Scanner {
                 Some(start),
             );
         }
-        self.push(TokenType::Tag, start, handle);
+        self.push(TokenType::Tag, start, text(handle).into());
         self.tokens.back_mut().expect("just pushed").suffix = text(suffix);
         Ok(())
     }
@@ -67,7 +67,7 @@ impl Scanner {
                 }
                 self.read(&mut version);
                 self.version_number(&mut version, start)?;
-                self.push(TokenType::VersionDirective, start, version);
+                self.push(TokenType::VersionDirective, start, text(version).into());
             }
             b"TAG" => {
                 self.skip_blanks();
@@ -83,7 +83,7 @@ impl Scanner {
                         Some(start),
                     );
                 }
-                self.push(TokenType::TagDirective, start, handle);
+                self.push(TokenType::TagDirective, start, text(handle).into());
                 self.tokens.back_mut().expect("just pushed").suffix = text(prefix);
             }
             _ => return self.error("found unknown directive name", Some(start)),

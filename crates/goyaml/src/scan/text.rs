@@ -4,12 +4,19 @@
 
 use super::{Result, Scanner, is_blank};
 use crate::error::Error;
+use std::borrow::Cow;
+use std::ops::Range;
 
-impl Scanner {
+impl<'t> Scanner<'t> {
+    /// The text from here on; nothing behind its end.
+    pub(super) fn rest(&self) -> &'t [u8] {
+        self.text.get(self.pos..).unwrap_or_default()
+    }
+
     /// How many bytes from here on are ASCII and keep a rule. Most of a text is
     /// such runs; what is left over is looked at character by character.
     pub(super) fn run(&self, rule: impl Fn(u8) -> bool) -> usize {
-        let rest = &self.text[self.pos..];
+        let rest = self.rest();
         let ends = |byte: &u8| !(b' '..=b'~').contains(byte) || !rule(*byte);
         rest.iter().position(ends).unwrap_or(rest.len())
     }
@@ -33,6 +40,15 @@ impl Scanner {
                 0 => self.skip(),
                 length => self.skip_run(length),
             }
+        }
+    }
+
+    /// A part of the text, which was checked to be UTF-8.
+    pub(super) fn part(&self, at: Range<usize>) -> Cow<'t, str> {
+        let bytes = &self.text[at];
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(bytes),
         }
     }
 

@@ -223,7 +223,7 @@ fn duplicates(text: &[u8]) -> Option<String> {
             if let yaml::NodeKind::Scalar { value, .. } = &key.kind
                 && !seen.insert(value.clone())
             {
-                let line = key.start.line + 1;
+                let line = key.start.line_number();
                 lines.push(format!("  line {line}: key {value:?} already set in map"));
             }
         }

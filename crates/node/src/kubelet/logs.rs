@@ -9,6 +9,7 @@ use coracle_runtime::logs::LogReader;
 use http::{Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
+use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus};
 use k8s_openapi::jiff::Timestamp;
 use tokio::sync::mpsc;
 
@@ -58,31 +59,37 @@ fn options(query: &Query) -> Result<Options, Refusal> {
     })
 }
 
-/// Serves the log of a container. While it is `waiting` to be started again, its
-/// latest run is the previous one too (upstream: validateContainerLogStatus).
+/// Whose log is wanted, by name.
+#[derive(Debug, Clone, Copy)]
+pub struct Of<'a> {
+    /// The pod.
+    pub pod: &'a str,
+    /// Its container.
+    pub container: &'a str,
+}
+
+/// Serves the log of a container. While it waits to be started again, as its
+/// `status` says, its latest run is the previous one too (upstream:
+/// validateContainerLogStatus).
 pub async fn serve(
     handle: &Handle,
-    container: &str,
+    of: Of<'_>,
     query: &Query,
-    waiting: bool,
+    status: Option<&ContainerStatus>,
 ) -> Result<Response<Body>, Refusal> {
     let options = options(query)?;
+    let container = of.container;
+    let state = status.and_then(|status| status.state.as_ref());
+    let waiting = state.and_then(|state| state.waiting.as_ref());
     let folder = handle.paths.logs.join(container);
     let attempts = attempts(&folder);
     let wanted = if options.previous {
-        attempts.iter().rev().nth(usize::from(!waiting))
+        attempts.iter().rev().nth(usize::from(waiting.is_none()))
     } else {
         attempts.last()
     };
     let Some(attempt) = wanted else {
-        let what = if options.previous {
-            "previous terminated container"
-        } else {
-            "container"
-        };
-        return Err(Refusal::bad(format!(
-            "{what} \"{container}\" in pod not found"
-        )));
+        return Err(Refusal::bad(why_not(of, options.previous, waiting)));
     };
     let path = folder.join(format!("{attempt}.log"));
     let running = (!options.previous)
@@ -105,6 +112,23 @@ pub async fn serve(
         http::HeaderValue::from_static("text/plain"),
     );
     Ok(response)
+}
+
+/// Says why there is no log (upstream: validateContainerLogStatus).
+fn why_not(of: Of<'_>, previous: bool, waiting: Option<&ContainerStateWaiting>) -> String {
+    let whose = format!("container {:?} in pod {:?}", of.container, of.pod);
+    if previous {
+        return format!("previous terminated {whose} not found");
+    }
+    let reason = waiting.and_then(|waiting| waiting.reason.as_deref());
+    match reason {
+        None => format!("{whose} is not available"),
+        Some("ErrImagePull") => format!("{whose} is waiting to start: image can't be pulled"),
+        Some("ImagePullBackOff") => {
+            format!("{whose} is waiting to start: trying and failing to pull image")
+        }
+        Some(reason) => format!("{whose} is waiting to start: {reason}"),
+    }
 }
 
 /// Returns the runs of a container that have a log, oldest first.
@@ -216,6 +240,32 @@ fn render(line: &[u8], options: &Options, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_no_log_says_what_it_waits_for() {
+        let check = |previous, reason: Option<&str>, expected: &str| {
+            let waiting = reason.map(|reason| ContainerStateWaiting {
+                reason: Some(reason.into()),
+                message: None,
+            });
+            let of = Of {
+                pod: "shop",
+                container: "web",
+            };
+            assert_eq!(why_not(of, previous, waiting.as_ref()), expected);
+        };
+        let start =
+            |why: &str| format!("container \"web\" in pod \"shop\" is waiting to start: {why}");
+        check(false, Some("PodInitializing"), &start("PodInitializing"));
+        check(false, Some("ErrImagePull"), &start("image can't be pulled"));
+        let trying = start("trying and failing to pull image");
+        check(false, Some("ImagePullBackOff"), &trying);
+        let gone = "container \"web\" in pod \"shop\" is not available";
+        check(false, None, gone);
+        let none = "previous terminated container \"web\" in pod \"shop\" not found";
+        check(true, Some("PodInitializing"), none);
+        check(true, None, none);
+    }
 
     #[test]
     fn lines_are_shown_as_asked() {

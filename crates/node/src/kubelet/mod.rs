@@ -6,6 +6,7 @@
 mod exec;
 mod logs;
 mod portforward;
+mod proxy;
 mod remote;
 mod spdy;
 mod stats;
@@ -21,6 +22,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
+use k8s_openapi::api::core::v1::ContainerStatus;
 
 use crate::manager::Workers;
 use crate::metrics;
@@ -141,33 +143,36 @@ impl Kubelet {
             .ok_or_else(|| Refusal::not_found(format!("pod \"{name}\" not found on this node")))
     }
 
-    /// Whether a container waits to be started again, as its status says.
-    fn is_waiting(&self, namespace: &str, pod: &str, container: &str) -> bool {
-        let pod = self.shared.pods.get(namespace, pod);
-        let status = pod.as_ref().and_then(|pod| pod.status.as_ref());
-        let statuses = status.into_iter().flat_map(|status| {
-            let init = status.init_container_statuses.iter().flatten();
-            init.chain(status.container_statuses.iter().flatten())
-        });
-        let mut own = statuses.filter(|status| status.name == container);
-        own.next().is_some_and(|status| {
-            let state = status.state.as_ref();
-            state.is_some_and(|state| state.waiting.is_some())
-        })
+    /// Returns what the pod's status says of a container.
+    fn status(&self, namespace: &str, pod: &str, container: &str) -> Option<ContainerStatus> {
+        let pod = self.shared.pods.get(namespace, pod)?;
+        let status = pod.status.as_ref()?;
+        let lists = [
+            &status.init_container_statuses,
+            &status.container_statuses,
+            &status.ephemeral_container_statuses,
+        ];
+        let mut all = lists.into_iter().flatten().flatten();
+        all.find(|status| status.name == container).cloned()
     }
 
     /// Answers one request.
-    pub async fn answer<B: Send + 'static>(&self, request: Request<B>) -> Response<Body> {
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         match self.route(request).await {
             Ok(response) => response,
             Err(Refusal(status, message)) => text(status, "text/plain; charset=utf-8", message),
         }
     }
 
-    async fn route<B: Send + 'static>(
-        &self,
-        request: Request<B>,
-    ) -> Result<Response<Body>, Refusal> {
+    async fn route<B>(&self, request: Request<B>) -> Result<Response<Body>, Refusal>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let path = request.uri().path().to_owned();
         let segments: Vec<String> = path.trim_matches('/').split('/').map(decode_path).collect();
         let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -176,8 +181,9 @@ impl Kubelet {
         match parts.as_slice() {
             ["containerLogs", namespace, pod, container] => {
                 let handle = self.pod(namespace, pod)?;
-                let waiting = self.is_waiting(namespace, pod, container);
-                logs::serve(&handle, container, &query, waiting).await
+                let status = self.status(namespace, pod, container);
+                let of = logs::Of { pod, container };
+                logs::serve(&handle, of, &query, status.as_ref()).await
             }
             ["exec", namespace, pod, container] if get_or_post => {
                 let container = self.container(namespace, pod, container)?;
@@ -190,6 +196,20 @@ impl Kubelet {
             ["portForward", namespace, pod] if get_or_post => {
                 let handle = self.pod(namespace, pod)?;
                 portforward::serve(request, &self.shared, &handle, query).await
+            }
+            [
+                "proxy",
+                plural @ ("pods" | "services"),
+                namespace,
+                target,
+                ..,
+            ] => {
+                let to = proxy::To {
+                    plural,
+                    namespace,
+                    target,
+                };
+                proxy::serve(self, to, request).await
             }
             ["apis", path @ ..] if request.method() == Method::GET => {
                 Ok(metrics::serve(self, path, &query, request.headers()).await)
@@ -214,7 +234,11 @@ impl Kubelet {
     }
 }
 
-impl<B: Send + 'static> tower::Service<Request<B>> for Kubelet {
+impl<B> tower::Service<Request<B>> for Kubelet
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;

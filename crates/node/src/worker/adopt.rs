@@ -12,11 +12,7 @@ use crate::machine::Running;
 impl Worker {
     /// Finds the containers of an earlier engine again.
     pub(super) async fn adopt(&mut self, adopted: Vec<Running>) {
-        let containers: Vec<Container> = self
-            .init_containers()
-            .into_iter()
-            .chain(self.app_containers())
-            .collect();
+        let containers = self.all_containers();
         let found: Vec<String> = adopted.iter().map(|run| container_id(run.id())).collect();
         self.recall(&containers, &found);
         self.recall_doom();
@@ -105,6 +101,7 @@ impl Worker {
             .container_statuses
             .into_iter()
             .chain(status.init_container_statuses)
+            .chain(status.ephemeral_container_statuses)
             .flatten()
             .collect();
         for container in containers {
@@ -119,6 +116,7 @@ impl Worker {
                 let reason = waiting.reason.unwrap_or_default();
                 (reason, waiting.message.unwrap_or_default())
             });
+            state.given.clone_from(&before.resources);
             if !before.image_id.is_empty() {
                 state.image = Some((before.image.clone(), before.image_id.clone()));
             }
@@ -153,6 +151,13 @@ impl Worker {
                     ..Default::default()
                 })
             });
+            let waited = before
+                .state
+                .as_ref()
+                .is_some_and(|now| now.waiting.is_some());
+            if state.ended.is_some() && !waited {
+                state.waiting = None;
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use coracle_runtime::{Credentials, Exit};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerStateTerminated, ContainerUser, LinuxContainerUser,
+    Container, ContainerStateTerminated, ContainerUser, LinuxContainerUser, ResourceRequirements,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -34,6 +34,8 @@ pub struct State {
     pub image: Option<(String, String)>,
     /// The user that its latest run began as.
     pub user: Option<ContainerUser>,
+    /// The resources that its latest run was given.
+    pub given: Option<ResourceRequirements>,
     /// The pull of its image, while it waits for that.
     pub pull: Option<Pull>,
     /// The delay before a crashed container is started again.
@@ -51,6 +53,7 @@ impl Default for State {
             ended: None,
             image: None,
             user: None,
+            given: None,
             pull: None,
             crashes: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),
             misses: Backoff::new(Duration::from_secs(10), Duration::from_secs(300)),

@@ -31,6 +31,18 @@ impl Worker {
         (!list.is_empty()).then_some(list)
     }
 
+    /// Returns the status of each ephemeral container, which is never ready: there
+    /// is nothing to ask it.
+    pub(super) fn ephemeral_statuses(&self) -> Option<Vec<ContainerStatus>> {
+        let given = self.ephemeral_containers();
+        let status = |one| ContainerStatus {
+            started: None,
+            ..self.container_status(one, false, false)
+        };
+        let list: Vec<_> = given.iter().map(status).collect();
+        (!list.is_empty()).then_some(list)
+    }
+
     fn init_status(&self, container: &Container) -> ContainerStatus {
         let state = self.containers.get(&container.name);
         let holds = |what: fn(&State) -> bool| state.is_some_and(what);
@@ -62,13 +74,14 @@ impl Worker {
             .clone()
             .unwrap_or_else(|| (container.image.clone().unwrap_or_default(), String::new()));
         let (mut present, mut last) = self.states(state);
-        let share = WORDS_MAX / (self.init_containers().len() + self.app_containers().len()).max(1);
+        let share = WORDS_MAX / self.all_containers().len().max(1);
         for state in [Some(&mut present), last.as_mut()].into_iter().flatten() {
             shorten(state, share);
         }
         // What was never made was given nothing.
         let made = state.is_running() || state.has_run();
         let resources = container.resources.clone().unwrap_or_default();
+        let given = state.given.clone().unwrap_or_else(|| resources.clone());
         ContainerStatus {
             name: container.name.clone(),
             image,
@@ -79,8 +92,8 @@ impl Worker {
             started: Some(started),
             state: Some(present),
             last_state: Some(last.unwrap_or_default()),
-            allocated_resources: resources.requests.clone().filter(|_| made),
-            resources: made.then_some(resources),
+            allocated_resources: resources.requests.filter(|_| made),
+            resources: made.then_some(given),
             volume_mounts: mounts(container),
             user: state.user.clone(),
             ..Default::default()

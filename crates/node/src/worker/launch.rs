@@ -165,6 +165,7 @@ impl Worker {
     fn began(&mut self, container: &Container, running: Running, attempt: i32) {
         self.event(container, Severity::Normal, "Started", "Container started");
         let health = Health::at_start(container);
+        self.state(container).given = Some(container.resources.clone().unwrap_or_default());
         self.attach_run(container, running, attempt, Instant::now(), health);
         self.run_post_start(container, attempt);
     }
@@ -277,11 +278,14 @@ impl Worker {
 
     /// Names a container as events do.
     pub(super) fn regarding(&self, container: &Container) -> ObjectReference {
-        let init = self
-            .init_containers()
-            .iter()
-            .any(|init| init.name == container.name);
-        let list = if init { "initContainers" } else { "containers" };
+        let is_in = |list: Vec<Container>| list.iter().any(|one| one.name == container.name);
+        let list = if is_in(self.init_containers()) {
+            "initContainers"
+        } else if is_in(self.ephemeral_containers()) {
+            "ephemeralContainers"
+        } else {
+            "containers"
+        };
         ObjectReference {
             field_path: Some(format!("spec.{list}{{{}}}", container.name)),
             ..reference(&*self.pod)

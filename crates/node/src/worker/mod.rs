@@ -6,12 +6,14 @@ mod adopt;
 mod container;
 mod container_status;
 mod doom;
+mod ephemeral;
 mod exit;
 mod hooks;
 mod image;
 mod last_words;
 mod launch;
 mod policy;
+mod resize;
 mod restart;
 mod sandbox;
 mod spec;
@@ -244,10 +246,16 @@ impl Worker {
             .unwrap_or_default()
     }
 
+    fn all_containers(&self) -> Vec<Container> {
+        let mut all = self.init_containers();
+        all.extend(self.app_containers());
+        all.extend(self.ephemeral_containers());
+        all
+    }
+
     fn find_container(&self, name: &str) -> Option<Container> {
-        let init = self.init_containers().into_iter();
-        init.chain(self.app_containers())
-            .find(|container| container.name == name)
+        let mut all = self.all_containers().into_iter();
+        all.find(|container| container.name == name)
     }
 
     /// Takes one step towards the spec and writes what was observed.
@@ -257,7 +265,7 @@ impl Worker {
         }
         if self.has_ended() {
             if self.containers.values().any(State::is_running) {
-                // Sidecars end after what they served.
+                // Sidecars end after what they served, and with it who looks at it.
                 self.write_status().await;
                 self.stop_containers().await;
             }
@@ -331,9 +339,13 @@ impl Worker {
         self.setup.failed()
     }
 
-    /// Starts what may run now: init containers one after another, then all others.
+    /// Starts what may run now: ephemeral containers whenever they come, init
+    /// containers one after another, then all others.
     async fn advance(&mut self) -> Next {
         let mut next = Next::Wait;
+        for container in self.ephemeral_containers() {
+            next = self.advance_one(&container, next).await;
+        }
         for container in self.init_containers() {
             match self.advance_init(&container, &mut next).await {
                 InitStep::Passed => {}
@@ -376,6 +388,7 @@ impl Worker {
         let state = self.containers.entry(container.name.clone()).or_default();
         if state.is_running() {
             self.replace_if_changed(container);
+            self.resize_if_changed(container);
             return next;
         }
         if !state.wants_restart(container, &policy) {

@@ -90,7 +90,7 @@ impl Worker {
                 .clone()
                 .unwrap_or_else(|| config.working_dir.clone()),
             mounts: self.mounts(container, &known)?,
-            namespaces: sandbox.namespaces(),
+            namespaces: self.shared_namespaces(container, sandbox)?,
             terminal: container.tty == Some(true),
             stdin: container.stdin == Some(true),
             stdin_once: container.stdin_once == Some(true),
@@ -280,7 +280,7 @@ pub(super) fn is_recursively_read_only(mount: &VolumeMount) -> bool {
 
 /// Returns a container's limits in the kernel's terms
 /// (upstream: pkg/kubelet/cm/helpers_linux.go, MilliCPUToShares and MilliCPUToQuota).
-fn resources(container: &Container) -> Resources {
+pub(super) fn resources(container: &Container) -> Resources {
     let resources = container.resources.clone().unwrap_or_default();
     let (requests, limits) = (
         resources.requests.unwrap_or_default(),

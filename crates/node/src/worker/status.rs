@@ -84,6 +84,7 @@ impl Worker {
             start_time: old.start_time.clone().or_else(|| Some(now())),
             init_container_statuses: self.init_statuses(),
             container_statuses: self.app_statuses(ended),
+            ephemeral_container_statuses: self.ephemeral_statuses(),
             qos_class: self
                 .pod
                 .status

@@ -64,8 +64,9 @@ impl Worker {
     /// Stops the containers, sidecars after the others and in reverse order.
     pub(super) async fn stop_containers(&mut self) {
         let until = watch::Sender::new(Instant::now() + self.grace());
-        let apps = self.app_containers();
-        self.stop_all(&apps, &until).await;
+        let mut first = self.app_containers();
+        first.extend(self.ephemeral_containers());
+        self.stop_all(&first, &until).await;
         for container in self.init_containers().iter().rev() {
             let one = std::slice::from_ref(container);
             self.stop_all(one, &until).await;

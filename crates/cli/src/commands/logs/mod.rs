@@ -32,7 +32,7 @@ use speaker::Speakers;
 
 Lines of several containers are put in order by their time.")]
 pub struct Logs {
-    /// A release, or TYPE/NAME.
+    /// A release, or TYPE/NAME; the name alone does where no release has it.
     resource: Option<String>,
     /// Namespace [default: that of coracle.yaml, else default].
     #[arg(long, short)]

@@ -9,6 +9,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use serde_json::Value;
 
+use crate::commands::namesake;
 use crate::failure::Failure;
 use crate::project;
 
@@ -56,7 +57,10 @@ impl Asked {
     }
 
     /// Asks the cluster which pods those are.
-    pub async fn resolve(self, client: &Client) -> Result<Selection, Failure> {
+    pub async fn resolve(mut self, client: &Client) -> Result<Selection, Failure> {
+        if let Some(named) = namesake::of(client, &self.namespace, &self.resource).await? {
+            self.resource = named;
+        }
         let mut selection = Selection {
             title: self.resource.clone(),
             namespace: self.namespace.clone(),

@@ -7,6 +7,7 @@ use clap::Args;
 use coracle_release::why::{Cause, Resource, Verdict, why};
 use serde_json::{Value, json};
 
+use super::namesake;
 use super::output::{self, Format};
 use super::target::Target;
 use super::{Global, block_on};
@@ -25,7 +26,7 @@ use crate::paint::{Colour, Stream, paint};
 TYPE is one of pod, deploy, sts, ds, rs, job, svc, ingress, pvc, hpa. The exit
 code is 1 if something is wrong.")]
 pub struct Why {
-    /// TYPE/NAME, or the name of a release.
+    /// TYPE/NAME, or the name of a release; the name alone does where no release has it.
     #[arg(required = true, num_args = 1.., value_name = "RESOURCE")]
     words: Vec<String>,
     /// Ask whether the pod may talk to this: pod/NAME, svc/NAME or an address.
@@ -53,9 +54,12 @@ impl Why {
                 flow::run(&client, &self.namespace, &from, &to, self.port, self.output).await
             });
         }
-        let resource: Resource = from.parse().map_err(Failure::usage)?;
+        let mut resource: Resource = from.parse().map_err(Failure::usage)?;
         let verdict = block_on(async {
             let client = target.connect().await?;
+            if let Some(named) = namesake::of(&client, &self.namespace, &from).await? {
+                resource = named.parse().map_err(Failure::usage)?;
+            }
             Ok(why(&client, &self.namespace, &resource).await?)
         })?;
         match self.output {
@@ -75,6 +79,7 @@ impl Why {
             Some((from, to)) => (from.trim().to_owned(), Some(to.trim().to_owned())),
             None => (text.clone(), None),
         };
+        let (from, to) = (slashed(from), to.map(slashed));
         match (to, &self.to) {
             (Some(_), Some(_)) => Err(Failure::usage("two destinations are given")),
             (to, given) if !from.contains(' ') => Ok((from, to.or_else(|| given.clone()))),
@@ -82,6 +87,16 @@ impl Why {
                 "{text:?} is more than one resource"
             ))),
         }
+    }
+}
+
+/// Writes `TYPE NAME` as `TYPE/NAME`: kubectl takes both.
+fn slashed(text: String) -> String {
+    match text.split_once(' ') {
+        Some((kind, name)) if !kind.contains('/') && !name.contains([' ', '/']) => {
+            format!("{kind}/{name}")
+        }
+        _ => text,
     }
 }
 
@@ -195,5 +210,11 @@ mod tests {
         check(&["pod/a", "to", "svc/b"], None, ("pod/a", Some("svc/b")));
         check(&["pod/a"], Some("svc/b"), ("pod/a", Some("svc/b")));
         check(&["todo"], None, ("todo", None));
+        check(&["pod", "a"], None, ("pod/a", None));
+        check(
+            &["pod", "a", "to", "svc", "b"],
+            None,
+            ("pod/a", Some("svc/b")),
+        );
     }
 }
