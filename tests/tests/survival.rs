@@ -4,6 +4,8 @@
 //!
 //! `ROUNDS` says how often each process is killed; it is fifty times.
 
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::time::Instant;
 
 use coracle_tests::cluster::{Cluster, descendants};
@@ -184,6 +186,21 @@ fn nothing_changes_when_processes_are_killed() {
     });
 }
 
+/// Leaves what an engine leaves that is stopped while it starts a container: a
+/// run that nobody knows of.
+fn leave_traces(lab: &Lab, uid: &str) {
+    let clusters = lab.cluster.home().join("home/clusters");
+    let mut found = fs::read_dir(clusters).expect("a cluster is there");
+    let cluster = found.next().expect("one").expect("it can be read").path();
+    let runs = cluster.join("data/pods").join(uid).join("containers/c");
+    let owner = fs::metadata(&runs).expect("the container has run");
+    let trace = runs.join("1/upper/trace");
+    fs::create_dir_all(&trace).expect("a folder for the test");
+    for path in trace.ancestors().take(3) {
+        chown(path, Some(owner.uid()), Some(owner.gid())).expect("it is given away");
+    }
+}
+
 fn stopped_and_started(lab: &Lab) {
     let image = lab.cluster.run(&["image", "ls"]);
     let uid = lab.object("pod", "claims")["metadata"]["uid"].clone();
@@ -192,6 +209,7 @@ fn stopped_and_started(lab: &Lab) {
         lab.cluster.processes("init").is_empty(),
         "nothing runs any more"
     );
+    leave_traces(lab, uid.as_str().expect("it has one"));
     lab.cluster.run(&["start", "--quiet"]);
     // The status of the time before says ready; only a new run has a new id.
     for name in NAMES {
@@ -205,7 +223,14 @@ fn stopped_and_started(lab: &Lab) {
     lab.check(
         "claims",
         "c",
-        &[("cat /v/f", "kept"), ("cat /v/asked", "asked")],
+        &[
+            ("cat /v/f", "kept"),
+            ("cat /v/asked", "asked"),
+            (
+                "ls -d /trace || echo none",
+                "ls: /trace: No such file or directory\nnone",
+            ),
+        ],
     );
     // What was in memory is made once more.
     lab.check("several", "c", &[("ls /m", "f")]);
