@@ -4,6 +4,8 @@
 //!
 //! `ROUNDS` says how often each process is killed; it is fifty times.
 
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::time::Instant;
 
 use coracle_tests::cluster::{Cluster, descendants};
@@ -21,6 +23,7 @@ fn rounds() -> usize {
 /// a claim, one with what runs before and beside it and probes.
 fn pods() -> Vec<Value> {
     let counts = "n=0; while true; do n=$((n+1)); echo line $n; usleep 20000; done";
+    let says_goodbye = "trap 'echo asked > /v/asked; exit' TERM; while true; do usleep 20000; done";
     // A machine that is slow is not ill.
     let probe = json!({"periodSeconds": 1, "timeoutSeconds": 60, "exec": {"command": ["true"]}});
     let memory = json!([{"name": "m", "mountPath": "/m"}]);
@@ -50,7 +53,10 @@ fn pods() -> Vec<Value> {
         pod(
             "claims",
             claim,
-            json!({"volumeMounts": [{"name": "v", "mountPath": "/v"}]}),
+            json!({
+                "command": ["sh", "-c", says_goodbye],
+                "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+            }),
         ),
         pod(
             "several",
@@ -180,6 +186,21 @@ fn nothing_changes_when_processes_are_killed() {
     });
 }
 
+/// Leaves what an engine leaves that is stopped while it starts a container: a
+/// run that nobody knows of.
+fn leave_traces(lab: &Lab, uid: &str) {
+    let clusters = lab.cluster.home().join("home/clusters");
+    let mut found = fs::read_dir(clusters).expect("a cluster is there");
+    let cluster = found.next().expect("one").expect("it can be read").path();
+    let runs = cluster.join("data/pods").join(uid).join("containers/c");
+    let owner = fs::metadata(&runs).expect("the container has run");
+    let trace = runs.join("1/upper/trace");
+    fs::create_dir_all(&trace).expect("a folder for the test");
+    for path in trace.ancestors().take(3) {
+        chown(path, Some(owner.uid()), Some(owner.gid())).expect("it is given away");
+    }
+}
+
 fn stopped_and_started(lab: &Lab) {
     let image = lab.cluster.run(&["image", "ls"]);
     let uid = lab.object("pod", "claims")["metadata"]["uid"].clone();
@@ -188,6 +209,7 @@ fn stopped_and_started(lab: &Lab) {
         lab.cluster.processes("init").is_empty(),
         "nothing runs any more"
     );
+    leave_traces(lab, uid.as_str().expect("it has one"));
     lab.cluster.run(&["start", "--quiet"]);
     // The status of the time before says ready; only a new run has a new id.
     for name in NAMES {
@@ -198,7 +220,18 @@ fn stopped_and_started(lab: &Lab) {
     }
     assert_eq!(lab.cluster.run(&["image", "ls"]), image);
     assert_eq!(lab.object("pod", "claims")["metadata"]["uid"], uid);
-    lab.check("claims", "c", &[("cat /v/f", "kept")]);
+    lab.check(
+        "claims",
+        "c",
+        &[
+            ("cat /v/f", "kept"),
+            ("cat /v/asked", "asked"),
+            (
+                "ls -d /trace || echo none",
+                "ls: /trace: No such file or directory\nnone",
+            ),
+        ],
+    );
     // What was in memory is made once more.
     lab.check("several", "c", &[("ls /m", "f")]);
     let first = &lab.object("pod", "several")["status"]["initContainerStatuses"][0];

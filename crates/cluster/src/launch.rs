@@ -350,11 +350,23 @@ fn end_stray(cluster: &ClusterDir) -> Result<(), LaunchError> {
 /// # Errors
 /// Fails if pid 1 cannot be signalled or does not end.
 pub fn stop(cluster: &ClusterDir, record: &Record) -> Result<(), LaunchError> {
+    end(cluster, record, libc::SIGTERM)
+}
+
+/// Ends a running cluster of which nothing is to be kept: nobody is asked.
+///
+/// # Errors
+/// Fails if pid 1 cannot be signalled or does not end.
+pub fn destroy(cluster: &ClusterDir, record: &Record) -> Result<(), LaunchError> {
+    end(cluster, record, libc::SIGKILL)
+}
+
+fn end(cluster: &ClusterDir, record: &Record, by: libc::c_int) -> Result<(), LaunchError> {
     let failed = |source| LaunchError::Spawn {
         process: "the end of init",
         source,
     };
-    signal(record.init, libc::SIGTERM).map_err(failed)?;
+    signal(record.init, by).map_err(failed)?;
     if !gone(record.init, STOP_GRACE) {
         signal(record.init, libc::SIGKILL).map_err(failed)?;
         if !gone(record.init, STOP_GRACE) {

@@ -136,6 +136,12 @@ pub(crate) fn seccomp(program: &[seccompiler::sock_filter]) -> io::Result<()> {
     check(answer)
 }
 
+/// Has the calling process go on when it is asked to end.
+pub(crate) fn ignore_termination() {
+    // SAFETY: SIG_IGN is a disposition that SIGTERM may have; no handler runs.
+    unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
+}
+
 /// Gives every signal its default disposition and unblocks all of them, as a
 /// program expects at its start. (Rust ignores SIGPIPE, and ignoring is
 /// inherited through exec.)

@@ -37,7 +37,7 @@ pub fn run(global: &Global) -> Outcome {
             ));
         }
         step.say("ending its processes");
-        launch::stop(&target.dir, &record).map_err(advice::of_launch)?;
+        launch::destroy(&target.dir, &record).map_err(advice::of_launch)?;
     }
     let name = cgroups::name(&target.dir);
     if let Some(delegation) = coracle_runtime::Delegation::find(&name) {

@@ -111,11 +111,6 @@ impl Worker {
             let state = self.containers.entry(container.name.clone()).or_default();
             state.restarts = before.restart_count;
             state.user = before.user.clone();
-            let waiting = before.state.as_ref().and_then(|one| one.waiting.clone());
-            state.waiting = waiting.map(|waiting| {
-                let reason = waiting.reason.unwrap_or_default();
-                (reason, waiting.message.unwrap_or_default())
-            });
             state.given.clone_from(&before.resources);
             if !before.image_id.is_empty() {
                 state.image = Some((before.image.clone(), before.image_id.clone()));
@@ -151,11 +146,11 @@ impl Worker {
                     ..Default::default()
                 })
             });
-            let waited = before
-                .state
-                .as_ref()
-                .is_some_and(|now| now.waiting.is_some());
-            if state.ended.is_some() && !waited {
+            let waiting = before.state.as_ref().and_then(|now| now.waiting.clone());
+            if let Some(waiting) = waiting {
+                let reason = waiting.reason.unwrap_or_default();
+                state.waiting = Some((reason, waiting.message.unwrap_or_default()));
+            } else if state.ended.is_some() {
                 state.waiting = None;
             }
         }

@@ -60,10 +60,11 @@ impl Worker {
     }
 
     /// Removes what nothing asks for any more before a further run: what all
-    /// earlier ones wrote, and the logs of those before the last.
+    /// earlier ones wrote, and the logs of those before the last. An engine that
+    /// was stopped may have begun this very one.
     pub(super) fn forget_runs(&self, container: &Container, attempt: i32) {
-        if let Some(before) = attempt.checked_sub(1).filter(|before| *before >= 0) {
-            remove(&self.paths.container(&container.name, before));
+        for run in (attempt - 1).max(0)..=attempt {
+            remove(&self.paths.container(&container.name, run));
         }
         if let Some(before) = attempt.checked_sub(2).filter(|before| *before >= 0) {
             for file in logs::files(&self.paths.log(&container.name, before)) {

@@ -50,6 +50,9 @@ pub fn shim_main(args: impl IntoIterator<Item = OsString>) -> ! {
     }
     let _ = rustix::process::setsid();
     let _ = rustix::thread::set_name(c"coracle-shim");
+    // The container is asked as well when everything is; it would be killed
+    // with its shim, which ends with it anyway.
+    sys::ignore_termination();
     // Inherited by the processes that become further programs: from their
     // birth on they are seen inside the container while they still hold
     // descriptors of the outside (CVE-2016-9962). Exec ends it.
