@@ -4,7 +4,7 @@
 //!
 //! Not here: namespaces and mounts, which are in place by now.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs;
@@ -114,7 +114,8 @@ impl Program<'_> {
             // Its own among them: else a program could shed it by a set-group-ID
             // file (CVE-2023-25173).
             let all = [gid].into_iter().chain(required_gids).chain(mapped);
-            let groups: Vec<Gid> = all.map(|gid| Gid::from_raw(*gid)).collect();
+            let all: BTreeSet<u32> = all.copied().collect();
+            let groups: Vec<Gid> = all.into_iter().map(Gid::from_raw).collect();
             rustix::thread::set_thread_groups(&groups).during("set the groups of", uid)?;
         }
         let (user, group) = (Uid::from_raw(*uid), Gid::from_raw(*gid));

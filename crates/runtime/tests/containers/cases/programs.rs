@@ -109,7 +109,7 @@ async fn groups_come_from_the_spec_and_the_image(ctx: Ctx) -> Result<()> {
         ctx.spec_says(spec).await?;
         return Ok(());
     }
-    spec.user.additional_gids = vec![2000, 3000];
+    spec.user.additional_gids = vec![2000, 3000, 2000];
     assert_eq!(ctx.spec_says(spec.clone()).await?, "29 1000 2000 3000\n");
     spec = ContainerSpec {
         user: spec.user,
