@@ -2,7 +2,6 @@
 //! files of CustomResourceDefinitions and lines of values, about as long, with
 //! as much of it rendered. What they deploy means nothing.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -122,43 +121,22 @@ impl Shape {
         let block = self.values_length / self.workloads;
         for part in parts {
             let end = values.len() + block;
-            let _ = write!(
-                values,
-                "  part{part}:\n    enabled: {}\n    image: \"registry.example.com/{{{{ .Chart.Name }}}}/part{part}:1.0\"\n    port: {}\n    env: {{A: \"1\", B: \"two\", C: \"{{{{ .Release.Name }}}}\"}}\n    settings:\n",
-                *part < self.workloads_on,
-                8000 + part,
-            );
-            for line in 0.. {
-                if values.len() >= end {
-                    break;
-                }
-                let _ = write!(
-                    values,
-                    "      # -- What setting {line} does to this part of the chart\n      setting{line}: value of setting {line}\n",
-                );
-            }
+            let is_on = (*part < self.workloads_on).to_string();
+            let port = (8000 + part).to_string();
+            let name = format!("part{part}");
+            let head = PART_VALUES.replace("PART", &name).replace("PORT", &port);
+            values.push_str(&head.replace("ENABLED", &is_on));
+            fill(&mut values, end, SETTING);
         }
         values
     }
 
     /// A template that is text but for its head, and is rendered or not.
     fn text(&self, chart: &str, at: usize) -> String {
-        let shown = at < self.texts_on;
-        let mut text = format!(
-            "{{{{- if and {shown} (semverCompare \">=1.14.0-0\" .Capabilities.KubeVersion.GitVersion) }}}}\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{{{ printf \"%s-text{at}\" .Release.Name | trunc 63 | trimSuffix \"-\" }}}}\n  labels:\n    {{{{- include \"{chart}.labels\" . | nindent 4 }}}}\ndata:\n  text: |\n",
-        );
-        for line in 0.. {
-            if text.len() >= self.text_length {
-                break;
-            }
-            let _ = writeln!(
-                text,
-                "    - {{expr: 'sum(rate(requests_total{{job=\"{{{{ $.Release.Name }}}}\"}}[5m])) by (part)', line: {line}}}",
-            );
-            for more in 0..12 {
-                let _ = writeln!(text, "      line {line}.{more} of a text without actions");
-            }
-        }
+        let is_on = (at < self.texts_on).to_string();
+        let head = TEXT_HEAD.replace("ENABLED", &is_on).replace("CHART", chart);
+        let mut text = head.replace("AT", &at.to_string());
+        fill(&mut text, self.text_length, TEXT_LINES);
         text.push_str("{{- end }}\n");
         text
     }
@@ -166,19 +144,18 @@ impl Shape {
 
 /// A CustomResourceDefinition about `length` long.
 fn definition(kind: &str, length: usize) -> String {
-    let mut text = format!(
-        "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata:\n  name: {kind}s.example.com\nspec:\n  group: example.com\n  scope: Namespaced\n  names: {{kind: {kind}, plural: {kind}s}}\n  versions:\n    - name: v1\n      served: true\n      storage: true\n      schema:\n        openAPIV3Schema:\n          type: object\n          properties:\n"
-    );
-    for field in 0.. {
-        if text.len() >= length {
-            break;
-        }
-        let _ = write!(
-            text,
-            "            field{field}:\n              description: |-\n                What the field numbered {field} of this definition is for,\n                told in two lines.\n              type: string\n",
-        );
-    }
+    let mut text = DEFINITION_HEAD.replace("KIND", kind);
+    fill(&mut text, length, FIELD);
     text
+}
+
+/// Appends `lines` with their number in place of `AT`, until the text is so long.
+fn fill(text: &mut String, length: usize, lines: &str) {
+    let mut at = 0;
+    while text.len() < length {
+        text.push_str(&lines.replace("AT", &at.to_string()));
+        at += 1;
+    }
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
@@ -258,3 +235,66 @@ spec:
     {{- include "CHART.labels" . | nindent 4 }}
 {{- end }}
 "#;
+
+const PART_VALUES: &str = r#"  PART:
+    enabled: ENABLED
+    image: "registry.example.com/{{ .Chart.Name }}/PART:1.0"
+    port: PORT
+    env: {A: "1", B: "two", C: "{{ .Release.Name }}"}
+    settings:
+"#;
+
+const SETTING: &str = "      # -- What setting AT does to this part of the chart
+      settingAT: value of setting AT
+";
+
+const TEXT_HEAD: &str = r#"{{- if and ENABLED (semverCompare ">=1.14.0-0" .Capabilities.KubeVersion.GitVersion) }}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ printf "%s-textAT" .Release.Name | trunc 63 | trimSuffix "-" }}
+  labels:
+    {{- include "CHART.labels" . | nindent 4 }}
+data:
+  text: |
+"#;
+
+const TEXT_LINES: &str = r#"    - {expr: 'sum(rate(requests_total{job="{{ $.Release.Name }}"}[5m])) by (part)', line: AT}
+      line AT.0 of a text without actions
+      line AT.1 of a text without actions
+      line AT.2 of a text without actions
+      line AT.3 of a text without actions
+      line AT.4 of a text without actions
+      line AT.5 of a text without actions
+      line AT.6 of a text without actions
+      line AT.7 of a text without actions
+      line AT.8 of a text without actions
+      line AT.9 of a text without actions
+      line AT.10 of a text without actions
+      line AT.11 of a text without actions
+"#;
+
+const DEFINITION_HEAD: &str = "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata:
+  name: KINDs.example.com
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {kind: KIND, plural: KINDs}
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema:
+        openAPIV3Schema:
+          type: object
+          properties:
+";
+
+const FIELD: &str = "            fieldAT:
+              description: |-
+                What the field numbered AT of this definition is for,
+                told in two lines.
+              type: string
+";
